@@ -1,0 +1,86 @@
+"""`mlc eval`."""
+
+from typing import Annotated
+
+import typer
+
+from mlc_cli.commands import options, screen
+
+
+def evaluate(
+    run: Annotated[
+        str | None,
+        typer.Option(help="Run folder (default: runs/latest).", rich_help_panel=options.MODEL),
+    ] = None,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="Checkpoint file, in place of a run's best.", rich_help_panel=options.MODEL
+        ),
+    ] = None,
+    data: options.Data = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="train, val, test, or an annotation file of the data set.",
+            rich_help_panel=options.DATA,
+        ),
+    ] = None,
+    thresholds: Annotated[
+        str | None,
+        typer.Option(help="Thresholds of the classes (.npy).", rich_help_panel=options.MODEL),
+    ] = None,
+    min_map: Annotated[
+        float | None,
+        typer.Option(help="Exit with code 3 if the mAP is below.", rich_help_panel=options.RESULT),
+    ] = None,
+    device: options.Device = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for the results (default: the run's).",
+            rich_help_panel=options.RESULT,
+        ),
+    ] = None,
+    as_json: options.Json = False,
+    config: options.Config = None,
+    assignments: options.Assignments = None,
+    show_settings: options.ShowSettings = False,
+) -> None:
+    """Evaluate a checkpoint: mAP, and precision, recall and F1 of classes and overall.
+
+    Example: mlc eval --split test --min-map 0.7
+    """  # fmt: skip
+    from mlc_cli.settings.evaluate import EvalSettings
+    from mlc_cli.settings.resolve import as_yaml, gather, validate
+
+    flags = {
+        "run": run,
+        "checkpoint": checkpoint,
+        "data": data,
+        "split": split,
+        "thresholds": thresholds,
+        "min_map": min_map,
+        "device": device,
+        "output": output,
+    }
+    content = gather(EvalSettings, "eval", config=config, flags=flags, assignments=assignments)
+    settings = validate(EvalSettings, content)
+    if show_settings:
+        screen.result(as_yaml(settings))
+        return
+    from mlc_cli.core.reports.evaluation import as_dict
+    from mlc_cli.errors import GateMissed
+    from mlc_cli.jobs.evaluate import evaluate_checkpoint
+
+    outcome = evaluate_checkpoint(settings)
+    screen.note(f"{outcome.checkpoint} on {outcome.source}: {outcome.evaluation.images} images")
+    if as_json:
+        screen.result_json(as_dict(outcome.evaluation, **outcome.about))
+    else:
+        screen.show_evaluation(outcome.evaluation)
+    screen.note(f"written to {outcome.folder}")
+    if not outcome.passed:
+        raise GateMissed(f"mAP {outcome.evaluation.map:.4f} is below --min-map {outcome.gate}")

@@ -1,0 +1,1 @@
+"""The engine: data, models, losses, optimisation, metrics. It knows no terminal."""

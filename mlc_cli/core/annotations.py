@@ -1,0 +1,273 @@
+"""Annotation files: which labels each image has, lacks, or may have.
+
+    {"classes": ["cat", "dog"], "images": [["a.jpg", ["cat"]], ["b.jpg", [], ["dog"]]]}
+
+The first list of an image holds its labels; the optional second one holds labels whose state is
+unknown. Every other label is absent. Class order is `sorted(classes)`, integers as numbers.
+
+Names of arrays: N images, C classes.
+"""
+
+import difflib
+import json
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlc_cli.errors import DataError
+
+Label = str | int
+SHOWN = 10
+
+
+@dataclass(frozen=True)
+class PackedStrings(Sequence[str]):
+    """A million strings in one block of bytes: 8 bytes each beside the text itself."""
+
+    blob: bytes
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def pack(cls, strings: Sequence[str]) -> "PackedStrings":
+        """Pack strings in their order."""
+        encoded = [string.encode() for string in strings]
+        lengths = np.fromiter((len(item) for item in encoded), np.int64, len(encoded))
+        return cls(b"".join(encoded), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: Any) -> Any:
+        """String at a position; slices are not needed and not offered."""
+        start, stop = self.offsets[index], self.offsets[index + 1]
+        return self.blob[start:stop].decode()
+
+
+@dataclass(frozen=True)
+class LabelSets:
+    """Class indexes of each image, back to back (compressed sparse rows)."""
+
+    indices: NDArray[np.unsignedinteger[Any]]
+    starts: NDArray[np.int64]
+
+    def of(self, image: int) -> NDArray[Any]:
+        """Class indexes of one image, sorted."""
+        return self.indices[self.starts[image] : self.starts[image + 1]]
+
+    def sizes_N(self) -> NDArray[np.int64]:
+        """Labels of each image."""
+        return np.diff(self.starts)
+
+    def counts_C(self, classes: int) -> NDArray[np.int64]:
+        """Images of each class."""
+        return np.bincount(self.indices, minlength=classes)
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One split of a data set.
+
+    Attributes:
+        source: The annotation file.
+        folder: Folder that image paths are relative to.
+        classes: Class names in sorted order.
+        paths: Image paths, as written in the file.
+        positives: Labels of each image.
+        unknowns: Labels of each image whose state is unknown.
+    """
+
+    source: Path
+    folder: Path
+    classes: tuple[Label, ...]
+    paths: PackedStrings
+    positives: LabelSets
+    unknowns: LabelSets
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def class_names(self) -> list[str]:
+        """Class names as text, in sorted order."""
+        return [str(name) for name in self.classes]
+
+    def path(self, image: int) -> Path:
+        """Where an image is."""
+        return self.folder / str(self.paths[image])
+
+    def targets_NC(self, images: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int8]:
+        """States of all labels: 1 present, 0 absent, -1 unknown; shape len(images)×C."""
+        targets = np.zeros((len(images), len(self.classes)), np.int8)
+        for row, image in enumerate(images):
+            targets[row, self.positives.of(int(image))] = 1
+            targets[row, self.unknowns.of(int(image))] = -1
+        return targets
+
+
+@dataclass
+class _Faults:
+    """Faults of a file by kind, with the first examples of each."""
+
+    examples: dict[str, list[str]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, kind: str, example: str) -> None:
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        shown = self.examples.setdefault(kind, [])
+        if len(shown) < SHOWN:
+            shown.append(example)
+
+    def raise_if_any(self, source: Path) -> None:
+        if self.counts:
+            lines = [
+                f"{count} {kind}:\n{listing(self.examples[kind], count)}"
+                for kind, count in self.counts.items()
+            ]
+            raise DataError(f"{source}: " + "\n".join(lines), _FORM_HINT)
+
+
+_FORM_HINT = (
+    'The file looks like {"classes": ["cat", "dog"], "images": [["images/1.jpg", ["dog"]], ...]};'
+    " a third element of an image lists labels whose state is unknown."
+)
+
+
+def listing(examples: Sequence[str], count: int) -> str:
+    """At most ten examples, a line each, and how many more there are."""
+    lines = [f"  {example}" for example in examples[:SHOWN]]
+    if count > SHOWN:
+        lines.append(f"  ... and {count - SHOWN} more")
+    return "\n".join(lines)
+
+
+def read_annotation(source: Path, image_root: Path | None = None) -> Annotation:
+    """Read and check an annotation file.
+
+    Args:
+        source: The JSON file.
+        image_root: Folder that image paths are relative to; by default that of the file.
+
+    Raises:
+        DataError: The file is missing or malformed, a label is not one of its classes, or an
+            image is listed twice. All faults are reported at once.
+    """
+    content = _read_json(source)
+    classes = _sorted_classes(content["classes"], source)
+    index = {name: position for position, name in enumerate(classes)}
+    faults = _Faults()
+    paths: list[str] = []
+    positives, unknowns = _SetsBuilder(index), _SetsBuilder(index)
+    for number, path, present, unsure in _entries(content["images"], faults):
+        paths.append(path)
+        positives.add(present, path, faults)
+        unknowns.add(unsure, path, faults)
+        if unsure and set(present) & set(unsure):
+            faults.add("images with a label both present and unknown", f"{path} (entry {number})")
+    _check_duplicates(paths, faults)
+    faults.raise_if_any(source)
+    if not paths:
+        raise DataError(f"{source}: lists no images", _FORM_HINT)
+    return Annotation(
+        source=source,
+        folder=image_root or source.parent,
+        classes=classes,
+        paths=PackedStrings.pack(paths),
+        positives=positives.build(),
+        unknowns=unknowns.build(),
+    )
+
+
+def _read_json(source: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(source.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise DataError(
+            f"{source}: there is no such annotation file",
+            "Pass the folder of the data set with --data, or name the file with"
+            " `--set data.train=FILE`.",
+        ) from None
+    except OSError as error:
+        raise DataError(f"{source}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{source}: is not UTF-8 text (byte {error.start})") from None
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{source}: not valid JSON: {error.msg} (line {error.lineno}, column {error.colno})"
+        ) from None
+    missing = [key for key in ("classes", "images") if not isinstance(content, dict)
+               or not isinstance(content.get(key), list)]  # fmt: skip
+    if missing:
+        raise DataError(f"{source}: has no list '{missing[0]}' at the top level", _FORM_HINT)
+    return content  # type: ignore[no-any-return]
+
+
+def _sorted_classes(names: list[Any], source: Path) -> tuple[Label, ...]:
+    if not names:
+        raise DataError(f"{source}: the list 'classes' is empty", _FORM_HINT)
+    kinds = {type(name) for name in names}
+    if kinds not in ({str}, {int}):
+        found = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise DataError(f"{source}: classes must be all text or all integers, found {found}")
+    twice = sorted({str(name) for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{source}: classes listed more than once: {', '.join(twice[:SHOWN])}")
+    return tuple(sorted(names))
+
+
+def _entries(
+    images: list[Any], faults: _Faults
+) -> Iterator[tuple[int, str, list[Label], list[Label]]]:
+    """Well-formed entries as number, path, labels, unknown labels."""
+    for number, entry in enumerate(images):
+        match entry:
+            case [str(path), list(present)] if path:
+                yield number, path, present, []
+            case [str(path), list(present), list(unsure)] if path:
+                yield number, path, present, unsure
+            case _:
+                faults.add(
+                    "entries that are not [path, [labels]]", f"entry {number}: {entry!r:.80}"
+                )
+
+
+def _check_duplicates(paths: list[str], faults: _Faults) -> None:
+    seen: set[str] = set()
+    for path in paths:
+        if path in seen:
+            faults.add("images listed more than once (list each once, with all labels)", path)
+        seen.add(path)
+
+
+class _SetsBuilder:
+    """Collects label sets in flat arrays."""
+
+    def __init__(self, index: dict[Label, int]) -> None:
+        self._index = index
+        self._indices = array("H" if len(index) <= 2**16 else "I")
+        self._starts = array("q", [0])
+
+    def add(self, labels: list[Label], path: str, faults: _Faults) -> None:
+        """Add the labels of the next image."""
+        found = set()
+        for label in labels:
+            position = self._index.get(label) if isinstance(label, str | int) else None
+            if position is None:
+                faults.add("labels that are not in 'classes'", self._describe(label, path))
+            else:
+                found.add(position)
+        self._indices.extend(sorted(found))
+        self._starts.append(len(self._indices))
+
+    def _describe(self, label: Any, path: str) -> str:
+        known = {str(name): name for name in self._index}
+        near = difflib.get_close_matches(str(label), known, n=1)
+        return f"{path}: {label!r}" + (f", did you mean {known[near[0]]!r}?" if near else "")
+
+    def build(self) -> LabelSets:
+        """The label sets of all images."""
+        return LabelSets(np.array(self._indices), np.array(self._starts))

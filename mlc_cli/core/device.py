@@ -1,0 +1,82 @@
+"""The one place that knows devices, arithmetic and, later, ranks."""
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import numpy as np
+import torch
+
+from mlc_cli.errors import UsageError
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+def pick_device(name: str) -> torch.device:
+    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device.
+
+    Raises:
+        UsageError: The name is unknown, or there is no such GPU.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"device '{name}' is unknown", "Use auto, cpu, cuda or cuda:N.") from None
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"device '{name}' is not supported", "Use auto, cpu, cuda or cuda:N.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"device '{name}': this machine has {torch.cuda.device_count()} CUDA devices",
+            "Use --device auto or --device cpu; a CUDA build of torch is needed for GPUs.",
+        )
+    return device
+
+
+def pick_precision(name: str, device: torch.device) -> Precision:
+    """Turn `auto` into the precision of the device; others are taken as they are."""
+    if name != "auto":
+        return name  # type: ignore[return-value]
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    """Context in which forward passes run in the given precision."""
+    if precision == "fp32":
+        return nullcontext()
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float16
+    return torch.autocast(device.type, dtype=dtype)
+
+
+def pick_workers(wanted: int | Literal["auto"], device: torch.device) -> int:
+    """Processes that read images.
+
+    A GPU is fed by most of the cores, at most 16. A training on the CPU needs the cores itself:
+    one reader for each two of them keeps ahead of it.
+    """
+    if wanted != "auto":
+        return wanted
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return max(1, min(16, cores - 1)) if device.type == "cuda" else max(1, min(4, cores // 2))
+
+
+def make_deterministic(*, on: bool) -> None:
+    """Choose between deterministic and fastest algorithms on the GPU."""
+    torch.backends.cudnn.deterministic = on
+    torch.backends.cudnn.benchmark = not on
+    if on:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(on, warn_only=True)
+
+
+def seed_step(seed: int, step: int) -> None:
+    """Seed torch for one step of a training.
+
+    Everything random in a step (dropout, stochastic depth) depends on the seed and the step
+    alone, so that a training taken up in the middle goes on as if it had never stopped.
+    """
+    state = np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)
+    torch.manual_seed(int(state[0] >> np.uint64(1)))

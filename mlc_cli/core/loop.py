@@ -1,0 +1,256 @@
+"""The training loop: a generator that yields a report after each epoch.
+
+It steps and evaluates; saving, printing and stopping are its callers' affair. Between two steps,
+and between two batches of an evaluation, it calls `on_tick`, which may raise to stop: the state
+is then complete, and the training can go on from it.
+"""
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import nn
+
+from mlc_cli.core.data.dataset import Batch
+from mlc_cli.core.data.loader import Batches
+from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.core.optim.ema import Ema
+from mlc_cli.core.scoring import Scorer
+from mlc_cli.core.state import Best, TrainState
+from mlc_cli.core.step import Step
+from mlc_cli.core.warm_start import WarmStart
+
+Phase = Literal["warm start", "train", "validate"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything about a training that does not change.
+
+    Attributes:
+        train: Shuffled, augmented batches.
+        val: Validation images in the order of the file.
+        step: How a step is made.
+        scorer: How a model is run over the validation images.
+        accumulate: Batches of a step.
+        epochs: Passes over the training images.
+        eval_every: Epochs between evaluations.
+        warm_start: Training of the head before the first epoch, if any.
+    """
+
+    train: Batches
+    val: Batches
+    step: Step
+    scorer: Scorer
+    accumulate: int
+    epochs: int
+    eval_every: int
+    warm_start: WarmStart | None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of an epoch."""
+        return -(-len(self.train) // self.accumulate)
+
+
+@dataclass(frozen=True)
+class Tick:
+    """How far a phase is.
+
+    Attributes:
+        phase: What is being done.
+        epoch: Counted from 1; 0 is the warm start.
+        done: Batches done.
+        total: Batches in total.
+        loss: Mean loss of the epoch so far, where known.
+    """
+
+    phase: Phase
+    epoch: int
+    done: int
+    total: int
+    loss: float | None = None
+
+
+OnTick = Callable[[Tick], None]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """An evaluation on the validation split.
+
+    Attributes:
+        map_raw: mAP of the raw weights.
+        map_ema: mAP of the moving average, if there is one.
+        improved: Whether the better of both is the best so far.
+    """
+
+    map_raw: float
+    map_ema: float | None
+    improved: bool
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What an epoch came to.
+
+    Attributes:
+        epoch: Epochs done; 0 for the warm start.
+        epochs: Epochs planned.
+        loss: Mean training loss; `None` for the warm start.
+        lr: Learning rate of the last step.
+        validation: Evaluation, where one was due.
+        best: The best evaluation so far.
+        stopped: Whether early stopping ends the training here.
+        images_per_second: Training images over the time of their steps.
+        seconds: Time of the epoch, evaluation included.
+        unreadable: Images that could not be read so far.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float | None
+    lr: float
+    validation: Validation | None
+    best: Best
+    stopped: bool
+    images_per_second: float
+    seconds: float
+    unreadable: int
+
+
+def train(plan: Plan, state: TrainState, on_tick: OnTick) -> Iterator[EpochReport]:
+    """Train from the position of `state` to the end, yielding a report after each epoch.
+
+    Raises:
+        TrainingError: A loss or an output is not finite.
+        BadImageError: An image cannot be read, where that is an error.
+    """
+    if plan.warm_start and not state.position.warm:
+        yield _warm_start(plan, plan.warm_start, state, on_tick)
+    while state.position.epoch < plan.epochs and not state.position.stopped:
+        started = time.perf_counter()
+        images = _run_epoch(plan, state, on_tick)
+        speed = images / (time.perf_counter() - started)
+        validation = _validate_if_due(plan, state, on_tick)
+        yield _finish_epoch(plan, state, validation, speed, started)
+
+
+def _warm_start(
+    plan: Plan, warm_start: WarmStart, state: TrainState, on_tick: OnTick
+) -> EpochReport:
+    started = time.perf_counter()
+
+    def tick(done: int, total: int) -> None:
+        on_tick(Tick("warm start", 0, done, total))
+
+    assert isinstance(state.model, Classifier)
+    step = plan.step
+    warm_start.run(state.model, step.loss, step.normalise, step.precision, tick)
+    if state.ema:
+        state.ema = Ema(state.model, state.ema.decay)
+    validation = _validate(plan, state, 0, on_tick)
+    state.position.warm = True
+    return EpochReport(
+        epoch=0,
+        epochs=plan.epochs,
+        loss=None,
+        lr=warm_start.lr,
+        validation=validation,
+        best=state.best,
+        stopped=False,
+        images_per_second=0.0,
+        seconds=time.perf_counter() - started,
+        unreadable=_unreadable(plan),
+    )
+
+
+def _run_epoch(plan: Plan, state: TrainState, on_tick: OnTick) -> int:
+    """Train the rest of the epoch; the number of images."""
+    state.model.train()
+    position = state.position
+    first_step = position.epoch * plan.steps_per_epoch
+    images = 0
+    batches = plan.train.epoch(position.epoch, position.batch)
+    while chunk := list(itertools.islice(batches, plan.accumulate)):
+        filled = [batch for batch in chunk if len(batch.indices_N)]
+        if filled:
+            loss = plan.step(state, filled, first_step + position.batch // plan.accumulate)
+            state.losses.add(loss, _where(position.epoch, position.batch, filled))
+        images += sum(len(batch.indices_N) for batch in filled)
+        position.batch += len(chunk)
+        seen = state.losses.seen_mean()
+        on_tick(Tick("train", position.epoch + 1, position.batch, len(plan.train), seen))
+    return images
+
+
+def _where(epoch: int, batch: int, batches: Sequence[Batch]) -> str:
+    images = torch.cat([b.indices_N for b in batches]).tolist()
+    shown = ", ".join(map(str, images[:5])) + (", ..." if len(images) > 5 else "")
+    return f"epoch {epoch + 1}, batch {batch + 1} (images {shown} of the training annotation)"
+
+
+def _validate_if_due(plan: Plan, state: TrainState, on_tick: OnTick) -> Validation | None:
+    epoch = state.position.epoch + 1
+    if epoch % plan.eval_every and epoch != plan.epochs:
+        return None
+    return _validate(plan, state, epoch, on_tick)
+
+
+def _validate(plan: Plan, state: TrainState, epoch: int, on_tick: OnTick) -> Validation:
+    """Evaluate raw and averaged weights; note the better one if it is the best so far."""
+
+    def tick(done: int, total: int) -> None:
+        on_tick(Tick("validate", epoch, done, total))
+
+    def evaluate(model: nn.Module) -> float:
+        value = plan.scorer(model, plan.val, tick).mean_average_precision()
+        return 0.0 if math.isnan(value) else value
+
+    map_raw = evaluate(state.model)
+    map_ema = evaluate(state.ema.model) if state.ema and epoch else None
+    averaged = map_ema is not None and map_ema > map_raw
+    reached = max(map_raw, map_ema or 0.0)
+    improved = reached > state.best.map
+    if improved:
+        state.best = Best(reached, epoch, averaged)
+    return Validation(map_raw, map_ema, improved)
+
+
+def _finish_epoch(
+    plan: Plan, state: TrainState, validation: Validation | None, speed: float, started: float
+) -> EpochReport:
+    """Move on to the next epoch; let the schedule and early stopping take note."""
+    epoch = state.position.epoch + 1
+    last_step = epoch * plan.steps_per_epoch - 1
+    lr = plan.step.lr * state.schedule.factor(last_step)
+    stopped = False
+    if validation:
+        reached = max(validation.map_raw, validation.map_ema or 0.0)
+        state.schedule.observe(reached)
+        if state.early_stop:
+            annealed = state.schedule.annealed(last_step)
+            stopped = state.early_stop.observe(reached, annealed=annealed)
+    loss = state.losses.mean()
+    state.losses.load((0.0, 0))
+    state.position = replace(state.position, epoch=epoch, batch=0, stopped=stopped)
+    return EpochReport(
+        epoch=epoch,
+        epochs=plan.epochs,
+        loss=loss,
+        lr=lr,
+        validation=validation,
+        best=state.best,
+        stopped=stopped,
+        images_per_second=speed,
+        seconds=time.perf_counter() - started,
+        unreadable=_unreadable(plan),
+    )
+
+
+def _unreadable(plan: Plan) -> int:
+    return len(plan.train.bad_images | plan.val.bad_images)

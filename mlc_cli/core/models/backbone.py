@@ -1,0 +1,181 @@
+"""Any timm model as a function from images to an N×D×H×W feature map."""
+
+import difflib
+import math
+import socket
+from typing import Any
+from urllib.parse import urlparse
+
+import huggingface_hub
+import timm
+from timm.models import group_parameters
+from torch import Tensor, nn
+
+from mlc_cli.errors import SettingsError, WeightsError
+
+RGB = tuple[float, float, float]
+
+
+class Backbone(nn.Module):
+    """A timm model without its classifier.
+
+    Convolutional maps (NCHW), maps with channels last (NHWC, as Swin) and sequences of tokens
+    with or without prefix tokens (as ViT) all become N×D×H×W.
+
+    Args:
+        model: The timm model.
+        freeze_bn: Keep the running statistics of batch normalisation as they are.
+        freeze_stages: Leading stages, stem first, that do not learn.
+    """
+
+    def __init__(
+        self, model: nn.Module, *, freeze_bn: bool = False, freeze_stages: int = 0
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.freeze_bn = freeze_bn
+        self.channels = int(model.num_features)  # type: ignore[arg-type]
+        self._channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
+        self._prefix = int(getattr(model, "num_prefix_tokens", 0))
+        _freeze(model, freeze_stages)
+
+    @property
+    def mean(self) -> RGB:
+        """Mean of RGB, in 0..1, that the weights of timm expect."""
+        return tuple(self.model.pretrained_cfg["mean"])  # type: ignore[index]
+
+    @property
+    def std(self) -> RGB:
+        """Standard deviation of RGB, in 0..1, that the weights of timm expect."""
+        return tuple(self.model.pretrained_cfg["std"])  # type: ignore[index]
+
+    def forward(self, images_N3HW: Tensor) -> Tensor:
+        """Feature map N×D×h×w of normalised images."""
+        features: Tensor = self.model.forward_features(images_N3HW)  # type: ignore[operator]
+        if features.ndim == 3:
+            return self._to_grid(features, images_N3HW.shape[-2] / images_N3HW.shape[-1])
+        return features.permute(0, 3, 1, 2) if self._channels_last else features
+
+    def _to_grid(self, tokens_NTD: Tensor, aspect: float) -> Tensor:
+        tokens_NTD = tokens_NTD[:, self._prefix :]
+        positions = tokens_NTD.shape[1]
+        height = round(math.sqrt(positions * aspect))
+        return tokens_NTD.mT.reshape(len(tokens_NTD), self.channels, height, positions // height)
+
+    def train(self, mode: bool = True) -> "Backbone":  # noqa: FBT001, FBT002
+        """Training mode, except for batch normalisation whose statistics are frozen."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and (  # noqa: SLF001
+                self.freeze_bn or not _learns(module)
+            ):
+                module.eval()
+        return self
+
+
+def _learns(module: nn.Module) -> bool:
+    parameters = list(module.parameters())
+    return not parameters or any(p.requires_grad for p in parameters)
+
+
+def stages(model: nn.Module) -> dict[str, int]:
+    """Stage of each parameter of a timm model, 0 for the stem."""
+    matcher = model.group_matcher(coarse=True)  # type: ignore[operator]
+    return dict(group_parameters(model, matcher, reverse=True))
+
+
+def _freeze(model: nn.Module, freeze_stages: int) -> None:
+    if not freeze_stages:
+        return
+    stage_of = stages(model)
+    last = max(stage_of.values())
+    if freeze_stages > last + 1:
+        raise SettingsError(
+            f"model.freeze_stages: the backbone has {last + 1} stages, got {freeze_stages}"
+        )
+    for name, parameter in model.named_parameters():
+        if stage_of[name] < freeze_stages:
+            parameter.requires_grad = False
+
+
+def create_backbone(
+    name: str, size: tuple[int, int], *, pretrained: bool, drop_path: float = 0.0
+) -> nn.Module:
+    """Create a timm model without classifier and pooling.
+
+    Args:
+        name: timm's name, with a weights tag if one is wanted.
+        size: Height and width of the images, for models that depend on them.
+        pretrained: Fetch timm's weights.
+        drop_path: Stochastic depth.
+
+    Raises:
+        SettingsError: timm has no such model, or it does not fit the settings.
+        WeightsError: The weights do not exist or cannot be fetched.
+    """
+    _check_name(name)
+    arguments: dict[str, Any] = {"num_classes": 0, "global_pool": ""}
+    if getattr(timm.get_pretrained_cfg(name, allow_unregistered=True), "fixed_input_size", False):
+        arguments["img_size"] = size
+    if drop_path:
+        arguments["drop_path_rate"] = drop_path
+    try:
+        model: nn.Module = timm.create_model(name, pretrained=False, **arguments)
+    except (TypeError, AssertionError, ValueError, RuntimeError) as error:
+        raise SettingsError(f"model.backbone: {name} cannot be made for {size}: {error}") from None
+    if pretrained:
+        _fetch(name, model)
+    return model
+
+
+def _check_name(name: str) -> None:
+    architecture = name.split(".", maxsplit=1)[0].removeprefix("timm/")
+    if timm.is_model(architecture):
+        return
+    close = difflib.get_close_matches(architecture, timm.list_models(), n=3)
+    raise SettingsError(
+        f"model.backbone: timm has no model '{name}'",
+        f"Did you mean {' or '.join(close)}?" if close else "See timm.list_models().",
+    )
+
+
+def _hub_is_out_of_reach(config: dict[str, Any]) -> bool:
+    """Whether the weights are neither cached nor to be had: asking would retry for a minute."""
+    if not config.get("hf_hub_id"):
+        return False
+    for file in ("model.safetensors", "pytorch_model.bin"):
+        if isinstance(huggingface_hub.try_to_load_from_cache(config["hf_hub_id"], file), str):
+            return False
+    try:
+        socket.getaddrinfo(urlparse(huggingface_hub.constants.ENDPOINT).hostname, 443)
+    except OSError:
+        return True
+    return False
+
+
+def layer_depths(model: nn.Module) -> dict[str, int]:
+    """Layers between each parameter of a timm model and its output, by name; 0 for the last."""
+    matcher = model.group_matcher(coarse=False)  # type: ignore[operator]
+    layer_of = dict(group_parameters(model, matcher, reverse=True))
+    last = max(layer_of.values())
+    return {name: last - layer for name, layer in layer_of.items()}
+
+
+def _fetch(name: str, model: nn.Module) -> None:
+    """Load timm's weights; what cannot be had is said, never replaced by random weights."""
+    config: Any = model.pretrained_cfg
+    hint = (
+        "Without a connection, pass a file with --weights FILE (.safetensors or .pth), or"
+        " start from random weights with `--set model.pretrained=false`."
+    )
+    if _hub_is_out_of_reach(config):
+        raise WeightsError(
+            f"the pretrained weights of {name} cannot be had: the hub is not reachable", hint
+        )
+    try:
+        timm.models.load_pretrained(model, pretrained_cfg=config, num_classes=0)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsError(f"the pretrained weights of {name} cannot be had: {reason}", hint) from (
+            error
+        )

@@ -1,0 +1,127 @@
+"""From model settings to a model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlc_cli.core.checkpoint import ModelCard, read_card, read_state
+from mlc_cli.core.models.backbone import RGB, Backbone, create_backbone
+from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.core.models.heads.base import Head, auto_scale
+from mlc_cli.core.models.heads.ml_decoder import MLDecoder
+from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
+from mlc_cli.core.models.weights import (
+    LoadReport,
+    fetch,
+    is_checkpoint,
+    load_backbone,
+    load_checkpoint,
+)
+from mlc_cli.errors import CheckpointError, SettingsError
+from mlc_cli.settings.model import CosineHead as CosineSettings
+from mlc_cli.settings.model import HeadSettings, MLDecoderHead, ModelSettings, Scale
+from mlc_cli.settings.model import LinearHead as LinearSettings
+
+
+@dataclass(frozen=True)
+class BuiltModel:
+    """A model ready to train or to load a state into.
+
+    Attributes:
+        classifier: The model, on the CPU.
+        mean: Mean of RGB in 0..1 that images are normalised with.
+        std: Standard deviation of RGB in 0..1.
+        report: What became of the starting weights, if a file was given.
+    """
+
+    classifier: Classifier
+    mean: RGB
+    std: RGB
+    report: LoadReport | None
+
+
+def build_model(
+    settings: ModelSettings, classes: list[str] | list[int], size: tuple[int, int]
+) -> BuiltModel:
+    """Build a model with its starting weights.
+
+    Args:
+        settings: Of the model.
+        classes: Class names in the order of the logits.
+        size: Height and width of the images.
+
+    Raises:
+        SettingsError: The backbone or head cannot be made.
+        WeightsError: The starting weights cannot be had or do not fit.
+    """
+    timm_model = create_backbone(
+        settings.backbone,
+        size,
+        pretrained=settings.pretrained and not settings.weights,
+        drop_path=settings.drop_path,
+    )
+    backbone = Backbone(
+        timm_model, freeze_bn=settings.freeze_bn, freeze_stages=settings.freeze_stages
+    )
+    classifier = Classifier(backbone, build_head(settings.head, backbone.channels, len(classes)))
+    report = _load(settings, classifier, classes) if settings.weights else None
+    return BuiltModel(
+        classifier, settings.mean or backbone.mean, settings.std or backbone.std, report
+    )
+
+
+def _load(
+    settings: ModelSettings, classifier: Classifier, classes: list[str] | list[int]
+) -> LoadReport:
+    path = fetch(settings.weights or "", settings.weights_sha256)
+    if is_checkpoint(path):
+        reset = settings.on_class_change == "reset_head"
+        return load_checkpoint(classifier, path, classes, reset_head=reset)
+    return load_backbone(classifier.backbone.model, path)
+
+
+def load_classifier(path: Path) -> tuple[Classifier, ModelCard]:
+    """Rebuild the model of a checkpoint, in evaluation mode on the CPU.
+
+    Raises:
+        CheckpointError: The file cannot be opened, or its weights are not those of its model.
+    """
+    card = read_card(path)
+    settings = ModelSettings.model_validate({**card.model, "pretrained": False, "weights": None})
+    classifier = build_model(settings, card.classes, card.input_size).classifier
+    try:
+        classifier.load_state_dict(read_state(path))
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: its weights do not fit its model: {error}") from None
+    return classifier.eval(), card
+
+
+def build_head(settings: HeadSettings, channels: int, classes: int) -> Head:
+    """Build a head for `channels` of the feature map and a number of classes."""
+    scale = _scale(settings.scale, classes)
+    match settings:
+        case LinearSettings(pool=pool, dropout=dropout):
+            return LinearHead(channels, classes, pool=pool, dropout=dropout, scale=scale)
+        case CosineSettings(pool=pool, dropout=dropout):
+            return CosineHead(channels, classes, pool=pool, dropout=dropout, scale=scale)
+        case MLDecoderHead():
+            if settings.dim % settings.heads:
+                raise SettingsError(
+                    f"model.head.heads: must divide model.head.dim={settings.dim},"
+                    f" got {settings.heads}"
+                )
+            return MLDecoder(
+                channels,
+                classes,
+                groups=settings.groups,
+                dim=settings.dim,
+                heads=settings.heads,
+                ffn_dim=settings.ffn_dim,
+                dropout=settings.dropout,
+                use_cosine=settings.cosine,
+                bias=settings.bias,
+                scale=scale,
+            )
+
+
+def _scale(scale: Scale, classes: int) -> float:
+    return auto_scale(classes) if scale == "auto" else float(scale)

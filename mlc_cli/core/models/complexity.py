@@ -1,0 +1,44 @@
+"""How large a model is."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """Size of a model.
+
+    Attributes:
+        gmacs: Multiply-accumulates of convolutions and products for one image, in 1e9.
+        mparams: Parameters, in 1e6.
+        trained_mparams: Parameters that learn, in 1e6.
+    """
+
+    gmacs: float
+    mparams: float
+    trained_mparams: float
+
+
+def complexity(model: nn.Module, size: tuple[int, int]) -> Complexity:
+    """Count parameters, and multiply-accumulates in one forward pass of one image.
+
+    Args:
+        model: On any device, `meta` included.
+        size: Height and width of the image.
+    """
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        model(torch.zeros(1, 3, *size, device=device))
+    model.train(training)
+    parameters = list(model.parameters())
+    return Complexity(
+        gmacs=counter.get_total_flops() / 2e9,
+        mparams=sum(p.numel() for p in parameters) / 1e6,
+        trained_mparams=sum(p.numel() for p in parameters if p.requires_grad) / 1e6,
+    )

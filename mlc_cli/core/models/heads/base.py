@@ -1,0 +1,60 @@
+"""What all heads share: the scale, and the cut between fixed and learnt parts.
+
+Names of arrays: N images, D channels, C classes, H×W positions.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Pool = Literal["avg", "max", "avgmax"]
+
+
+class Head(nn.Module, ABC):
+    """A head in two steps, so that the first can be computed once and kept.
+
+    Args:
+        scale: Factor from the head's raw output to logits.
+    """
+
+    scale: Tensor
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.tensor(float(scale)), persistent=False)
+
+    @abstractmethod
+    def reduce(self, map_NDHW: Tensor) -> Tensor:
+        """The part without parameters: what a warm start keeps of each image."""
+
+    @abstractmethod
+    def classify(self, reduced: Tensor) -> Tensor:
+        """Logits N×C, multiplied by the scale, of what `reduce` gave."""
+
+    def forward(self, map_NDHW: Tensor) -> Tensor:
+        """Logits N×C, multiplied by the scale."""
+        return self.classify(self.reduce(map_NDHW))
+
+
+def auto_scale(classes: int) -> float:
+    """Scale for cosines: sqrt(5) ln(C - 1), between 7 and 30."""
+    return min(max(math.sqrt(5) * math.log(max(classes - 1, 1)), 7.0), 30.0)
+
+
+def pool_map(map_NDHW: Tensor, pool: Pool) -> Tensor:
+    """Pool over positions, N×D: the average, the maximum, or the sum of both."""
+    if pool == "avg":
+        return map_NDHW.mean((2, 3))
+    if pool == "max":
+        return map_NDHW.amax((2, 3))
+    return map_NDHW.mean((2, 3)) + map_NDHW.amax((2, 3))
+
+
+def cosine(features: Tensor, weights: Tensor) -> Tensor:
+    """Cosines in float32 between rows of `features` (…×A×D) and `weights` (…×B×D): …×A×B."""
+    with torch.autocast(features.device.type, enabled=False):
+        return F.normalize(features.float(), dim=-1) @ F.normalize(weights.float(), dim=-1).mT

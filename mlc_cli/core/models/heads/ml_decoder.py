@@ -1,0 +1,140 @@
+"""ML-Decoder (Ridnik et al. 2021, arXiv 2111.12933) with linear or cosine groups.
+
+Queries are fixed random vectors, one for each group of classes. They attend once to all
+positions; each group's vector is then compared with the vectors of its classes.
+
+Names of arrays: N images, T positions, D channels, G groups, E width, M classes of a group.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mlc_cli.core.models.heads.base import Head, cosine
+
+MOST_GROUPS = 100
+
+
+class MLDecoder(Head):
+    """Cross-attention of group queries over the positions of a feature map.
+
+    Args:
+        channels: Channels D of the feature map.
+        classes: Number of classes C.
+        groups: Queries G; `None` takes min(100, C).
+        dim: Width E of the decoder.
+        heads: Attention heads; must divide `dim`.
+        ffn_dim: Width of the hidden layer.
+        dropout: Dropout inside the decoder.
+        use_cosine: Compare by cosine rather than by a product.
+        bias: Add a learnt bias to each class (before the scale).
+        scale: Factor on the logits.
+    """
+
+    def __init__(  # noqa: PLR0913 - one argument for each setting
+        self,
+        channels: int,
+        classes: int,
+        *,
+        groups: int | None = None,
+        dim: int = 768,
+        heads: int = 8,
+        ffn_dim: int = 2048,
+        dropout: float = 0.1,
+        use_cosine: bool = False,
+        bias: bool = True,
+        scale: float = 1.0,
+    ) -> None:
+        super().__init__(scale)
+        groups = min(groups or MOST_GROUPS, classes)
+        self.classes = classes
+        self.heads = heads
+        self.use_cosine = use_cosine
+        self.embed = nn.Linear(channels, dim)
+        self.activation = nn.LeakyReLU(0.2) if use_cosine else nn.ReLU()
+        self.queries = nn.Parameter(torch.randn(groups, dim), requires_grad=False)
+        self.query_dropout = nn.Dropout(dropout)
+        self.query_norm = nn.LayerNorm(dim)
+        self.attention = CrossAttention(dim, heads, dropout)
+        self.attention_norm = nn.LayerNorm(dim)
+        self.ffn = nn.Sequential(
+            nn.Linear(dim, ffn_dim),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(ffn_dim, dim),
+            nn.Dropout(dropout),
+        )
+        self.ffn_norm = nn.LayerNorm(dim)
+        self.class_vectors = nn.Parameter(torch.empty(groups, -(-classes // groups), dim))
+        nn.init.xavier_normal_(self.class_vectors.mT)
+        self.class_bias = nn.Parameter(torch.zeros(classes)) if bias else None
+
+    def reduce(self, map_NDHW: Tensor) -> Tensor:
+        """The whole map: the decoder needs every position."""
+        return map_NDHW
+
+    def classify(self, reduced: Tensor) -> Tensor:
+        """Logits N×C."""
+        groups_NGE = self.decode(reduced)
+        logits_NC = self._compare(groups_NGE)
+        if self.class_bias is not None:
+            logits_NC = logits_NC + self.class_bias
+        return logits_NC * self.scale
+
+    def decode(self, map_NDHW: Tensor) -> Tensor:
+        """Vector of each group, N×G×E.
+
+        The queries are the same for all images up to the attention, so that they are dropped
+        out, normalised and projected once for the batch.
+        """
+        tokens_NTE = self.activation(self.embed(map_NDHW.flatten(2).mT))
+        queries_GE = self.query_norm(self.queries + self.query_dropout(self.queries))
+        attended = self.attention_norm(queries_GE + self.attention(queries_GE, tokens_NTE))
+        vectors: Tensor = self.ffn_norm(attended + self.ffn(attended))
+        return vectors
+
+    def _compare(self, groups_NGE: Tensor) -> Tensor:
+        """All groups in one batched product: G×N×E by G×E×M."""
+        groups_GNE = groups_NGE.transpose(0, 1)
+        if self.use_cosine:
+            similar_GNM = cosine(groups_GNE, self.class_vectors)
+        else:
+            similar_GNM = groups_GNE @ self.class_vectors.mT
+        return similar_GNM.transpose(0, 1).flatten(1)[:, : self.classes]
+
+
+class CrossAttention(nn.Module):
+    """Multi-head attention of queries that all images share.
+
+    Args:
+        dim: Width of queries, keys and values.
+        heads: Attention heads; must divide `dim`.
+        dropout: Dropout of attention weights and of the result.
+    """
+
+    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(dim, dim)
+        self.key_value = nn.Linear(dim, 2 * dim)
+        self.out = nn.Linear(dim, dim)
+        self.dropout = dropout
+
+    def forward(self, queries_GE: Tensor, tokens_NTE: Tensor) -> Tensor:
+        """Attended values, N×G×E."""
+        images, positions, dim = tokens_NTE.shape
+        groups, width = len(queries_GE), dim // self.heads
+        query = self.query(queries_GE).view(groups, self.heads, width).transpose(0, 1)
+        key, value = (
+            self.key_value(tokens_NTE)
+            .view(images, positions, 2, self.heads, width)
+            .permute(2, 0, 3, 1, 4)
+        )
+        attended = F.scaled_dot_product_attention(
+            query.expand(images, -1, -1, -1),
+            key,
+            value,
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        merged = attended.transpose(1, 2).reshape(images, groups, dim)
+        return F.dropout(self.out(merged), self.dropout, self.training)

@@ -1,0 +1,65 @@
+"""Heads on pooled features: linear and cosine."""
+
+import torch
+from torch import Tensor, nn
+
+from mlc_cli.core.models.heads.base import Head, Pool, cosine, pool_map
+
+
+class LinearHead(Head):
+    """Pooling, dropout, one linear layer.
+
+    Args:
+        channels: Channels D of the feature map.
+        classes: Number of classes C.
+        pool: Pooling over positions.
+        dropout: Part of the pooled features dropped in training.
+        scale: Factor on the logits.
+    """
+
+    def __init__(
+        self, channels: int, classes: int, *, pool: Pool, dropout: float, scale: float
+    ) -> None:
+        super().__init__(scale)
+        self.pool = pool
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(channels, classes)
+        nn.init.normal_(self.linear.weight, std=0.01)
+        nn.init.zeros_(self.linear.bias)
+
+    def reduce(self, map_NDHW: Tensor) -> Tensor:
+        """Pooled features, N×D."""
+        return pool_map(map_NDHW, self.pool)
+
+    def classify(self, reduced: Tensor) -> Tensor:
+        """Logits N×C."""
+        logits: Tensor = self.linear(self.dropout(reduced)) * self.scale
+        return logits
+
+
+class CosineHead(Head):
+    """Pooling, dropout, and the cosine to a vector for each class (no bias).
+
+    Args:
+        channels: Channels D of the feature map.
+        classes: Number of classes C.
+        pool: Pooling over positions.
+        dropout: Part of the pooled features dropped in training.
+        scale: Factor from cosine to logit.
+    """
+
+    def __init__(
+        self, channels: int, classes: int, *, pool: Pool, dropout: float, scale: float
+    ) -> None:
+        super().__init__(scale)
+        self.pool = pool
+        self.dropout = nn.Dropout(dropout)
+        self.weight = nn.Parameter(nn.functional.normalize(torch.randn(classes, channels)))
+
+    def reduce(self, map_NDHW: Tensor) -> Tensor:
+        """Pooled features, N×D."""
+        return pool_map(map_NDHW, self.pool)
+
+    def classify(self, reduced: Tensor) -> Tensor:
+        """Logits N×C, within ±scale."""
+        return cosine(self.dropout(reduced), self.weight) * self.scale

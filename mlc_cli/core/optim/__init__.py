@@ -1,0 +1,1 @@
+"""Optimisers, schedules, sharpness-aware steps, averaging and stopping."""

@@ -1,0 +1,39 @@
+"""Moving average of the weights."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+
+class Ema:
+    """A copy of the model that follows it: e = d e + (1 - d) w after each step.
+
+    d = min(decay, (1 + t) / (10 + t)) with t the steps so far, so that a short training is not
+    held back by its start. Buffers are averaged as weights are, integer ones copied.
+
+    Args:
+        model: What to follow.
+        decay: Largest decay a step.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
+        self.decay = decay
+        self.steps = 0
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Follow the model by one step."""
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        self.steps += 1
+        own, other = self._floats(self.model), self._floats(model)
+        torch._foreach_lerp_(own, other, 1 - decay)
+        for mine, yours in zip(self.model.buffers(), model.buffers(), strict=True):
+            if not mine.is_floating_point():
+                mine.copy_(yours)
+
+    @staticmethod
+    def _floats(model: nn.Module) -> list[Tensor]:
+        tensors = [*model.parameters(), *model.buffers()]
+        return [t.detach() for t in tensors if t.is_floating_point()]

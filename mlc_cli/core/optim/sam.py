@@ -1,0 +1,72 @@
+"""Sharpness-aware minimisation (Foret et al. 2021, arXiv 2010.01412; adaptive: 2102.11600)."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Sam:
+    """Moves the weights to the worst point near by while the second gradient is taken.
+
+    Attributes:
+        rho: Radius of the neighbourhood.
+        adaptive: Measure distances in units of the weights.
+    """
+
+    rho: float
+    adaptive: bool
+
+    @contextmanager
+    def perturbed(self, parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+        """Inside, w + rho g / |g| (adaptive: w + rho w² g / |w g|); afterwards exactly w.
+
+        The direction does not depend on the scale of the gradients, so that those of a gradient
+        scaler need not be unscaled. A gradient that is not finite leaves the weights where they
+        are; the second pass then meets the same overflow. Nothing waits for the device.
+        """
+        moved = [p for p in parameters if p.grad is not None]
+        kept = [p.detach().clone() for p in moved]
+        with torch.no_grad():
+            self._move(moved)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                torch._foreach_copy_(list(moved), kept)
+
+    def _move(self, parameters: list[nn.Parameter]) -> None:
+        if not parameters:
+            return
+        gradients: list[Tensor] = [p.grad for p in parameters if p.grad is not None]
+        if self.adaptive:
+            sizes = [p.abs() for p in parameters]
+            gradients = [g * s for g, s in zip(gradients, sizes, strict=True)]
+        norms = torch._foreach_norm(gradients)  # noqa: SLF001
+        norm = torch.linalg.vector_norm(torch.stack([n.float() for n in norms]))
+        step = torch.where(torch.isfinite(norm), self.rho / (norm + 1e-12), 0.0)
+        if self.adaptive:
+            gradients = [g * s for g, s in zip(gradients, sizes, strict=True)]
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.add_(torch.where(step > 0, gradient * step, 0.0))
+
+
+@contextmanager
+def frozen_bn_statistics(model: nn.Module) -> Iterator[None]:
+    """Inside, batch normalisation uses the batch but does not move its running statistics."""
+    modules = [
+        m
+        for m in model.modules()
+        if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training and m.track_running_stats  # noqa: SLF001
+    ]
+    momenta = [m.momentum for m in modules]
+    for module in modules:
+        module.momentum = 0.0
+    try:
+        yield
+    finally:
+        for module, momentum in zip(modules, momenta, strict=True):
+            module.momentum = momentum

@@ -1,0 +1,184 @@
+"""The state of a training: everything that changes while it runs, and nothing else."""
+
+import math
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mlc_cli.core.files import write_atomic
+from mlc_cli.core.optim.early_stop import EarlyStop
+from mlc_cli.core.optim.ema import Ema
+from mlc_cli.core.optim.schedules import Schedule
+from mlc_cli.errors import RunError, TrainingError
+
+
+@dataclass
+class Best:
+    """The best evaluation so far.
+
+    Attributes:
+        map: Its validation mAP.
+        epoch: After how many epochs.
+        averaged: Whether the moving average gave it, rather than the raw weights.
+    """
+
+    map: float = -math.inf
+    epoch: int = 0
+    averaged: bool = False
+
+
+@dataclass
+class Position:
+    """Where in the training we are: before this batch of this epoch.
+
+    Attributes:
+        epoch: Counted from 0.
+        batch: Counted from 0; all batches done means that the evaluation is next.
+        warm: Whether the warm start is done.
+        stopped: Whether the training was stopped early.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    warm: bool = False
+    stopped: bool = False
+
+
+class LossWatch:
+    """Sums the losses of an epoch and looks for one that is not finite.
+
+    To look at a loss on a GPU is to wait for it, so that there it is done every `interval` steps.
+
+    Args:
+        interval: Steps between two looks.
+    """
+
+    def __init__(self, interval: int) -> None:
+        self._interval = interval
+        self._pending: list[tuple[str, Tensor]] = []
+        self._sum = 0.0
+        self._steps = 0
+
+    def add(self, loss: Tensor, where: str) -> None:
+        """Add the loss of a step.
+
+        Args:
+            loss: Scalar.
+            where: The step, for a message.
+
+        Raises:
+            TrainingError: A loss is not finite.
+        """
+        self._pending.append((where, loss.detach()))
+        if len(self._pending) >= self._interval:
+            self._look()
+
+    def _look(self) -> None:
+        if not self._pending:
+            return
+        values = torch.stack([loss for _, loss in self._pending]).tolist()
+        for (where, _), value in zip(self._pending, values, strict=True):
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"the loss is {value} in {where}",
+                    "Take a smaller --lr, clip gradients (`--set optim.clip_norm=1`), or use"
+                    " `--set precision=fp32`. The last complete state is on disk.",
+                )
+        self._sum += math.fsum(values)
+        self._steps += len(values)
+        self._pending.clear()
+
+    def mean(self) -> float | None:
+        """Mean loss of the steps so far; `None` before the first."""
+        self._look()
+        return self._sum / self._steps if self._steps else None
+
+    def seen_mean(self) -> float | None:
+        """Mean loss of the steps looked at so far, without waiting for others."""
+        return self._sum / self._steps if self._steps else None
+
+    def state(self) -> tuple[float, int]:
+        """Sum and number of the losses so far."""
+        self._look()
+        return self._sum, self._steps
+
+    def load(self, state: tuple[float, int]) -> None:
+        """Continue from a saved state; nothing is pending."""
+        self._pending.clear()
+        self._sum, self._steps = state
+
+
+@dataclass
+class TrainState:
+    """Model, optimiser and everything else that a step may change.
+
+    Attributes:
+        model: Raw weights.
+        optimizer: Of the model.
+        schedule: Of the learning rate.
+        ema: Moving average, if there is one.
+        scaler: Gradient scaler of fp16; does nothing in other precisions.
+        early_stop: Rule for stopping early, if there is one.
+        best: The best evaluation so far.
+        losses: Losses of the epoch so far.
+        position: Where in the training we are.
+        metrics: Rows of the metrics file so far.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    ema: Ema | None
+    scaler: torch.amp.GradScaler
+    early_stop: EarlyStop | None
+    losses: LossWatch
+    best: Best = field(default_factory=Best)
+    position: Position = field(default_factory=Position)
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+
+    def save(self, path: Path) -> None:
+        """Write everything to one file, atomically."""
+        content = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state(),
+            "ema": (self.ema.model.state_dict(), self.ema.steps) if self.ema else None,
+            "scaler": self.scaler.state_dict(),
+            "early_stop": vars(self.early_stop) if self.early_stop else None,
+            "losses": self.losses.state(),
+            "best": vars(self.best),
+            "position": vars(self.position),
+            "metrics": self.metrics,
+        }
+        write_atomic(path, lambda temporary: torch.save(content, temporary))
+
+    def load(self, path: Path, device: torch.device) -> None:
+        """Continue from a saved state.
+
+        Raises:
+            RunError: The file is damaged or belongs to another training.
+        """
+        try:
+            content = torch.load(path, map_location=device, weights_only=True)
+            self.model.load_state_dict(content["model"])
+            self.optimizer.load_state_dict(content["optimizer"])
+            self.schedule.load(content["schedule"])
+            self.scaler.load_state_dict(content["scaler"])
+            if self.ema:
+                weights, self.ema.steps = content["ema"]
+                self.ema.model.load_state_dict(weights)
+            if self.early_stop:
+                self.early_stop = EarlyStop(**content["early_stop"])
+            self.losses.load(content["losses"])
+            self.best = Best(**content["best"])
+            self.position = Position(**content["position"])
+            self.metrics = content["metrics"]
+        except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError) as error:
+            raise RunError(
+                f"{path}: cannot be continued: {str(error).splitlines()[0][:200]}",
+                "Start a new training from its weights: mlc train --weights last.safetensors.",
+            ) from error

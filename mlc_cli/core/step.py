@@ -1,0 +1,102 @@
+"""One optimiser step, with everything that may take part in it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mlc_cli.core.data.dataset import Batch
+from mlc_cli.core.data.mixing import Mix
+from mlc_cli.core.data.normalise import Normalise
+from mlc_cli.core.device import Precision, autocast, seed_step
+from mlc_cli.core.losses.base import MultilabelLoss
+from mlc_cli.core.optim.sam import Sam, frozen_bn_statistics
+from mlc_cli.core.state import TrainState
+
+Part = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Step:
+    """How a step is made.
+
+    Attributes:
+        forward: The model as it is called in training: itself, or compiled.
+        loss: Of scaled logits and targets.
+        normalise: From uint8 batches to the model's input, on the device.
+        precision: Of the forward pass.
+        lr: Peak learning rate.
+        mix: Mixing of batches, if any.
+        sam: Sharpness-aware minimisation, if any.
+        sam_from: First step with it.
+        clip_norm: Largest norm of all gradients together, if limited.
+        seed: Of everything random.
+    """
+
+    forward: Callable[[Tensor], Tensor]
+    loss: MultilabelLoss
+    normalise: Normalise
+    precision: Precision
+    lr: float
+    mix: Mix | None
+    sam: Sam | None
+    sam_from: int
+    clip_norm: float | None
+    seed: int
+
+    def __call__(self, state: TrainState, batches: Sequence[Batch], step: int) -> Tensor:
+        """Make step number `step` over one or more batches; the loss before it."""
+        self._set_rates(state, step)
+        seed_step(self.seed, step)
+        parts = [
+            self._prepare(batch, np.random.default_rng((self.seed, step, part)))
+            for part, batch in enumerate(batches)
+        ]
+        state.optimizer.zero_grad()
+        loss = self._backward(state, parts)
+        if self.sam and step >= self.sam_from:
+            parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
+            with frozen_bn_statistics(state.model), self.sam.perturbed(parameters):
+                state.optimizer.zero_grad()
+                self._backward(state, parts)
+        self._apply(state)
+        return loss
+
+    def _set_rates(self, state: TrainState, step: int) -> None:
+        lr, momentum = self.lr * state.schedule.factor(step), state.schedule.momentum(step)
+        for group in state.optimizer.param_groups:
+            group["lr"] = lr * group["lr_scale"]
+            if momentum is not None and "betas" in group:
+                group["betas"] = (momentum, group["betas"][1])
+            elif momentum is not None:
+                group["momentum"] = momentum
+
+    def _prepare(self, batch: Batch, rng: np.random.Generator) -> Part:
+        """Normalised images and float targets on the device, mixed if wanted."""
+        images = self.normalise(batch.images_NHWC)
+        targets = batch.targets_NC.to(images.device, non_blocking=True).float()
+        return self.mix(images, targets, rng) if self.mix else (images, targets)
+
+    def _backward(self, state: TrainState, parts: Sequence[Part]) -> Tensor:
+        """Add up the gradients of all parts; the loss of all together."""
+        images = sum(len(inputs) for inputs, _ in parts)
+        losses = []
+        for inputs, targets in parts:
+            with autocast(inputs.device, self.precision):
+                logits = self.forward(inputs)
+            share = len(inputs) / images if self.loss.reduction == "batch_mean" else 1.0
+            loss = self.loss(logits, targets) * share
+            torch.autograd.backward(state.scaler.scale(loss))
+            losses.append(loss.detach())
+        return torch.stack(losses).sum()
+
+    def _apply(self, state: TrainState) -> None:
+        if self.clip_norm:
+            state.scaler.unscale_(state.optimizer)
+            nn.utils.clip_grad_norm_(state.model.parameters(), self.clip_norm)
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
+        if state.ema:
+            state.ema.update(state.model)

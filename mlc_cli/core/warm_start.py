@@ -1,0 +1,135 @@
+"""Training of the head alone, on features of the loaded backbone that are computed once.
+
+A pooled head keeps one vector of each image, ML-Decoder the feature map. On small data sets this
+is worth more than any loss or schedule: it takes one forward pass over the images and gives the
+fine-tuning a head that does not tear the backbone's features apart.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mlc_cli.core.data.loader import Batches
+from mlc_cli.core.data.normalise import Normalise
+from mlc_cli.core.device import Precision, autocast, seed_step
+from mlc_cli.core.losses.base import MultilabelLoss
+from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.core.optim.schedules import OneCycle
+from mlc_cli.errors import TrainingError
+
+OnBatch = Callable[[int, int], Any]
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """How the head is trained.
+
+    Attributes:
+        batches: Training images in the order of the file, without random changes.
+        epochs: Passes over the features.
+        lr: Peak learning rate of AdamW, one-cycle.
+        weight_decay: Of matrices.
+        batch_size: Images a step.
+        flip: Also use the mirrored images.
+        max_bytes: Largest memory for the features.
+        seed: Of the order and of dropout.
+    """
+
+    batches: Batches
+    epochs: int
+    lr: float
+    weight_decay: float
+    batch_size: int
+    flip: bool
+    max_bytes: float
+    seed: int
+
+    def run(
+        self,
+        model: Classifier,
+        loss: MultilabelLoss,
+        normalise: Normalise,
+        precision: Precision,
+        on_batch: OnBatch,
+    ) -> None:
+        """Train the head of `model` in place.
+
+        Raises:
+            TrainingError: The features need more than the memory allowed.
+        """
+        features, targets = self._features(model, normalise, precision, on_batch)
+        self._train_head(model, loss, features, targets, on_batch)
+
+    @torch.no_grad()
+    def _features(
+        self, model: Classifier, normalise: Normalise, precision: Precision, on_batch: OnBatch
+    ) -> tuple[Tensor, Tensor]:
+        """Reduced features of all images (and of the mirrored ones), and targets, on the CPU."""
+        model.eval()
+        features: list[Tensor] = []
+        targets: list[Tensor] = []
+        for number, batch in enumerate(self.batches.epoch(), 1):
+            if len(batch.indices_N):
+                images = normalise(batch.images_NHWC)
+                for view in (images, images.flip(3)) if self.flip else (images,):
+                    with autocast(images.device, precision):
+                        reduced = model.head.reduce(model.backbone(view))
+                    features.append(_compact(reduced))
+                    targets.append(batch.targets_NC)
+                self._check_memory(features[0][0].nbytes)
+            on_batch(number, len(self.batches))
+        return torch.cat(features), torch.cat(targets)
+
+    def _check_memory(self, image_bytes: int) -> None:
+        needed = image_bytes * len(self.batches.dataset) * (2 if self.flip else 1)
+        if needed > self.max_bytes:
+            raise TrainingError(
+                f"the features of the warm start need {needed / 1e9:.1f} GB,"
+                f" more than warm_start.max_gigabytes = {self.max_bytes / 1e9:g}",
+                "Raise it, halve it with `--set warm_start.flip=false`, take a pooled head, or"
+                " start without: `--set warm_start=null`.",
+            )
+
+    def _train_head(
+        self,
+        model: Classifier,
+        loss: MultilabelLoss,
+        features: Tensor,
+        targets: Tensor,
+        on_batch: OnBatch,
+    ) -> None:
+        head = model.head.train()
+        device = head.scale.device
+        learnt = [p for p in head.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in learnt if p.ndim > 1], "weight_decay": self.weight_decay},
+            {"params": [p for p in learnt if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=self.lr)
+        steps = self.epochs * -(-len(features) // self.batch_size)
+        schedule = OneCycle(steps, pct_start=0.2, div=100, final_div=1000)
+        for step, chosen in enumerate(self._order(len(features))):
+            seed_step(self.seed, step)
+            for group in optimizer.param_groups:
+                group["lr"] = self.lr * schedule.factor(step)
+            reduced = features[chosen].to(device, non_blocking=True).float()
+            logits = head.classify(reduced)
+            optimizer.zero_grad()
+            torch.autograd.backward(loss(logits, targets[chosen].to(device, non_blocking=True)))
+            optimizer.step()
+            on_batch(step + 1, steps)
+
+    def _order(self, images: int) -> Iterator[Tensor]:
+        for epoch in range(self.epochs):
+            order = np.random.default_rng((self.seed, epoch)).permutation(images)
+            for start in range(0, images, self.batch_size):
+                yield torch.from_numpy(order[start : start + self.batch_size])
+
+
+def _compact(reduced: Tensor) -> Tensor:
+    """Vectors as float32; maps, which are large, as float16."""
+    return reduced.to("cpu", torch.float32 if reduced.ndim == 2 else torch.float16)

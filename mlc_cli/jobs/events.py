@@ -1,0 +1,62 @@
+"""What a training says of itself while it runs."""
+
+from dataclasses import dataclass
+
+from mlc_cli.core.annotations import Annotation
+from mlc_cli.core.loop import EpochReport
+from mlc_cli.core.models.complexity import Complexity
+from mlc_cli.core.models.weights import LoadReport
+from mlc_cli.core.reports.evaluation import Evaluation
+from mlc_cli.core.runs import RunFolder
+from mlc_cli.core.state import Best
+
+
+@dataclass(frozen=True)
+class Started:
+    """A training is about to take its first step.
+
+    Attributes:
+        run: Its folder.
+        device: Where it runs, and in which precision.
+        train: Training split.
+        val: Validation split.
+        backbone: timm's name.
+        head: Name of the head.
+        size: Complexity of the model.
+        weights: What became of a file of starting weights, if there was one.
+        warnings: What the user should know about the data.
+        epoch: Epochs already done, if it is continued.
+        epochs: Epochs planned.
+    """
+
+    run: RunFolder
+    device: str
+    train: Annotation
+    val: Annotation
+    backbone: str
+    head: str
+    size: Complexity
+    weights: LoadReport | None
+    warnings: tuple[str, ...]
+    epoch: int
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A training is done and its best checkpoint evaluated.
+
+    Attributes:
+        run: Its folder.
+        best: The best epoch.
+        evaluation: Of the best checkpoint on the validation split.
+        seconds: From the first step to the end.
+    """
+
+    run: RunFolder
+    best: Best
+    evaluation: Evaluation
+    seconds: float
+
+
+Event = Started | EpochReport | Finished

@@ -1,0 +1,221 @@
+"""From train settings to everything that the loop needs."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from mlc_cli.core.checkpoint import ModelCard
+from mlc_cli.core.data.build import (
+    Splits,
+    build_eval_batches,
+    build_mix,
+    build_train_batches,
+    read_splits,
+)
+from mlc_cli.core.data.normalise import Normalise
+from mlc_cli.core.device import (
+    Precision,
+    make_deterministic,
+    pick_device,
+    pick_precision,
+    seed_step,
+)
+from mlc_cli.core.loop import Plan
+from mlc_cli.core.losses.build import build_loss
+from mlc_cli.core.models.backbone import layer_depths
+from mlc_cli.core.models.build import BuiltModel, build_model
+from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.core.optim.build import (
+    build_early_stop,
+    build_optimizer,
+    build_sam,
+    build_schedule,
+)
+from mlc_cli.core.optim.ema import Ema
+from mlc_cli.core.scoring import Scorer
+from mlc_cli.core.state import LossWatch, TrainState
+from mlc_cli.core.step import Step
+from mlc_cli.core.warm_start import WarmStart
+from mlc_cli.errors import SettingsError
+from mlc_cli.jobs.recording import versions
+from mlc_cli.settings.train import TrainSettings
+
+STEPS_BETWEEN_LOOKS = 50
+"""On a GPU, to look at a loss is to wait for it."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training ready to run.
+
+    Attributes:
+        settings: Of the training.
+        splits: The checked data.
+        built: The model and what became of its starting weights.
+        plan: What does not change.
+        state: What does.
+        card: What every checkpoint of it knows.
+        device: Where it runs.
+        precision: Of the forward pass.
+    """
+
+    settings: TrainSettings
+    splits: Splits
+    built: BuiltModel
+    plan: Plan
+    state: TrainState
+    card: ModelCard
+    device: torch.device
+    precision: Precision
+
+
+def prepare(settings: TrainSettings) -> Training:
+    """Read the data, build the model and everything else.
+
+    Raises:
+        MlcError: Something cannot be read, built or had.
+    """
+    device = pick_device(settings.device)
+    precision = pick_precision(settings.precision, device)
+    make_deterministic(on=settings.deterministic)
+    splits = read_splits(settings.data)
+    seed_step(settings.seed, 0)
+    classes = list(splits.train.classes)
+    built = build_model(settings.model, classes, settings.data.input_size)  # type: ignore[arg-type]
+    channels_last = (
+        device.type == "cuda" if settings.channels_last == "auto" else settings.channels_last
+    )
+    model = _place(built.classifier, device, channels_last=channels_last)
+    normalise = Normalise(built.mean, built.std, device, channels_last=channels_last)
+    plan = _plan(settings, splits, model, normalise, device, precision)
+    return Training(
+        settings=settings,
+        splits=splits,
+        built=built,
+        plan=plan,
+        state=_state(settings, model, plan, device, precision),
+        card=_card(settings, classes, built),  # type: ignore[arg-type]
+        device=device,
+        precision=precision,
+    )
+
+
+def _place(model: Classifier, device: torch.device, *, channels_last: bool) -> Classifier:
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    model.to(device)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            module.to(memory_format=layout)
+    return model
+
+
+def _plan(
+    settings: TrainSettings,
+    splits: Splits,
+    model: Classifier,
+    normalise: Normalise,
+    device: torch.device,
+    precision: Precision,
+) -> Plan:
+    train = build_train_batches(
+        settings.data,
+        settings.augment,
+        splits.train,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        device=device,
+    )
+    val = build_eval_batches(
+        settings.data, splits.val, batch_size=settings.eval_batch_size, device=device
+    )
+    sam = settings.optim.sam
+    steps_per_epoch = -(-len(train) // settings.optim.accumulate)
+    sam_epochs = sam.last_epochs if sam and sam.last_epochs else settings.epochs
+    step = Step(
+        forward=torch.compile(model) if settings.compile else model,
+        loss=build_loss(
+            settings.loss,
+            scale=float(model.head.scale),
+            positives_C=splits.train.positives.counts_C(len(splits.train.classes)),
+            images=len(splits.train),
+            device=device,
+        ),
+        normalise=normalise,
+        precision=precision,
+        lr=settings.optim.lr,
+        mix=build_mix(settings.augment.mix) if settings.augment.mix else None,
+        sam=build_sam(sam) if sam else None,
+        sam_from=max(0, settings.epochs - sam_epochs) * steps_per_epoch,
+        clip_norm=settings.optim.clip_norm,
+        seed=settings.seed,
+    )
+    return Plan(
+        train=train,
+        val=val,
+        step=step,
+        scorer=Scorer(normalise, device, precision),
+        accumulate=settings.optim.accumulate,
+        epochs=settings.epochs,
+        eval_every=settings.eval_every,
+        warm_start=_warm_start(settings, splits, device),
+    )
+
+
+def _warm_start(settings: TrainSettings, splits: Splits, device: torch.device) -> WarmStart | None:
+    warm = settings.warm_start
+    if warm is None:
+        return None
+    return WarmStart(
+        batches=build_eval_batches(
+            settings.data, splits.train, batch_size=settings.eval_batch_size, device=device
+        ),
+        epochs=warm.epochs,
+        lr=warm.lr,
+        weight_decay=warm.weight_decay,
+        batch_size=warm.batch_size,
+        flip=warm.flip,
+        max_bytes=warm.max_gigabytes * 1e9,
+        seed=settings.seed,
+    )
+
+
+def _state(
+    settings: TrainSettings,
+    model: Classifier,
+    plan: Plan,
+    device: torch.device,
+    precision: Precision,
+) -> TrainState:
+    depth_of = {
+        f"backbone.model.{name}": depth
+        for name, depth in layer_depths(model.backbone.model).items()
+    }
+    optimizer = build_optimizer(settings.optim, model, depth_of)
+    if settings.epochs and not any(group["params"] for group in optimizer.param_groups):
+        raise SettingsError(
+            "nothing would learn: every parameter is frozen or has no learning rate"
+        )
+    steps = max(1, settings.epochs * plan.steps_per_epoch)
+    return TrainState(
+        model=model,
+        optimizer=optimizer,
+        schedule=build_schedule(settings.schedule, steps, plan.steps_per_epoch),
+        ema=Ema(model, settings.ema.decay) if settings.ema else None,
+        scaler=torch.amp.GradScaler(device.type, enabled=precision == "fp16"),
+        early_stop=build_early_stop(settings.early_stop) if settings.early_stop else None,
+        losses=LossWatch(1 if device.type == "cpu" else STEPS_BETWEEN_LOOKS),
+    )
+
+
+def _card(settings: TrainSettings, classes: list[str] | list[int], built: BuiltModel) -> ModelCard:
+    return ModelCard(
+        classes=classes,
+        model=settings.model.model_dump(mode="json"),
+        input_size=settings.data.input_size,
+        mean=built.mean,
+        std=built.std,
+        scale=float(built.classifier.head.scale),
+        data=settings.data.model_dump(mode="json"),
+        versions=versions(),
+    )

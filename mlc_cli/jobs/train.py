@@ -1,0 +1,124 @@
+"""`mlc train`: one training from settings to an evaluated run."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from mlc_cli.core import loop
+from mlc_cli.core.files import write_text
+from mlc_cli.core.loop import EpochReport, Tick
+from mlc_cli.core.models.complexity import complexity
+from mlc_cli.core.runs import RunFolder, create_run, open_run
+from mlc_cli.errors import Interrupted, RunError
+from mlc_cli.jobs import wording
+from mlc_cli.jobs.evaluate import evaluate_run
+from mlc_cli.jobs.events import Event, Finished, Started
+from mlc_cli.jobs.interrupts import stop_requests
+from mlc_cli.jobs.planning import Training, prepare
+from mlc_cli.jobs.recording import Recorder
+from mlc_cli.settings.resolve import as_yaml, validate
+from mlc_cli.settings.train import TrainSettings
+from mlc_cli.settings.yaml_io import read_yaml
+
+
+def train(
+    settings: TrainSettings,
+    *,
+    resume: Path | None = None,
+    on_tick: Callable[[Tick], None] = lambda _: None,
+) -> Iterator[Event]:
+    """Train, yielding what happens; the run folder is complete after each event.
+
+    Args:
+        settings: Of the training; for `resume` those of the run (see `run_settings`).
+        resume: Folder of the run to continue.
+        on_tick: Called after each batch.
+
+    Raises:
+        Interrupted: After SIGINT or SIGTERM, with the state saved.
+        MlcError: The training cannot start or go on.
+    """
+    training = prepare(settings)
+    run = _open(settings, training, resume)
+    recorder = Recorder(run, training.state, settings, training.card)
+    started = time.perf_counter()
+    try:
+        for event in _events(training, run, recorder, on_tick):
+            recorder.log(wording.describe(event))
+            yield event
+        evaluation = evaluate_run(
+            run, training.plan.val, training.device, str(training.splits.val.source)
+        )
+        finished = Finished(run, training.state.best, evaluation, time.perf_counter() - started)
+        recorder.log(wording.describe(finished))
+        yield finished
+    finally:
+        recorder.close()
+
+
+def _events(
+    training: Training, run: RunFolder, recorder: Recorder, on_tick: Callable[[Tick], None]
+) -> Iterator[Started | EpochReport]:
+    yield _started(training, run)
+    with stop_requests() as stop_requested:
+
+        def tick(tick: Tick) -> None:
+            on_tick(tick)
+            if stop_requested():
+                raise Interrupted("interrupted", f"Continue with: mlc train --resume {run.path}")
+            recorder.save_if_due()
+
+        try:
+            for report in loop.train(training.plan, training.state, tick):
+                recorder.epoch(report)
+                yield report
+        except Interrupted:
+            recorder.save()
+            recorder.log("interrupted")
+            raise
+
+
+def _open(settings: TrainSettings, training: Training, resume: Path | None) -> RunFolder:
+    if resume is None:
+        run = create_run(Path(settings.output), settings.name)
+        write_text(run.settings, as_yaml(settings))
+        return run
+    run = open_run(resume)
+    if run.trainer.exists():
+        training.state.load(run.trainer, training.device)
+    return run
+
+
+def run_settings(path: Path) -> TrainSettings:
+    """Settings of an existing run, to continue it.
+
+    Raises:
+        RunError: There is no such run, or it is finished.
+        SettingsError: Its settings are not those of this version.
+    """
+    run = open_run(path)
+    settings = validate(TrainSettings, read_yaml(run.settings))
+    rows = run.read_metrics()
+    if rows and rows[-1]["epoch"] >= settings.epochs and (run.path / "eval.json").exists():
+        raise RunError(
+            f"{run.path}: all {settings.epochs} epochs are done",
+            f"To go on from its weights: mlc train --weights {run.last}.",
+        )
+    return settings
+
+
+def _started(training: Training, run: RunFolder) -> Started:
+    settings, splits = training.settings, training.splits
+    return Started(
+        run=run,
+        device=f"{training.device}, {training.precision}",
+        train=splits.train,
+        val=splits.val,
+        backbone=settings.model.backbone,
+        head=settings.model.head.name,
+        size=complexity(training.built.classifier, settings.data.input_size),
+        weights=training.built.report,
+        warnings=splits.warnings,
+        epoch=training.state.position.epoch,
+        epochs=settings.epochs,
+    )

@@ -1,0 +1,94 @@
+"""Events of a training in words, for the terminal and for the log alike."""
+
+from mlc_cli.core.annotations import Annotation
+from mlc_cli.core.loop import EpochReport
+from mlc_cli.core.models.weights import LoadReport
+from mlc_cli.jobs.events import Event, Finished, Started
+
+SHOWN = 4
+
+
+def describe(event: Event) -> str:
+    """An event as one or more lines."""
+    match event:
+        case Started():
+            return _started(event)
+        case EpochReport():
+            return _epoch(event)
+        case Finished():
+            return _finished(event)
+
+
+def _started(event: Started) -> str:
+    lines = [
+        f"run    {event.run.path} on {event.device}",
+        f"train  {_split(event.train)}",
+        f"val    {_split(event.val)}",
+        f"model  {event.backbone}, {event.head} head:"
+        f" {event.size.mparams:.2f} M parameters ({event.size.trained_mparams:.2f} M learn),"
+        f" {event.size.gmacs:.2f} GMACs",
+    ]
+    if event.weights:
+        lines.append(_weights(event.weights))
+    lines += [f"warning: {text}" for text in event.warnings]
+    if event.epoch:
+        lines.append(f"continued after epoch {event.epoch} of {event.epochs}")
+    return "\n".join(lines)
+
+
+def _split(split: Annotation) -> str:
+    sizes_N = split.positives.sizes_N()
+    text = (
+        f"{len(split)} images, {len(split.classes)} classes,"
+        f" {sizes_N.mean():.2f} labels an image, {int((sizes_N == 0).sum())} without labels"
+    )
+    unknown = len(split.unknowns.indices)
+    return f"{text}, {unknown} unknown" if unknown else text
+
+
+def _weights(report: LoadReport) -> str:
+    text = f"weights  {report.source}: {report.loaded} tensors loaded"
+    for title, names in (
+        ("kept as they were", report.missing),
+        ("not used", report.unused),
+        ("of another shape", report.mismatched),
+    ):
+        if names:
+            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            text += f"\n  {len(names)} {title}: {', '.join(names[:SHOWN])}{more}"
+    return text
+
+
+def _epoch(report: EpochReport) -> str:
+    width = len(str(report.epochs))
+    if report.loss is None and report.epoch == 0:
+        parts = ["warm start of the head"]
+    else:
+        loss = "-" if report.loss is None else f"{report.loss:.4f}"
+        parts = [
+            f"epoch {report.epoch:>{width}}/{report.epochs}",
+            f"loss {loss}",
+            f"lr {report.lr:.2e}",
+        ]
+    if report.validation:
+        parts.append(f"val mAP {report.validation.map_raw:.4f}")
+        if report.validation.map_ema is not None:
+            parts.append(f"ema {report.validation.map_ema:.4f}")
+        parts.append("best" if report.validation.improved else "    ")
+    if report.images_per_second:
+        parts.append(f"{report.images_per_second:.0f} img/s")
+    parts.append(f"{report.seconds:.0f} s")
+    if report.unreadable:
+        parts.append(f"{report.unreadable} unreadable images left out")
+    if report.stopped:
+        parts.append("stopped early")
+    return "  ".join(parts)
+
+
+def _finished(event: Finished) -> str:
+    kind = "moving average" if event.best.averaged else "raw weights"
+    where = f"epoch {event.best.epoch}" if event.best.epoch else "the warm start"
+    return (
+        f"done in {event.seconds / 60:.1f} min: best val mAP {event.best.map:.4f}"
+        f" after {where} ({kind}), saved in {event.run.best}"
+    )

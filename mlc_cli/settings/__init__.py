@@ -1,0 +1,1 @@
+"""Settings: what a command may be told, checked before anything heavy is imported."""

@@ -1,0 +1,113 @@
+"""Settings of the data set, its reading and its augmentation."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mlc_cli.settings.base import Count, Positive, Probability, Settings, SizeHW
+
+
+class DataSettings(Settings):
+    """Where the images are and how they are read."""
+
+    root: str = Field(json_schema_extra={"flag": "--data DIR"})
+    """Folder of the data set; the annotation files below are relative to it."""
+    train: str = "train.json"
+    """Annotation file of the training split."""
+    val: str = "val.json"
+    """Annotation file of the validation split: chooses the best epoch and the thresholds."""
+    test: str = "test.json"
+    """Annotation file of the test split; read only by commands that are asked for it."""
+    image_root: str | None = None
+    """Folder that image paths are relative to; by default the folder of the annotation file."""
+    generate: Literal["digits"] | None = None
+    """Make this small data set at `root` when the folder does not exist yet."""
+    input_size: SizeHW = (448, 448)
+    """Height and width that images are resized to, in pixels."""
+    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """Processes that read images; `auto` takes what the machine has."""
+    cache: Literal["none", "ram", "auto"] = "auto"
+    """Keep resized images in memory; `auto` does if they fit in a quarter of what is free."""
+    on_bad_image: Literal["error", "skip"] = "error"
+    """Stop at an image that cannot be read, or name it, count it and go on without it."""
+    on_leak: Literal["error", "warn"] = "error"
+    """What to do when an image of the training split is also in the validation split."""
+    allow_outside_root: bool = False
+    """Accept absolute paths, `..` and links that lead out of the image folder."""
+    max_megapixels: Positive = 200.0
+    """Larger images are refused before they are decoded."""
+
+
+class CropSettings(Settings):
+    """Random resized crop."""
+
+    scale_min: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    """Smallest part of the image area that a crop may take."""
+    ratio_max: Annotated[float, Field(ge=1)] = 1.2
+    """Largest stretch of width against height, and the reverse."""
+    p: Probability = 1.0
+    """Part of the images that are cropped; the others are used whole."""
+
+
+class CutoutSettings(Settings):
+    """One rectangle of each chosen image is painted over (DeVries & Taylor 2017)."""
+
+    factor: Annotated[float, Field(gt=0, le=1)] = 0.4
+    """Side of the rectangle as a part of the side of the image."""
+    p: Probability = 0.5
+    """Part of the images that are cut."""
+    fill: tuple[int, int, int] | Literal["random"] = "random"
+    """Colour of the rectangle: RGB, or a random one for each image."""
+
+
+class PairRandAugment(Settings):
+    """Two random operations of random magnitude, each applied with probability one half."""
+
+    name: Literal["pair"] = "pair"
+
+
+class TorchvisionRandAugment(Settings):
+    """RandAugment of torchvision (Cubuk et al. 2020)."""
+
+    name: Literal["torchvision"] = "torchvision"
+    num_ops: Count = 2
+    """Operations on each image."""
+    magnitude: Annotated[int, Field(ge=0, le=30)] = 9
+    """Strength of all operations, 0 to 30."""
+
+
+class MixupSettings(Settings):
+    """Blend two images and their targets (Zhang et al. 2018)."""
+
+    name: Literal["mixup"] = "mixup"
+    alpha: Positive = 0.2
+    """Both parameters of the Beta distribution of the blend."""
+    p: Probability = 1.0
+    """Part of the batches that are mixed."""
+
+
+class CutmixSettings(Settings):
+    """Paste a rectangle of another image and mix the targets by area (Yun et al. 2019)."""
+
+    name: Literal["cutmix"] = "cutmix"
+    alpha: Positive = 1.0
+    """Both parameters of the Beta distribution of the area that stays."""
+    p: Probability = 1.0
+    """Part of the batches that are mixed."""
+
+
+RandAugmentSettings = Annotated[
+    PairRandAugment | TorchvisionRandAugment, Field(discriminator="name")
+]
+MixSettings = Annotated[MixupSettings | CutmixSettings, Field(discriminator="name")]
+
+
+class AugmentSettings(Settings):
+    """Random changes of the training images, in this order; `null` turns a part off."""
+
+    crop: CropSettings | None = None
+    rand_augment: RandAugmentSettings | None = None
+    cutout: CutoutSettings | None = None
+    flip: Probability = 0.5
+    """Part of the images that are mirrored left to right."""
+    mix: MixSettings | None = None

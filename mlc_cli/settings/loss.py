@@ -1,0 +1,55 @@
+"""Settings of the losses; formulas stand with the losses themselves."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mlc_cli.settings.base import NotNegative, Positive, Probability, Settings
+
+
+class LossBase(Settings):
+    """What all losses share."""
+
+    reduction: Literal["batch_mean", "sum"] = "batch_mean"
+    """Sum over classes, then mean or sum over images."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """Targets become 1 - e and e."""
+    pos_weight: Positive | Literal["auto"] | None = None
+    """Weight of positives; `auto` is negatives over positives of each class, 0.1 to 20."""
+
+
+class BceLoss(LossBase):
+    """Binary cross-entropy."""
+
+    name: Literal["bce"] = "bce"
+
+
+class AslLoss(LossBase):
+    """Asymmetric loss (Ridnik et al. 2021)."""
+
+    name: Literal["asl"] = "asl"
+    gamma_neg: NotNegative = 4.0
+    """Focusing of negatives."""
+    gamma_pos: NotNegative = 0.0
+    """Focusing of positives."""
+    clip: Probability = 0.05
+    """Shift of the probability of negatives."""
+
+
+class AamLoss(LossBase):
+    """Asymmetric angular margin loss (Prokofiev & Sovrasov 2022)."""
+
+    name: Literal["aam"] = "aam"
+    margin: NotNegative = 0.0
+    """Margin on the cosine."""
+    k: Probability = 0.7
+    """Weight of positives against negatives."""
+    gamma_neg: NotNegative = 0.0
+    """Focusing of negatives."""
+    gamma_pos: NotNegative = 0.0
+    """Focusing of positives."""
+    clip: Probability = 0.05
+    """Shift of the probability of negatives, where a gamma is set."""
+
+
+LossSettings = Annotated[BceLoss | AslLoss | AamLoss, Field(discriminator="name")]

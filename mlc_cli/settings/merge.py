@@ -1,0 +1,80 @@
+"""Laying settings over one another."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from mlc_cli.errors import UsageError
+from mlc_cli.settings.yaml_io import parse_yaml
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one mapping over another, section by section.
+
+    A section whose `name` changes is replaced whole: the fields of one loss mean nothing to
+    another.
+    """
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping) and _same_kind(below, value):
+            merged[key] = merge(below, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _same_kind(below: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
+    return bool(value.get("name", below.get("name")) == below.get("name"))
+
+
+def default_names(model: type[BaseModel]) -> dict[str, Any]:
+    """The `name` of every section that has one by default.
+
+    With these as the lowest layer, `loss.label_smoothing=0.1` alone is understood as a setting
+    of the default loss.
+    """
+    names: dict[str, Any] = {}
+    for key, field in model.model_fields.items():
+        default = field.get_default()
+        if isinstance(default, BaseModel):
+            inner = default_names(type(default))
+            if "name" in type(default).model_fields:
+                inner["name"] = default.name  # type: ignore[attr-defined]
+            if inner:
+                names[key] = inner
+    return names
+
+
+def nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn `{"optim.lr": 1}` into `{"optim": {"lr": 1}}`."""
+    tree: dict[str, Any] = {}
+    for key, value in dotted.items():
+        *parents, last = key.split(".")
+        branch = tree
+        for parent in parents:
+            inner = branch.get(parent)
+            if not isinstance(inner, dict):
+                inner = branch[parent] = {}
+            branch = inner
+        branch[last] = value
+    return tree
+
+
+def parse_assignments(assignments: list[str]) -> dict[str, Any]:
+    """Read `--set section.key=value`; the value is YAML.
+
+    Raises:
+        UsageError: An assignment has no `=` or no key.
+    """
+    dotted: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not all(key.strip().split(".")):
+            raise UsageError(
+                f"--set {assignment}: expected section.key=value",
+                "For example: --set optim.lr=0.001",
+            )
+        dotted[key.strip()] = parse_yaml(text, f"--set {key.strip()}")
+    return nested(dotted)

@@ -1,0 +1,85 @@
+"""Settings of the model: backbone, weights and head."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mlc_cli.settings.base import RGB, Count, Positive, Probability, Settings
+
+Pool = Literal["avg", "max", "avgmax"]
+Scale = Positive | Literal["auto"]
+
+
+class LinearHead(Settings):
+    """Pooling and one linear layer."""
+
+    name: Literal["linear"] = "linear"
+    pool: Pool = "avg"
+    """Pooling over positions: average, maximum, or the sum of both."""
+    dropout: Probability = 0.0
+    """Part of the pooled features that are dropped in training."""
+    scale: Scale = 1.0
+    """Factor on the logits."""
+
+
+class CosineHead(Settings):
+    """Pooling and the cosine between features and class vectors."""
+
+    name: Literal["cosine"] = "cosine"
+    pool: Pool = "avg"
+    """Pooling over positions: average, maximum, or the sum of both."""
+    dropout: Probability = 0.0
+    """Part of the pooled features that are dropped in training."""
+    scale: Scale = "auto"
+    """Factor from cosine to logit; `auto` derives it from the number of classes."""
+
+
+class MLDecoderHead(Settings):
+    """Cross-attention of group queries over positions (Ridnik et al. 2021)."""
+
+    name: Literal["ml_decoder"] = "ml_decoder"
+    cosine: bool = False
+    """Compare by cosine, as for the AAM loss, rather than by a linear product."""
+    scale: Scale = 1.0
+    """Factor on the logits; `auto` derives it from the number of classes."""
+    bias: bool = True
+    """Add a learnt bias to each class."""
+    groups: Count | None = None
+    """Queries; by default one for each class, at most 100."""
+    dim: Count = 768
+    """Width of the decoder."""
+    heads: Count = 8
+    """Attention heads; must divide `dim`."""
+    ffn_dim: Count = 2048
+    """Width of the hidden layer in the feed-forward part."""
+    dropout: Probability = 0.1
+    """Dropout inside the decoder."""
+
+
+HeadSettings = Annotated[LinearHead | CosineHead | MLDecoderHead, Field(discriminator="name")]
+
+
+class ModelSettings(Settings):
+    """Backbone, its weights, and the head."""
+
+    backbone: str = "tf_efficientnetv2_s.in21k"
+    """Any model name of timm, with its weights tag."""
+    pretrained: bool = True
+    """Start from timm's weights, fetched from the hub; `weights` takes precedence."""
+    weights: str | None = None
+    """Start from this `.safetensors` or `.pth` file, or from a URL with `weights_sha256`."""
+    weights_sha256: str | None = None
+    """Checksum of the file behind a URL."""
+    on_class_change: Literal["error", "reset_head"] = "error"
+    """What to do when `weights` is a checkpoint for other classes."""
+    head: HeadSettings = LinearHead()
+    mean: RGB | None = None
+    """Mean of RGB in 0..1, subtracted from images; by default the backbone's own."""
+    std: RGB | None = None
+    """Standard deviation of RGB in 0..1; by default the backbone's own."""
+    drop_path: Probability = 0.0
+    """Stochastic depth of the backbone, where it has any."""
+    freeze_bn: bool = False
+    """Keep the running statistics of batch normalisation as loaded."""
+    freeze_stages: Annotated[int, Field(ge=0)] = 0
+    """Leading stages of the backbone that stay as loaded, stem first."""

@@ -1,0 +1,141 @@
+"""Settings of the optimiser, the learning-rate schedule, averaging and stopping."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mlc_cli.settings.base import Count, NotNegative, Positive, Probability, Settings
+
+
+class SamSettings(Settings):
+    """Sharpness-aware minimisation: two passes a step (Foret et al. 2021)."""
+
+    rho: Positive = 0.05
+    """Radius of the neighbourhood."""
+    adaptive: bool = False
+    """Scale the radius by the weights (Kwon et al. 2021)."""
+    last_epochs: Count | None = None
+    """Only in the last epochs; by default in all."""
+
+
+class OptimBase(Settings):
+    """What all optimisers share."""
+
+    lr: Positive = 1e-3
+    """Peak learning rate."""
+    weight_decay: NotNegative = 1e-4
+    """Weight decay; biases and normalisation have none."""
+    backbone_lr_scale: NotNegative = 1.0
+    """Factor on the learning rate of the backbone."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Factor on the learning rate from each layer of the backbone to the one before."""
+    bias_lr_scale: Positive = 1.0
+    """Factor on the learning rate of biases."""
+    clip_norm: Positive | None = None
+    """Largest norm of all gradients together."""
+    accumulate: Count = 1
+    """Batches whose gradients make up one step."""
+    sam: SamSettings | None = None
+
+
+class Sgd(OptimBase):
+    """Stochastic gradient descent with momentum."""
+
+    name: Literal["sgd"] = "sgd"
+    lr: Positive = 0.01
+    """Peak learning rate."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Momentum."""
+    nesterov: bool = False
+    """Nesterov momentum."""
+
+
+class AdamW(OptimBase):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+
+    name: Literal["adamw"] = "adamw"
+    betas: tuple[Probability, Probability] = (0.9, 0.999)
+    """Decay of the two moments."""
+
+
+class OneCycle(Settings):
+    """Cosine up to the peak and down again (Smith & Topin 2018)."""
+
+    name: Literal["one_cycle"] = "one_cycle"
+    pct_start: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Part of the training before the peak."""
+    div: Annotated[float, Field(ge=1)] = 100.0
+    """Peak over first learning rate."""
+    final_div: Annotated[float, Field(ge=1)] = 1000.0
+    """First over last learning rate."""
+    momentum: tuple[Probability, Probability] | None = None
+    """Momentum (or first beta) at the peak and at both ends; by default that of the optimiser."""
+
+
+class Cosine(Settings):
+    """Linear warm-up, then a cosine."""
+
+    name: Literal["cosine"] = "cosine"
+    warmup_epochs: NotNegative = 1.0
+    """Epochs of linear warm-up from zero."""
+    final: Probability = 0.0
+    """Last learning rate as a part of the peak."""
+
+
+class Plateau(Settings):
+    """Lower the learning rate when the validation mAP stands still."""
+
+    name: Literal["plateau"] = "plateau"
+    warmup_epochs: NotNegative = 1.0
+    """Epochs of linear warm-up from zero."""
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """What the learning rate is multiplied by."""
+    patience: Annotated[int, Field(ge=0)] = 3
+    """Evaluations without a gain before that."""
+    final: Probability = 0.001
+    """Smallest learning rate as a part of the peak."""
+
+
+class Constant(Settings):
+    """Linear warm-up, then the same learning rate to the end."""
+
+    name: Literal["constant"] = "constant"
+    warmup_epochs: NotNegative = 0.0
+    """Epochs of linear warm-up from zero."""
+
+
+class EmaSettings(Settings):
+    """Moving average of the weights, with a warm-up: min(decay, (1 + t) / (10 + t))."""
+
+    decay: Annotated[float, Field(gt=0, lt=1)] = 0.9997
+    """Decay a step."""
+
+
+class EarlyStopSettings(Settings):
+    """Stop when the validation mAP no longer rises, once the learning rate has annealed."""
+
+    patience: Count = 5
+    """Evaluations without a gain; they count only below half of the peak learning rate."""
+    min_delta: NotNegative = 0.0
+    """Smallest rise that is a gain."""
+
+
+class WarmStartSettings(Settings):
+    """Train the head alone first, on features of the loaded backbone computed once."""
+
+    epochs: Count = 20
+    """Epochs over the cached features."""
+    lr: Positive = 1e-3
+    """Peak learning rate of AdamW, one-cycle."""
+    weight_decay: NotNegative = 1e-4
+    """Weight decay."""
+    batch_size: Count = 64
+    """Images a step."""
+    flip: bool = True
+    """Also compute the features of the mirrored images."""
+    max_gigabytes: Positive = 4.0
+    """Largest memory for the features."""
+
+
+OptimSettings = Annotated[Sgd | AdamW, Field(discriminator="name")]
+ScheduleSettings = Annotated[OneCycle | Cosine | Plateau | Constant, Field(discriminator="name")]

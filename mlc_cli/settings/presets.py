@@ -1,0 +1,91 @@
+"""Presets: YAML files in `presets/<command>/`, each of which may extend another."""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mlc_cli.errors import SettingsError
+from mlc_cli.settings.base import Settings
+from mlc_cli.settings.faults import settings_error
+from mlc_cli.settings.merge import merge
+from mlc_cli.settings.yaml_io import read_yaml
+
+
+class Card(Settings):
+    """What a preset says of itself, under `about:`; not a setting of the command."""
+
+    summary: str
+    """One line: what it trains."""
+    hardware: str
+    """What it is meant to run on."""
+    time: str
+    """How long a run takes there."""
+    published: str | None = None
+    """Metric and its source, as published."""
+    measured: str | None = None
+    """Metric as measured by this project, and on what."""
+    gmacs: float | None = None
+    """Multiply-accumulates of one image, backbone and head, in 1e9."""
+    mparams: float | None = None
+    """Parameters, in 1e6."""
+
+
+def presets_root() -> Path:
+    """Folder of the presets: inside the installed package, or at the top of a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "_presets"
+    return installed if installed.is_dir() else package.parent / "presets"
+
+
+def preset_names(command: str) -> list[str]:
+    """Names of all presets of a command, sorted."""
+    folder = presets_root() / command
+    return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
+
+
+def load_preset(command: str, name: str) -> dict[str, Any]:
+    """Settings of a preset over those that it extends, without its card.
+
+    Raises:
+        SettingsError: The preset, or one that it extends, does not exist or extends itself.
+    """
+    return _load(command, name, ())[0]
+
+
+def load_card(command: str, name: str) -> Card:
+    """What a preset says of itself.
+
+    Raises:
+        SettingsError: The card is missing or has a fault.
+    """
+    own = _load(command, name, ())[1]
+    try:
+        return Card.model_validate(own)
+    except ValidationError as error:
+        raise settings_error(Card, error) from None
+
+
+def _load(command: str, name: str, below: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+    if name in below:
+        raise SettingsError(f"preset '{name}' extends itself: {' > '.join((*below, name))}")
+    content = read_yaml(_preset_path(command, name))
+    card = content.pop("about", {})
+    parent = content.pop("extends", None)
+    if parent is None:
+        return content, card
+    settings, _ = _load(command, parent, (*below, name))
+    return merge(settings, content), card
+
+
+def _preset_path(command: str, name: str) -> Path:
+    known = preset_names(command)
+    if name in known:
+        return presets_root() / command / f"{name}.yaml"
+    close = difflib.get_close_matches(name, known, n=1)
+    near = f", did you mean '{close[0]}'?" if close else ""
+    raise SettingsError(
+        f"there is no preset '{name}' for `mlc {command}`{near}",
+        f"The presets are: {', '.join(known) or 'none'}. A file of your own goes to --config.",
+    )

@@ -1,0 +1,67 @@
+"""From preset, file, flags and assignments to one validated settings object."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from mlc_cli.settings.base import Settings
+from mlc_cli.settings.faults import settings_error
+from mlc_cli.settings.merge import default_names, merge, nested, parse_assignments
+from mlc_cli.settings.presets import load_preset
+from mlc_cli.settings.yaml_io import dump_yaml, read_yaml
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+def gather(
+    model: type[Settings],
+    command: str,
+    *,
+    preset: str | None = None,
+    config: Path | None = None,
+    flags: Mapping[str, Any] | None = None,
+    assignments: list[str] | None = None,
+) -> dict[str, Any]:
+    """Put the layers together: preset < file < flags < assignments, not validated yet.
+
+    Args:
+        model: The settings of the command.
+        command: Name of the command, which is also the folder of its presets.
+        preset: Name of a preset.
+        config: Path of a YAML file; it may say `extends: PRESET`.
+        flags: Values by dotted key; `None` means not given.
+        assignments: Texts `section.key=value`.
+
+    Raises:
+        MlcError: A layer cannot be read.
+    """
+    layers: list[Mapping[str, Any]] = [default_names(model)]
+    own = read_yaml(config) if config else {}
+    own.pop("about", None)
+    extended = own.pop("extends", None)
+    layers += [load_preset(command, name) for name in (extended, preset) if name]
+    given = {key: value for key, value in (flags or {}).items() if value is not None}
+    layers += [own, nested(given), parse_assignments(assignments or [])]
+    result: dict[str, Any] = {}
+    for layer in layers:
+        result = merge(result, layer)
+    return result
+
+
+def validate(model: type[SettingsT], content: Mapping[str, Any]) -> SettingsT:
+    """Check the gathered settings.
+
+    Raises:
+        SettingsError: With every fault at once.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise settings_error(model, error) from None
+
+
+def as_yaml(settings: Settings) -> str:
+    """All settings, defaults included, as YAML that `--config` reads back."""
+    return dump_yaml(settings.model_dump(mode="json"))

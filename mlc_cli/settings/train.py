@@ -1,0 +1,62 @@
+"""Settings of `mlc train`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mlc_cli.settings.base import Count, Positive, Settings
+from mlc_cli.settings.data import AugmentSettings, DataSettings
+from mlc_cli.settings.loss import BceLoss, LossSettings
+from mlc_cli.settings.model import ModelSettings
+from mlc_cli.settings.optim import (
+    AdamW,
+    EarlyStopSettings,
+    EmaSettings,
+    OneCycle,
+    OptimSettings,
+    ScheduleSettings,
+    WarmStartSettings,
+)
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+class TrainSettings(Settings):
+    """One training, whole."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "train"
+    """Name of the run; its folder is NAME-1, NAME-2 and so on."""
+    output: str = "runs"
+    """Folder of the run folders."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Same seed, same machine, same result."""
+    epochs: Annotated[int, Field(ge=0)] = 20
+    """Passes over the training split; 0 trains nothing after the warm start."""
+    batch_size: Count = 32
+    """Images a batch."""
+    eval_batch_size: Count = 64
+    """Images a batch in evaluation."""
+    eval_every: Count = 1
+    """Epochs between evaluations; the last epoch is always evaluated."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:N`."""
+    precision: Precision = "auto"
+    """Arithmetic of the forward pass; `auto` is bf16 on a GPU that has it, else fp32."""
+    channels_last: bool | Literal["auto"] = "auto"
+    """Memory layout of convolutions; `auto` is channels-last on a GPU."""
+    compile: bool = False
+    """Compile the model with torch.compile."""
+    deterministic: bool = False
+    """Only deterministic algorithms on the GPU; the CPU always is."""
+    save_minutes: Positive = 10.0
+    """Minutes between saves of the state inside an epoch."""
+
+    data: DataSettings
+    augment: AugmentSettings = AugmentSettings()
+    model: ModelSettings = ModelSettings()
+    warm_start: WarmStartSettings | None = None
+    loss: LossSettings = BceLoss()
+    optim: OptimSettings = AdamW()
+    schedule: ScheduleSettings = OneCycle()
+    ema: EmaSettings | None = None
+    early_stop: EarlyStopSettings | None = None
