@@ -1,0 +1,120 @@
+"""Fixtures that tests of several folders share."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mlc_cli.main import main
+
+torch.set_num_threads(1)  # tests run side by side, one on each core
+cv2.setNumThreads(1)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def mlc(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Outcome]:
+    """Run `mlc` in this process, as the executable does."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*arguments: str | Path) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["mlc", *map(str, arguments)])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run
+
+
+Entry = tuple[str, Sequence[str | int]] | tuple[str, Sequence[str | int], Sequence[str | int]]
+
+
+def write_annotation(path: Path, classes: Sequence[str | int], images: Sequence[Entry]) -> Path:
+    """Write an annotation file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"classes": list(classes), "images": images}), encoding="utf-8")
+    return path
+
+
+def write_image(path: Path, pixels: np.ndarray | tuple[int, int] = (24, 32), seed: int = 0) -> Path:
+    """Write an image file; a size stands for random pixels of that height and width."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(pixels, tuple):
+        pixels = np.random.default_rng(seed).integers(0, 256, (*pixels, 3), np.uint8)
+    assert cv2.imwrite(str(path), pixels)
+    return path
+
+
+COLOURS = {"blue": (255, 0, 0), "green": (0, 255, 0), "red": (0, 0, 255)}
+
+
+@pytest.fixture
+def make_dataset(tmp_path: Path) -> Callable[..., Path]:
+    """Make a learnable data set: patches of colours on noise; labels are the colours."""
+
+    def make(train: int = 24, val: int = 12, *, name: str = "data", unknown: bool = False) -> Path:
+        root = tmp_path / name
+        for split, count in (("train", train), ("val", val), ("test", val)):
+            rng = np.random.default_rng(len(split) * 1000 + count)
+            entries: list[Entry] = []
+            for number in range(count):
+                pixels = rng.integers(0, 60, (32, 32, 3), np.uint8)
+                labels = [label for label in COLOURS if rng.random() < 0.5]
+                for place, label in enumerate(labels):
+                    pixels[place * 10 : place * 10 + 10, 8:24] = COLOURS[label]
+                path = f"images/{split}/{number:03d}.png"
+                write_image(root / path, pixels)
+                others = [label for label in COLOURS if label not in labels]
+                entries.append((path, labels, others[:1]) if unknown else (path, labels))
+            write_annotation(root / f"{split}.json", list(COLOURS), entries)
+        return root
+
+    return make
+
+
+TINY = (
+    "data.input_size=32",
+    "data.workers=0",
+    "model.backbone=test_resnet",
+    "model.pretrained=false",
+    "batch_size=8",
+    "eval_batch_size=8",
+)
+
+
+@pytest.fixture
+def tiny() -> list[str]:
+    """Flags for a training of a second: a tiny model, no worker processes."""
+    return [argument for setting in TINY for argument in ("--set", setting)]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of the real data, named by MLC_REAL_DATA."""
+    folder = os.environ.get("MLC_REAL_DATA")
+    if not folder:
+        pytest.skip("MLC_REAL_DATA is not set")
+    return Path(folder)
