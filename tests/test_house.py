@@ -21,7 +21,7 @@ SOURCES = sorted((ROOT / "mlc_cli").rglob("*.py"))
         ("mypy",),
         ("lint-imports", "--no-cache"),
     ],
-    ids=lambda command: " ".join(command),
+    ids=" ".join,
 )
 def test_tool_finds_nothing(command: tuple[str, ...]) -> None:
     done = subprocess.run(
