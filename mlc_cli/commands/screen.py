@@ -1,6 +1,7 @@
 """What commands show: results on stdout, everything else on stderr."""
 
 import json
+import math
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -114,9 +115,9 @@ def show_evaluation(evaluation: "Evaluation") -> None:
         table.add_column(title, justify="right")
     for row in class_rows(evaluation):
         values = [row[key] for key in ("AP", "precision", "recall", "F1", "threshold")]
-        cells = ["-" if value is None else f"{value:.4f}" for value in values]
-        table.add_row(escape(row["class"]), *cells, str(row["positives"]))
+        table.add_row(escape(row["class"]), *map(_cell, values), str(row["positives"]))
     console.print(table)
+    console.print(f"mAP {_cell(evaluation.map)} over {evaluation.images} images")
     console.print(_summary_table(evaluation))
     left_out = evaluation.empty_classes
     if left_out:
@@ -135,15 +136,20 @@ def _summary_table(evaluation: "Evaluation") -> Any:
     from rich import box
     from rich.table import Table
 
+    from mlc_cli.core.reports.evaluation import SUMMARY
+
+    columns = {"at 0.5": evaluation.at_half}
+    if evaluation.at_thresholds is not None:
+        columns["at thresholds"] = evaluation.at_thresholds
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    names = ("CP", "CR", "CF1", "OP", "OR", "OF1", "macro_f1", "exact_match")
-    titles = (*names[:6], "macro F1", "exact match")
-    for title in ("", "mAP", *titles):
+    table.add_column("")
+    for title in columns:
         table.add_column(title, justify="right")
-    rows = [("at 0.5", evaluation.at_half), ("at thresholds", evaluation.at_thresholds)]
-    for title, metrics in rows:
-        if metrics is not None:
-            values = [evaluation.map, *(getattr(metrics, name) for name in names)]
-            cells = ["-" if value != value else f"{value:.4f}" for value in values]  # noqa: PLR0124
-            table.add_row(title, *cells)
+    for name in SUMMARY:
+        values = (getattr(metrics, name) for metrics in columns.values())
+        table.add_row(name.replace("_", " "), *map(_cell, values))
     return table
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.4f}"

@@ -49,6 +49,11 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     return torch.autocast(device.type, dtype=dtype)
 
 
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Context in which nothing is cast down (`meta` knows no casting in the first place)."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
+
+
 def pick_workers(wanted: int | Literal["auto"], device: torch.device) -> int:
     """Processes that read images.
 

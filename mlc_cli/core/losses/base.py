@@ -10,6 +10,8 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from mlc_cli.core.device import full_precision
+
 Reduction = Literal["batch_mean", "sum"]
 
 
@@ -38,7 +40,7 @@ class MultilabelLoss:
 
     def __call__(self, logits_NC: Tensor, targets_NC: Tensor) -> Tensor:
         """Scalar loss; images without any known label count in the mean and add nothing."""
-        with torch.autocast(logits_NC.device.type, enabled=False):
+        with full_precision(logits_NC.device):
             logits, targets = logits_NC.float(), targets_NC.float()
             known = targets >= 0
             targets = targets.clamp(min=0)

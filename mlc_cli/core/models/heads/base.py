@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mlc_cli.core.device import full_precision
+
 Pool = Literal["avg", "max", "avgmax"]
 
 
@@ -56,5 +58,5 @@ def pool_map(map_NDHW: Tensor, pool: Pool) -> Tensor:
 
 def cosine(features: Tensor, weights: Tensor) -> Tensor:
     """Cosines in float32 between rows of `features` (…×A×D) and `weights` (…×B×D): …×A×B."""
-    with torch.autocast(features.device.type, enabled=False):
+    with full_precision(features.device):
         return F.normalize(features.float(), dim=-1) @ F.normalize(weights.float(), dim=-1).mT

@@ -1,0 +1,98 @@
+"""Images a second of an epoch of `mlc train`, against a bare loop over batches in memory.
+
+The bare loop steps the same model with the same optimiser over batches that are already
+normalised floats in memory: what reading, augmenting, normalising and bookkeeping cost is the
+difference. The first epoch reads and decodes the files; later ones find them in the cache.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from timing import show
+
+from mlc_cli.core import loop
+from mlc_cli.core.files import write_json
+from mlc_cli.core.loop import EpochReport
+from mlc_cli.jobs.planning import Training, prepare
+from mlc_cli.settings.resolve import gather, validate
+from mlc_cli.settings.train import TrainSettings
+
+
+def make_data(root: Path, images: int) -> None:
+    """JPEG files of the size of small photographs."""
+    rng = np.random.default_rng(0)
+    (root / "images").mkdir(parents=True)
+    names = [f"class {c}" for c in range(18)]
+    for split, count in (("train", images), ("val", 32)):
+        entries = []
+        for number in range(count):
+            small = rng.integers(0, 256, (24, 32, 3), np.uint8)
+            path = f"images/{split}{number}.jpg"
+            cv2.imwrite(str(root / path), cv2.resize(small, (320, 240)))
+            entries.append([path, [names[c] for c in rng.integers(0, 18, 2)]])
+        write_json(root / f"{split}.json", {"classes": names, "images": entries})
+
+
+def bare_rate(training: Training, batches: int) -> float:
+    """Images a second of steps over batches in memory."""
+    plan, state = training.plan, training.state
+    ready = []
+    for batch in plan.train.epoch(99):
+        ready.append((plan.step.normalise(batch.images_NHWC), batch.targets_NC.float()))
+        if len(ready) == batches:
+            break
+    state.model.train()
+    started = time.perf_counter()
+    for images, targets in ready:
+        state.optimizer.zero_grad()
+        torch.autograd.backward(plan.step.loss(state.model(images), targets))
+        state.optimizer.step()
+    return sum(len(images) for images, _ in ready) / (time.perf_counter() - started)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=640)
+    parser.add_argument("--backbone", default="tf_efficientnet_lite0")
+    parser.add_argument("--size", type=int, default=160)
+    parser.add_argument("--epochs", type=int, default=4)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "data"
+        make_data(root, arguments.images)
+        flags = {
+            "data.root": str(root),
+            "data.input_size": arguments.size,
+            "model.backbone": arguments.backbone,
+            "model.pretrained": False,
+            "epochs": arguments.epochs,
+        }
+        training = prepare(validate(TrainSettings, gather(TrainSettings, "train", flags=flags)))
+        rows, ratios = [], []
+        bare = bare_rate(training, 8)
+        for report in loop.train(training.plan, training.state, lambda _: None):
+            assert isinstance(report, EpochReport)
+            after = bare_rate(training, 8)
+            ratio = report.images_per_second / ((bare + after) / 2)
+            rows.append(
+                (report.epoch, f"{report.images_per_second:.1f}", f"{(bare + after) / 2:.1f}",
+                 f"{ratio:.3f}")
+            )  # fmt: skip
+            ratios.append(ratio)
+            bare = after
+        rows.append(("median", "", "", f"{statistics.median(ratios):.3f}"))
+    show(
+        f"training {arguments.backbone} at {arguments.size} (images a second)",
+        ("epoch", "mlc train", "bare loop", "ratio"),
+        rows,
+    )
+
+
+if __name__ == "__main__":
+    main()
