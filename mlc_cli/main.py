@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from mlc_cli import __version__
 from mlc_cli.commands.eval import evaluate
 from mlc_cli.commands.presets import presets
+from mlc_cli.commands.thresholds import thresholds
 from mlc_cli.commands.train import train
 from mlc_cli.errors import Interrupted, MlcError
 
@@ -21,6 +23,7 @@ app = typer.Typer(
 )
 app.command()(train)
 app.command("eval")(evaluate)
+app.command()(thresholds)
 app.command()(presets)
 
 
@@ -46,7 +49,8 @@ def common(
 def main() -> None:
     """Run a command; errors of users become a message and an exit code, never a traceback."""
     try:
-        app()
+        # --debug belongs to all commands and may stand anywhere; `_fail` looks for it
+        app([argument for argument in sys.argv[1:] if argument != "--debug"])
     except MlcError as error:
         _fail(error)
     except KeyboardInterrupt:
@@ -58,7 +62,7 @@ def main() -> None:
 
 def _fail(error: MlcError) -> None:
     if "--debug" in sys.argv:
-        raise error
+        traceback.print_exception(error)
     title = "" if isinstance(error, Interrupted) else "Error: "
     typer.secho(f"{title}{error.message}", err=True, fg=typer.colors.RED)
     if error.hint:

@@ -13,6 +13,8 @@ import pytest
 import torch
 
 from mlc_cli.main import main
+from mlc_cli.settings.resolve import gather, validate
+from mlc_cli.settings.train import TrainSettings
 
 torch.set_num_threads(1)  # tests run side by side, one on each core
 cv2.setNumThreads(1)
@@ -109,6 +111,18 @@ TINY = (
 def tiny() -> list[str]:
     """Flags for a training of a second: a tiny model, no worker processes."""
     return [argument for setting in TINY for argument in ("--set", setting)]
+
+
+@pytest.fixture
+def tiny_settings(tmp_path: Path) -> Callable[..., TrainSettings]:
+    """Settings of a tiny training of a data set, with assignments `section.key=value`."""
+
+    def make(data: Path, *assignments: str) -> TrainSettings:
+        flags = {"data.root": str(data), "output": str(tmp_path / "runs"), "device": "cpu"}
+        content = gather(TrainSettings, "train", flags=flags, assignments=[*TINY, *assignments])
+        return validate(TrainSettings, content)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "timm", "cv2", "numpy", "pydantic", "sklearn", "tensorboard")
+HEAVY = ("torch", "timm", "cv2", "numpy", "sklearn", "tensorboard")
 
 
 @pytest.mark.parametrize("command", [(), ("train",), ("eval",), ("presets",)])

@@ -8,24 +8,10 @@ from mlc_cli.commands import options, screen
 
 
 def evaluate(
-    run: Annotated[
-        str | None,
-        typer.Option(help="Run folder (default: runs/latest).", rich_help_panel=options.MODEL),
-    ] = None,
-    checkpoint: Annotated[
-        str | None,
-        typer.Option(
-            help="Checkpoint file, in place of a run's best.", rich_help_panel=options.MODEL
-        ),
-    ] = None,
+    run: options.Run = None,
+    checkpoint: options.Checkpoint = None,
     data: options.Data = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            help="train, val, test, or an annotation file of the data set.",
-            rich_help_panel=options.DATA,
-        ),
-    ] = None,
+    split: options.Split = None,
     thresholds: Annotated[
         str | None,
         typer.Option(help="Thresholds of the classes (.npy).", rich_help_panel=options.MODEL),
@@ -35,15 +21,7 @@ def evaluate(
         typer.Option(help="Exit with code 3 if the mAP is below.", rich_help_panel=options.RESULT),
     ] = None,
     device: options.Device = None,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Folder for the results (default: the run's).",
-            rich_help_panel=options.RESULT,
-        ),
-    ] = None,
+    output: options.Output = None,
     as_json: options.Json = False,
     config: options.Config = None,
     assignments: options.Assignments = None,

@@ -34,6 +34,29 @@ Data = Annotated[
     str | None,
     typer.Option("--data", help="Folder of the data set.", rich_help_panel=DATA),
 ]
+Run = Annotated[
+    str | None,
+    typer.Option(help="Run folder (default: runs/latest).", rich_help_panel=MODEL),
+]
+Checkpoint = Annotated[
+    str | None,
+    typer.Option(help="Checkpoint file, in place of a run's best.", rich_help_panel=MODEL),
+]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        help="train, val, test, or an annotation file of the data set.", rich_help_panel=DATA
+    ),
+]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="Folder for the results (default: that of the checkpoint).",
+        rich_help_panel=RESULT,
+    ),
+]
 Device = Annotated[
     str | None,
     typer.Option("--device", help="auto, cpu, cuda or cuda:N.", rich_help_panel=RESULT),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlc_cli.commands import options, screen
+from mlc_cli.commands import options, progress, screen
 
 if TYPE_CHECKING:
     from mlc_cli.jobs.events import Event
@@ -83,7 +83,7 @@ def train(
         return
     from mlc_cli.jobs.train import train as run
 
-    with screen.TrainingBar() as bar:
+    with progress.TrainingBar() as bar:
         _show(run(settings, on_tick=bar), bar)
 
 
@@ -98,11 +98,11 @@ def _continue(resume: Path, given: Sequence[object]) -> None:
             "To train further with other settings: mlc train --weights RUN/last.safetensors ...",
         )
     settings = run_settings(resume)
-    with screen.TrainingBar() as bar:
+    with progress.TrainingBar() as bar:
         _show(run(settings, resume=resume, on_tick=bar), bar)
 
 
-def _show(events: "Iterator[Event]", bar: screen.TrainingBar) -> None:
+def _show(events: "Iterator[Event]", bar: progress.TrainingBar) -> None:
     from mlc_cli.jobs.events import Finished
     from mlc_cli.jobs.wording import describe
 

@@ -11,8 +11,10 @@ Names of arrays: N images, C classes.
 import difflib
 import json
 from array import array
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,8 @@ class PackedStrings(Sequence[str]):
 
     def __getitem__(self, index: Any) -> Any:
         """String at a position; slices are not needed and not offered."""
-        start, stop = self.offsets[index], self.offsets[index + 1]
+        position = range(len(self))[index]
+        start, stop = self.offsets[position], self.offsets[position + 1]
         return self.blob[start:stop].decode()
 
 
@@ -116,11 +119,11 @@ class _Faults:
     examples: dict[str, list[str]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
-    def add(self, kind: str, example: str) -> None:
+    def add(self, kind: str, example: str | Callable[[], str]) -> None:
         self.counts[kind] = self.counts.get(kind, 0) + 1
         shown = self.examples.setdefault(kind, [])
         if len(shown) < SHOWN:
-            shown.append(example)
+            shown.append(example if isinstance(example, str) else example())
 
     def raise_if_any(self, source: Path) -> None:
         if self.counts:
@@ -164,9 +167,8 @@ def read_annotation(source: Path, image_root: Path | None = None) -> Annotation:
     positives, unknowns = _SetsBuilder(index), _SetsBuilder(index)
     for number, path, present, unsure in _entries(content["images"], faults):
         paths.append(path)
-        positives.add(present, path, faults)
-        unknowns.add(unsure, path, faults)
-        if unsure and set(present) & set(unsure):
+        known = positives.add(present, path, faults)
+        if known & unknowns.add(unsure, path, faults):
             faults.add("images with a label both present and unknown", f"{path} (entry {number})")
     _check_duplicates(paths, faults)
     faults.raise_if_any(source)
@@ -199,6 +201,8 @@ def _read_json(source: Path) -> dict[str, Any]:
         raise DataError(
             f"{source}: not valid JSON: {error.msg} (line {error.lineno}, column {error.colno})"
         ) from None
+    except (ValueError, RecursionError) as error:  # a number of 5000 digits, nesting without end
+        raise DataError(f"{source}: not valid JSON: {error}") from None
     missing = [key for key in ("classes", "images") if not isinstance(content, dict)
                or not isinstance(content.get(key), list)]  # fmt: skip
     if missing:
@@ -213,10 +217,22 @@ def _sorted_classes(names: list[Any], source: Path) -> tuple[Label, ...]:
     if kinds not in ({str}, {int}):
         found = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise DataError(f"{source}: classes must be all text or all integers, found {found}")
-    twice = sorted({str(name) for name in names if names.count(name) > 1})
+    garbled = [ascii(name) for name in names if not _encodable(name)]
+    if garbled:
+        raise DataError(f"{source}: classes that are not text: {', '.join(garbled[:SHOWN])}")
+    twice = sorted(str(name) for name, count in Counter(names).items() if count > 1)
     if twice:
         raise DataError(f"{source}: classes listed more than once: {', '.join(twice[:SHOWN])}")
     return tuple(sorted(names))
+
+
+def _encodable(name: Label) -> bool:
+    """Whether a name is text that can be written; half of a surrogate pair cannot."""
+    try:
+        str(name).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _entries(
@@ -225,6 +241,8 @@ def _entries(
     """Well-formed entries as number, path, labels, unknown labels."""
     for number, entry in enumerate(images):
         match entry:
+            case [str(path), *_] if not _encodable(path):
+                faults.add("image paths that are not text", f"entry {number}: {path!a}")
             case [str(path), list(present)] if path:
                 yield number, path, present, []
             case [str(path), list(present), list(unsure)] if path:
@@ -251,22 +269,23 @@ class _SetsBuilder:
         self._indices = array("H" if len(index) <= 2**16 else "I")
         self._starts = array("q", [0])
 
-    def add(self, labels: list[Label], path: str, faults: _Faults) -> None:
-        """Add the labels of the next image."""
+    def add(self, labels: list[Label], path: str, faults: _Faults) -> set[int]:
+        """Add the labels of the next image; their positions."""
         found = set()
         for label in labels:
-            position = self._index.get(label) if isinstance(label, str | int) else None
+            position = self._index.get(label) if type(label) in (str, int) else None
             if position is None:
-                faults.add("labels that are not in 'classes'", self._describe(label, path))
+                faults.add("labels that are not in 'classes'", partial(self._describe, label, path))
             else:
                 found.add(position)
         self._indices.extend(sorted(found))
         self._starts.append(len(self._indices))
+        return found
 
     def _describe(self, label: Any, path: str) -> str:
         known = {str(name): name for name in self._index}
         near = difflib.get_close_matches(str(label), known, n=1)
-        return f"{path}: {label!r}" + (f", did you mean {known[near[0]]!r}?" if near else "")
+        return f"{path}: {label!r:.80}" + (f", did you mean {known[near[0]]!r}?" if near else "")
 
     def build(self) -> LabelSets:
         """The label sets of all images."""

@@ -76,16 +76,15 @@ def read_card(path: Path) -> ModelCard:
             f"{path}: holds weights, but is not a checkpoint of mlc",
             "Weights of other origin start a training: mlc train --weights FILE.",
         )
-    content = json.loads(metadata["mlc"])
-    for key in ("input_size", "mean", "std"):
-        content[key] = tuple(content.get(key, ()))
-    if content.pop("format", None) != FORMAT:
-        raise CheckpointError(f"{path}: was written by another version of mlc; update mlc")
     try:
-        card = ModelCard(**content)
-    except TypeError as error:
-        raise CheckpointError(f"{path}: its metadata is incomplete: {error}") from None
-    return card
+        content = json.loads(metadata["mlc"])
+        if content.pop("format") != FORMAT:
+            raise CheckpointError(f"{path}: was written by another version of mlc; update mlc")
+        for key in ("input_size", "mean", "std"):
+            content[key] = tuple(content[key])
+        return ModelCard(**content)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its metadata is damaged or incomplete: {error}") from None
 
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:

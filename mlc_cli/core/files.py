@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from mlc_cli.errors import MlcError
 
 
@@ -20,22 +22,24 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         MlcError: The disk is full, or the folder cannot be written to.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary: Path | None = None
     try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
         write(temporary)
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
-    except OSError as error:
+    except (OSError, SafetensorError, RuntimeError) as error:  # the latter two: a full disk
         raise MlcError(
-            f"{path} cannot be written: {error.strerror or error}",
+            f"{path} cannot be written: {getattr(error, 'strerror', None) or error}",
             "Free some space or choose another --output; the last complete state is untouched.",
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary:
+            temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from mlc_cli.core.data.dataset import Batch
-from mlc_cli.core.data.loader import Batches
+from mlc_cli.core.data.loader import Batches, dead_workers_named
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.optim.ema import Ema
 from mlc_cli.core.scoring import Scorer
@@ -129,15 +129,17 @@ def train(plan: Plan, state: TrainState, on_tick: OnTick) -> Iterator[EpochRepor
     Raises:
         TrainingError: A loss or an output is not finite.
         BadImageError: An image cannot be read, where that is an error.
+        MlcError: A process that reads images died.
     """
-    if plan.warm_start and not state.position.warm:
-        yield _warm_start(plan, plan.warm_start, state, on_tick)
-    while state.position.epoch < plan.epochs and not state.position.stopped:
-        started = time.perf_counter()
-        images = _run_epoch(plan, state, on_tick)
-        speed = images / (time.perf_counter() - started)
-        validation = _validate_if_due(plan, state, on_tick)
-        yield _finish_epoch(plan, state, validation, speed, started)
+    with dead_workers_named():
+        if plan.warm_start and state.best.map == -math.inf:  # its evaluation is the first of all
+            yield _warm_start(plan, plan.warm_start, state, on_tick)
+        while state.position.epoch < plan.epochs and not state.position.stopped:
+            started = time.perf_counter()
+            images = _run_epoch(plan, state, on_tick)
+            speed = images / (time.perf_counter() - started)
+            validation = _validate_if_due(plan, state, on_tick)
+            yield _finish_epoch(plan, state, validation, speed, started)
 
 
 def _warm_start(
@@ -150,11 +152,12 @@ def _warm_start(
 
     assert isinstance(state.model, Classifier)
     step = plan.step
-    warm_start.run(state.model, step.loss, step.normalise, step.precision, tick)
-    if state.ema:
-        state.ema = Ema(state.model, state.ema.decay)
+    if not state.position.warm:
+        warm_start.run(state.model, step.loss, step.normalise, step.precision, tick)
+        if state.ema:
+            state.ema = Ema(state.model, state.ema.decay, state.ema.warmup)
+        state.position.warm = True
     validation = _validate(plan, state, 0, on_tick)
-    state.position.warm = True
     return EpochReport(
         epoch=0,
         epochs=plan.epochs,
@@ -185,6 +188,7 @@ def _run_epoch(plan: Plan, state: TrainState, on_tick: OnTick) -> int:
         position.batch += len(chunk)
         seen = state.losses.seen_mean()
         on_tick(Tick("train", position.epoch + 1, position.batch, len(plan.train), seen))
+    state.losses.mean()  # waits for the device and looks at all losses before any evaluation
     return images
 
 
@@ -253,4 +257,5 @@ def _finish_epoch(
 
 
 def _unreadable(plan: Plan) -> int:
-    return len(plan.train.bad_images | plan.val.bad_images)
+    warm = plan.warm_start.batches.bad_images if plan.warm_start else {}
+    return len(warm | plan.train.bad_images | plan.val.bad_images)

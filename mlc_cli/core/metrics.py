@@ -91,21 +91,47 @@ def average_precision_C(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -
         for row in range(stop - start):
             result[start + row] = _average_precision(scores_CN[row], targets_CN[row])
 
-    _over_class_blocks(scores_NC, fill)
+    over_class_blocks(scores_NC, fill)
     return result
 
 
 def _average_precision(scores_N: NDArray[Any], targets_N: NDArray[np.int8]) -> float:
-    positives = np.sort(scores_N[targets_N == 1])
-    if not len(positives):
+    ranked = rank_positives(scores_N, targets_N)
+    if not len(ranked.scores_P):
         return float("nan")
-    known = scores_N if targets_N.min() >= 0 else scores_N[targets_N >= 0]
-    ranks = len(known) - np.searchsorted(np.sort(known), positives, side="left")
-    hits = len(positives) - np.searchsorted(positives, positives, side="left")
-    return float(np.mean(hits / ranks))
+    return float(np.mean(ranked.hits_P / ranked.ranks_P))
 
 
-def _over_class_blocks(scores_NC: NDArray[Any], work: Callable[[int, int], None]) -> None:
+@dataclass(frozen=True)
+class RankedPositives:
+    """The P positives of a class among all known images.
+
+    Attributes:
+        scores_P: Scores of the positives, ascending.
+        hits_P: Positives with at least this score.
+        ranks_P: Known images with at least this score.
+        known_sorted: Scores of the known images, ascending.
+    """
+
+    scores_P: NDArray[Any]
+    hits_P: NDArray[np.int64]
+    ranks_P: NDArray[np.int64]
+    known_sorted: NDArray[Any]
+
+
+def rank_positives(scores_N: NDArray[Any], targets_N: NDArray[np.int8]) -> RankedPositives:
+    """Rank the positives of one class; equal scores share the lowest rank."""
+    positives = np.sort(scores_N[targets_N == 1])
+    known = np.sort(scores_N if (targets_N >= 0).all() else scores_N[targets_N >= 0])
+    return RankedPositives(
+        scores_P=positives,
+        hits_P=len(positives) - np.searchsorted(positives, positives, side="left"),
+        ranks_P=len(known) - np.searchsorted(known, positives, side="left"),
+        known_sorted=known,
+    )
+
+
+def over_class_blocks(scores_NC: NDArray[Any], work: Callable[[int, int], None]) -> None:
     """Call `work` on ranges of classes, in threads: numpy sorts without the interpreter lock."""
     images, classes = scores_NC.shape
     threads = min(8, cpu_count() or 1)
@@ -147,7 +173,13 @@ def decision_metrics(
         ValueError: A score is not finite, or the shapes differ.
     """
     check_scores(scores_NC, targets_NC)
-    decisions_NC = scores_NC >= thresholds
+    return metrics_of_decisions(scores_NC >= np.asarray(thresholds, np.float64), targets_NC)
+
+
+def metrics_of_decisions(
+    decisions_NC: NDArray[np.bool_], targets_NC: NDArray[np.int8]
+) -> DecisionMetrics:
+    """Metrics of decisions, however they were made."""
     counts = count_decisions(decisions_NC, targets_NC)
     right_NC = (decisions_NC == (targets_NC == 1)) | (targets_NC < 0)
     exact = float(right_NC.all(axis=1).mean()) if len(right_NC) else float("nan")
@@ -204,5 +236,8 @@ def check_scores(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> None:
     """
     if scores_NC.shape != targets_NC.shape or scores_NC.ndim != 2:
         raise ValueError(f"scores {scores_NC.shape} and targets {targets_NC.shape} do not match")
-    if scores_NC.size and not np.isfinite(scores_NC.sum(dtype=np.float64)):
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = scores_NC.sum(dtype=np.float64)
+    # a finite sum is the cheap proof; huge finite scores may overflow it
+    if not np.isfinite(total) and not np.isfinite(scores_NC).all():
         raise ValueError("scores must be finite")

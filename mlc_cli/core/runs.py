@@ -91,14 +91,17 @@ def create_run(output: Path, name: str) -> RunFolder:
 
 def _number(path: Path, name: str) -> int:
     stem, _, number = path.name.rpartition("-")
-    return int(number) if stem == name and number.isdigit() else 0
+    return int(number) if stem == name and number.isdecimal() else 0
 
 
 def _point_latest(output: Path, target: str) -> None:
     temporary = output / f".{LATEST}.{os.getpid()}"
     temporary.unlink(missing_ok=True)
-    temporary.symlink_to(target)
-    temporary.replace(output / LATEST)
+    try:
+        temporary.symlink_to(target)
+        temporary.replace(output / LATEST)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def open_run(path: Path) -> RunFolder:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from mlc_cli.core.data.loader import Batches
 from mlc_cli.core.data.normalise import Normalise
@@ -70,28 +70,26 @@ class Scorer:
         """
         training = model.training
         model.eval()
-        parts: list[tuple[NDArray[Any], ...]] = []
+        parts: list[tuple[Tensor, ...]] = []
         for number, batch in enumerate(batches.epoch(), 1):
             if len(batch.indices_N):
                 with torch.inference_mode(), autocast(self.device, self.precision):
                     logits = model(self.normalise(batch.images_NHWC)).float()
-                parts.append(
-                    (logits.sigmoid().cpu().numpy(), batch.targets_NC.numpy(),
-                     batch.indices_N.numpy())
-                )  # fmt: skip
+                finite_N = logits.isfinite().all(1)
+                parts.append((logits.sigmoid(), finite_N, batch.targets_NC, batch.indices_N))
             on_batch(number, len(batches))
         model.train(training)
-        probabilities, targets, indices = (
-            np.concatenate(part) for part in zip(*parts, strict=True)
+        probabilities, finite, targets, indices = (
+            torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)
         )
-        _check_finite(probabilities)
+        _check_finite(finite)
         return Scores(probabilities, targets, indices)
 
 
-def _check_finite(probabilities_NC: NDArray[np.float32]) -> None:
-    wrong = sum(not np.isfinite(row).all() for row in probabilities_NC)
+def _check_finite(finite_N: NDArray[np.bool_]) -> None:
+    wrong = np.count_nonzero(~finite_N)
     if wrong:
         raise TrainingError(
-            f"the model's output is not finite for {wrong} of {len(probabilities_NC)} images",
+            f"the model's output is not finite for {wrong} of {len(finite_N)} images",
             "Its weights have diverged: train with a smaller --lr, or --set precision=fp32.",
         )

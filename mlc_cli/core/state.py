@@ -177,8 +177,10 @@ class TrainState:
             self.best = Best(**content["best"])
             self.position = Position(**content["position"])
             self.metrics = content["metrics"]
-        except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        except (
+            pickle.UnpicklingError, EOFError, RuntimeError, LookupError, TypeError, ValueError
+        ) as error:  # fmt: skip
             raise RunError(
-                f"{path}: cannot be continued: {str(error).splitlines()[0][:200]}",
+                f"{path}: cannot be continued: {' '.join(str(error).split())[:200]}",
                 "Start a new training from its weights: mlc train --weights last.safetensors.",
             ) from error

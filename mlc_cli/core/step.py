@@ -57,8 +57,7 @@ class Step:
         state.optimizer.zero_grad()
         loss = self._backward(state, parts)
         if self.sam and step >= self.sam_from:
-            parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
-            with frozen_bn_statistics(state.model), self.sam.perturbed(parameters):
+            with frozen_bn_statistics(state.model), self.sam.perturbed(_learning(state)):
                 state.optimizer.zero_grad()
                 self._backward(state, parts)
         self._apply(state)
@@ -95,8 +94,13 @@ class Step:
     def _apply(self, state: TrainState) -> None:
         if self.clip_norm:
             state.scaler.unscale_(state.optimizer)
-            nn.utils.clip_grad_norm_(state.model.parameters(), self.clip_norm)
+            nn.utils.clip_grad_norm_(_learning(state), self.clip_norm)
         state.scaler.step(state.optimizer)
         state.scaler.update()
         if state.ema:
             state.ema.update(state.model)
+
+
+def _learning(state: TrainState) -> list[nn.Parameter]:
+    """Parameters that a step changes: others may hold gradients that nobody clears."""
+    return [p for group in state.optimizer.param_groups for p in group["params"]]

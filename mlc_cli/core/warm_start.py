@@ -5,6 +5,7 @@ is worth more than any loss or schedule: it takes one forward pass over the imag
 fine-tuning a head that does not tear the backbone's features apart.
 """
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from mlc_cli.core.data.loader import Batches
 from mlc_cli.core.data.normalise import Normalise
 from mlc_cli.core.device import Precision, autocast, seed_step
 from mlc_cli.core.losses.base import MultilabelLoss
 from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.core.models.heads.base import Head
 from mlc_cli.core.optim.schedules import OneCycle
 from mlc_cli.errors import TrainingError
 
@@ -34,6 +37,7 @@ class WarmStart:
         lr: Peak learning rate of AdamW, one-cycle.
         weight_decay: Of matrices.
         batch_size: Images a step.
+        dropout: Part of the features dropped.
         flip: Also use the mirrored images.
         max_bytes: Largest memory for the features.
         seed: Of the order and of dropout.
@@ -44,6 +48,7 @@ class WarmStart:
     lr: float
     weight_decay: float
     batch_size: int
+    dropout: float
     flip: bool
     max_bytes: float
     seed: int
@@ -56,13 +61,17 @@ class WarmStart:
         precision: Precision,
         on_batch: OnBatch,
     ) -> None:
-        """Train the head of `model` in place.
+        """Train the head of `model`, which takes the new weights at the very end.
+
+        Until then the model is as it was, so that `on_batch` may raise, or save it, at any time.
 
         Raises:
             TrainingError: The features need more than the memory allowed.
         """
         features, targets = self._features(model, normalise, precision, on_batch)
-        self._train_head(model, loss, features, targets, on_batch)
+        head = copy.deepcopy(model.head)
+        self._train_head(head, loss, features, targets, on_batch)
+        model.head.load_state_dict(head.state_dict())
 
     @torch.no_grad()
     def _features(
@@ -96,13 +105,14 @@ class WarmStart:
 
     def _train_head(
         self,
-        model: Classifier,
+        head: Head,
         loss: MultilabelLoss,
         features: Tensor,
         targets: Tensor,
         on_batch: OnBatch,
     ) -> None:
-        head = model.head.train()
+        head.train()
+        head.set_prior(_frequencies(targets).to(head.scale.device))
         device = head.scale.device
         learnt = [p for p in head.parameters() if p.requires_grad]
         groups = [
@@ -117,7 +127,7 @@ class WarmStart:
             for group in optimizer.param_groups:
                 group["lr"] = self.lr * schedule.factor(step)
             reduced = features[chosen].to(device, non_blocking=True).float()
-            logits = head.classify(reduced)
+            logits = head.classify(F.dropout(reduced, self.dropout))
             optimizer.zero_grad()
             torch.autograd.backward(loss(logits, targets[chosen].to(device, non_blocking=True)))
             optimizer.step()
@@ -128,6 +138,12 @@ class WarmStart:
             order = np.random.default_rng((self.seed, epoch)).permutation(images)
             for start in range(0, images, self.batch_size):
                 yield torch.from_numpy(order[start : start + self.batch_size])
+
+
+def _frequencies(targets_NC: Tensor) -> Tensor:
+    """Part of the known images that have each class, kept away from 0 and 1."""
+    present, known = (targets_NC == 1).sum(0), (targets_NC >= 0).sum(0)
+    return (present / known.clamp(min=1)).clamp(1e-4, 1 - 1e-4)
 
 
 def _compact(reduced: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from mlc_cli.core.checkpoint import ModelCard
 from mlc_cli.core.data.build import (
@@ -76,6 +75,11 @@ def prepare(settings: TrainSettings) -> Training:
     Raises:
         MlcError: Something cannot be read, built or had.
     """
+    if not settings.epochs and settings.warm_start is None:
+        raise SettingsError(
+            "nothing would be trained: epochs is 0 and there is no warm_start",
+            "Train the head alone with `--set warm_start.epochs=20`, or give --epochs.",
+        )
     device = pick_device(settings.device)
     precision = pick_precision(settings.precision, device)
     make_deterministic(on=settings.deterministic)
@@ -83,11 +87,8 @@ def prepare(settings: TrainSettings) -> Training:
     seed_step(settings.seed, 0)
     classes = list(splits.train.classes)
     built = build_model(settings.model, classes, settings.data.input_size)  # type: ignore[arg-type]
-    channels_last = (
-        device.type == "cuda" if settings.channels_last == "auto" else settings.channels_last
-    )
-    model = _place(built.classifier, device, channels_last=channels_last)
-    normalise = Normalise(built.mean, built.std, device, channels_last=channels_last)
+    model = built.classifier.place(device, channels_last=settings.channels_last)
+    normalise = Normalise(built.mean, built.std, device, channels_last=settings.channels_last)
     plan = _plan(settings, splits, model, normalise, device, precision)
     return Training(
         settings=settings,
@@ -99,15 +100,6 @@ def prepare(settings: TrainSettings) -> Training:
         device=device,
         precision=precision,
     )
-
-
-def _place(model: Classifier, device: torch.device, *, channels_last: bool) -> Classifier:
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    model.to(device)
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            module.to(memory_format=layout)
-    return model
 
 
 def _plan(
@@ -129,6 +121,9 @@ def _plan(
     val = build_eval_batches(
         settings.data, splits.val, batch_size=settings.eval_batch_size, device=device
     )
+    classes = len(splits.train.classes)
+    positives_C = splits.train.positives.counts_C(classes)
+    unknown_C = splits.train.unknowns.counts_C(classes)
     sam = settings.optim.sam
     steps_per_epoch = -(-len(train) // settings.optim.accumulate)
     sam_epochs = sam.last_epochs if sam and sam.last_epochs else settings.epochs
@@ -137,8 +132,8 @@ def _plan(
         loss=build_loss(
             settings.loss,
             scale=float(model.head.scale),
-            positives_C=splits.train.positives.counts_C(len(splits.train.classes)),
-            images=len(splits.train),
+            positives_C=positives_C,
+            negatives_C=len(splits.train) - positives_C - unknown_C,
             device=device,
         ),
         normalise=normalise,
@@ -174,6 +169,7 @@ def _warm_start(settings: TrainSettings, splits: Splits, device: torch.device) -
         lr=warm.lr,
         weight_decay=warm.weight_decay,
         batch_size=warm.batch_size,
+        dropout=warm.dropout,
         flip=warm.flip,
         max_bytes=warm.max_gigabytes * 1e9,
         seed=settings.seed,
@@ -201,7 +197,7 @@ def _state(
         model=model,
         optimizer=optimizer,
         schedule=build_schedule(settings.schedule, steps, plan.steps_per_epoch),
-        ema=Ema(model, settings.ema.decay) if settings.ema else None,
+        ema=Ema(model, settings.ema.decay, settings.ema.warmup) if settings.ema else None,
         scaler=torch.amp.GradScaler(device.type, enabled=precision == "fp16"),
         early_stop=build_early_stop(settings.early_stop) if settings.early_stop else None,
         losses=LossWatch(1 if device.type == "cpu" else STEPS_BETWEEN_LOOKS),

@@ -63,8 +63,8 @@ class Recorder:
         self.save()
         self._run.write_metrics(self._state.metrics)
         for name, value in row.items():
-            if name != "epoch" and value is not None:
-                self._events.add_scalar(name, float(value), report.epoch)
+            if isinstance(value, float):
+                self._events.add_scalar(name, value, report.epoch)
         self._events.flush()
 
     def _checkpoint(
@@ -106,6 +106,7 @@ def metrics_row(report: EpochReport) -> dict[str, Any]:
         "val/mAP": validation.map_raw if validation else None,
         "val/mAP_ema": validation.map_ema if validation else None,
         "seconds": round(report.seconds, 2),
+        "stopped": report.stopped,
     }
 
 

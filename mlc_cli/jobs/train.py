@@ -46,9 +46,7 @@ def train(
         for event in _events(training, run, recorder, on_tick):
             recorder.log(wording.describe(event))
             yield event
-        evaluation = evaluate_run(
-            run, training.plan.val, training.device, str(training.splits.val.source)
-        )
+        evaluation = evaluate_run(run, training.plan.val, training.device)
         finished = Finished(run, training.state.best, evaluation, time.perf_counter() - started)
         recorder.log(wording.describe(finished))
         yield finished
@@ -99,9 +97,12 @@ def run_settings(path: Path) -> TrainSettings:
     run = open_run(path)
     settings = validate(TrainSettings, read_yaml(run.settings))
     rows = run.read_metrics()
-    if rows and rows[-1]["epoch"] >= settings.epochs and (run.path / "eval.json").exists():
+    last = rows[-1] if rows else {"epoch": -1, "stopped": False}
+    done = last["stopped"] or last["epoch"] >= settings.epochs
+    if done and (run.path / "eval.json").exists():
+        how = "stopped early" if last["stopped"] else "done"
         raise RunError(
-            f"{run.path}: all {settings.epochs} epochs are done",
+            f"{run.path}: is {how} after {last['epoch']} of {settings.epochs} epochs",
             f"To go on from its weights: mlc train --weights {run.last}.",
         )
     return settings

@@ -38,6 +38,9 @@ class DataSettings(Settings):
     """Larger images are refused before they are decoded."""
 
 
+Level = Annotated[int, Field(ge=0, le=255)]
+
+
 class CropSettings(Settings):
     """Random resized crop."""
 
@@ -56,7 +59,7 @@ class CutoutSettings(Settings):
     """Side of the rectangle as a part of the side of the image."""
     p: Probability = 0.5
     """Part of the images that are cut."""
-    fill: tuple[int, int, int] | Literal["random"] = "random"
+    fill: tuple[Level, Level, Level] | Literal["random"] = "random"
     """Colour of the rectangle: RGB, or a random one for each image."""
 
 

@@ -1,6 +1,7 @@
 """pydantic's findings, in the words of the user."""
 
 import difflib
+import re
 import types
 from collections.abc import Iterator, Sequence
 from typing import Any, get_args, get_origin
@@ -10,10 +11,15 @@ from pydantic_core import ErrorDetails
 
 from mlc_cli.errors import SettingsError
 
+SHOWN = 60
+"""Characters of a value that a message shows."""
+SUGGESTED = 3
+"""Keys that a message names at most."""
+
 
 def settings_error(model: type[BaseModel], error: ValidationError) -> SettingsError:
     """One error that lists every fault, each with its dotted key and the repair."""
-    lines = list(dict.fromkeys(_fault_line(model, fault) for fault in error.errors()))
+    lines = _lines(model, error.errors())
     noun = "fault" if len(lines) == 1 else "faults"
     return SettingsError(
         f"{len(lines)} {noun} in the settings:\n" + "\n".join(f"  {line}" for line in lines),
@@ -21,37 +27,73 @@ def settings_error(model: type[BaseModel], error: ValidationError) -> SettingsEr
     )
 
 
-def _fault_line(model: type[BaseModel], fault: ErrorDetails) -> str:
+def _lines(model: type[BaseModel], faults: Sequence[ErrorDetails]) -> list[str]:
+    """A line for each key; what the members of a union would have taken is one fault."""
+    problems: dict[tuple[str, str], list[str]] = {}
+    for fault in faults:
+        key, problem, got = _describe(model, fault)
+        problems.setdefault((key, got), []).append(problem)
+    return [f"{key}: {_either(texts)}{got}" for (key, got), texts in problems.items()]
+
+
+def _either(problems: Sequence[str]) -> str:
+    return " or ".join(dict.fromkeys(problems)).replace(" or expected ", " or ")
+
+
+def _describe(model: type[BaseModel], fault: ErrorDetails) -> tuple[str, str, str]:
+    """Key, what is wrong with it, and what was given where that says more."""
     path = _without_tags(model, fault["loc"])
-    key = ".".join(path)
+    key, got = ".".join(path), ""
     match fault["type"]:
         case "extra_forbidden":
-            return f"{key}: unknown setting{_suggestion(model, path)}"
+            problem = f"unknown setting{_suggestion(model, path)}"
+        case "missing" if isinstance(fault["loc"][-1], int):
+            problem, got = "too few values", _got(fault)
         case "missing":
-            return f"{key}: missing{_flag(model, path)}"
+            problem = f"missing{_flag(model, path)}"
         case "union_tag_not_found":
-            return f"{key}.name: missing, expected one of {fault['ctx']['expected_tags']}"
+            kinds = ", ".join(f"'{kind}'" for kind in _kinds(_models_at(model, path)))
+            key, problem = f"{key}.name", f"missing, expected one of {kinds}"
         case "union_tag_invalid":
-            context = fault["ctx"]
-            near = _nearest(str(context["tag"]), _words(context["expected_tags"]))
-            return f"{key}.name: '{context['tag']}' is not one of {context['expected_tags']}{near}"
+            tag, kinds = str(fault["ctx"]["tag"]), fault["ctx"]["expected_tags"]
+            near = _nearest(tag, _words(kinds))
+            key, problem = f"{key}.name", f"'{tag}' is not one of {kinds}{near}"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            problem, got = "expected a section of settings", _got(fault)
         case _:
-            return f"{key}: {_plain(fault['msg'])}, got {fault['input']!r}"
+            problem, got = _plain(fault["msg"]), _got(fault)
+    return key, problem, got
+
+
+def _got(fault: ErrorDetails) -> str:
+    text = repr(fault["input"])
+    return f", got {text if len(text) <= SHOWN else f'{text[:SHOWN]}...'}"
 
 
 def _flag(model: type[BaseModel], path: Sequence[str]) -> str:
     """The flag that sets a key, where the field names one."""
-    candidates: list[type[BaseModel]] = [model]
-    extra: Any = None
-    for part in path:
-        fields = [c.model_fields[part] for c in candidates if part in c.model_fields]
-        candidates = [m for field in fields for m in _models_in(field.annotation)]
-        extra = fields[0].json_schema_extra if fields else None
+    fields = [m.model_fields.get(path[-1]) for m in _models_at(model, path[:-1])]
+    extra = fields[0].json_schema_extra if fields and fields[0] else None
     return f", pass {extra['flag']}" if isinstance(extra, dict) and "flag" in extra else ""
 
 
+def _models_at(model: type[BaseModel], path: Sequence[str]) -> list[type[BaseModel]]:
+    """What a section may be: the model itself for an empty path."""
+    candidates = [model]
+    for part in path:
+        fields = [c.model_fields[part] for c in candidates if part in c.model_fields]
+        candidates = [m for field in fields for m in _models_in(field.annotation)]
+    return candidates
+
+
+def _kinds(candidates: Sequence[type[BaseModel]]) -> list[str]:
+    """The `name` of each kind of section."""
+    return [str(c.model_fields["name"].default) for c in candidates if "name" in c.model_fields]
+
+
 def _plain(message: str) -> str:
-    return message.removeprefix("Input should be ").replace("Input ", "").strip()
+    wanted = message.partition(", unable to parse")[0]
+    return re.sub("^Input should (be|have) ", "expected ", wanted)
 
 
 def _words(quoted: str) -> list[str]:
@@ -68,11 +110,16 @@ def _suggestion(model: type[BaseModel], path: Sequence[str]) -> str:
     section = ".".join(path[:-1])
     everywhere = list(dotted_keys(model))
     beside = [key for key in everywhere if key.rpartition(".")[0] == section]
-    near = _nearest(path[-1], [key.rpartition(".")[2] for key in beside])
+    names = [key.rpartition(".")[2] for key in beside]
+    if path[-1] in names:
+        kinds = [c for c in _models_at(model, path[:-1]) if path[-1] in c.model_fields]
+        return f", it goes with {section}.name={' or '.join(_kinds(kinds))}"
+    near = _nearest(path[-1], names)
     if near:
         return near
-    elsewhere = [key for key in everywhere if key.rpartition(".")[2] == path[-1]]
-    return f", did you mean '{elsewhere[0]}'?" if elsewhere else ""
+    elsewhere = [key for key in dict.fromkeys(everywhere) if key.rpartition(".")[2] == path[-1]]
+    quoted = " or ".join(f"'{key}'" for key in elsewhere[:SUGGESTED])
+    return f", did you mean {quoted}?" if elsewhere else ""
 
 
 def dotted_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -108,5 +155,4 @@ def _without_tags(model: type[BaseModel], location: tuple[int | str, ...]) -> li
 def _is_tag(part: int | str, candidates: Sequence[type[BaseModel]]) -> bool:
     if not candidates:  # below a plain field: the member of a union, or a position in a tuple
         return True
-    tags = {str(c.model_fields["name"].default) for c in candidates if "name" in c.model_fields}
-    return str(part) in tags | {c.__name__ for c in candidates}
+    return str(part) in {*_kinds(candidates), *(c.__name__ for c in candidates)}

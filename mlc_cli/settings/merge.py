@@ -1,7 +1,7 @@
 """Laying settings over one another."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from pydantic import BaseModel
 
@@ -33,11 +33,14 @@ def default_names(model: type[BaseModel]) -> dict[str, Any]:
     """The `name` of every section that has one by default.
 
     With these as the lowest layer, `loss.label_smoothing=0.1` alone is understood as a setting
-    of the default loss.
+    of the default loss. A section that must be given is there too, so that a fault names the key
+    in it that is missing.
     """
     names: dict[str, Any] = {}
     for key, field in model.model_fields.items():
         default = field.get_default()
+        if field.is_required() and _is_section(field.annotation):
+            names[key] = default_names(field.annotation)
         if isinstance(default, BaseModel):
             inner = default_names(type(default))
             if "name" in type(default).model_fields:
@@ -45,6 +48,10 @@ def default_names(model: type[BaseModel]) -> dict[str, Any]:
             if inner:
                 names[key] = inner
     return names
+
+
+def _is_section(annotation: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def nested(dotted: Mapping[str, Any]) -> dict[str, Any]:

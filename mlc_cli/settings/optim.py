@@ -105,10 +105,12 @@ class Constant(Settings):
 
 
 class EmaSettings(Settings):
-    """Moving average of the weights, with a warm-up: min(decay, (1 + t) / (10 + t))."""
+    """Moving average of the weights: decay min(decay, (1 + t) / (warmup + t)) at step t."""
 
     decay: Annotated[float, Field(gt=0, lt=1)] = 0.9997
-    """Decay a step."""
+    """Largest decay a step."""
+    warmup: Annotated[float, Field(gt=1)] = 10.0
+    """The larger, the sooner the start is forgotten; 2 is the plain mean of all weights so far."""
 
 
 class EarlyStopSettings(Settings):
@@ -131,6 +133,8 @@ class WarmStartSettings(Settings):
     """Weight decay."""
     batch_size: Count = 64
     """Images a step."""
+    dropout: Probability = 0.0
+    """Part of the features dropped; large values keep a head on few images from overfitting."""
     flip: bool = True
     """Also compute the features of the mirrored images."""
     max_gigabytes: Positive = 4.0

@@ -67,12 +67,25 @@ def load_card(command: str, name: str) -> Card:
         raise settings_error(Card, error) from None
 
 
+def take_parent(content: dict[str, Any], path: Path) -> str | None:
+    """Remove and return what a file says under `extends:`.
+
+    Raises:
+        SettingsError: It is not one name.
+    """
+    parent = content.pop("extends", None)
+    if not isinstance(parent, str | None):
+        raise SettingsError(f"{path}: extends: expected the name of one preset, got {parent!r}")
+    return parent
+
+
 def _load(command: str, name: str, below: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
     if name in below:
         raise SettingsError(f"preset '{name}' extends itself: {' > '.join((*below, name))}")
-    content = read_yaml(_preset_path(command, name))
+    path = _preset_path(command, name)
+    content = read_yaml(path)
     card = content.pop("about", {})
-    parent = content.pop("extends", None)
+    parent = take_parent(content, path)
     if parent is None:
         return content, card
     settings, _ = _load(command, parent, (*below, name))

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from mlc_cli.settings.base import Settings
 from mlc_cli.settings.faults import settings_error
 from mlc_cli.settings.merge import default_names, merge, nested, parse_assignments
-from mlc_cli.settings.presets import load_preset
+from mlc_cli.settings.presets import load_preset, take_parent
 from mlc_cli.settings.yaml_io import dump_yaml, read_yaml
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -40,7 +40,7 @@ def gather(
     layers: list[Mapping[str, Any]] = [default_names(model)]
     own = read_yaml(config) if config else {}
     own.pop("about", None)
-    extended = own.pop("extends", None)
+    extended = take_parent(own, config) if config else None
     layers += [load_preset(command, name) for name in (extended, preset) if name]
     given = {key: value for key, value in (flags or {}).items() if value is not None}
     layers += [own, nested(given), parse_assignments(assignments or [])]

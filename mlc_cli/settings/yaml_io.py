@@ -1,8 +1,8 @@
 """YAML in and out, without the surprises of YAML 1.1.
 
 PyYAML reads `5e-4` as text, `on` as true, `010` as 8, `12:30` as 750, and silently keeps the last
-of two equal keys. Here numbers and booleans follow the core schema of YAML 1.2, and a repeated
-key is a fault.
+of two equal keys. Here numbers and booleans follow the core schema of YAML 1.2, except that
+`010` stays the text that it is, and a repeated key is a fault.
 """
 
 import re
@@ -25,6 +25,10 @@ class CoreLoader(yaml.SafeLoader):
         seen: dict[Any, int] = {}
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(
+                    problem="a key must be a text", problem_mark=key_node.start_mark
+                )
             line = key_node.start_mark.line + 1
             if key in seen:
                 raise SettingsError(
@@ -34,16 +38,21 @@ class CoreLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class CoreDumper(yaml.SafeDumper):
+    """Safe dumper that quotes what CoreLoader, or a loader of YAML 1.1, would not read as text."""
+
+
 for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("int", r"[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
     ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+."),
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
 ):
-    CoreLoader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first)
-    )
+    for _kind in (CoreLoader, CoreDumper):
+        _kind.add_implicit_resolver(
+            f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first)
+        )
 
 
 def parse_yaml(text: str, where: str) -> Any:
@@ -65,6 +74,9 @@ def parse_yaml(text: str, where: str) -> Any:
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error)
         raise SettingsError(f"{where}{line}: not valid YAML: {problem}") from None
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        # what PyYAML lets through: `!!int x`, numbers of 5000 digits, nesting without end
+        raise SettingsError(f"{where}: not valid YAML: {error}") from None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -89,4 +101,4 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def dump_yaml(content: dict[str, Any]) -> str:
     """Write settings as YAML text in their own order."""
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.dump(content, Dumper=CoreDumper, sort_keys=False, allow_unicode=True, width=100)

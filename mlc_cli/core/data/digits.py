@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.files import write_json
+from mlc_cli.errors import MlcError
 
 CANVAS = 64
 MOST_DIGITS = 4
@@ -34,7 +35,17 @@ def make_digits(root: Path, seed: int = 0) -> None:
     Args:
         root: Folder to make.
         seed: Of the composition.
+
+    Raises:
+        MlcError: The disk is full, or the folder cannot be written to.
     """
+    try:
+        _make_digits(root, seed)
+    except OSError as error:
+        raise MlcError(f"{root} cannot be made: {error.strerror or error}") from error
+
+
+def _make_digits(root: Path, seed: int) -> None:
     root.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
     try:
@@ -68,7 +79,7 @@ def _write_split(
     for number in range(images):
         canvas, labels = _compose(glyphs, rng)
         path = f"images/{split}/{number:04d}.png"
-        cv2.imwrite(str(root / path), canvas)
+        (root / path).write_bytes(cv2.imencode(".png", canvas)[1].tobytes())
         entries.append([path, labels])
     names = [str(digit) for digit in range(10)]
     write_json(root / f"{split}.json", {"classes": names, "images": entries})

@@ -7,8 +7,8 @@ are the numbers that it gets.
 
 import io
 import os
+import re
 import stat
-import warnings
 from pathlib import Path
 
 import cv2
@@ -20,6 +20,9 @@ from mlc_cli.errors import BadImageError
 
 Pixels = NDArray[np.uint8]
 SizeHW = tuple[int, int]
+
+_JPEG_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")  # not stuffing, not restarts
+_START_OF_SCAN, _END_OF_JPEG = 0xDA, 0xD9
 
 
 def read_image(path: Path, max_pixels: float = 200e6) -> Pixels:
@@ -54,26 +57,22 @@ def _read_regular_file(path: Path) -> bytes:
     """Content of a file; pipes and devices are refused without opening them for long."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    except OSError as error:
-        raise BadImageError(str(path), error.strerror or "cannot be opened") from None
-    with os.fdopen(handle, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise BadImageError(str(path), "is not a regular file")
         try:
-            return stream.read()
-        except OSError as error:
-            raise BadImageError(str(path), error.strerror or "cannot be read") from None
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise BadImageError(str(path), "is not a regular file")
+            with os.fdopen(handle, "rb", closefd=False) as stream:
+                return stream.read()
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise BadImageError(str(path), error.strerror or "cannot be read") from None
 
 
 def _check_header(path: Path, content: bytes, max_pixels: float) -> None:
     if not content:
         raise BadImageError(str(path), "is empty")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            width, height = Image.open(io.BytesIO(content)).size
-    except Image.DecompressionBombError:
-        raise BadImageError(str(path), f"has more than {max_pixels / 1e6:g} megapixels") from None
+        width, height = _size_in_header(content)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
         raise BadImageError(str(path), "is not an image") from None
     if width * height > max_pixels:
@@ -84,14 +83,39 @@ def _check_header(path: Path, content: bytes, max_pixels: float) -> None:
         raise BadImageError(str(path), "is truncated")
 
 
+def _size_in_header(content: bytes) -> tuple[int, int]:
+    """Width and height; Pillow's own limit, lower than ours, does not count here."""
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        return Image.open(io.BytesIO(content)).size
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
 def _is_truncated(content: bytes) -> bool:
     """Whether the end of the format is missing; OpenCV would fill the rest with grey."""
-    if content.startswith(b"\xff\xd8"):  # JPEG: an end marker after the last scan
-        return content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
+    if content.startswith(b"\xff\xd8"):
+        return not _jpeg_ends(content)
     if content.startswith(b"\x89PNG"):
-        return b"IEND" not in content[-4096:]
+        return b"IEND" not in content
     if content.startswith(b"RIFF"):
         return len(content) < int.from_bytes(content[4:8], "little") + 8
+    return False
+
+
+def _jpeg_ends(content: bytes) -> bool:
+    """Whether the end marker comes, be there more behind it (a video, as phones append it).
+
+    Segments are stepped over: a thumbnail inside one has an end marker of its own.
+    """
+    position = 2
+    while marker := _JPEG_MARKER.search(content, position):
+        kind, position = marker[1][0], marker.end()
+        if kind == _END_OF_JPEG:
+            return True
+        if kind != _START_OF_SCAN:
+            position += int.from_bytes(content[position : position + 2], "big")
     return False
 
 

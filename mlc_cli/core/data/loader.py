@@ -1,7 +1,10 @@
 """Batches of a split, in an order that depends on the seed and the epoch alone."""
 
 import multiprocessing
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Literal
 
 import cv2
@@ -90,7 +93,9 @@ class Batches:
         return len(self._sampler)
 
     def epoch(self, epoch: int = 0, first_batch: int = 0) -> Iterator[Batch]:
-        """Batches of an epoch from `first_batch` on.
+        """Batches of an epoch from `first_batch` on, those without a readable image too.
+
+        So their count is the position to continue from.
 
         Raises:
             BadImageError: An image cannot be read and `on_bad_image` is `error`.
@@ -99,26 +104,38 @@ class Batches:
         """
         self._sampler.epoch = epoch
         self._sampler.first_batch = first_batch
+        readable = first_batch > 0
         for batch in self._alive():
             for bad in batch.bad:
                 if self._on_bad_image == "error":
                     raise BadImageError(bad.path, bad.reason)
                 self.bad_images[bad.path] = bad.reason
-            if len(batch.indices_N):
-                yield batch
-        if len(self.bad_images) == len(self.dataset):
+            readable = readable or len(batch.indices_N) > 0
+            yield batch
+        if not readable:
             raise DataError(f"{self.dataset.annotation.source}: no image can be read")
 
     def _alive(self) -> Iterator[Batch]:
-        try:
+        with dead_workers_named():
             yield from self._loader
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise MlcError(
-                "a process that reads images died, most often for lack of memory",
-                "Use fewer of them (`--set data.workers=1`) or no cache (`--set data.cache=none`).",
-            ) from error
+
+
+@contextmanager
+def dead_workers_named() -> Iterator[None]:
+    """Inside, the death of a worker, which torch raises wherever it strikes, gets a message.
+
+    Raises:
+        MlcError: A worker process died.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker (pid"):
+            raise
+        raise MlcError(
+            "a process that reads images died, most often for lack of memory",
+            "Use fewer of them (`--set data.workers=1`) or no cache (`--set data.cache=none`).",
+        ) from error
 
 
 def _fork() -> multiprocessing.context.BaseContext | None:
@@ -131,3 +148,10 @@ def _start_worker(_: int) -> None:
     """One thread for each worker: they share the cores with the training."""
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _let_pass)
+
+
+def _let_pass(number: int, _: FrameType | None) -> None:
+    """A signal to the whole group is for the training to answer; the next one is obeyed."""
+    signal.signal(number, signal.SIG_DFL)

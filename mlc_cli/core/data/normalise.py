@@ -17,7 +17,7 @@ class Normalise:
     """
 
     def __init__(
-        self, mean: RGB, std: RGB, device: torch.device, *, channels_last: bool = False
+        self, mean: RGB, std: RGB, device: torch.device, *, channels_last: bool = True
     ) -> None:
         self._device = device
         self._scale = (1 / (255 * torch.tensor(std))).to(device)

@@ -16,7 +16,7 @@ def build_loss(
     *,
     scale: float,
     positives_C: NDArray[np.int64],
-    images: int,
+    negatives_C: NDArray[np.int64],
     device: torch.device,
 ) -> MultilabelLoss:
     """Build a loss.
@@ -25,14 +25,14 @@ def build_loss(
         settings: Of the loss.
         scale: Factor that the logits contain.
         positives_C: Positive images of each class in training, for `pos_weight: auto`.
-        images: Training images.
+        negatives_C: Negative ones; those whose state is unknown are neither.
         device: Where the logits will be.
     """
     return MultilabelLoss(
         _build_elements(settings, scale),
         settings.reduction,
         settings.label_smoothing,
-        _pos_weight(settings.pos_weight, positives_C, images, device),
+        _pos_weight(settings.pos_weight, positives_C, negatives_C, device),
     )
 
 
@@ -54,11 +54,14 @@ def _build_elements(settings: LossSettings, scale: float) -> ElementLoss:
 
 
 def _pos_weight(
-    wanted: float | str | None, positives_C: NDArray[np.int64], images: int, device: torch.device
+    wanted: float | str | None,
+    positives_C: NDArray[np.int64],
+    negatives_C: NDArray[np.int64],
+    device: torch.device,
 ) -> torch.Tensor | None:
     if wanted is None:
         return None
     if wanted == "auto":
-        weights = (images - positives_C) / np.maximum(positives_C, 1)
+        weights = negatives_C / np.maximum(positives_C, 1)
         return torch.tensor(weights.clip(*POS_WEIGHT_RANGE), dtype=torch.float32, device=device)
     return torch.full((len(positives_C),), float(wanted), device=device)

@@ -8,7 +8,7 @@ from urllib.parse import urlparse
 
 import huggingface_hub
 import timm
-from timm.models import group_parameters
+from timm.models import PretrainedCfg, get_arch_pretrained_cfgs, group_parameters
 from torch import Tensor, nn
 
 from mlc_cli.errors import SettingsError, WeightsError
@@ -59,7 +59,7 @@ class Backbone(nn.Module):
     def _to_grid(self, tokens_NTD: Tensor, aspect: float) -> Tensor:
         tokens_NTD = tokens_NTD[:, self._prefix :]
         positions = tokens_NTD.shape[1]
-        height = round(math.sqrt(positions * aspect))
+        height = _grid_height(positions, aspect)
         return tokens_NTD.mT.reshape(len(tokens_NTD), self.channels, height, positions // height)
 
     def train(self, mode: bool = True) -> "Backbone":  # noqa: FBT001, FBT002
@@ -71,6 +71,12 @@ class Backbone(nn.Module):
             ):
                 module.eval()
         return self
+
+
+def _grid_height(positions: int, aspect: float) -> int:
+    """Rows of a grid: the divisor nearest to the image's aspect, as patches are cut off whole."""
+    divisors = [rows for rows in range(1, positions + 1) if positions % rows == 0]
+    return min(divisors, key=lambda rows: abs(math.log(rows * rows / (positions * aspect))))
 
 
 def _learns(module: nn.Module) -> bool:
@@ -113,38 +119,72 @@ def create_backbone(
         SettingsError: timm has no such model, or it does not fit the settings.
         WeightsError: The weights do not exist or cannot be fetched.
     """
-    _check_name(name)
+    name = name.removeprefix("timm/")
+    config = _config(name)
     arguments: dict[str, Any] = {"num_classes": 0, "global_pool": ""}
-    if getattr(timm.get_pretrained_cfg(name, allow_unregistered=True), "fixed_input_size", False):
+    if config.fixed_input_size:
         arguments["img_size"] = size
     if drop_path:
         arguments["drop_path_rate"] = drop_path
+    if pretrained:
+        return _create_pretrained(name, config.hf_hub_id, arguments)
+    return _create(name, arguments)
+
+
+def _config(name: str) -> Any:
+    """What timm knows about a model and its weights."""
+    architecture = name.split(".", maxsplit=1)[0]
+    if not timm.is_model(architecture):
+        close = difflib.get_close_matches(architecture, timm.list_models(), n=3)
+        raise SettingsError(
+            f"model.backbone: timm has no model '{name}'",
+            f"Did you mean {' or '.join(close)}?" if close else "See timm.list_models().",
+        )
+    try:
+        return timm.get_pretrained_cfg(name) or PretrainedCfg()
+    except RuntimeError:
+        tags = ", ".join(filter(None, get_arch_pretrained_cfgs(architecture)))
+        raise SettingsError(
+            f"model.backbone: timm has no weights '{name}'",
+            f"Known for {architecture}: {tags}." if tags else f"Name it {architecture}.",
+        ) from None
+
+
+def _create(name: str, arguments: dict[str, Any]) -> nn.Module:
     try:
         model: nn.Module = timm.create_model(name, pretrained=False, **arguments)
     except (TypeError, AssertionError, ValueError, RuntimeError) as error:
-        raise SettingsError(f"model.backbone: {name} cannot be made for {size}: {error}") from None
-    if pretrained:
-        _fetch(name, model)
+        raise SettingsError(
+            f"model.backbone: {name} cannot be made with these settings: {error}"
+        ) from None
     return model
 
 
-def _check_name(name: str) -> None:
-    architecture = name.split(".", maxsplit=1)[0].removeprefix("timm/")
-    if timm.is_model(architecture):
-        return
-    close = difflib.get_close_matches(architecture, timm.list_models(), n=3)
-    raise SettingsError(
-        f"model.backbone: timm has no model '{name}'",
-        f"Did you mean {' or '.join(close)}?" if close else "See timm.list_models().",
+def _create_pretrained(name: str, hub_id: str | None, arguments: dict[str, Any]) -> nn.Module:
+    """Create with timm's weights; what cannot be had is said, never replaced by random ones."""
+    hint = (
+        "Without a connection, pass a file with --weights FILE (.safetensors or .pth), or"
+        " start from random weights with `--set model.pretrained=false`."
     )
+    if hub_id and _hub_is_out_of_reach(hub_id):
+        raise WeightsError(
+            f"the pretrained weights of {name} cannot be had: the hub is not reachable", hint
+        )
+    try:
+        model: nn.Module = timm.create_model(name, pretrained=True, **arguments)
+    except Exception as error:
+        _create(name, arguments)  # is the fault in the settings, it says so
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsError(
+            f"the pretrained weights of {name} cannot be had: {reason}", hint
+        ) from error
+    return model
 
 
-def _hub_is_out_of_reach(config: dict[str, Any]) -> bool:
+def _hub_is_out_of_reach(hub_id: str) -> bool:
     """Whether the weights are neither cached nor to be had: asking would retry for a minute."""
-    if not config.get("hf_hub_id"):
-        return False
     for file in ("model.safetensors", "pytorch_model.bin"):
-        if isinstance(huggingface_hub.try_to_load_from_cache(config["hf_hub_id"], file), str):
+        if isinstance(huggingface_hub.try_to_load_from_cache(hub_id, file), str):
             return False
     try:
         socket.getaddrinfo(urlparse(huggingface_hub.constants.ENDPOINT).hostname, 443)
@@ -159,23 +199,3 @@ def layer_depths(model: nn.Module) -> dict[str, int]:
     layer_of = dict(group_parameters(model, matcher, reverse=True))
     last = max(layer_of.values())
     return {name: last - layer for name, layer in layer_of.items()}
-
-
-def _fetch(name: str, model: nn.Module) -> None:
-    """Load timm's weights; what cannot be had is said, never replaced by random weights."""
-    config: Any = model.pretrained_cfg
-    hint = (
-        "Without a connection, pass a file with --weights FILE (.safetensors or .pth), or"
-        " start from random weights with `--set model.pretrained=false`."
-    )
-    if _hub_is_out_of_reach(config):
-        raise WeightsError(
-            f"the pretrained weights of {name} cannot be had: the hub is not reachable", hint
-        )
-    try:
-        timm.models.load_pretrained(model, pretrained_cfg=config, num_classes=0)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise WeightsError(f"the pretrained weights of {name} cannot be had: {reason}", hint) from (
-            error
-        )

@@ -1,5 +1,6 @@
 """Backbone and head as one model."""
 
+import torch
 from torch import Tensor, nn
 
 from mlc_cli.core.models.backbone import Backbone
@@ -21,6 +22,15 @@ class Classifier(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.head = head
+
+    def place(self, device: torch.device, *, channels_last: bool = True) -> "Classifier":
+        """Move to a device, with convolutions in the given memory layout."""
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.to(device)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                module.to(memory_format=layout)
+        return self
 
     def forward(self, images_N3HW: Tensor) -> Tensor:
         """Logits N×C."""

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mlc_cli.errors import SettingsError
+
 
 @dataclass(frozen=True)
 class Complexity:
@@ -28,13 +30,22 @@ def complexity(model: nn.Module, size: tuple[int, int]) -> Complexity:
     Args:
         model: On any device, `meta` included.
         size: Height and width of the image.
+
+    Raises:
+        SettingsError: The model cannot take images of this size.
     """
     device = next(model.parameters()).device
     training = model.training
     model.eval()
     counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
-        model(torch.zeros(1, 3, *size, device=device))
+    try:
+        with torch.no_grad(), counter:
+            model(torch.zeros(1, 3, *size, device=device))
+    except (AssertionError, RuntimeError) as error:
+        raise SettingsError(
+            f"data.input_size: the model cannot take images of {size[0]}x{size[1]}: {error}",
+            "Models made of patches want multiples of their side, most often 14, 16 or 32.",
+        ) from error
     model.train(training)
     parameters = list(model.parameters())
     return Complexity(

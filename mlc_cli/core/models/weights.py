@@ -4,6 +4,7 @@ import hashlib
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -14,7 +15,7 @@ from mlc_cli.core.checkpoint import has_card, read_card, read_state
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.errors import CheckpointError, WeightsError
 
-PREFIXES = ("module.", "_orig_mod.", "backbone.model.", "backbone.", "model.")
+PREFIXES = ("module.", "_orig_mod.", "backbone.", "model.")
 
 
 @dataclass(frozen=True)
@@ -86,26 +87,27 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise WeightsError(
-            f"{path}: cannot be read as plain tensors: {str(error).splitlines()[0][:200]}",
+            f"{path}: cannot be read as plain tensors: {' '.join(str(error).split())[:200]}",
             "Files that hold code are refused. Save the state_dict alone, best as .safetensors.",
         ) from None
+    if not isinstance(content, Mapping):
+        raise WeightsError(f"{path}: holds a {type(content).__name__}, not tensors by name")
     for key in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+        if isinstance(content.get(key), Mapping):
             content = content[key]
-    tensors = {k: v for k, v in dict(content).items() if isinstance(v, Tensor)}
+    tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)}
     if not tensors:
         raise WeightsError(f"{path}: holds no tensors")
     return tensors
 
 
 def _without_prefix(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Strip the wrappers' prefixes, each only where the bare name is the model's."""
+    """Strip the wrappers' prefixes, where the bare name is the model's."""
     stripped = {}
     for name, tensor in state.items():
         bare = name
-        for prefix in PREFIXES:
-            if bare not in own:
-                bare = bare.removeprefix(prefix)
+        while bare not in own and bare.startswith(PREFIXES):
+            bare = bare.split(".", maxsplit=1)[1]
         stripped[bare if bare in own else name] = tensor
     return stripped
 
@@ -170,7 +172,7 @@ def fetch(source: str, sha256: str | None) -> Path:
     if not target.is_file():
         try:
             torch.hub.download_url_to_file(source, str(target), progress=False)
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             raise WeightsError(f"{source}: cannot be fetched: {error}") from None
     if _sha256(target) != sha256.lower():
         target.unlink()

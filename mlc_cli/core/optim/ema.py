@@ -9,23 +9,27 @@ from torch import Tensor, nn
 class Ema:
     """A copy of the model that follows it: e = d e + (1 - d) w after each step.
 
-    d = min(decay, (1 + t) / (10 + t)) with t the steps so far, so that a short training is not
-    held back by its start. Buffers are averaged as weights are, integer ones copied.
+    d = min(decay, (1 + t) / (warmup + t)) with t the steps so far, so that a short training is
+    not held back by its start. With a warm-up of 2 this is, until the decay is reached, the mean
+    of all weights so far, those before the first step included. Buffers are averaged as weights
+    are, integer ones copied.
 
     Args:
         model: What to follow.
         decay: Largest decay a step.
+        warmup: The larger, the more of the start is forgotten.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float, warmup: float = 10.0) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
         self.decay = decay
+        self.warmup = warmup
         self.steps = 0
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Follow the model by one step."""
-        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        decay = min(self.decay, (1 + self.steps) / (self.warmup + self.steps))
         self.steps += 1
         own, other = self._floats(self.model), self._floats(model)
         torch._foreach_lerp_(own, other, 1 - decay)

@@ -29,6 +29,9 @@ class Sam:
         are; the second pass then meets the same overflow. Nothing waits for the device.
         """
         moved = [p for p in parameters if p.grad is not None]
+        if not moved:
+            yield
+            return
         kept = [p.detach().clone() for p in moved]
         with torch.no_grad():
             self._move(moved)
@@ -39,8 +42,6 @@ class Sam:
                 torch._foreach_copy_(list(moved), kept)
 
     def _move(self, parameters: list[nn.Parameter]) -> None:
-        if not parameters:
-            return
         gradients: list[Tensor] = [p.grad for p in parameters if p.grad is not None]
         if self.adaptive:
             sizes = [p.abs() for p in parameters]
@@ -56,17 +57,17 @@ class Sam:
 
 @contextmanager
 def frozen_bn_statistics(model: nn.Module) -> Iterator[None]:
-    """Inside, batch normalisation uses the batch but does not move its running statistics."""
+    """Inside, batch normalisation uses the batch but neither moves its statistics nor counts."""
     modules = [
         m
         for m in model.modules()
         if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training and m.track_running_stats  # noqa: SLF001
     ]
-    momenta = [m.momentum for m in modules]
+    kept = [(module, module.momentum, module.num_batches_tracked) for module in modules]
     for module in modules:
-        module.momentum = 0.0
+        module.momentum, module.num_batches_tracked = 0.0, None
     try:
         yield
     finally:
-        for module, momentum in zip(modules, momenta, strict=True):
-            module.momentum = momentum
+        for module, momentum, count in kept:
+            module.momentum, module.num_batches_tracked = momentum, count

@@ -37,6 +37,9 @@ class Head(nn.Module, ABC):
     def classify(self, reduced: Tensor) -> Tensor:
         """Logits N×C, multiplied by the scale, of what `reduce` gave."""
 
+    def set_prior(self, prior_C: Tensor) -> None:
+        """Start biases, where the head has any, at the logits of the classes' frequencies."""
+
     def forward(self, map_NDHW: Tensor) -> Tensor:
         """Logits N×C, multiplied by the scale."""
         return self.classify(self.reduce(map_NDHW))

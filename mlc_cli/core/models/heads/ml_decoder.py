@@ -73,6 +73,12 @@ class MLDecoder(Head):
         """The whole map: the decoder needs every position."""
         return map_NDHW
 
+    @torch.no_grad()
+    def set_prior(self, prior_C: Tensor) -> None:
+        """Start biases at the logits of the classes' frequencies."""
+        if self.class_bias is not None:
+            self.class_bias.copy_(prior_C.logit() / self.scale)
+
     def classify(self, reduced: Tensor) -> Tensor:
         """Logits N×C."""
         groups_NGE = self.decode(reduced)

@@ -31,6 +31,11 @@ class LinearHead(Head):
         """Pooled features, N×D."""
         return pool_map(map_NDHW, self.pool)
 
+    @torch.no_grad()
+    def set_prior(self, prior_C: Tensor) -> None:
+        """Start biases at the logits of the classes' frequencies."""
+        self.linear.bias.copy_(prior_C.logit() / self.scale)
+
     def classify(self, reduced: Tensor) -> Tensor:
         """Logits N×C."""
         logits: Tensor = self.linear(self.dropout(reduced)) * self.scale

@@ -1,0 +1,197 @@
+"""Thresholds: the probability from which each class counts as present.
+
+Recall changes only at the score of a positive, and between two of them a higher threshold has the
+higher precision. So the optimum of every objective here lies at the score of a positive, and only
+those are looked at. The threshold is then put halfway to the next lower score, where it stands
+best against small changes.
+
+Names of arrays: N images, C classes, P positives of a class.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlc_cli.core.metrics import (
+    DecisionMetrics,
+    Floats,
+    check_scores,
+    metrics_of_decisions,
+    over_class_blocks,
+    rank_positives,
+)
+from mlc_cli.core.stratify import stratify
+
+Kind = Literal["fbeta", "precision", "recall"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a threshold is to maximise.
+
+    Attributes:
+        kind: F-beta; recall at a precision of at least `value`; or precision at a recall of at
+            least `value`.
+        value: beta, or the smallest precision or recall.
+    """
+
+    kind: Kind
+    value: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Objective":
+        """Read `f1`, `fbeta=B`, `precision>=P` or `recall>=R`.
+
+        Raises:
+            ValueError: The text is none of these, or its number is out of range.
+        """
+        if text == "f1":
+            return cls("fbeta", 1.0)
+        match = re.fullmatch(r"(fbeta)=([0-9.]+)|(precision|recall)>=([0-9.]+)", text)
+        if not match:
+            raise ValueError("f1, fbeta=B, precision>=P or recall>=R")
+        kind, value = match[1] or match[3], float(match[2] or match[4])
+        if value <= 0 or (kind != "fbeta" and value > 1):
+            raise ValueError("a number above 0" + ("" if kind == "fbeta" else " and at most 1"))
+        return cls(kind, value)  # type: ignore[arg-type]
+
+    def choose(self, hits_P: NDArray[Any], ranks_P: NDArray[Any]) -> int | None:
+        """Best cut among the positives of a class; `None` if none reaches what is asked.
+
+        Args:
+            hits_P: Positives with at least this score.
+            ranks_P: Known images with at least this score.
+        """
+        precision_P, recall_P = hits_P / ranks_P, hits_P / len(hits_P)
+        if self.kind == "fbeta":
+            square = self.value**2
+            return int(np.argmax((1 + square) * hits_P / (ranks_P + square * len(hits_P))))
+        if self.kind == "precision":
+            return _best_of(recall_P, precision_P >= self.value)
+        return _best_of(precision_P, recall_P >= self.value)
+
+
+def _best_of(values: Floats, allowed: NDArray[np.bool_]) -> int | None:
+    return int(np.argmax(np.where(allowed, values, -1.0))) if allowed.any() else None
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Thresholds of all classes.
+
+    Attributes:
+        per_class_C: Threshold of each class, fallbacks included.
+        fallbacks: Why a class takes the overall threshold, by class index.
+    """
+
+    per_class_C: Floats
+    fallbacks: dict[int, str]
+
+
+def fit_thresholds(
+    probabilities_NC: NDArray[Any],
+    targets_NC: NDArray[np.int8],
+    objective: Objective,
+    min_positives: int,
+) -> Thresholds:
+    """Find the best threshold of every class.
+
+    Args:
+        probabilities_NC: In 0..1.
+        targets_NC: 1 present, 0 absent, -1 unknown.
+        objective: What to maximise.
+        min_positives: A class with fewer takes the overall threshold.
+
+    Raises:
+        ValueError: A probability is not finite, or the shapes differ.
+    """
+    check_scores(probabilities_NC, targets_NC)
+    per_class_C = np.full(probabilities_NC.shape[1], np.nan)
+    fallbacks: dict[int, str] = {}
+
+    def fit(start: int, stop: int) -> None:
+        scores_CN = np.ascontiguousarray(probabilities_NC[:, start:stop].T)
+        targets_CN = np.ascontiguousarray(targets_NC[:, start:stop].T)
+        for c, (scores_N, targets_N) in enumerate(zip(scores_CN, targets_CN, strict=True), start):
+            positives = int(np.count_nonzero(targets_N == 1))
+            threshold = None
+            if positives >= max(1, min_positives):
+                threshold = _fit_one(scores_N, targets_N, objective)
+                reason = f"{objective.kind} of {objective.value:g} is out of reach"
+            else:
+                reason = f"{positives} positives, fewer than {min_positives}"
+            if threshold is None:
+                fallbacks[c] = reason
+            else:
+                per_class_C[c] = threshold
+
+    over_class_blocks(probabilities_NC, fit)
+    if fallbacks:
+        overall = fit_overall(probabilities_NC, targets_NC, objective)
+        per_class_C[list(fallbacks)] = overall
+    return Thresholds(per_class_C, dict(sorted(fallbacks.items())))
+
+
+def fit_overall(
+    probabilities_NC: NDArray[Any], targets_NC: NDArray[np.int8], objective: Objective
+) -> float:
+    """Find the one threshold that is best for all decisions together; 0.5 if none is."""
+    threshold = _fit_one(probabilities_NC.ravel(), targets_NC.ravel(), objective)
+    return 0.5 if threshold is None else threshold
+
+
+def _fit_one(
+    scores_N: NDArray[Any], targets_N: NDArray[np.int8], objective: Objective
+) -> float | None:
+    ranked = rank_positives(scores_N, targets_N)
+    if not len(ranked.scores_P):
+        return None
+    cut = objective.choose(ranked.hits_P, ranked.ranks_P)
+    if cut is None:
+        return None
+    score = float(ranked.scores_P[cut])
+    below = len(ranked.known_sorted) - int(ranked.ranks_P[cut])
+    lower = float(ranked.known_sorted[below - 1]) if below else 0.0
+    middle = (score + lower) / 2
+    return middle if lower < middle < score else score
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """What thresholds come to on images that they were not chosen on.
+
+    Attributes:
+        fitted: Decisions at thresholds of the other folds.
+        folds: Number of folds.
+    """
+
+    fitted: DecisionMetrics
+    folds: int
+
+
+def out_of_fold(
+    probabilities_NC: NDArray[Any],
+    targets_NC: NDArray[np.int8],
+    objective: Objective,
+    min_positives: int,
+    *,
+    folds: int,
+    seed: int,
+) -> OutOfFold:
+    """Choose thresholds on all folds but one and decide on that one, for each in turn.
+
+    Folds are multilabel-stratified. All decisions together give the metrics, so that rare classes
+    count as they do in sample.
+    """
+    fold_N = stratify(targets_NC, [1.0] * folds, seed)
+    decisions_NC = np.zeros(targets_NC.shape, np.bool_)
+    for fold in range(folds):
+        inside_N = fold_N == fold
+        fitted = fit_thresholds(
+            probabilities_NC[~inside_N], targets_NC[~inside_N], objective, min_positives
+        )
+        decisions_NC[inside_N] = probabilities_NC[inside_N] >= fitted.per_class_C
+    return OutOfFold(metrics_of_decisions(decisions_NC, targets_NC), folds)

@@ -1,0 +1,127 @@
+"""A checkpoint over a split: what `mlc eval` and `mlc thresholds` have in common."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlc_cli.core.annotations import Annotation
+from mlc_cli.core.checkpoint import ModelCard
+from mlc_cli.core.data.build import build_eval_batches, read_split
+from mlc_cli.core.data.checks import check_classes
+from mlc_cli.core.data.normalise import Normalise
+from mlc_cli.core.device import pick_device, pick_precision
+from mlc_cli.core.models.build import load_classifier
+from mlc_cli.core.reports.scores import SavedScores
+from mlc_cli.core.runs import open_run
+from mlc_cli.core.scoring import Scorer, Scores
+from mlc_cli.errors import DataError, MlcError, RunError
+from mlc_cli.settings.data import DataSettings
+from mlc_cli.settings.resolve import validate
+from mlc_cli.settings.scoring import ScoringSettings
+
+
+@dataclass(frozen=True)
+class ScoredSplit:
+    """What a checkpoint says of a split.
+
+    Attributes:
+        checkpoint: The file.
+        card: What it knows beside its weights.
+        source: Annotation file of the split.
+        scores: Probabilities and targets.
+        unreadable: Images that could not be read, with the reason.
+    """
+
+    checkpoint: Path
+    card: ModelCard
+    source: Path
+    scores: SavedScores
+    unreadable: dict[str, str]
+
+
+def score_checkpoint(settings: ScoringSettings) -> ScoredSplit:
+    """Run a checkpoint over a split.
+
+    Raises:
+        MlcError: The checkpoint or the data cannot be used.
+    """
+    checkpoint = find_checkpoint(settings)
+    classifier, card = load_classifier(checkpoint)
+    device = pick_device(settings.device)
+    data = _data_settings(settings, card)
+    split = read_split(data, _file_of(settings.split, data))
+    check_classes(split, card.classes, f"those of {checkpoint}")
+    batches = build_eval_batches(data, split, batch_size=settings.batch_size, device=device)
+    scorer = Scorer(
+        Normalise(card.mean, card.std, device), device, pick_precision(settings.precision, device)
+    )
+    scores = scorer(classifier.place(device), batches)
+    return ScoredSplit(checkpoint, card, split.source, named(scores, split), batches.bad_images)
+
+
+def named(scores: Scores, split: Annotation) -> SavedScores:
+    """Scores with the names of classes and images."""
+    return SavedScores(
+        scores.probabilities_NC,
+        scores.targets_NC,
+        split.class_names,
+        [split.paths[image] for image in scores.indices_N],
+    )
+
+
+def find_checkpoint(settings: ScoringSettings) -> Path:
+    """The checkpoint that is asked for: a file, or the best of a run.
+
+    Raises:
+        RunError: There is no such run, or no epoch of it was evaluated yet.
+    """
+    if settings.checkpoint:
+        return Path(settings.checkpoint)
+    run = open_run(Path(settings.run))
+    if not run.best.exists():
+        raise RunError(
+            f"{run.path}: has no best.safetensors yet: no epoch of it was evaluated",
+            f"Continue it with: mlc train --resume {run.path}",
+        )
+    return run.best
+
+
+def _data_settings(settings: ScoringSettings, card: ModelCard) -> DataSettings:
+    changes: dict[str, Any] = {
+        "input_size": card.input_size,
+        "workers": settings.workers,
+        "on_bad_image": settings.on_bad_image,
+        "cache": "none",
+    }
+    if settings.data:
+        changes |= {"root": settings.data, "image_root": None}
+    data = validate(DataSettings, {**card.data, **changes})
+    if not Path(data.root).is_dir():
+        raise DataError(
+            f"{data.root}: the data set that the model was trained on is not there",
+            "Pass its folder with --data DIR.",
+        )
+    return data
+
+
+def _file_of(split: str, data: DataSettings) -> str:
+    return {"train": data.train, "val": data.val, "test": data.test}.get(split, split)
+
+
+def suffix_of(split: str) -> str:
+    """What is added to file names of results: nothing for the validation split."""
+    return "" if split == "val" else f"-{Path(split).stem}"
+
+
+def result_folder(output: str | None, default: Path) -> Path:
+    """Folder for results, made if need be.
+
+    Raises:
+        MlcError: It cannot be made.
+    """
+    folder = Path(output) if output else default
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MlcError(f"{folder}: cannot be made: {error.strerror}") from None
+    return folder

@@ -1,0 +1,163 @@
+"""`mlc thresholds`: the probability from which each class counts as present."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlc_cli.core.calibration import (
+    Objective,
+    OutOfFold,
+    Thresholds,
+    fit_overall,
+    fit_thresholds,
+    out_of_fold,
+)
+from mlc_cli.core.checkpoint import read_card, read_state, save_checkpoint
+from mlc_cli.core.files import write_atomic, write_json
+from mlc_cli.core.metrics import DecisionMetrics, decision_metrics
+from mlc_cli.core.reports.evaluation import SUMMARY, number
+from mlc_cli.core.reports.scores import SavedScores, read_scores
+from mlc_cli.errors import SettingsError
+from mlc_cli.jobs.scoring import result_folder, score_checkpoint
+from mlc_cli.settings.thresholds import ThresholdSettings
+
+
+@dataclass(frozen=True)
+class ThresholdResult:
+    """Thresholds and what they come to.
+
+    Attributes:
+        source: Checkpoint or scores that they were chosen on.
+        scores: Of the images that they were chosen on.
+        thresholds: Of all classes.
+        overall: The one threshold that is best for all decisions together.
+        at_half: Decisions at 0.5.
+        at_thresholds: Decisions at the thresholds, on the same images.
+        out_of_fold: Decisions on images that the thresholds were not chosen on, if estimated.
+        folder: Where the files are.
+        stored: Whether the checkpoint now carries the thresholds.
+    """
+
+    source: Path
+    scores: SavedScores
+    thresholds: Thresholds
+    overall: float
+    at_half: DecisionMetrics
+    at_thresholds: DecisionMetrics
+    out_of_fold: OutOfFold | None
+    folder: Path
+    stored: bool
+
+    @property
+    def overfitted(self) -> list[str]:
+        """Measures that out of fold are lower than at 0.5."""
+        if self.out_of_fold is None:
+            return []
+        fitted = self.out_of_fold.fitted
+        return [n for n in ("CF1", "OF1") if getattr(fitted, n) < getattr(self.at_half, n)]
+
+
+def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
+    """Choose thresholds, write them down, and store them in the checkpoint.
+
+    Raises:
+        MlcError: The checkpoint, the data or the scores cannot be used.
+    """
+    objective = _objective(settings.objective)
+    if settings.scores:
+        source, scores = Path(settings.scores), read_scores(Path(settings.scores))
+    else:
+        scored = score_checkpoint(settings)
+        source, scores = scored.checkpoint, scored.scores
+    arrays = scores.probabilities_NC, scores.targets_NC
+    thresholds = fit_thresholds(*arrays, objective, settings.min_positives)
+    result = ThresholdResult(
+        source=source,
+        scores=scores,
+        thresholds=thresholds,
+        overall=fit_overall(*arrays, objective),
+        at_half=decision_metrics(*arrays),
+        at_thresholds=decision_metrics(*arrays, thresholds.per_class_C),
+        out_of_fold=_out_of_fold(settings, scores, objective),
+        folder=result_folder(settings.output, source.parent),
+        stored=not settings.scores,
+    )
+    _write(result, settings)
+    return result
+
+
+def _objective(text: str) -> Objective:
+    try:
+        return Objective.parse(text)
+    except ValueError as error:
+        raise SettingsError(f"objective: expected {error}, got '{text}'") from None
+
+
+def _out_of_fold(
+    settings: ThresholdSettings, scores: SavedScores, objective: Objective
+) -> OutOfFold | None:
+    if settings.folds < 2 or len(scores.paths) < 2 * settings.folds:
+        return None
+    return out_of_fold(
+        scores.probabilities_NC,
+        scores.targets_NC,
+        objective,
+        settings.min_positives,
+        folds=settings.folds,
+        seed=settings.seed,
+    )
+
+
+def _write(result: ThresholdResult, settings: ThresholdSettings) -> None:
+    thresholds_C = result.thresholds.per_class_C
+    write_atomic(result.folder / "thresholds.npy", lambda path: _save_array(path, thresholds_C))
+    write_json(result.folder / "thresholds.json", as_dict(result, settings.objective))
+    if result.stored:
+        card = replace(read_card(result.source), thresholds=thresholds_C.tolist())
+        save_checkpoint(result.source, read_state(result.source), card)
+
+
+def _save_array(path: Path, array: NDArray[np.float64]) -> None:
+    with path.open("wb") as stream:
+        np.save(stream, array, allow_pickle=False)
+
+
+def as_dict(result: ThresholdResult, objective: str) -> dict[str, Any]:
+    """The thresholds and what they come to, as plain values for JSON."""
+    summaries = {"at_0.5": result.at_half, "at_thresholds": result.at_thresholds}
+    if result.out_of_fold:
+        summaries["out_of_fold"] = result.out_of_fold.fitted
+    return {
+        "source": str(result.source),
+        "objective": objective,
+        "images": len(result.scores.paths),
+        "overall_threshold": result.overall,
+        "folds": result.out_of_fold.folds if result.out_of_fold else 0,
+        "metrics": {
+            title: {name: number(getattr(metrics, name)) for name in SUMMARY}
+            for title, metrics in summaries.items()
+        },
+        "classes": class_rows(result),
+    }
+
+
+def class_rows(result: ThresholdResult) -> list[dict[str, Any]]:
+    """A row for each class; undefined values are `None`."""
+    before, after = result.at_half, result.at_thresholds
+    positives_C = (result.scores.targets_NC == 1).sum(axis=0)
+    return [
+        {
+            "class": name,
+            "threshold": float(result.thresholds.per_class_C[c]),
+            "precision": number(after.precision_C[c]),
+            "recall": number(after.recall_C[c]),
+            "F1": number(after.f1_C[c]),
+            "F1_at_0.5": number(before.f1_C[c]),
+            "positives": int(positives_C[c]),
+            "fallback": result.thresholds.fallbacks.get(c),
+        }
+        for c, name in enumerate(result.scores.classes)
+    ]

@@ -1,0 +1,200 @@
+"""`mlc eval` over checkpoints of trainings."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+Mlc = Callable[..., Any]
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    make_dataset: Callable[..., Path],
+    mlc: Mlc,
+    tiny: list[str],
+) -> Path:
+    """A finished run of one epoch in the working folder."""
+    make_dataset(16, 12)
+    monkeypatch.chdir(tmp_path)
+    outcome = mlc("train", "--data", "data", "--epochs", "1", *tiny, "--set", "ema.decay=0.5",
+                  "--set", "eval_batch_size=64")  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    return Path("runs/train-1")
+
+
+def evaluate(mlc: Mlc, *arguments: str | Path) -> Any:
+    return mlc("eval", "--set", "workers=0", *arguments)
+
+
+def files_of(folder: Path, suffix: str = "") -> tuple[object, str, list[np.ndarray]]:
+    with np.load(folder / f"scores{suffix}.npz", allow_pickle=False) as scores:
+        arrays = [scores[name] for name in sorted(scores.files)]
+    content = json.loads((folder / f"eval{suffix}.json").read_text())
+    return content, (folder / f"per_class{suffix}.csv").read_text(), arrays
+
+
+def test_the_evaluation_of_a_run_is_repeated_exactly(run: Path, mlc: Mlc) -> None:
+    before = files_of(run)
+    for name in ("eval.json", "per_class.csv", "scores.npz"):
+        (run / name).unlink()
+    outcome = evaluate(mlc)
+    assert outcome.code == 0, outcome.err
+    after = files_of(run)
+    assert before[:2] == after[:2]
+    for first, second in zip(before[2], after[2], strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_the_best_checkpoint_alone_is_enough(run: Path, mlc: Mlc, tmp_path: Path) -> None:
+    content, table, arrays = files_of(run)
+    alone = tmp_path / "far away/kopie ü.safetensors"
+    alone.parent.mkdir()
+    shutil.copy(run / "best.safetensors", alone)
+    shutil.rmtree("runs")
+    shutil.move("data", "moved")
+    lost = evaluate(mlc, "--checkpoint", alone)
+    assert lost.code == 1
+    assert "--data" in lost.err
+    outcome = evaluate(mlc, "--checkpoint", alone, "--data", "moved", "--json")
+    assert outcome.code == 0, outcome.err
+    found, found_table, found_arrays = files_of(alone.parent)
+    assert json.loads(outcome.out) == found
+    assert isinstance(content, dict)
+    assert isinstance(found, dict)
+    places = {"checkpoint", "data"}
+    assert {k: v for k, v in found.items() if k not in places} == {
+        k: v for k, v in content.items() if k not in places
+    }
+    assert found_table == table
+    for first, second in zip(arrays, found_arrays, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_other_splits_are_written_beside_the_validation_split(run: Path, mlc: Mlc) -> None:
+    before = files_of(run)
+    assert evaluate(mlc, "--split", "test").code == 0
+    shutil.copy("data/val.json", "data/own-split.json")
+    assert evaluate(mlc, "--split", "own-split.json").code == 0
+    content, _, _ = files_of(run, "-test")
+    assert isinstance(content, dict)
+    assert content["data"].endswith("test.json")
+    assert files_of(run, "-own-split")[1] == before[1]
+    after = files_of(run)
+    assert before[:2] == after[:2]
+
+
+@pytest.mark.usefixtures("run")
+def test_a_batch_size_changes_no_metric(mlc: Mlc) -> None:
+    first = json.loads(evaluate(mlc, "--json").out)
+    second = json.loads(evaluate(mlc, "--json", "--set", "batch_size=5").out)
+    assert second["mAP"] == pytest.approx(first["mAP"], abs=1e-6)
+
+
+@pytest.mark.usefixtures("run")
+def test_thresholds_of_a_file_decide(mlc: Mlc, tmp_path: Path) -> None:
+    path = tmp_path / "t.npy"
+    np.save(path, np.array([0.0, 2.0, 0.5]))
+    outcome = evaluate(mlc, "--thresholds", path, "--json")
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)
+    assert [row["threshold"] for row in found["per_class"]] == [0.0, 2.0, 0.5]
+    assert found["per_class"][0]["recall"] == 1
+    assert found["per_class"][1]["recall"] == 0
+    assert found["per_class"][1]["precision"] is None
+    assert set(found["at_thresholds"]) == set(found["at_0.5"])
+
+
+@pytest.mark.usefixtures("run")
+@pytest.mark.parametrize(
+    "content",
+    [
+        np.array([0.5, 0.5]),
+        np.array([0.5] * 4),
+        np.array([[0.5, 0.5, 0.5]]),
+        np.array(0.5),
+        np.array([0.5, np.nan, 0.5]),
+        np.array([0.5, np.inf, 0.5]),
+        np.array(["a", "b", "c"]),
+        b"",
+        b"not an array",
+        b"PK\x03\x04 nor an archive",
+        "npz",
+        None,
+    ],
+    ids=str,
+)
+def test_thresholds_that_do_not_fit_are_refused(mlc: Mlc, tmp_path: Path, content: object) -> None:
+    path = tmp_path / "t.npy"
+    match content:
+        case np.ndarray():
+            np.save(path, content)
+        case bytes():
+            path.write_bytes(content)
+        case "npz":
+            with path.open("wb") as stream:
+                np.savez(stream, a=np.array([0.5, 0.5, 0.5]))
+    outcome = evaluate(mlc, "--thresholds", path)
+    assert outcome.code == 2
+    assert f"--thresholds {path}" in outcome.err.replace("\n", " ")
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.usefixtures("run")
+def test_objects_in_a_thresholds_file_are_never_opened(mlc: Mlc, tmp_path: Path) -> None:
+    path = tmp_path / "t.npy"
+    np.save(path, np.array([0.5, None, 0.5], dtype=object), allow_pickle=True)
+    assert evaluate(mlc, "--thresholds", path).code == 2
+
+
+@pytest.mark.usefixtures("run")
+def test_data_of_other_classes_is_refused(mlc: Mlc) -> None:
+    path = Path("data/val.json")
+    content = json.loads(path.read_text())
+    content["classes"].append("yellow")
+    path.write_text(json.dumps(content))
+    outcome = evaluate(mlc)
+    assert outcome.code == 1
+    assert "yellow" in outcome.err
+
+
+def test_a_gate_decides_the_exit_code_after_everything_is_written(run: Path, mlc: Mlc) -> None:
+    (run / "eval.json").unlink()
+    missed = evaluate(mlc, "--min-map", "1.0")
+    reached = json.loads((run / "eval.json").read_text())["mAP"]
+    assert missed.code == (0 if reached == 1 else 3)
+    assert evaluate(mlc, "--min-map", "0").code == 0
+
+
+@pytest.mark.usefixtures("run")
+def test_a_split_without_positives_has_no_map_and_misses_any_gate(mlc: Mlc) -> None:
+    path = Path("data/val.json")
+    content = json.loads(path.read_text())
+    content["images"] = [[name, []] for name, *_ in content["images"]]
+    path.write_text(json.dumps(content))
+    outcome = evaluate(mlc, "--json")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)["mAP"] is None
+    assert evaluate(mlc, "--min-map", "0").code == 3
+
+
+def test_a_run_without_an_evaluated_epoch_says_how_to_go_on(run: Path, mlc: Mlc) -> None:
+    (run / "best.safetensors").unlink()
+    outcome = evaluate(mlc)
+    assert outcome.code == 1
+    assert "mlc train --resume" in outcome.err
+
+
+def test_results_go_where_they_are_wanted(run: Path, mlc: Mlc) -> None:
+    assert evaluate(mlc, "--output", "elsewhere/deep").code == 0
+    assert files_of(Path("elsewhere/deep"))[1] == files_of(run)[1]
+    Path("file").write_text("")
+    outcome = evaluate(mlc, "--output", "file/below")
+    assert outcome.code == 1
+    assert "cannot be made" in outcome.err

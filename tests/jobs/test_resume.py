@@ -1,0 +1,236 @@
+"""Trainings that are interrupted or killed, and taken up again."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing import active_children, get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mlc_cli.core.checkpoint import read_state
+from mlc_cli.core.loop import Tick
+from mlc_cli.errors import Interrupted, MlcError
+from mlc_cli.jobs.train import run_settings, train
+from mlc_cli.main import main
+from mlc_cli.settings.train import TrainSettings
+
+Mlc = Callable[..., Any]
+FULL = (
+    "epochs=5", "ema.decay=0.9", "optim.sam.rho=0.05", "model.head.dropout=0.3",
+    "augment.mix.name=mixup", "augment.rand_augment.name=pair", "augment.cutout.p=0.5",
+    "optim.lr=0.003", "optim.clip_norm=1",
+)  # fmt: skip
+
+
+@pytest.fixture
+def arguments(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    make_dataset: Callable[..., Path],
+    tiny: list[str],
+) -> list[str]:
+    """Arguments of a training with everything random in it, in the working folder."""
+    make_dataset(48, 12)
+    monkeypatch.chdir(tmp_path)
+    return ["train", "--data", "data", *tiny, *(a for s in FULL for a in ("--set", s))]
+
+
+def what_counts(run: Path) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    timing = {"seconds", "train/images_per_second"}
+    return [{k: v for k, v in row.items() if k not in timing} for row in rows]
+
+
+def assert_same_run(found: Path, wanted: Path) -> None:
+    assert what_counts(found) == what_counts(wanted)
+    for name in ("best.safetensors", "last.safetensors"):
+        first, second = read_state(found / name), read_state(wanted / name)
+        assert first.keys() == second.keys()
+        assert all(torch.equal(first[key], second[key]) for key in first), name
+    first, second = (json.loads((run / "eval.json").read_text()) for run in (found, wanted))
+    assert first["per_class"] == second["per_class"]
+
+
+def command_line(arguments: list[str]) -> None:
+    """What a child process runs: the executable, with its output put away."""
+    with Path("output.txt").open("a") as stream:
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+    sys.argv = ["mlc", *arguments]
+    main()
+
+
+def kill_at_random(arguments: list[str], rng: random.Random) -> int | None:
+    """Run in a forked process; kill it within a second, if it lasts."""
+    process = get_context("fork").Process(target=command_line, args=(arguments,))
+    process.start()
+    process.join(rng.uniform(0.4, 1.4))
+    if process.exitcode is None:
+        assert process.pid
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+    return process.exitcode
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_training_killed_at_random_moments_continues_to_the_bit(
+    arguments: list[str], mlc: Mlc, workers: int
+) -> None:
+    arguments = [*arguments, "--set", f"data.workers={workers}", "--set", "save_minutes=0.0001"]
+    assert mlc(*arguments).code == 0
+    rng = random.Random(workers)
+    code = kill_at_random([*arguments, "--output", "killed"], rng)
+    kills, run = int(code != 0), Path("killed/train-1")
+    while code != 0 and kills < 40:
+        code = kill_at_random(["train", "--resume", str(run)], rng)
+        kills += code != 0
+        assert code in (0, -signal.SIGKILL), Path("output.txt").read_text()
+    assert code == 0
+    assert kills >= 1
+    assert_same_run(run, Path("runs/train-1"))
+
+
+def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
+    while not path.exists() and process.poll() is None:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_foreground_group_ends_with_130_and_a_hint(
+    arguments: list[str], mlc: Mlc, number: signal.Signals
+) -> None:
+    arguments = [*arguments, "--set", "data.workers=1", "--set", "save_minutes=0.0001"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlc_cli", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    run = Path("runs/train-1")
+    wait_for(run / "trainer.pt", process)
+    os.killpg(process.pid, number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert f"mlc train --resume {run}" in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert "interrupted" in (run / "train.log").read_text()
+    if number == signal.SIGINT:  # once is enough
+        resumed = mlc("train", "--resume", "runs/latest")
+        assert resumed.code == 0, resumed.err
+        assert mlc(*arguments).code == 0
+        assert_same_run(run, Path("runs/train-2"))
+
+
+def test_the_death_of_a_reader_ends_with_a_message(
+    make_dataset: Callable[..., Path], tiny_settings: Callable[..., TrainSettings]
+) -> None:
+    settings = tiny_settings(make_dataset(48, 12), "data.workers=1", "epochs=50")
+    readers = set(active_children())
+
+    def kill_reader(tick: Tick) -> None:
+        if tick.phase == "train" and tick.done == 2:
+            for child in set(active_children()) - readers:
+                assert child.pid
+                os.kill(child.pid, signal.SIGKILL)
+
+    with pytest.raises(MlcError, match="a process that reads images died") as caught:
+        list(train(settings, on_tick=kill_reader))
+    assert "data.workers=1" in caught.value.hint
+
+
+def test_an_interruption_by_the_caller_saves_the_position_inside_the_epoch(
+    tmp_path: Path,
+    make_dataset: Callable[..., Path],
+    tiny_settings: Callable[..., TrainSettings],
+) -> None:
+    settings = tiny_settings(make_dataset(48, 12), *FULL, "epochs=2")
+    list(train(settings))
+
+    def stop(tick: Tick) -> None:
+        if (tick.phase, tick.epoch, tick.done) == ("train", 2, 3):
+            raise Interrupted("enough")
+
+    with pytest.raises(Interrupted):
+        list(train(settings, on_tick=stop))
+    run = tmp_path / "runs/train-2"
+    position = torch.load(run / "trainer.pt", weights_only=True)["position"]
+    assert (position["epoch"], position["batch"]) == (1, 3)
+    events = list(train(run_settings(run), resume=run))
+    assert [getattr(event, "epoch", None) for event in events] == [1, 2, None]
+    assert_same_run(run, tmp_path / "runs/train-1")
+
+
+def test_a_finished_run_is_not_continued(arguments: list[str], mlc: Mlc) -> None:
+    assert mlc(*arguments, "--epochs", "1", "--set", "epochs=1").code == 0
+    before = Path("runs/train-1/last.safetensors").read_bytes()
+    outcome = mlc("train", "--resume", "runs/latest")
+    assert outcome.code == 1
+    assert "is done after 1 of 1 epochs" in outcome.err
+    assert "--weights" in outcome.err
+    assert Path("runs/train-1/last.safetensors").read_bytes() == before
+
+
+def test_a_run_that_stopped_early_is_not_continued(arguments: list[str], mlc: Mlc) -> None:
+    outcome = mlc(*arguments, "--lr", "1e-12", "--set", "optim.lr=1e-12", "--set",
+                  "schedule.name=constant", "--set", "early_stop.patience=1")  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert "stopped early" in outcome.err
+    again = mlc("train", "--resume", "runs/latest")
+    assert again.code == 1
+    assert "stopped early" in again.err
+
+
+def test_a_run_that_was_killed_before_its_evaluation_is_evaluated(
+    arguments: list[str], mlc: Mlc
+) -> None:
+    assert mlc(*arguments, "--set", "epochs=1").code == 0
+    run = Path("runs/train-1")
+    before = (run / "eval.json").read_bytes()
+    (run / "eval.json").unlink()
+    outcome = mlc("train", "--resume", run)
+    assert outcome.code == 0, outcome.err
+    assert (run / "eval.json").read_bytes() == before
+
+
+def test_a_run_without_a_state_starts_again(arguments: list[str], mlc: Mlc) -> None:
+    assert mlc(*arguments, "--set", "epochs=2").code == 0
+    shutil.copytree("runs/train-1", "runs/fresh-1")
+    for path in Path("runs/fresh-1").iterdir():
+        if path.name != "settings.yaml":
+            path.unlink()
+    assert mlc("train", "--resume", "runs/fresh-1").code == 0
+    assert_same_run(Path("runs/fresh-1"), Path("runs/train-1"))
+
+
+def test_other_settings_beside_resume_are_refused(arguments: list[str], mlc: Mlc) -> None:
+    outcome = mlc(*arguments, "--resume", "runs/latest")
+    assert outcome.code == 2
+    assert "takes no other" in outcome.err
+
+
+def test_a_damaged_state_is_refused_with_a_way_out(arguments: list[str], mlc: Mlc) -> None:
+    assert mlc(*arguments, "--set", "epochs=1").code == 0
+    run = Path("runs/train-1")
+    (run / "eval.json").unlink()
+    (run / "trainer.pt").write_bytes((run / "trainer.pt").read_bytes()[:1000])
+    outcome = mlc("train", "--resume", run)
+    assert outcome.code == 1
+    assert "cannot be continued" in outcome.err
+    assert "--weights" in outcome.err
+
+
+@pytest.mark.parametrize("name", ["runs/nothing", "data"])
+def test_what_is_not_a_run_is_refused(arguments: list[str], mlc: Mlc, name: str) -> None:
+    assert arguments
+    outcome = mlc("train", "--resume", name)
+    assert outcome.code == 1
+    assert name in outcome.err

@@ -1,0 +1,184 @@
+"""`mlc train` from the command line to the run folder."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
+
+from mlc_cli.core.checkpoint import read_card, read_state
+from mlc_cli.jobs.train import train
+from mlc_cli.settings.train import TrainSettings
+
+Mlc = Callable[..., Any]
+
+
+@pytest.fixture
+def work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_dataset: Callable[..., Path]
+) -> Path:
+    """A working folder with a data set in `data`."""
+    make_dataset(24, 12)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def rows(run: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_folder_holds_all_that_a_training_leaves(
+    work: Path, mlc: Mlc, tiny: list[str]
+) -> None:
+    outcome = mlc("train", "--data", "data", "--epochs", "3", *tiny, "--set", "ema.decay=0.9",
+                  "--set", "name=mine", "--set", "eval_every=2")  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    run = work / "runs/mine-1"
+    assert (work / "runs/latest").resolve() == run
+    events = list(run.glob("events.out.tfevents*"))
+    assert len(events) == 1
+    assert {p.name for p in run.iterdir()} - {events[0].name} == {
+        "settings.yaml", "train.log", "metrics.jsonl", "best.safetensors", "last.safetensors",
+        "trainer.pt", "eval.json", "per_class.csv", "scores.npz",
+    }  # fmt: skip
+    settings = yaml.safe_load((run / "settings.yaml").read_text())
+    assert settings["epochs"] == 3
+    assert settings["data"]["root"] == "data"
+    assert TrainSettings.model_validate(settings).model_dump(mode="json") == settings
+    log = (run / "train.log").read_text()
+    assert "epoch 3/3" in log
+    assert "done in" in log
+    assert [row["epoch"] for row in rows(run)] == [1, 2, 3]
+    assert [row["val/mAP"] is None for row in rows(run)] == [True, False, False]
+    assert all(isinstance(row["train/loss"], float) for row in rows(run))
+
+
+def test_checkpoints_say_where_they_come_from_and_events_repeat_the_metrics(
+    work: Path, mlc: Mlc, tiny: list[str]
+) -> None:
+    assert mlc("train", "--data", "data", "--epochs", "3", *tiny).code == 0
+    run = work / "runs/train-1"
+    written = rows(run)
+    best, last = read_card(run / "best.safetensors"), read_card(run / "last.safetensors")
+    maps = [row["val/mAP"] for row in written]
+    assert last.epoch == 3
+    assert last.metrics == {"val_mAP": maps[-1]}
+    assert best.metrics == {"val_mAP": max(maps)}  # type: ignore[type-var]
+    assert best.epoch == maps.index(max(maps)) + 1  # type: ignore[type-var]
+    assert best.classes == ["blue", "green", "red"]
+    assert set(best.versions) == {"mlc", "torch", "timm"}
+    accumulator = EventAccumulator(str(run))
+    accumulator.Reload()
+    for name in ("train/loss", "train/lr", "val/mAP"):
+        assert accumulator.SummaryMetadata(name).plugin_data.plugin_name == "scalars"
+        events = accumulator.Tensors(name)
+        assert [event.step for event in events] == [1, 2, 3]
+        values = [float(make_ndarray(event.tensor_proto)) for event in events]
+        assert values == [pytest.approx(row[name], rel=1e-6) for row in written]
+    assert "val/mAP_ema" not in accumulator.Tags()["tensors"]
+
+
+def test_scores_and_table_agree_with_the_evaluation(work: Path, mlc: Mlc, tiny: list[str]) -> None:
+    assert mlc("train", "--data", "data", "--epochs", "1", *tiny).code == 0
+    run = work / "runs/train-1"
+    evaluation = json.loads((run / "eval.json").read_text())
+    with np.load(run / "scores.npz", allow_pickle=False) as scores:
+        assert scores["probabilities"].shape == scores["targets"].shape == (12, 3)
+        assert scores["classes"].tolist() == ["blue", "green", "red"]
+        assert scores["paths"][3] == "images/val/003.png"
+    with (run / "per_class.csv").open() as stream:
+        table = list(csv.DictReader(stream))
+    assert [row["class"] for row in table] == ["blue", "green", "red"]
+    assert np.mean([float(row["AP"]) for row in table]) == pytest.approx(evaluation["mAP"])
+    assert evaluation["mAP"] == read_card(run / "best.safetensors").metrics["val_mAP"]
+
+
+def test_runs_are_numbered_and_never_overwritten(work: Path, mlc: Mlc, tiny: list[str]) -> None:
+    for number in (1, 2):
+        assert mlc("train", "--data", "data", "--epochs", "1", *tiny).code == 0
+        assert (work / "runs/latest").resolve().name == f"train-{number}"
+    first, second = (
+        read_state(work / f"runs/train-{number}/last.safetensors") for number in (1, 2)
+    )
+    assert all((first[name] == second[name]).all() for name in first)
+
+
+def test_the_warm_start_alone_makes_a_run(work: Path, mlc: Mlc, tiny: list[str]) -> None:
+    outcome = mlc("train", "--data", "data", "--epochs", "0", *tiny,
+                  "--set", "warm_start.epochs=2")  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert "after the warm start" in outcome.err
+    assert read_card(work / "runs/train-1/best.safetensors").epoch == 0
+
+
+def test_no_epochs_and_no_warm_start_are_refused_before_a_folder_is_made(
+    work: Path, mlc: Mlc, tiny: list[str]
+) -> None:
+    outcome = mlc("train", "--data", "data", "--epochs", "0", *tiny)
+    assert outcome.code == 2
+    assert "warm_start" in outcome.err
+    assert not (work / "runs").exists()
+
+
+def test_a_loss_that_is_not_finite_ends_with_a_message_and_the_last_complete_state(
+    work: Path, mlc: Mlc, tiny: list[str]
+) -> None:
+    assert mlc("train", "--data", "data", "--epochs", "1", *tiny).code == 0
+    run = work / "runs/train-1"
+    (run / "eval.json").unlink()
+    settings = yaml.safe_load((run / "settings.yaml").read_text())
+    settings["epochs"], settings["optim"]["lr"] = 3, 1e38
+    (run / "settings.yaml").write_text(yaml.safe_dump(settings))
+    names = ("best.safetensors", "last.safetensors", "trainer.pt", "metrics.jsonl")
+    before = {name: (run / name).read_bytes() for name in names}
+    outcome = mlc("train", "--resume", run)
+    assert outcome.code == 1
+    assert "the loss is" in outcome.err
+    assert "epoch 2, batch" in outcome.err
+    assert "--lr" in outcome.err
+    assert {name: (run / name).read_bytes() for name in names} == before
+    assert not list(run.glob(".*")), "no half-written file stays"
+
+
+def test_skipped_images_are_counted_in_the_log_and_the_evaluation(
+    work: Path, mlc: Mlc, tiny: list[str]
+) -> None:
+    for split in ("train", "val"):
+        (work / f"data/images/{split}/002.png").write_bytes(b"not an image")
+    refused = mlc("train", "--data", "data", "--epochs", "1", *tiny)
+    assert refused.code == 1
+    assert "002.png" in refused.err
+    outcome = mlc("train", "--data", "data", "--epochs", "1", *tiny,
+                  "--set", "data.on_bad_image=skip")  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert "2 unreadable images" in outcome.err
+    evaluation = json.loads((work / "runs/train-2/eval.json").read_text())
+    assert evaluation["images"] == 11
+    assert [Path(path).name for path in evaluation["unreadable_images"]] == ["002.png"]
+
+
+def test_a_new_training_starts_from_the_weights_of_another(
+    work: Path, mlc: Mlc, tiny: list[str]
+) -> None:
+    assert mlc("train", "--data", "data", "--epochs", "4", "--lr", "0.005", *tiny).code == 0
+    first = json.loads((work / "runs/train-1/eval.json").read_text())["mAP"]
+    outcome = mlc("train", "--data", "data", "--epochs", "1", "--lr", "1e-12", *tiny,
+                  "--weights", work / "runs/train-1/best.safetensors",
+                  "--set", "model.freeze_bn=true")  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert json.loads((work / "runs/train-2/eval.json").read_text())["mAP"] == first
+
+
+def test_the_python_interface_yields_what_happens(
+    work: Path, tiny_settings: Callable[..., TrainSettings]
+) -> None:
+    events = list(train(tiny_settings(work / "data", "epochs=2")))
+    assert [type(event).__name__ for event in events] == [
+        "Started", "EpochReport", "EpochReport", "Finished",
+    ]  # fmt: skip
