@@ -183,10 +183,11 @@ def metrics_of_decisions(
     counts = count_decisions(decisions_NC, targets_NC)
     right_NC = (decisions_NC == (targets_NC == 1)) | (targets_NC < 0)
     exact = float(right_NC.all(axis=1).mean()) if len(right_NC) else float("nan")
-    return _from_counts(counts, exact)
+    return metrics_of_counts(counts, exact)
 
 
-def _from_counts(counts: Counts, exact_match: float) -> DecisionMetrics:
+def metrics_of_counts(counts: Counts, exact_match: float) -> DecisionMetrics:
+    """Metrics of counted decisions; `exact_match`, which counts do not tell, is passed through."""
     true, predicted, present = counts.true_C, counts.predicted_C, counts.present_C
     has_positives = present > 0
     precision_C = ratio(true, predicted)

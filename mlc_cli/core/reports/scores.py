@@ -55,7 +55,7 @@ def read_scores(path: Path) -> SavedScores:
         DataError: The file is missing, damaged or something else.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             scores = SavedScores(
                 arrays["probabilities"],
                 arrays["targets"],

@@ -1,7 +1,6 @@
-import gc
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -19,11 +18,10 @@ SIZE = (16, 24)
 AUGMENT = Compose((pair_rand_augment, Cutout(0.4, 0.5, None), Flip(0.5)), SIZE)
 
 
-@pytest.fixture(autouse=True)
-def _end_workers() -> Iterator[None]:
-    """Worker processes end with their test: left to chance, they may end in a thread they need."""
-    yield
-    gc.collect()
+def end_workers(batches: Batches) -> None:
+    """End them now: when a cycle of objects is collected, torch waits ten seconds for each."""
+    if batches._loader._iterator is not None:
+        batches._loader._iterator._shutdown_workers()
 
 
 def train_batches(split: Annotation, *, workers: int = 0, cached: bool = False) -> Batches:
@@ -133,6 +131,7 @@ def test_bad_image_is_an_error_that_names_it(make_split: MakeSplit, workers: int
     batches = Batches(ImageDataset(split, SIZE), 4, workers=workers)
     with pytest.raises(BadImageError) as caught:
         list(batches.epoch())
+    end_workers(batches)
     assert caught.value.path == str(split.path(6))
     assert "on_bad_image=skip" in caught.value.hint
 
@@ -192,6 +191,7 @@ def test_other_faults_in_a_worker_are_not_taken_for_its_death(make_split: MakeSp
     batches = Batches(ImageDataset(make_split(8), SIZE, fail), 2, workers=1)
     with pytest.raises(RuntimeError, match="a fault of the code"):
         list(batches.epoch())
+    end_workers(batches)
 
 
 def test_one_image_is_one_batch(make_split: MakeSplit) -> None:

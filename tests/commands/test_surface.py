@@ -1,0 +1,76 @@
+"""The commands and their flags, frozen: a change here is a change for users."""
+
+import typer.main
+
+from mlc_cli.main import app
+
+COMMANDS = {
+    "train": {
+        "--preset -p",
+        "--config -c",
+        "--data",
+        "--weights",
+        "--epochs",
+        "--batch-size -b",
+        "--lr",
+        "--device",
+        "--output -o",
+        "--resume",
+        "--set",
+        "--show-settings",
+    },
+    "eval": {
+        "--run",
+        "--checkpoint",
+        "--data",
+        "--split",
+        "--thresholds",
+        "--min-map",
+        "--device",
+        "--output -o",
+        "--json",
+        "--config -c",
+        "--set",
+        "--show-settings",
+    },
+    "thresholds": {
+        "--run",
+        "--checkpoint",
+        "--scores",
+        "--data",
+        "--split",
+        "--objective",
+        "--folds",
+        "--device",
+        "--output -o",
+        "--json",
+        "--config -c",
+        "--set",
+        "--show-settings",
+    },
+    "presets": {"name", "--json"},
+}
+
+
+def test_commands_and_flags_are_these() -> None:
+    group = typer.main.get_command(app)
+    found = {
+        name: {" ".join(parameter.opts) for parameter in command.params}
+        for name, command in group.commands.items()
+    }
+    assert found == COMMANDS
+
+
+def test_flags_of_the_program_are_these() -> None:
+    own = {option for parameter in typer.main.get_command(app).params for option in parameter.opts}
+    assert own == {"--version", "--debug", "--install-completion", "--show-completion"}
+
+
+def test_every_flag_is_explained() -> None:
+    silent = [
+        f"{name} {parameter.name}"
+        for name, command in typer.main.get_command(app).commands.items()
+        for parameter in command.params
+        if not parameter.help
+    ]
+    assert silent == []

@@ -1,0 +1,89 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlc_cli.core.checkpoint import read_card, read_state
+from mlc_cli.core.reports.scores import SavedScores, write_scores
+
+
+@pytest.fixture
+def run(mlc, make_dataset, tiny, tmp_path: Path) -> Path:
+    outcome = mlc(
+        "train", "--data", make_dataset(train=32, val=24), *tiny,
+        "--epochs", "2", "--output", tmp_path / "runs",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    return (tmp_path / "runs" / "latest").resolve()
+
+
+def test_writes_files_and_stores_the_thresholds_in_the_checkpoint(mlc, run: Path) -> None:
+    before = read_state(run / "best.safetensors")
+    outcome = mlc("thresholds", "--run", run)
+    assert outcome.code == 0, outcome.err
+    thresholds_C = np.load(run / "thresholds.npy")
+    assert thresholds_C.dtype == np.float64
+    assert thresholds_C.shape == (3,)
+    written = json.loads((run / "thresholds.json").read_text())
+    assert [row["class"] for row in written["classes"]] == ["blue", "green", "red"]
+    assert [row["threshold"] for row in written["classes"]] == thresholds_C.tolist()
+    assert set(written["metrics"]) == {"at_0.5", "at_thresholds", "out_of_fold"}
+    assert read_card(run / "best.safetensors").thresholds == thresholds_C.tolist()
+    after = read_state(run / "best.safetensors")
+    assert all((before[name] == after[name]).all() for name in before)
+
+
+def test_eval_then_uses_them(mlc, run: Path) -> None:
+    before = json.loads(mlc("eval", "--run", run, "--json").out)
+    mlc("thresholds", "--run", run)
+    after = json.loads(mlc("eval", "--run", run, "--json").out)
+    assert "at_thresholds" not in before
+    assert after["at_0.5"] == before["at_0.5"]
+    assert after["at_thresholds"]["CF1"] >= after["at_0.5"]["CF1"]
+
+
+def test_saved_scores_give_the_same_thresholds_and_touch_no_checkpoint(mlc, run: Path) -> None:
+    stamp = (run / "best.safetensors").stat().st_mtime_ns
+    saved = mlc("thresholds", "--scores", run / "scores.npz", "--json")
+    assert saved.code == 0, saved.err
+    assert (run / "best.safetensors").stat().st_mtime_ns == stamp
+    model = mlc("thresholds", "--run", run, "--json")
+    first, second = (json.loads(outcome.out)["classes"] for outcome in (saved, model))
+    # The batch size differs between the two, and with it the last digits of float32.
+    for one, other in zip(first, second, strict=True):
+        assert one["threshold"] == pytest.approx(other["threshold"], abs=1e-5)
+
+
+def test_warns_when_the_gain_does_not_hold_out_of_fold(mlc, tmp_path: Path) -> None:
+    # One half is exactly right here; thresholds from a few images only come near it.
+    rng = np.random.default_rng(0)
+    targets = (rng.random((40, 4)) < 0.3).astype(np.int8)
+    scores = (rng.random(targets.shape) * 0.5 + 0.5 * targets).astype(np.float32)
+    names = [f"{number}.jpg" for number in range(40)]
+    write_scores(tmp_path / "scores.npz", SavedScores(scores, targets, list("abcd"), names))
+    outcome = mlc("thresholds", "--scores", tmp_path / "scores.npz", "--folds", "10")
+    written = json.loads((tmp_path / "thresholds.json").read_text())["metrics"]
+    falls = [n for n in ("CF1", "OF1") if written["out_of_fold"][n] < written["at_0.5"][n]]
+    assert falls
+    for name in falls:
+        assert f"out of fold {name} falls" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "cannot be read as scores"), (b"PK\x03\x04 no", "cannot be read as scores")],
+)
+def test_damaged_scores_are_named(mlc, tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "scores.npz").write_bytes(content)
+    outcome = mlc("thresholds", "--scores", tmp_path / "scores.npz")
+    assert outcome.code == 1
+    assert message in outcome.err
+    assert not (tmp_path / "thresholds.npy").exists()
+
+
+@pytest.mark.parametrize("objective", ["f2", "precision>=2", "recall>0.5"])
+def test_wrong_objective_is_a_wrong_setting(mlc, tmp_path: Path, objective: str) -> None:
+    outcome = mlc("thresholds", "--scores", tmp_path / "none.npz", "--objective", objective)
+    assert outcome.code == 2
+    assert "objective" in outcome.err
