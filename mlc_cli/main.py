@@ -9,6 +9,7 @@ import typer
 
 from mlc_cli import __version__
 from mlc_cli.commands.eval import evaluate
+from mlc_cli.commands.predict import predict
 from mlc_cli.commands.presets import presets
 from mlc_cli.commands.thresholds import thresholds
 from mlc_cli.commands.train import train
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command()(train)
 app.command("eval")(evaluate)
 app.command()(thresholds)
+app.command()(predict)
 app.command()(presets)
 
 

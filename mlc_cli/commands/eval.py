@@ -20,6 +20,14 @@ def evaluate(
         float | None,
         typer.Option(help="Exit with code 3 if the mAP is below.", rich_help_panel=options.RESULT),
     ] = None,
+    report: Annotated[
+        bool | None,
+        typer.Option(
+            "--report/--no-report",
+            help="Write report.html: one page with curves, mistakes and pictures.",
+            rich_help_panel=options.RESULT,
+        ),
+    ] = None,
     device: options.Device = None,
     output: options.Output = None,
     as_json: options.Json = False,
@@ -41,6 +49,7 @@ def evaluate(
         "split": split,
         "thresholds": thresholds,
         "min_map": min_map,
+        "report": report,
         "device": device,
         "output": output,
     }
@@ -60,5 +69,7 @@ def evaluate(
     else:
         screen.show_evaluation(outcome.evaluation)
     screen.note(f"written to {outcome.folder}")
+    if outcome.report:
+        screen.note(f"report: {outcome.report}")
     if not outcome.passed:
         raise GateMissed(f"mAP {outcome.evaluation.map:.4f} is below --min-map {outcome.gate}")

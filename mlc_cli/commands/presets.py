@@ -51,23 +51,27 @@ def _row(name: str) -> dict[str, Any]:
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+    screen.table(
+        ("preset", "backbone", "head", "size", "GMACs", "M params", "paper", "ours"),
+        [
+            (
+                row["preset"],
+                row["backbone"].partition(".")[0],
+                row["head"],
+                str(row["input_size"]),
+                _number(row["gmacs"]),
+                _number(row["mparams"]),
+                _number(row["published"]),
+                _number(row["measured"]),
+            )
+            for row in rows
+        ],
+        texts=3,
+    )
+    screen.result(
+        "paper, ours: mAP in percent, published and measured by us; mlc presets NAME says on what"
+    )
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("preset", "model", "size", "GMACs", "M params", "mAP", "for"):
-        table.add_column(title, overflow="fold")
-    for row in rows:
-        published = f"published {row['published']}" if row["published"] else ""
-        measured = f"measured {row['measured']}" if row["measured"] else ""
-        table.add_row(
-            row["preset"],
-            f"{row['backbone']}, {row['head']}, {row['loss']}",
-            str(row["input_size"]),
-            "-" if row["gmacs"] is None else f"{row['gmacs']:.2f}",
-            "-" if row["mparams"] is None else f"{row['mparams']:.1f}",
-            "\n".join(filter(None, (published, measured))),
-            f"{row['summary']} ({row['hardware']}, {row['time']})",
-        )
-    Console(highlight=False).print(table)
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

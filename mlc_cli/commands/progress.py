@@ -78,3 +78,55 @@ class TrainingBar:
             self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
         else:
             screen.note(text)
+
+
+class ImagesBar:
+    """Images done of so many on stderr; silent where that is not a terminal."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+
+    @property
+    def shown(self) -> bool:
+        """Whether anybody sees it."""
+        return self._progress is not None
+
+    def __enter__(self) -> "ImagesBar":
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                Progress,
+                TextColumn,
+                TimeRemainingColumn,
+            )
+
+            self._progress = Progress(
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[speed]}"),
+                console=Console(stderr=True),
+                transient=True,
+                redirect_stdout=False,
+            )
+            self._progress.add_task("", total=None, speed="")
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._progress:
+            self._progress.stop()
+
+    def __call__(self, done: int, total: int | None) -> None:
+        """Show how many images are done; the total may be unknown."""
+        if self._progress:
+            task = self._progress.tasks[0]
+            speed = f"{task.speed:.1f} images/s" if task.speed else ""
+            self._progress.update(task.id, completed=done, total=total, speed=speed)

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,19 +34,27 @@ def cell(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.4f}"
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: the first column is text, the others are numbers."""
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) -> None:
+    """Print a table: the first columns are text, the others numbers.
+
+    Args:
+        header: Titles of the columns.
+        rows: Cells.
+        texts: Columns of text.
+    """
     from rich import box
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for place, title in enumerate(header):
-        grid.add_column(title, justify="right" if place else "left", overflow="fold")
+        grid.add_column(title, justify="left" if place < texts else "right", overflow="fold")
     for row in rows:
         grid.add_row(*map(escape, row))
-    Console(highlight=False, emoji=False).print(grid)
+    # Without a terminal there is no edge to fit: tables stay whole in files and pipes.
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
+    Console(highlight=False, emoji=False, width=width).print(grid)
 
 
 def summary_table(columns: Mapping[str, "DecisionMetrics"]) -> None:

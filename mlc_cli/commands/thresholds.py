@@ -98,9 +98,12 @@ def _show(result: "ThresholdResult") -> None:
     screen.table(("class", *titles), rows)
     summaries = {"at 0.5": result.at_half, "at thresholds": result.at_thresholds}
     if result.out_of_fold:
-        summaries["out of fold"] = result.out_of_fold.fitted
+        summaries["out of fold"] = result.out_of_fold
     screen.summary_table(summaries)
-    screen.result(f"one threshold for all classes: {result.overall:.4f}")
+    screen.result(
+        f"threshold for all classes together: {result.overall:.4f}; those of the classes are"
+        f" pulled towards it with a strength of {result.shrinkage:g} positives"
+    )
     names = result.scores.classes
     for c, reason in list(result.thresholds.fallbacks.items())[:20]:
         screen.result(f"{names[c]} takes the threshold for all classes: {reason}")

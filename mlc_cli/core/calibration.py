@@ -9,6 +9,7 @@ Names of arrays: N images, C classes, P positives of a class.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,7 +24,6 @@ from mlc_cli.core.metrics import (
     over_class_blocks,
     rank_positives,
 )
-from mlc_cli.core.stratify import stratify
 
 Kind = Literal["fbeta", "precision", "recall"]
 
@@ -159,17 +159,44 @@ def _fit_one(
     return middle if lower < middle < score else score
 
 
+def shrink(
+    thresholds: Thresholds, overall: float, targets_NC: NDArray[np.int8], strength: float
+) -> Floats:
+    """Pull the threshold of each class towards that for all classes, the rarer the more.
+
+    logit(t_c) <- (n_c logit(t_c) + strength logit(overall)) / (n_c + strength) with n_c the
+    positives of the class: the optimum on few positives is mostly chance. Classes that took the
+    overall threshold keep it.
+
+    Args:
+        thresholds: Optimum of each class.
+        overall: The one threshold that is best for all decisions together.
+        targets_NC: That the thresholds were chosen on.
+        strength: In positives; 0 leaves the optima as they are.
+    """
+    if strength == 0:
+        return thresholds.per_class_C
+    positives_C = np.count_nonzero(targets_NC == 1, axis=0)
+    pulled_C = positives_C * _logit(thresholds.per_class_C) + strength * _logit(overall)
+    return np.asarray(1 / (1 + np.exp(-pulled_C / (positives_C + strength))), np.float64)
+
+
+def _logit(probability: Floats | float) -> Floats:
+    inside = np.clip(np.asarray(probability, np.float64), 1e-12, 1 - 1e-12)
+    return np.asarray(np.log(inside) - np.log1p(-inside), np.float64)
+
+
 @dataclass(frozen=True)
 class OutOfFold:
     """What thresholds come to on images that they were not chosen on.
 
     Attributes:
+        strength: Of the shrinkage.
         fitted: Decisions at thresholds of the other folds.
-        folds: Number of folds.
     """
 
+    strength: float
     fitted: DecisionMetrics
-    folds: int
 
 
 def out_of_fold(
@@ -178,20 +205,34 @@ def out_of_fold(
     objective: Objective,
     min_positives: int,
     *,
-    folds: int,
-    seed: int,
-) -> OutOfFold:
+    strengths: Sequence[float],
+    fold_N: NDArray[np.int64],
+) -> list[OutOfFold]:
     """Choose thresholds on all folds but one and decide on that one, for each in turn.
 
-    Folds are multilabel-stratified. All decisions together give the metrics, so that rare classes
-    count as they do in sample.
+    All decisions together give the metrics, so that rare classes count as they do in sample.
+
+    Args:
+        probabilities_NC: In 0..1.
+        targets_NC: 1 present, 0 absent, -1 unknown.
+        objective: What to maximise.
+        min_positives: A class with fewer takes the overall threshold.
+        strengths: Shrinkages to try.
+        fold_N: Fold of each image, counted from 0; best multilabel-stratified.
+
+    Returns:
+        One outcome for each strength, in their order.
     """
-    fold_N = stratify(targets_NC, [1.0] * folds, seed)
-    decisions_NC = np.zeros(targets_NC.shape, np.bool_)
-    for fold in range(folds):
+    decisions = [np.zeros(targets_NC.shape, np.bool_) for _ in strengths]
+    for fold in range(int(fold_N.max()) + 1):
         inside_N = fold_N == fold
-        fitted = fit_thresholds(
-            probabilities_NC[~inside_N], targets_NC[~inside_N], objective, min_positives
-        )
-        decisions_NC[inside_N] = probabilities_NC[inside_N] >= fitted.per_class_C
-    return OutOfFold(metrics_of_decisions(decisions_NC, targets_NC), folds)
+        rest = probabilities_NC[~inside_N], targets_NC[~inside_N]
+        thresholds = fit_thresholds(*rest, objective, min_positives)
+        overall = fit_overall(*rest, objective)
+        for decided_NC, strength in zip(decisions, strengths, strict=True):
+            thresholds_C = shrink(thresholds, overall, rest[1], strength)
+            decided_NC[inside_N] = probabilities_NC[inside_N] >= thresholds_C
+    return [
+        OutOfFold(strength, metrics_of_decisions(decided_NC, targets_NC))
+        for strength, decided_NC in zip(strengths, decisions, strict=True)
+    ]

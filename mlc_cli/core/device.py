@@ -80,10 +80,15 @@ def pick_workers(wanted: int | Literal["auto"], device: torch.device) -> int:
     """
     if wanted != "auto":
         return wanted
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    cores = usable_cores()
     return max(1, min(16, cores - 1)) if device.type == "cuda" else max(1, min(4, cores // 2))
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def make_deterministic(*, on: bool) -> None:

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from mlc_cli.core.data.dataset import Batch
-from mlc_cli.core.data.loader import Batches, dead_workers_named
+from mlc_cli.core.data.loader import Batches
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.optim.ema import Ema
 from mlc_cli.core.scoring import Scorer
@@ -129,17 +129,15 @@ def train(plan: Plan, state: TrainState, on_tick: OnTick) -> Iterator[EpochRepor
     Raises:
         TrainingError: A loss or an output is not finite.
         BadImageError: An image cannot be read, where that is an error.
-        MlcError: A process that reads images died.
     """
-    with dead_workers_named():
-        if plan.warm_start and state.best.map == -math.inf:  # its evaluation is the first of all
-            yield _warm_start(plan, plan.warm_start, state, on_tick)
-        while state.position.epoch < plan.epochs and not state.position.stopped:
-            started = time.perf_counter()
-            images = _run_epoch(plan, state, on_tick)
-            speed = images / (time.perf_counter() - started)
-            validation = _validate_if_due(plan, state, on_tick)
-            yield _finish_epoch(plan, state, validation, speed, started)
+    if plan.warm_start and state.best.map == -math.inf:  # its evaluation is the first of all
+        yield _warm_start(plan, plan.warm_start, state, on_tick)
+    while state.position.epoch < plan.epochs and not state.position.stopped:
+        started = time.perf_counter()
+        images = _run_epoch(plan, state, on_tick)
+        speed = images / (time.perf_counter() - started)
+        validation = _validate_if_due(plan, state, on_tick)
+        yield _finish_epoch(plan, state, validation, speed, started)
 
 
 def _warm_start(

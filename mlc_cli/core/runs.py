@@ -52,6 +52,11 @@ class RunFolder:
         """State from which the training continues."""
         return self.path / "trainer.pt"
 
+    def remove_leftovers(self) -> None:
+        """Remove temporary files of writes that were cut short."""
+        for path in self.path.glob(".*"):
+            path.unlink()
+
     def read_metrics(self) -> list[dict[str, Any]]:
         """Lines of the metrics file."""
         if not self.metrics.exists():

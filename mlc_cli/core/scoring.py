@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mlc_cli.core.data.loader import Batches
+from mlc_cli.core.data.loader import Batches, dead_workers_named
 from mlc_cli.core.data.normalise import Normalise
 from mlc_cli.core.device import Precision, autocast
 from mlc_cli.core.metrics import average_precision_C, mean_average_precision
@@ -24,12 +24,12 @@ class Scores:
     """What a model says of a split.
 
     Attributes:
-        probabilities_NC: float32, in the order of the file.
+        probabilities_NC: float64, in the order of the file.
         targets_NC: int8: 1 present, 0 absent, -1 unknown.
         indices_N: Positions in the file; images that could not be read are missing.
     """
 
-    probabilities_NC: NDArray[np.float32]
+    probabilities_NC: NDArray[np.float64]
     targets_NC: NDArray[np.int8]
     indices_N: NDArray[np.int64]
 
@@ -52,6 +52,7 @@ class Scorer:
     device: torch.device
     precision: Precision
 
+    @dead_workers_named()
     def __call__(
         self,
         model: nn.Module,
@@ -76,17 +77,27 @@ class Scorer:
                 with torch.inference_mode(), autocast(self.device, self.precision):
                     logits = model(self.normalise(batch.images_NHWC)).float()
                 finite_N = logits.isfinite().all(1)
-                parts.append((logits.sigmoid(), finite_N, batch.targets_NC, batch.indices_N))
+                # In float32 the sigmoid is 1 from a logit of 17 on, and certain images tie.
+                probabilities_NC = logits.double().sigmoid()
+                parts.append((probabilities_NC, finite_N, batch.targets_NC, batch.indices_N))
             on_batch(number, len(batches))
         model.train(training)
         probabilities, finite, targets, indices = (
             torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)
         )
-        _check_finite(finite)
+        check_finite(finite)
         return Scores(probabilities, targets, indices)
 
 
-def _check_finite(finite_N: NDArray[np.bool_]) -> None:
+def check_finite(finite_N: NDArray[np.bool_]) -> None:
+    """Refuse what a model that has diverged says.
+
+    Args:
+        finite_N: Whether all logits of an image are finite.
+
+    Raises:
+        TrainingError: Those of some image are not.
+    """
     wrong = np.count_nonzero(~finite_N)
     if wrong:
         raise TrainingError(

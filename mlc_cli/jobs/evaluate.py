@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from mlc_cli.core.checkpoint import ModelCard
 from mlc_cli.core.data.loader import Batches
 from mlc_cli.core.data.normalise import Normalise
 from mlc_cli.core.metrics import Floats
@@ -16,8 +14,15 @@ from mlc_cli.core.reports.evaluation import Evaluation, evaluate, write_evaluati
 from mlc_cli.core.reports.scores import write_scores
 from mlc_cli.core.runs import RunFolder
 from mlc_cli.core.scoring import Scorer
-from mlc_cli.errors import UsageError
-from mlc_cli.jobs.scoring import ScoredSplit, named, result_folder, score_checkpoint, suffix_of
+from mlc_cli.jobs.report import make_report
+from mlc_cli.jobs.scoring import (
+    ScoredSplit,
+    pick_thresholds,
+    result_folder,
+    score_checkpoint,
+    scored_split,
+    suffix_of,
+)
 from mlc_cli.settings.evaluate import EvalSettings
 
 
@@ -32,6 +37,7 @@ class EvalResult:
         folder: Where the files are.
         about: Where it comes from, as written to the JSON file.
         gate: The mAP that was asked for, if any.
+        report: The page for people, if it was asked for.
     """
 
     checkpoint: Path
@@ -40,6 +46,7 @@ class EvalResult:
     folder: Path
     about: dict[str, Any]
     gate: float | None
+    report: Path | None
 
     @property
     def passed(self) -> bool:
@@ -54,19 +61,30 @@ def evaluate_checkpoint(settings: EvalSettings) -> EvalResult:
         MlcError: The checkpoint or the data cannot be used.
     """
     scored = score_checkpoint(settings)
-    thresholds_C = _thresholds(settings, scored.card)
+    thresholds_C = pick_thresholds(settings.thresholds, scored.card)
     folder = result_folder(settings.output, scored.checkpoint.parent)
-    about, evaluation = _write(folder, suffix_of(settings.split), scored, thresholds_C)
-    return EvalResult(scored.checkpoint, scored.source, evaluation, folder, about, settings.min_map)
+    suffix = suffix_of(settings.split)
+    about, evaluation = _write(folder, suffix, scored, thresholds_C)
+    report = folder / f"report{suffix}.html" if settings.report else None
+    if report:
+        make_report(report, settings.split, scored, evaluation)
+    return EvalResult(
+        checkpoint=scored.checkpoint,
+        source=scored.source,
+        evaluation=evaluation,
+        folder=folder,
+        about=about,
+        gate=settings.min_map,
+        report=report,
+    )
 
 
 def evaluate_run(run: RunFolder, val: Batches, device: torch.device) -> Evaluation:
     """Evaluate the best checkpoint of a run that has just ended, as `mlc eval` would."""
     classifier, card = load_classifier(run.best)
-    split = val.dataset.annotation
     scorer = Scorer(Normalise(card.mean, card.std, device), device, "fp32")
-    scores = named(scorer(classifier.place(device), val), split)
-    scored = ScoredSplit(run.best, card, split.source, scores, val.bad_images)
+    scores = scorer(classifier.place(device), val)
+    scored = scored_split(run.best, card, val, scores)
     return _write(run.path, "", scored, None)[1]
 
 
@@ -85,20 +103,3 @@ def _write(
     write_evaluation(folder, suffix, evaluation, **about)
     write_scores(folder / f"scores{suffix}.npz", scores)
     return about, evaluation
-
-
-def _thresholds(settings: EvalSettings, card: ModelCard) -> Floats | None:
-    if not settings.thresholds:
-        return None if card.thresholds is None else np.array(card.thresholds)
-    path = Path(settings.thresholds)
-    try:
-        with path.open("rb") as stream:
-            thresholds_C = np.lib.format.read_array(stream, allow_pickle=False).astype(np.float64)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--thresholds {path}: cannot be read: {error}") from None
-    if thresholds_C.shape != (len(card.classes),) or not np.isfinite(thresholds_C).all():
-        raise UsageError(
-            f"--thresholds {path}: expected {len(card.classes)} finite numbers, one for each class"
-            f" in sorted order, got an array of shape {thresholds_C.shape}"
-        )
-    return thresholds_C

@@ -1,23 +1,27 @@
-"""A checkpoint over a split: what `mlc eval` and `mlc thresholds` have in common."""
+"""What the commands that run a checkpoint have in common."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mlc_cli.core.annotations import Annotation
 from mlc_cli.core.checkpoint import ModelCard
 from mlc_cli.core.data.build import build_eval_batches, read_split
 from mlc_cli.core.data.checks import check_classes
+from mlc_cli.core.data.loader import Batches
 from mlc_cli.core.data.normalise import Normalise
 from mlc_cli.core.device import pick_device, pick_precision
+from mlc_cli.core.metrics import Floats
 from mlc_cli.core.models.build import load_classifier
 from mlc_cli.core.reports.scores import SavedScores
 from mlc_cli.core.runs import open_run
 from mlc_cli.core.scoring import Scorer, Scores
-from mlc_cli.errors import DataError, MlcError, RunError
+from mlc_cli.errors import DataError, MlcError, RunError, UsageError
 from mlc_cli.settings.data import DataSettings
 from mlc_cli.settings.resolve import validate
-from mlc_cli.settings.scoring import ScoringSettings
+from mlc_cli.settings.scoring import CheckpointSettings, ScoringSettings
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class ScoredSplit:
         checkpoint: The file.
         card: What it knows beside its weights.
         source: Annotation file of the split.
+        folder: Folder that image paths are relative to.
+        max_pixels: Larger images are refused.
         scores: Probabilities and targets.
         unreadable: Images that could not be read, with the reason.
     """
@@ -35,6 +41,8 @@ class ScoredSplit:
     checkpoint: Path
     card: ModelCard
     source: Path
+    folder: Path
+    max_pixels: float
     scores: SavedScores
     unreadable: dict[str, str]
 
@@ -56,7 +64,24 @@ def score_checkpoint(settings: ScoringSettings) -> ScoredSplit:
         Normalise(card.mean, card.std, device), device, pick_precision(settings.precision, device)
     )
     scores = scorer(classifier.place(device), batches)
-    return ScoredSplit(checkpoint, card, split.source, named(scores, split), batches.bad_images)
+    return scored_split(checkpoint, card, batches, scores)
+
+
+def scored_split(
+    checkpoint: Path, card: ModelCard, batches: Batches, scores: Scores
+) -> ScoredSplit:
+    """Scores of a checkpoint together with what they are of."""
+    dataset = batches.dataset
+    split = dataset.annotation
+    return ScoredSplit(
+        checkpoint=checkpoint,
+        card=card,
+        source=split.source,
+        folder=split.folder,
+        max_pixels=dataset.max_pixels,
+        scores=named(scores, split),
+        unreadable=batches.bad_images,
+    )
 
 
 def named(scores: Scores, split: Annotation) -> SavedScores:
@@ -69,7 +94,7 @@ def named(scores: Scores, split: Annotation) -> SavedScores:
     )
 
 
-def find_checkpoint(settings: ScoringSettings) -> Path:
+def find_checkpoint(settings: CheckpointSettings) -> Path:
     """The checkpoint that is asked for: a file, or the best of a run.
 
     Raises:
@@ -84,6 +109,44 @@ def find_checkpoint(settings: ScoringSettings) -> Path:
             f"Continue it with: mlc train --resume {run.path}",
         )
     return run.best
+
+
+def pick_thresholds(wanted: str | None, card: ModelCard) -> Floats | None:
+    """Thresholds of a file, one number for all classes, or those of the checkpoint.
+
+    Args:
+        wanted: A file (`.npy`) or a number in 0..1; `None` takes those of the checkpoint.
+        card: Of the checkpoint.
+
+    Returns:
+        A threshold for each class; `None` if the checkpoint has none either.
+
+    Raises:
+        UsageError: The file or the number cannot be used.
+    """
+    if not wanted:
+        return None if card.thresholds is None else np.array(card.thresholds)
+    try:
+        number = float(wanted)
+    except ValueError:
+        return _read_thresholds(Path(wanted), len(card.classes))
+    if not 0 <= number <= 1:
+        raise UsageError(f"--thresholds {wanted}: expected a probability, 0 to 1, or a file")
+    return np.full(len(card.classes), number)
+
+
+def _read_thresholds(path: Path, classes: int) -> Floats:
+    try:
+        with path.open("rb") as stream:
+            thresholds_C = np.lib.format.read_array(stream, allow_pickle=False).astype(np.float64)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--thresholds {path}: cannot be read: {error}") from None
+    if thresholds_C.shape != (classes,) or not np.isfinite(thresholds_C).all():
+        raise UsageError(
+            f"--thresholds {path}: expected {classes} finite numbers, one for each class"
+            f" in sorted order, got an array of shape {thresholds_C.shape}"
+        )
+    return thresholds_C
 
 
 def _data_settings(settings: ScoringSettings, card: ModelCard) -> DataSettings:

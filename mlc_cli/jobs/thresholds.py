@@ -14,15 +14,20 @@ from mlc_cli.core.calibration import (
     fit_overall,
     fit_thresholds,
     out_of_fold,
+    shrink,
 )
 from mlc_cli.core.checkpoint import read_card, read_state, save_checkpoint
 from mlc_cli.core.files import write_atomic, write_json
-from mlc_cli.core.metrics import DecisionMetrics, decision_metrics
+from mlc_cli.core.metrics import DecisionMetrics, Floats, decision_metrics
 from mlc_cli.core.reports.evaluation import SUMMARY, number
 from mlc_cli.core.reports.scores import SavedScores, read_scores
+from mlc_cli.core.stratify import stratify
 from mlc_cli.errors import SettingsError
 from mlc_cli.jobs.scoring import result_folder, score_checkpoint
 from mlc_cli.settings.thresholds import ThresholdSettings
+
+STRENGTHS = (0.0, 10.0, 40.0, 160.0, 640.0)
+"""Shrinkages that `auto` chooses from, in positives."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +37,14 @@ class ThresholdResult:
     Attributes:
         source: Checkpoint or scores that they were chosen on.
         scores: Of the images that they were chosen on.
-        thresholds: Of all classes.
+        thresholds: Of all classes, before any shrinkage.
+        per_class_C: Threshold of each class as written.
+        shrinkage: Pull towards the overall threshold, in positives.
         overall: The one threshold that is best for all decisions together.
         at_half: Decisions at 0.5.
         at_thresholds: Decisions at the thresholds, on the same images.
-        out_of_fold: Decisions on images that the thresholds were not chosen on, if estimated.
+        out_of_fold: Decisions on images that thresholds were not chosen on, if estimated.
+        folds: Parts of that estimate; 0 without it.
         folder: Where the files are.
         stored: Whether the checkpoint now carries the thresholds.
     """
@@ -44,10 +52,13 @@ class ThresholdResult:
     source: Path
     scores: SavedScores
     thresholds: Thresholds
+    per_class_C: Floats
+    shrinkage: float
     overall: float
     at_half: DecisionMetrics
     at_thresholds: DecisionMetrics
-    out_of_fold: OutOfFold | None
+    out_of_fold: DecisionMetrics | None
+    folds: int
     folder: Path
     stored: bool
 
@@ -56,7 +67,7 @@ class ThresholdResult:
         """Measures that out of fold are lower than at 0.5."""
         if self.out_of_fold is None:
             return []
-        fitted = self.out_of_fold.fitted
+        fitted = self.out_of_fold
         return [n for n in ("CF1", "OF1") if getattr(fitted, n) < getattr(self.at_half, n)]
 
 
@@ -74,14 +85,23 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         source, scores = scored.checkpoint, scored.scores
     arrays = scores.probabilities_NC, scores.targets_NC
     thresholds = fit_thresholds(*arrays, objective, settings.min_positives)
+    overall = fit_overall(*arrays, objective)
+    folds = settings.folds if len(scores.paths) >= 2 * settings.folds > 2 else 0
+    tried = _out_of_fold(settings, scores, objective) if folds else []
+    best = max(tried, key=lambda outcome: outcome.fitted.CF1 + outcome.fitted.OF1, default=None)
+    strength = best.strength if best else _strengths(settings, objective)[0]
+    per_class_C = shrink(thresholds, overall, scores.targets_NC, strength)
     result = ThresholdResult(
         source=source,
         scores=scores,
         thresholds=thresholds,
-        overall=fit_overall(*arrays, objective),
+        per_class_C=per_class_C,
+        shrinkage=strength,
+        overall=overall,
         at_half=decision_metrics(*arrays),
-        at_thresholds=decision_metrics(*arrays, thresholds.per_class_C),
-        out_of_fold=_out_of_fold(settings, scores, objective),
+        at_thresholds=decision_metrics(*arrays, per_class_C),
+        out_of_fold=best.fitted if best else None,
+        folds=folds,
         folder=result_folder(settings.output, source.parent),
         stored=not settings.scores,
     )
@@ -98,21 +118,26 @@ def _objective(text: str) -> Objective:
 
 def _out_of_fold(
     settings: ThresholdSettings, scores: SavedScores, objective: Objective
-) -> OutOfFold | None:
-    if settings.folds < 2 or len(scores.paths) < 2 * settings.folds:
-        return None
+) -> list[OutOfFold]:
     return out_of_fold(
         scores.probabilities_NC,
         scores.targets_NC,
         objective,
         settings.min_positives,
-        folds=settings.folds,
-        seed=settings.seed,
+        strengths=_strengths(settings, objective),
+        fold_N=stratify(scores.targets_NC, [1.0] * settings.folds, settings.seed),
     )
 
 
+def _strengths(settings: ThresholdSettings, objective: Objective) -> tuple[float, ...]:
+    """Shrinkages to choose from; a floor on precision or recall would not survive one."""
+    if settings.shrinkage != "auto":
+        return (settings.shrinkage,)
+    return STRENGTHS if objective.kind == "fbeta" else (0.0,)
+
+
 def _write(result: ThresholdResult, settings: ThresholdSettings) -> None:
-    thresholds_C = result.thresholds.per_class_C
+    thresholds_C = result.per_class_C
     write_atomic(result.folder / "thresholds.npy", lambda path: _save_array(path, thresholds_C))
     write_json(result.folder / "thresholds.json", as_dict(result, settings.objective))
     if result.stored:
@@ -129,13 +154,14 @@ def as_dict(result: ThresholdResult, objective: str) -> dict[str, Any]:
     """The thresholds and what they come to, as plain values for JSON."""
     summaries = {"at_0.5": result.at_half, "at_thresholds": result.at_thresholds}
     if result.out_of_fold:
-        summaries["out_of_fold"] = result.out_of_fold.fitted
+        summaries["out_of_fold"] = result.out_of_fold
     return {
         "source": str(result.source),
         "objective": objective,
         "images": len(result.scores.paths),
         "overall_threshold": result.overall,
-        "folds": result.out_of_fold.folds if result.out_of_fold else 0,
+        "shrinkage": result.shrinkage,
+        "folds": result.folds,
         "metrics": {
             title: {name: number(getattr(metrics, name)) for name in SUMMARY}
             for title, metrics in summaries.items()
@@ -151,7 +177,7 @@ def class_rows(result: ThresholdResult) -> list[dict[str, Any]]:
     return [
         {
             "class": name,
-            "threshold": float(result.thresholds.per_class_C[c]),
+            "threshold": float(result.per_class_C[c]),
             "precision": number(after.precision_C[c]),
             "recall": number(after.recall_C[c]),
             "F1": number(after.f1_C[c]),

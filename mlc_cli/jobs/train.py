@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mlc_cli.core import loop
+from mlc_cli.core.data.loader import dead_workers_named
 from mlc_cli.core.files import write_text
 from mlc_cli.core.loop import EpochReport, Tick
 from mlc_cli.core.models.complexity import complexity
 from mlc_cli.core.runs import RunFolder, create_run, open_run
-from mlc_cli.errors import Interrupted, RunError
+from mlc_cli.errors import Interrupted, MlcError, RunError
 from mlc_cli.jobs import wording
 from mlc_cli.jobs.evaluate import evaluate_run
 from mlc_cli.jobs.events import Event, Finished, Started
@@ -58,22 +59,30 @@ def _events(
     training: Training, run: RunFolder, recorder: Recorder, on_tick: Callable[[Tick], None]
 ) -> Iterator[Started | EpochReport]:
     yield _started(training, run)
+    interrupted = Interrupted("interrupted", f"Continue with: mlc train --resume {run.path}")
     with stop_requests() as stop_requested:
 
         def tick(tick: Tick) -> None:
             on_tick(tick)
             if stop_requested():
-                raise Interrupted("interrupted", f"Continue with: mlc train --resume {run.path}")
+                raise interrupted
             recorder.save_if_due()
 
         try:
-            for report in loop.train(training.plan, training.state, tick):
-                recorder.epoch(report)
-                yield report
+            with dead_workers_named():
+                for report in loop.train(training.plan, training.state, tick):
+                    recorder.epoch(report)
+                    yield report
         except Interrupted:
             recorder.save()
             recorder.log("interrupted")
             raise
+        except MlcError as error:
+            if not stop_requested():
+                raise
+            # readers that got the signal too die inside a step: the state on disk is complete
+            recorder.log("interrupted")
+            raise interrupted from error
 
 
 def _open(settings: TrainSettings, training: Training, resume: Path | None) -> RunFolder:
@@ -82,6 +91,7 @@ def _open(settings: TrainSettings, training: Training, resume: Path | None) -> R
         write_text(run.settings, as_yaml(settings))
         return run
     run = open_run(resume)
+    run.remove_leftovers()
     if run.trainer.exists():
         training.state.load(run.trainer, training.device)
     return run
@@ -98,14 +108,18 @@ def run_settings(path: Path) -> TrainSettings:
     settings = validate(TrainSettings, read_yaml(run.settings))
     rows = run.read_metrics()
     last = rows[-1] if rows else {"epoch": -1, "stopped": False}
-    done = last["stopped"] or last["epoch"] >= settings.epochs
-    if done and (run.path / "eval.json").exists():
-        how = "stopped early" if last["stopped"] else "done"
+    done = last.get("stopped") or last["epoch"] >= settings.epochs
+    if done and _is_newer(run.path / "eval.json", run.trainer):
+        how = "stopped early" if last.get("stopped") else "done"
         raise RunError(
             f"{run.path}: is {how} after {last['epoch']} of {settings.epochs} epochs",
             f"To go on from its weights: mlc train --weights {run.last}.",
         )
     return settings
+
+
+def _is_newer(path: Path, than: Path) -> bool:
+    return path.exists() and path.stat().st_mtime_ns >= than.stat().st_mtime_ns
 
 
 def _started(training: Training, run: RunFolder) -> Started:

@@ -11,3 +11,5 @@ class EvalSettings(ScoringSettings):
     """File of thresholds, one for each class in sorted order (`.npy`)."""
     min_map: Probability | None = None
     """Exit with code 3 when the mAP is below."""
+    report: bool = False
+    """Write `report.html` too: one page for people, with curves, mistakes and pictures."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mlc_cli.settings.base import Count, NotNegative, Positive, Probability, Settings
 
@@ -48,6 +48,12 @@ class Sgd(OptimBase):
     """Momentum."""
     nesterov: bool = False
     """Nesterov momentum."""
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> "Sgd":
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0")
+        return self
 
 
 class AdamW(OptimBase):

@@ -22,10 +22,14 @@ class Card(Settings):
     """What it is meant to run on."""
     time: str
     """How long a run takes there."""
-    published: str | None = None
-    """Metric and its source, as published."""
-    measured: str | None = None
-    """Metric as measured by this project, and on what."""
+    published: float | None = None
+    """mAP in percent, as published."""
+    published_on: str | None = None
+    """On what, and where it stands."""
+    measured: float | None = None
+    """mAP in percent, as measured by this project."""
+    measured_on: str | None = None
+    """On what, with which starting weights and in what time."""
     gmacs: float | None = None
     """Multiply-accumulates of one image, backbone and head, in 1e9."""
     mparams: float | None = None

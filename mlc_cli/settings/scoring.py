@@ -1,4 +1,4 @@
-"""Settings of every command that runs a checkpoint over a split."""
+"""Settings of every command that runs a checkpoint."""
 
 from typing import Annotated, Literal
 
@@ -7,25 +7,30 @@ from pydantic import Field
 from mlc_cli.settings.base import Count, Settings
 
 
-class ScoringSettings(Settings):
-    """Which checkpoint, over which images, and how."""
+class CheckpointSettings(Settings):
+    """Which checkpoint, and how it is run."""
 
     run: str = "runs/latest"
     """Run folder whose best checkpoint is taken."""
     checkpoint: str | None = None
     """Checkpoint file in place of a run's best."""
-    data: str | None = None
-    """Folder of the data set; by default the one that the checkpoint was trained on."""
-    split: str = "val"
-    """`train`, `val`, `test`, or the name of an annotation file in the data folder."""
-    output: str | None = None
-    """Folder for the results; by default the folder of the checkpoint."""
     batch_size: Count = 64
     """Images a batch."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
     """Arithmetic of the forward pass."""
+
+
+class ScoringSettings(CheckpointSettings):
+    """A checkpoint over a split."""
+
+    data: str | None = None
+    """Folder of the data set; by default the one that the checkpoint was trained on."""
+    split: str = "val"
+    """`train`, `val`, `test`, or the name of an annotation file in the data folder."""
+    output: str | None = None
+    """Folder for the results; by default the folder of the checkpoint."""
     workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     """Processes that read images."""
     on_bad_image: Literal["error", "skip"] = "error"

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import fbeta_score, precision_recall_curve, precision_score, recall_score
 
-from mlc_cli.core.calibration import Objective, fit_overall, fit_thresholds, out_of_fold
+from mlc_cli.core.calibration import (
+    Objective,
+    Thresholds,
+    fit_overall,
+    fit_thresholds,
+    out_of_fold,
+    shrink,
+)
 from mlc_cli.core.metrics import decision_metrics
 from mlc_cli.core.stratify import stratify
 
@@ -128,21 +135,38 @@ def test_out_of_fold_never_sees_the_fold_that_it_decides() -> None:
     inside = decision_metrics(
         scores_NC, targets_NC, fit_thresholds(scores_NC, targets_NC, F1, 1).per_class_C
     )
-    outside = out_of_fold(scores_NC, targets_NC, F1, 1, folds=5, seed=0).fitted
+    fold_N = stratify(targets_NC, [1] * 5, seed=0)
+    (outcome,) = out_of_fold(scores_NC, targets_NC, F1, 1, strengths=[0], fold_N=fold_N)
+    outside = outcome.fitted
     assert outside.macro_f1 < inside.macro_f1 - 0.03
 
 
 def test_out_of_fold_equals_a_plain_loop() -> None:
     scores_NC, targets_NC = draw(90, 3)
     fold_N = stratify(targets_NC, [1, 1, 1], seed=7)
-    decided = np.zeros(targets_NC.shape, bool)
-    for fold in range(3):
-        rest = fold_N != fold
-        found = fit_thresholds(scores_NC[rest], targets_NC[rest], F1, 1)
-        decided[~rest] = scores_NC[~rest] >= found.per_class_C
-    expected = decision_metrics(decided.astype(float), targets_NC)
-    outcome = out_of_fold(scores_NC, targets_NC, F1, 1, folds=3, seed=7)
-    assert (outcome.fitted.CF1, outcome.fitted.OF1) == (expected.CF1, expected.OF1)
+    outcomes = out_of_fold(scores_NC, targets_NC, F1, 1, strengths=[0, 20], fold_N=fold_N)
+    for strength, outcome in zip([0, 20], outcomes, strict=True):
+        decided = np.zeros(targets_NC.shape, bool)
+        for fold in range(3):
+            rest = fold_N != fold
+            found = fit_thresholds(scores_NC[rest], targets_NC[rest], F1, 1)
+            overall = fit_overall(scores_NC[rest], targets_NC[rest], F1)
+            decided[~rest] = scores_NC[~rest] >= shrink(found, overall, targets_NC[rest], strength)
+        expected = decision_metrics(decided.astype(float), targets_NC)
+        assert outcome.strength == strength
+        assert (outcome.fitted.CF1, outcome.fitted.OF1) == (expected.CF1, expected.OF1)
+
+
+def test_shrinkage_moves_rare_classes_further_and_half_way_at_its_strength() -> None:
+    targets_NC = np.zeros((100, 2), np.int8)
+    targets_NC[:10, 0] = 1
+    targets_NC[:40, 1] = 1
+    found = Thresholds(np.array([0.9, 0.9]), {})
+    pulled_C = shrink(found, 0.1, targets_NC, 10)
+    assert pulled_C[0] == pytest.approx(0.5)
+    assert pulled_C[0] < pulled_C[1] < 0.9
+    assert shrink(found, 0.1, targets_NC, 0) is found.per_class_C
+    assert shrink(found, 0.1, targets_NC, 1e9) == pytest.approx([0.1, 0.1])
 
 
 @pytest.mark.parametrize(

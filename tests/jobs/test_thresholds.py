@@ -62,7 +62,9 @@ def test_warns_when_the_gain_does_not_hold_out_of_fold(mlc, tmp_path: Path) -> N
     scores = (rng.random(targets.shape) * 0.5 + 0.5 * targets).astype(np.float32)
     names = [f"{number}.jpg" for number in range(40)]
     write_scores(tmp_path / "scores.npz", SavedScores(scores, targets, list("abcd"), names))
-    outcome = mlc("thresholds", "--scores", tmp_path / "scores.npz", "--folds", "10")
+    outcome = mlc(
+        "thresholds", "--scores", tmp_path / "scores.npz", "--folds", "10", "--set", "shrinkage=0"
+    )
     written = json.loads((tmp_path / "thresholds.json").read_text())["metrics"]
     falls = [n for n in ("CF1", "OF1") if written["out_of_fold"][n] < written["at_0.5"][n]]
     assert falls

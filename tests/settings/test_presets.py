@@ -103,9 +103,10 @@ def test_a_shipped_preset_has_a_complete_card(name: str) -> None:
         assert text.strip()
         assert "\n" not in text
     if card.published:
-        assert "arXiv" in card.published
+        assert "arXiv" in (card.published_on or "")
         assert card.gmacs is not None
         assert card.mparams is not None
+    assert (card.measured is None) == (card.measured_on is None)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -9,6 +9,7 @@ import io
 import os
 import re
 import stat
+import threading
 from pathlib import Path
 
 import cv2
@@ -23,6 +24,7 @@ SizeHW = tuple[int, int]
 
 _JPEG_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")  # not stuffing, not restarts
 _START_OF_SCAN, _END_OF_JPEG = 0xDA, 0xD9
+_PILLOW_LIMIT = threading.Lock()  # Pillow keeps its limit in a variable of its module
 
 
 def read_image(path: Path, max_pixels: float = 200e6) -> Pixels:
@@ -85,12 +87,13 @@ def _check_header(path: Path, content: bytes, max_pixels: float) -> None:
 
 def _size_in_header(content: bytes) -> tuple[int, int]:
     """Width and height; Pillow's own limit, lower than ours, does not count here."""
-    limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        return Image.open(io.BytesIO(content)).size
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
+    with _PILLOW_LIMIT:
+        limit = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = None
+        try:
+            return Image.open(io.BytesIO(content)).size
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _is_truncated(content: bytes) -> bool:

@@ -16,6 +16,7 @@ from mlc_cli.core.data.dataset import Batch, Collate, ImageDataset, Key
 from mlc_cli.errors import BadImageError, DataError, MlcError
 
 OnBadImage = Literal["error", "skip"]
+GRACE_SECONDS = 3
 
 
 class EpochSampler(Sampler[list[Key]]):
@@ -129,8 +130,8 @@ def dead_workers_named() -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:
-        if not str(error).startswith("DataLoader worker (pid"):
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader worker (pid"):
             raise
         raise MlcError(
             "a process that reads images died, most often for lack of memory",
@@ -148,10 +149,11 @@ def _start_worker(_: int) -> None:
     """One thread for each worker: they share the cores with the training."""
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _let_pass)
+    signal.signal(signal.SIGTERM, _outlive)
 
 
-def _let_pass(number: int, _: FrameType | None) -> None:
-    """A signal to the whole group is for the training to answer; the next one is obeyed."""
+def _outlive(number: int, _: FrameType | None) -> None:
+    """Live on for a while: where all processes get the signal, the training saves its state."""
     signal.signal(number, signal.SIG_DFL)
+    if hasattr(signal, "alarm"):
+        signal.alarm(GRACE_SECONDS)

@@ -2,13 +2,14 @@
 
 The bootstrap (Efron 1979): images are drawn with replacement, as many as there are, and the metrics
 are computed anew; the middle 95 % of many such draws is the interval. A draw is kept as the number
-of times that each image is in it, so that nothing is copied and scores are sorted once.
+of times that each image is in it, so that nothing is copied and scores are sorted once. Counts are
+summed as float32, in which they are exact up to 16 million images.
 
 Names of arrays: N images, C classes, B draws, G groups of equal scores that hold a positive.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from mlc_cli.core.metrics import (
 
 Weights = NDArray[np.uint16]
 CELLS = 4_000_000
-SUMMARY = ("CP", "CR", "CF1", "OP", "OR", "OF1", "macro_f1", "exact_match")
+SUMMARY = tuple(field.name for field in fields(DecisionMetrics) if not field.name.endswith("_C"))
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def _resampled_ap(
     if not present.any():
         return np.full(len(weights_BN), np.nan)
     sorted_scores = scores_N[order]
-    last_of_group = np.append(sorted_scores[1:] != sorted_scores[:-1], True)  # noqa: FBT003
+    last_of_group = np.append(sorted_scores[1:] != sorted_scores[:-1], True)
     group = np.cumsum(last_of_group) - last_of_group
     wanted = np.unique(group[present])
     ends_G = np.flatnonzero(last_of_group)[wanted]
@@ -155,20 +156,17 @@ def _resampled_ap(
     return result_B
 
 
-def _sums(
-    rows_BN: Weights, order: NDArray[np.int64], starts_G: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    sums: NDArray[np.int64] = np.add.reduceat(
-        rows_BN.take(order, axis=1), starts_G, axis=1, dtype=np.int64
-    )
-    return sums
+def _sums(rows_BN: Weights, order: NDArray[np.int64], starts_G: NDArray[np.int64]) -> Floats:
+    """Sums of weights in stretches of the order: as float32, which is four times as fast."""
+    ordered_BN = rows_BN.take(order, axis=1).astype(np.float32)
+    return np.add.reduceat(ordered_BN, starts_G, axis=1).astype(np.float64)
 
 
 def resampled_decisions(
     decisions_NC: NDArray[np.bool_], targets_NC: NDArray[np.int8], weights_BN: Weights
 ) -> list[DecisionMetrics]:
     """Metrics of decisions in each of B draws."""
-    weights = weights_BN.astype(np.float32)  # counts are exact in it up to 16 million images
+    weights = weights_BN.astype(np.float32)
     true_BC, predicted_BC, present_BC, known_BC = _counts(decisions_NC, targets_NC, weights)
     right_NC = (decisions_NC == (targets_NC == 1)) | (targets_NC < 0)
     exact_B = ratio(weights @ right_NC.all(axis=1).astype(np.float32), weights.sum(axis=1))

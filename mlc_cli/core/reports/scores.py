@@ -20,13 +20,13 @@ class SavedScores:
     """What a model said of a split.
 
     Attributes:
-        probabilities_NC: float32, in 0..1.
+        probabilities_NC: float64, in 0..1.
         targets_NC: int8: 1 present, 0 absent, -1 unknown.
         classes: C names.
         paths: N image paths, as in the annotation file.
     """
 
-    probabilities_NC: NDArray[np.float32]
+    probabilities_NC: NDArray[np.float64]
     targets_NC: NDArray[np.int8]
     classes: list[str]
     paths: list[str]

@@ -93,11 +93,27 @@ class MLDecoder(Head):
         The queries are the same for all images up to the attention, so that they are dropped
         out, normalised and projected once for the batch.
         """
-        tokens_NTE = self.activation(self.embed(map_NDHW.flatten(2).mT))
-        queries_GE = self.query_norm(self.queries + self.query_dropout(self.queries))
+        tokens_NTE, queries_GE = self._tokens(map_NDHW), self._queries()
         attended = self.attention_norm(queries_GE + self.attention(queries_GE, tokens_NTE))
         vectors: Tensor = self.ffn_norm(attended + self.ffn(attended))
         return vectors
+
+    def attention_maps(self, map_NDHW: Tensor) -> Tensor:
+        """Where the query of each group looks, N×G×H×W; the sum over positions is one."""
+        weights_NGT = self.attention.weights(self._queries(), self._tokens(map_NDHW))
+        return weights_NGT.view(*weights_NGT.shape[:2], *map_NDHW.shape[2:])
+
+    def group_of(self, class_index: int) -> int:
+        """The group that decides on a class."""
+        return class_index // self.class_vectors.shape[1]
+
+    def _tokens(self, map_NDHW: Tensor) -> Tensor:
+        tokens_NTE: Tensor = self.activation(self.embed(map_NDHW.flatten(2).mT))
+        return tokens_NTE
+
+    def _queries(self) -> Tensor:
+        queries_GE: Tensor = self.query_norm(self.queries + self.query_dropout(self.queries))
+        return queries_GE
 
     def _compare(self, groups_NGE: Tensor) -> Tensor:
         """All groups in one batched product: G×N×E by G×E×M."""
@@ -144,3 +160,13 @@ class CrossAttention(nn.Module):
         )
         merged = attended.transpose(1, 2).reshape(images, groups, dim)
         return F.dropout(self.out(merged), self.dropout, self.training)
+
+    def weights(self, queries_GE: Tensor, tokens_NTE: Tensor) -> Tensor:
+        """Attention of each query to each position, the mean over the heads: N×G×T."""
+        images, positions, dim = tokens_NTE.shape
+        width = dim // self.heads
+        query_HGE = self.query(queries_GE).view(-1, self.heads, width).transpose(0, 1)
+        key_NTE = self.key_value(tokens_NTE)[..., :dim]
+        key_NHTE = key_NTE.reshape(images, positions, self.heads, width).transpose(1, 2)
+        similar_NHGT: Tensor = query_HGE @ key_NHTE.mT / width**0.5
+        return similar_NHGT.softmax(-1).mean(1)

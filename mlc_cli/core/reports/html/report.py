@@ -1,0 +1,80 @@
+"""The report of an evaluation: its parts in order, the most important first."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+from mlc_cli.core.files import write_text
+from mlc_cli.core.reports.html.background import about, calibration, history
+from mlc_cli.core.reports.html.classes import class_charts, class_table
+from mlc_cli.core.reports.html.content import Content, count
+from mlc_cli.core.reports.html.mistakes import pairs, suspects, worst
+from mlc_cli.core.reports.html.overview import findings, summary, tiles
+from mlc_cli.core.reports.page import page, text
+
+LINKS = (
+    ("summary", "Numbers"),
+    ("classes", "Labels"),
+    ("mistakes", "Mistakes"),
+    ("suspects", "Suspected labels"),
+    ("pairs", "Mix-ups"),
+    ("charts", "Curves"),
+    ("calibration", "Calibration"),
+    ("history", "Training"),
+    ("about", "Details"),
+)
+
+
+def write_report(path: Path, content: Content) -> None:
+    """Write the report as one file that needs no other, atomically.
+
+    Raises:
+        MlcError: It cannot be written.
+    """
+    write_text(path, report_html(content))
+
+
+def report_html(content: Content) -> str:
+    """The whole page."""
+    parts = [
+        findings(content),
+        summary(content),
+        class_table(content),
+        worst(content),
+        suspects(content),
+        pairs(content),
+        class_charts(content),
+        calibration(content),
+        history(content),
+        about(content),
+    ]
+    rest = "".join(parts)
+    body = f"{_head(content)}{_links(rest)}{tiles(content)}{rest}"
+    return page(content.title, body, style=_asset("report.css"), script=_asset("report.js"))
+
+
+def _asset(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _head(content: Content) -> str:
+    evaluation = content.evaluation
+    facts = [
+        count(evaluation.images, "image"),
+        count(len(evaluation.classes), "label"),
+        *(text(content.facts[key]) for key in ("Data", "Checkpoint") if key in content.facts),
+    ]
+    warnings = "".join(f'<p class="warning">{_code(warning)}</p>' for warning in content.warnings)
+    return f'<h1>{text(content.title)}</h1><p class="soft name">{" · ".join(facts)}</p>{warnings}'
+
+
+def _code(words: str) -> str:
+    """HTML of a text with `commands`."""
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", text(words))
+
+
+def _links(body: str) -> str:
+    links = "".join(
+        f'<a href="#{target}">{title}</a>' for target, title in LINKS if f'id="{target}"' in body
+    )
+    return f'<nav class="noprint" aria-label="Parts">{links}</nav>'

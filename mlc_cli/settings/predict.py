@@ -1,0 +1,49 @@
+"""Settings of `mlc predict`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mlc_cli.settings.base import Count, Positive
+from mlc_cli.settings.scoring import CheckpointSettings
+
+
+class PredictSettings(CheckpointSettings):
+    """Which images, what is decided on them, and how it is written."""
+
+    sources: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        json_schema_extra={"flag": "SOURCE"}
+    )
+    """Images, folders, patterns, videos, `.txt` lists of paths, or `-` for standard input."""
+    every: Count = 30
+    """Take every n-th frame of a video."""
+    thresholds: str | float | None = None
+    """Thresholds in place of the checkpoint's: a file (`.npy`), or one number for all classes."""
+    topk: Count | None = None
+    """List only so many probabilities of an image, the largest; decisions do not change."""
+    format: Literal["jsonl", "json", "csv", "onehot"] = "jsonl"
+    """How predictions are written."""
+    output: str | None = None
+    """File that predictions are written to, in place of standard output."""
+    resume: bool = False
+    """Continue the file at `output` behind its last complete record."""
+    draw: str | None = None
+    """Folder for copies of the pictures with their labels on them."""
+    gallery: str | None = None
+    """HTML file to look through the predictions."""
+    explain: bool = False
+    """Add a heat map for each predicted label to the drawn pictures and the gallery."""
+    strict: bool = False
+    """Exit with code 1 if an image could not be read."""
+    batch_size: Count = 32
+    """Images a batch."""
+    threads: Count | Literal["auto"] = "auto"
+    """Threads that read images."""
+    max_megapixels: Positive = 200.0
+    """Larger images are refused before they are decoded."""
+    draw_side: Annotated[int, Field(ge=64, le=8192)] = 1280
+    """Longest side of drawn pictures, in pixels; smaller ones keep their size."""
+    gallery_most: Count = 10_000
+    """Pictures that the gallery holds; further ones are left out of it."""
+    font: str | None = None
+    """Font file for the labels, if no known font of the system has their characters."""
