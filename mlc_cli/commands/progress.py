@@ -38,6 +38,7 @@ class TrainingBar:
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[speed]}"),
                 TextColumn("{task.fields[loss]}"),
+                TextColumn("{task.fields[best]}"),
                 console=Console(stderr=True),
                 transient=True,
             )
@@ -61,7 +62,9 @@ class TrainingBar:
             if self._task is not None:
                 self._progress.remove_task(self._task)
             title = tick.phase if tick.epoch == 0 else f"epoch {tick.epoch} {tick.phase}"
-            self._task = self._progress.add_task(title, total=tick.total, speed="", loss="")
+            self._task = self._progress.add_task(
+                title, total=tick.total, speed="", loss="", best=""
+            )
             self._phase = (tick.phase, tick.epoch)
         speed = self._progress.tasks[-1].speed
         self._progress.update(
@@ -70,6 +73,7 @@ class TrainingBar:
             total=tick.total,
             speed=f"{speed:.1f} batches/s" if speed else "",
             loss="" if tick.loss is None else f"loss {tick.loss:.4f}",
+            best="" if tick.best_map is None else f"best mAP {tick.best_map:.4f}",
         )
 
     def note(self, text: str) -> None:

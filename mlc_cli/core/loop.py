@@ -67,6 +67,7 @@ class Tick:
         done: Batches done.
         total: Batches in total.
         loss: Mean loss of the epoch so far, where known.
+        best_map: Best validation mAP so far, where there is one.
     """
 
     phase: Phase
@@ -74,6 +75,7 @@ class Tick:
     done: int
     total: int
     loss: float | None = None
+    best_map: float | None = None
 
 
 OnTick = Callable[[Tick], None]
@@ -185,7 +187,8 @@ def _run_epoch(plan: Plan, state: TrainState, on_tick: OnTick) -> int:
         images += sum(len(batch.indices_N) for batch in filled)
         position.batch += len(chunk)
         seen = state.losses.seen_mean()
-        on_tick(Tick("train", position.epoch + 1, position.batch, len(plan.train), seen))
+        best = state.best.map if math.isfinite(state.best.map) else None
+        on_tick(Tick("train", position.epoch + 1, position.batch, len(plan.train), seen, best))
     state.losses.mean()  # waits for the device and looks at all losses before any evaluation
     return images
 

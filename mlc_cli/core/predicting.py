@@ -64,12 +64,12 @@ class Predictor:
 
     def _predict(
         self, images_NHWC: NDArray[np.uint8]
-    ) -> list[tuple[NDArray[np.float32], list[int], NDArray[np.float32] | None]]:
+    ) -> list[tuple[Floats, list[int], NDArray[np.float32] | None]]:
         with torch.inference_mode(), autocast(self.device, self.precision):
             map_NDHW = self.classifier.backbone(self.normalise(torch.from_numpy(images_NHWC)))
             logits_NC = self.classifier.head(map_NDHW).float()
         check_finite(logits_NC.isfinite().all(1).cpu().numpy())
-        probabilities_NC = logits_NC.sigmoid().cpu().numpy()
+        probabilities_NC = logits_NC.double().sigmoid().cpu().numpy()  # as `Scorer` does
         decided_NK = [decide(row_C, self.thresholds_C) for row_C in probabilities_NC]
         maps: Maps = [None] * len(decided_NK)
         if self.explain:

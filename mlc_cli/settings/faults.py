@@ -92,7 +92,7 @@ def _kinds(candidates: Sequence[type[BaseModel]]) -> list[str]:
 
 
 def _plain(message: str) -> str:
-    wanted = message.partition(", unable to parse")[0]
+    wanted = message.removeprefix("Value error, ").partition(", unable to parse")[0]
     return re.sub("^Input should (be|have) ", "expected ", wanted)
 
 

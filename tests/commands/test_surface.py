@@ -26,6 +26,7 @@ COMMANDS = {
         "--split",
         "--thresholds",
         "--min-map",
+        "--report",
         "--device",
         "--output -o",
         "--json",

@@ -52,7 +52,7 @@ def test_every_image_is_scored_once_in_the_order_of_the_file(
 ) -> None:
     whole = SCORER(Means(), batches_of(split, 99))
     assert whole.indices_N.tolist() == list(range(10))
-    assert whole.probabilities_NC.dtype == np.float32
+    assert whole.probabilities_NC.dtype == np.float64
     np.testing.assert_array_equal(whole.targets_NC, split[1].targets_NC(range(10)))
     for size in (1, 3, 10):
         parts = SCORER(Means(), batches_of(split, size))
@@ -115,3 +115,14 @@ def test_map_is_that_of_scikit_learn_without_unknowns_and_empty_classes() -> Non
     assert scores.mean_average_precision() == pytest.approx(np.mean(expected), abs=1e-9)
     empty = Scores(probabilities, np.zeros_like(targets), np.arange(50))
     assert np.isnan(empty.mean_average_precision())
+
+
+def test_certain_images_keep_their_order(split: tuple[DataSettings, Annotation]) -> None:
+    class Certain(Means):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return 20 + super().forward(images)  # a float32 sigmoid is 1 here for all
+
+    plain = SCORER(Means(), batches_of(split, 10)).probabilities_NC
+    certain = SCORER(Certain(), batches_of(split, 10)).probabilities_NC
+    assert (certain < 1).all()
+    np.testing.assert_array_equal(plain.argsort(axis=0), certain.argsort(axis=0))

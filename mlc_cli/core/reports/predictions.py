@@ -28,14 +28,14 @@ class Prediction:
 
     Attributes:
         image: Its name.
-        probabilities_C: float32, in 0..1; empty if the image could not be read.
+        probabilities_C: float64, in 0..1; empty if the image could not be read.
         decided: Classes that count as present, best first.
         error: Why the image could not be read.
         heat_KHW: float32, where the evidence for each decided class lies.
     """
 
     image: str
-    probabilities_C: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    probabilities_C: Floats = field(default_factory=lambda: np.empty(0))
     decided: Sequence[int] = ()
     error: str = ""
     heat_KHW: NDArray[np.float32] | None = None
@@ -45,11 +45,11 @@ class Prediction:
         return np.argsort(-self.probabilities_C, kind="stable")[:most].tolist()  # type: ignore[no-any-return]
 
     def written(self, class_index: int) -> float:
-        """The probability in the fewest digits that give the same float32."""
-        return float(str(self.probabilities_C[class_index]))
+        """The probability in nine digits: one more than the model's float32 can tell apart."""
+        return float(f"{self.probabilities_C[class_index]:.9g}")
 
 
-def decide(probabilities_C: NDArray[np.float32], thresholds_C: Floats) -> list[int]:
+def decide(probabilities_C: Floats, thresholds_C: Floats) -> list[int]:
     """Classes whose probability reaches their threshold, best first."""
     present = np.flatnonzero(probabilities_C >= thresholds_C)
     best_first = present[np.argsort(-probabilities_C[present], kind="stable")]

@@ -22,7 +22,7 @@ def preview(side: int = 300) -> bytes:
 
 def prediction(image: str, *, heat: bool = False) -> Prediction:
     maps = np.random.default_rng(0).random((2, 3, 4)).astype(np.float32) if heat else None
-    return Prediction(image, np.array([0.2, 0.9, 0.6], np.float32), [1, 2], heat_KHW=maps)
+    return Prediction(image, np.array([0.2, 0.9, 0.6]), [1, 2], heat_KHW=maps)
 
 
 def data(page: str, name: str) -> list:
@@ -75,7 +75,7 @@ def test_what_has_no_room_is_counted_and_costs_nothing(tmp_path: Path) -> None:
 
 def test_many_classes_keep_the_largest_scores(tmp_path: Path) -> None:
     gallery = Gallery([str(c) for c in range(500)], 2)
-    row_C = np.linspace(0, 1, 500, dtype=np.float32)
+    row_C = np.linspace(0, 1, 500)
     gallery.add(Prediction("a.jpg", row_C, [7]), preview())
     scores = dict(data(write(gallery, tmp_path / "g.html"), "rows")[0]["s"])
     assert set(scores) == {7, *range(450, 500)}
