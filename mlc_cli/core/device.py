@@ -3,16 +3,19 @@
 import ctypes
 import os
 import platform
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mlc_cli.errors import UsageError
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
+CPU_SLICE = 8
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
@@ -65,6 +68,16 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
         return nullcontext()
     dtype = torch.bfloat16 if precision == "bf16" else torch.float16
     return torch.autocast(device.type, dtype=dtype)
+
+
+def in_slices(run: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Run a model without gradients over a batch, on a CPU in parts that fit its cache.
+
+    There an image takes two thirds of the time in a batch of 8 that it takes in one of 64.
+    """
+    if images.device.type != "cpu" or len(images) <= CPU_SLICE:
+        return run(images)
+    return torch.cat([run(part) for part in torch.split(images, CPU_SLICE)])
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[object]:

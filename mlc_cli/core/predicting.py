@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mlc_cli.core.data.normalise import Normalise
 from mlc_cli.core.data.stream import Picture
-from mlc_cli.core.device import Precision, autocast
+from mlc_cli.core.device import Precision, autocast, in_slices
 from mlc_cli.core.explain import evidence
 from mlc_cli.core.metrics import Floats
 from mlc_cli.core.models.classifier import Classifier
@@ -66,7 +66,8 @@ class Predictor:
         self, images_NHWC: NDArray[np.uint8]
     ) -> list[tuple[Floats, list[int], NDArray[np.float32] | None]]:
         with torch.inference_mode(), autocast(self.device, self.precision):
-            map_NDHW = self.classifier.backbone(self.normalise(torch.from_numpy(images_NHWC)))
+            images_N3HW = self.normalise(torch.from_numpy(images_NHWC))
+            map_NDHW = in_slices(self.classifier.backbone, images_N3HW)
             logits_NC = self.classifier.head(map_NDHW).float()
         check_finite(logits_NC.isfinite().all(1).cpu().numpy())
         probabilities_NC = logits_NC.double().sigmoid().cpu().numpy()  # as `Scorer` does

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mlc_cli.core.data.loader import Batches, dead_workers_named
 from mlc_cli.core.data.normalise import Normalise
-from mlc_cli.core.device import Precision, autocast
+from mlc_cli.core.device import Precision, autocast, in_slices
 from mlc_cli.core.metrics import average_precision_C, mean_average_precision
 from mlc_cli.errors import TrainingError
 
@@ -75,7 +75,7 @@ class Scorer:
         for number, batch in enumerate(batches.epoch(), 1):
             if len(batch.indices_N):
                 with torch.inference_mode(), autocast(self.device, self.precision):
-                    logits = model(self.normalise(batch.images_NHWC)).float()
+                    logits = in_slices(model, self.normalise(batch.images_NHWC)).float()
                 finite_N = logits.isfinite().all(1)
                 # In float32 the sigmoid is 1 from a logit of 17 on, and certain images tie.
                 probabilities_NC = logits.double().sigmoid()

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from mlc_cli.core.data.loader import Batches
 from mlc_cli.core.data.normalise import Normalise
-from mlc_cli.core.device import Precision, autocast, seed_step
+from mlc_cli.core.device import Precision, autocast, in_slices, seed_step
 from mlc_cli.core.losses.base import MultilabelLoss
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.base import Head
@@ -79,6 +79,10 @@ class WarmStart:
     ) -> tuple[Tensor, Tensor]:
         """Reduced features of all images (and of the mirrored ones), and targets, on the CPU."""
         model.eval()
+
+        def reduce(images: Tensor) -> Tensor:
+            return model.head.reduce(model.backbone(images))
+
         features: list[Tensor] = []
         targets: list[Tensor] = []
         for number, batch in enumerate(self.batches.epoch(), 1):
@@ -86,7 +90,7 @@ class WarmStart:
                 images = normalise(batch.images_NHWC)
                 for view in (images, images.flip(3)) if self.flip else (images,):
                     with autocast(images.device, precision):
-                        reduced = model.head.reduce(model.backbone(view))
+                        reduced = in_slices(reduce, view)
                     features.append(_compact(reduced))
                     targets.append(batch.targets_NC)
                 self._check_memory(features[0][0].nbytes)
