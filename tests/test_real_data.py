@@ -1,0 +1,61 @@
+"""The whole story on real photographs, where MLC_REAL_DATA names their folder."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mlc_cli.core.data.build import read_splits
+from mlc_cli.settings.data import DataSettings
+
+
+def test_splits_of_the_photographs_pass_every_check(real_data: Path) -> None:
+    splits = read_splits(DataSettings(root=str(real_data / "coco18")))
+    assert (len(splits.train), len(splits.val)) == (2806, 590)
+    assert len(splits.train.classes) == 18
+    assert splits.train.class_names == sorted(splits.train.class_names)
+    assert splits.train.positives.sizes_N().mean() == pytest.approx(2.03, abs=0.005)
+
+
+@pytest.fixture
+def subset(real_data: Path, tmp_path: Path) -> Path:
+    """A few hundred of the photographs, named in place."""
+    root = tmp_path / "subset"
+    root.mkdir()
+    for split, count in (("train", 400), ("val", 200), ("test", 200)):
+        content = json.loads((real_data / "coco18" / f"{split}.json").read_text())
+        content["images"] = content["images"][:count]
+        (root / f"{split}.json").write_text(json.dumps(content))
+    return root
+
+
+def test_from_photographs_to_predictions(
+    mlc: Callable[..., object], real_data: Path, subset: Path, tmp_path: Path
+) -> None:
+    weights = real_data.parent / "weights" / "tf_efficientnet_lite0.safetensors"
+    if not weights.exists():
+        pytest.skip("the weights are not beside the data")
+    photographs = real_data / "coco18"
+    runs = tmp_path / "runs"
+    trained = mlc(
+        "train", "--preset", "finetune", "--data", subset, "--weights", weights,
+        "--epochs", "0", "--output", runs, "--set", "data.input_size=128",
+        "--set", f"data.image_root={photographs}", "--set", "data.workers=0",
+    )  # fmt: skip
+    assert trained.code == 0, trained.err
+    assert "2 not used: classifier.bias, classifier.weight" in trained.err
+    # Chance is 0.11; random features reach about 0.16.
+    assert json.loads((runs / "latest" / "eval.json").read_text())["mAP"] > 0.4
+    assert mlc("thresholds", "--run", runs / "latest").code == 0
+    predicted = mlc(
+        "predict",
+        photographs / "images" / "00006.jpg",
+        "--run",
+        runs / "latest",
+        "--format",
+        "json",
+    )
+    assert predicted.code == 0, predicted.err
+    (image,) = json.loads(predicted.out)
+    assert "airplane" in image["labels"], predicted.out
