@@ -2,7 +2,7 @@
 
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from mlc_cli.commands import screen
 
@@ -12,15 +12,23 @@ if TYPE_CHECKING:
     from mlc_cli.core.loop import Tick
 
 
-class TrainingBar:
-    """Progress of a training on stderr; silent where that is not a terminal."""
+class Bar:
+    """A bar on stderr while the context lasts; nothing where that is not a terminal.
 
-    def __init__(self) -> None:
+    Args:
+        prints_above: Whether results go to stdout above the bar while it is shown.
+    """
+
+    def __init__(self, *, prints_above: bool) -> None:
         self._progress: Progress | None = None
-        self._task: TaskID | None = None
-        self._phase: tuple[str, int] | None = None
+        self._prints_above = prints_above
 
-    def __enter__(self) -> "TrainingBar":
+    @property
+    def shown(self) -> bool:
+        """Whether anybody sees it."""
+        return self._progress is not None
+
+    def __enter__(self) -> Self:
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import (
@@ -36,11 +44,10 @@ class TrainingBar:
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[speed]}"),
-                TextColumn("{task.fields[loss]}"),
-                TextColumn("{task.fields[best]}"),
+                TextColumn("{task.fields[more]}"),
                 console=Console(stderr=True),
                 transient=True,
+                redirect_stdout=self._prints_above,
             )
             self._progress.start()
         return self
@@ -54,6 +61,15 @@ class TrainingBar:
         if self._progress:
             self._progress.stop()
 
+
+class TrainingBar(Bar):
+    """Progress of a training, a bar for each phase."""
+
+    def __init__(self) -> None:
+        super().__init__(prints_above=True)
+        self._task: TaskID | None = None
+        self._phase: tuple[str, int] | None = None
+
     def __call__(self, tick: "Tick") -> None:
         """Show how far a phase is."""
         if self._progress is None:
@@ -62,18 +78,16 @@ class TrainingBar:
             if self._task is not None:
                 self._progress.remove_task(self._task)
             title = tick.phase if tick.epoch == 0 else f"epoch {tick.epoch} {tick.phase}"
-            self._task = self._progress.add_task(
-                title, total=tick.total, speed="", loss="", best=""
-            )
+            self._task = self._progress.add_task(title, total=tick.total, more="")
             self._phase = (tick.phase, tick.epoch)
         speed = self._progress.tasks[-1].speed
+        parts = (
+            f"{speed:.1f} batches/s" if speed else "",
+            "" if tick.loss is None else f"loss {tick.loss:.4f}",
+            "" if tick.best_map is None else f"best mAP {tick.best_map:.4f}",
+        )
         self._progress.update(
-            self._task,
-            completed=tick.done,
-            total=tick.total,
-            speed=f"{speed:.1f} batches/s" if speed else "",
-            loss="" if tick.loss is None else f"loss {tick.loss:.4f}",
-            best="" if tick.best_map is None else f"best mAP {tick.best_map:.4f}",
+            self._task, completed=tick.done, total=tick.total, more="  ".join(filter(None, parts))
         )
 
     def note(self, text: str) -> None:
@@ -84,53 +98,18 @@ class TrainingBar:
             screen.note(text)
 
 
-class ImagesBar:
-    """Images done of so many on stderr; silent where that is not a terminal."""
+class ImagesBar(Bar):
+    """Images done of so many; predictions stream to stdout untouched."""
 
     def __init__(self) -> None:
-        self._progress: Progress | None = None
-
-    @property
-    def shown(self) -> bool:
-        """Whether anybody sees it."""
-        return self._progress is not None
-
-    def __enter__(self) -> "ImagesBar":
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import (
-                BarColumn,
-                MofNCompleteColumn,
-                Progress,
-                TextColumn,
-                TimeRemainingColumn,
-            )
-
-            self._progress = Progress(
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[speed]}"),
-                console=Console(stderr=True),
-                transient=True,
-                redirect_stdout=False,
-            )
-            self._progress.add_task("", total=None, speed="")
-            self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._progress:
-            self._progress.stop()
+        super().__init__(prints_above=False)
 
     def __call__(self, done: int, total: int | None) -> None:
         """Show how many images are done; the total may be unknown."""
-        if self._progress:
-            task = self._progress.tasks[0]
-            speed = f"{task.speed:.1f} images/s" if task.speed else ""
-            self._progress.update(task.id, completed=done, total=total, speed=speed)
+        if self._progress is None:
+            return
+        if not self._progress.tasks:
+            self._progress.add_task("images", total=None, more="")
+        task = self._progress.tasks[0]
+        speed = f"{task.speed:.1f} images/s" if task.speed else ""
+        self._progress.update(task.id, completed=done, total=total, more=speed)
