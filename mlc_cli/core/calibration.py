@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from mlc_cli.core.metrics import (
     DecisionMetrics,
     Floats,
+    RankedPositives,
     check_scores,
     metrics_of_decisions,
-    over_class_blocks,
+    over_classes,
     rank_positives,
 )
 
@@ -65,10 +66,10 @@ class Objective:
             hits_P: Positives with at least this score.
             ranks_P: Known images with at least this score.
         """
-        precision_P, recall_P = hits_P / ranks_P, hits_P / len(hits_P)
         if self.kind == "fbeta":
             square = self.value**2
             return int(np.argmax((1 + square) * hits_P / (ranks_P + square * len(hits_P))))
+        precision_P, recall_P = hits_P / ranks_P, hits_P / len(hits_P)
         if self.kind == "precision":
             return _best_of(recall_P, precision_P >= self.value)
         return _best_of(precision_P, recall_P >= self.value)
@@ -112,23 +113,18 @@ def fit_thresholds(
     per_class_C = np.full(probabilities_NC.shape[1], np.nan)
     fallbacks: dict[int, str] = {}
 
-    def fit(start: int, stop: int) -> None:
-        scores_CN = np.ascontiguousarray(probabilities_NC[:, start:stop].T)
-        targets_CN = np.ascontiguousarray(targets_NC[:, start:stop].T)
-        for c, (scores_N, targets_N) in enumerate(zip(scores_CN, targets_CN, strict=True), start):
-            positives = int(np.count_nonzero(targets_N == 1))
-            threshold = None
-            if positives >= max(1, min_positives):
-                threshold = _fit_one(scores_N, targets_N, objective)
-                reason = f"{objective.kind} of {objective.value:g} is out of reach"
-            else:
-                reason = f"{positives} positives, fewer than {min_positives}"
-            if threshold is None:
-                fallbacks[c] = reason
-            else:
-                per_class_C[c] = threshold
+    def fit(c: int, ranked: RankedPositives) -> None:
+        positives = len(ranked.scores_P)
+        if positives < max(1, min_positives):
+            fallbacks[c] = f"{positives} positives, fewer than {min_positives}"
+            return
+        threshold = _fit(ranked, objective)
+        if threshold is None:
+            fallbacks[c] = f"{objective.kind} of {objective.value:g} is out of reach"
+        else:
+            per_class_C[c] = threshold
 
-    over_class_blocks(probabilities_NC, fit)
+    over_classes(probabilities_NC, targets_NC, fit)
     if fallbacks:
         overall = fit_overall(probabilities_NC, targets_NC, objective)
         per_class_C[list(fallbacks)] = overall
@@ -139,14 +135,11 @@ def fit_overall(
     probabilities_NC: NDArray[Any], targets_NC: NDArray[np.int8], objective: Objective
 ) -> float:
     """Find the one threshold that is best for all decisions together; 0.5 if none is."""
-    threshold = _fit_one(probabilities_NC.ravel(), targets_NC.ravel(), objective)
+    threshold = _fit(rank_positives(probabilities_NC.ravel(), targets_NC.ravel()), objective)
     return 0.5 if threshold is None else threshold
 
 
-def _fit_one(
-    scores_N: NDArray[Any], targets_N: NDArray[np.int8], objective: Objective
-) -> float | None:
-    ranked = rank_positives(scores_N, targets_N)
+def _fit(ranked: RankedPositives, objective: Objective) -> float | None:
     if not len(ranked.scores_P):
         return None
     cut = objective.choose(ranked.hits_P, ranked.ranks_P)

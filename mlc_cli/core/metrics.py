@@ -85,21 +85,12 @@ def average_precision_C(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -
     check_scores(scores_NC, targets_NC)
     result = np.full(scores_NC.shape[1], np.nan)
 
-    def fill(start: int, stop: int) -> None:
-        scores_CN = np.ascontiguousarray(scores_NC[:, start:stop].T)
-        targets_CN = np.ascontiguousarray(targets_NC[:, start:stop].T)
-        for row in range(stop - start):
-            result[start + row] = _average_precision(scores_CN[row], targets_CN[row])
+    def fill(c: int, ranked: RankedPositives) -> None:
+        if len(ranked.scores_P):
+            result[c] = np.mean(ranked.hits_P / ranked.ranks_P)
 
-    over_class_blocks(scores_NC, fill)
+    over_classes(scores_NC, targets_NC, fill)
     return result
-
-
-def _average_precision(scores_N: NDArray[Any], targets_N: NDArray[np.int8]) -> float:
-    ranked = rank_positives(scores_N, targets_N)
-    if not len(ranked.scores_P):
-        return float("nan")
-    return float(np.mean(ranked.hits_P / ranked.ranks_P))
 
 
 @dataclass(frozen=True)
@@ -121,14 +112,35 @@ class RankedPositives:
 
 def rank_positives(scores_N: NDArray[Any], targets_N: NDArray[np.int8]) -> RankedPositives:
     """Rank the positives of one class; equal scores share the lowest rank."""
-    positives = np.sort(scores_N[targets_N == 1])
-    known = np.sort(scores_N if (targets_N >= 0).all() else scores_N[targets_N >= 0])
+    return _rank(np.sort(scores_N[targets_N == 1]), np.sort(scores_N[targets_N >= 0]))
+
+
+def _rank(positives: NDArray[Any], known: NDArray[Any]) -> RankedPositives:
     return RankedPositives(
         scores_P=positives,
         hits_P=len(positives) - np.searchsorted(positives, positives, side="left"),
         ranks_P=len(known) - np.searchsorted(known, positives, side="left"),
         known_sorted=known,
     )
+
+
+def over_classes(
+    scores_NC: NDArray[Any],
+    targets_NC: NDArray[np.int8],
+    work: Callable[[int, RankedPositives], None],
+) -> None:
+    """Rank the positives of every class of checked scores; `work` gets the class and its ranks."""
+
+    def rank_block(start: int, stop: int) -> None:
+        scores_CN = np.ascontiguousarray(scores_NC[:, start:stop].T)
+        targets_CN = np.ascontiguousarray(targets_NC[:, start:stop].T)
+        sorted_CN = np.sort(scores_CN, axis=1)
+        for c, (scores_N, targets_N) in enumerate(zip(scores_CN, targets_CN, strict=True)):
+            all_known = not len(targets_N) or targets_N.min() >= 0
+            known = sorted_CN[c] if all_known else np.sort(scores_N[targets_N >= 0])
+            work(start + c, _rank(np.sort(scores_N[targets_N == 1]), known))
+
+    over_class_blocks(scores_NC, rank_block)
 
 
 def over_class_blocks(scores_NC: NDArray[Any], work: Callable[[int, int], None]) -> None:
