@@ -143,6 +143,8 @@ def predictions(
         read,
         batch_size=settings.batch_size,
         threads=threads,
+        # On a CPU the model needs all cores: side by side both only get in each other's way.
+        ahead=prepared.predictor.device.type != "cpu",
         live=STDIN in settings.sources,
         stopped=stopped,
     )

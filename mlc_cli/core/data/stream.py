@@ -84,20 +84,23 @@ def read_batches(
     *,
     batch_size: int,
     threads: int,
+    ahead: bool = True,
     live: bool = False,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Generator[list[Picture]]:
-    """Batches of pictures in the order of the items, read ahead by about one batch.
+    """Batches of pictures in the order of the items.
 
     Args:
         items: What to read.
         read: Reads one; runs in several threads at once.
         batch_size: Pictures a batch; the last may have fewer.
         threads: That read.
+        ahead: Read the next batch while this one is used; otherwise when it is asked for.
         live: Give a batch that is not full when no further item comes for a moment.
         stopped: Asked while waiting; ends the batches early.
     """
-    futures = in_background(_start(items, read, threads), batch_size + threads, stopped)
+    depth = batch_size + threads if ahead else 1
+    futures = in_background(_start(items, read, threads), depth, stopped)
     waiting: list[Future[Picture]] = []
     for future in futures:
         if future is not None:
