@@ -21,22 +21,6 @@ from mlc_cli.core.checkpoint import read_card, read_state, save_checkpoint
 Mlc = Callable[..., Any]
 
 
-@pytest.fixture
-def run(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    make_dataset: Callable[..., Path],
-    mlc: Mlc,
-    tiny: list[str],
-) -> Path:
-    """A finished run of one epoch in the working folder."""
-    make_dataset(16, 12)
-    monkeypatch.chdir(tmp_path)
-    outcome = mlc("train", "--data", "data", "--epochs", "1", *tiny)
-    assert outcome.code == 0, outcome.err
-    return Path("runs/train-1")
-
-
 def lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 

@@ -298,7 +298,7 @@ def test_failed_download_is_an_error_and_leaves_no_file(
     assert downloads(tmp_path) == []
 
 
-def test_path_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/someone")
+def test_path_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     assert fetch("a folder/file.pth", None) == Path("a folder/file.pth")
-    assert fetch("~/file.pth", None) == Path("/home/someone/file.pth")
+    assert fetch("~/file.pth", None) == tmp_path / "file.pth"
