@@ -3,28 +3,31 @@
     {"classes": ["cat", "dog"], "images": [["a.jpg", ["cat"]], ["b.jpg", [], ["dog"]]]}
 
 The first list of an image holds its labels; the optional second one holds labels whose state is
-unknown. Every other label is absent. Class order is `sorted(classes)`, integers as numbers.
+unknown. Every other label is absent. Where most states are unknown, `"unlisted": "unknown"` at the
+top level turns this round: the second list then holds labels that are known to be absent, and
+every other one is unknown. Class order is `sorted(classes)`, integers as numbers.
 
 Names of arrays: N images, C classes.
 """
 
 import difflib
-import json
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlc_cli.core.files import read_json
+from mlc_cli.core.tally import SHOWN, Tally
 from mlc_cli.errors import DataError
 
 Label = str | int
-SHOWN = 10
+State = Literal["absent", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,9 @@ class Annotation:
         classes: Class names in sorted order.
         paths: Image paths, as written in the file.
         positives: Labels of each image.
-        unknowns: Labels of each image whose state is unknown.
+        others: Labels of each image whose state is not that of unlisted ones: unknown labels where
+            unlisted ones are absent, and absent labels where they are unknown.
+        unlisted: State of the labels that are in neither list.
     """
 
     source: Path
@@ -89,7 +94,8 @@ class Annotation:
     classes: tuple[Label, ...]
     paths: PackedStrings
     positives: LabelSets
-    unknowns: LabelSets
+    others: LabelSets
+    unlisted: State = "absent"
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -105,47 +111,25 @@ class Annotation:
 
     def targets_NC(self, images: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int8]:
         """States of all labels: 1 present, 0 absent, -1 unknown; shape len(images)×C."""
-        targets = np.zeros((len(images), len(self.classes)), np.int8)
+        unlisted, other = (0, -1) if self.unlisted == "absent" else (-1, 0)
+        targets = np.full((len(images), len(self.classes)), unlisted, np.int8)
         for row, image in enumerate(images):
             targets[row, self.positives.of(int(image))] = 1
-            targets[row, self.unknowns.of(int(image))] = -1
+            targets[row, self.others.of(int(image))] = other
         return targets
 
-
-@dataclass
-class _Faults:
-    """Faults of a file by kind, with the first examples of each."""
-
-    examples: dict[str, list[str]] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def add(self, kind: str, example: str | Callable[[], str]) -> None:
-        self.counts[kind] = self.counts.get(kind, 0) + 1
-        shown = self.examples.setdefault(kind, [])
-        if len(shown) < SHOWN:
-            shown.append(example if isinstance(example, str) else example())
-
-    def raise_if_any(self, source: Path) -> None:
-        if self.counts:
-            lines = [
-                f"{count} {kind}:\n{listing(self.examples[kind], count)}"
-                for kind, count in self.counts.items()
-            ]
-            raise DataError(f"{source}: " + "\n".join(lines), _FORM_HINT)
+    def unknown_C(self) -> NDArray[np.int64]:
+        """Images of each class whose state is unknown."""
+        others_C = self.others.counts_C(len(self.classes))
+        if self.unlisted == "absent":
+            return others_C
+        return len(self) - self.positives.counts_C(len(self.classes)) - others_C
 
 
 _FORM_HINT = (
     'The file looks like {"classes": ["cat", "dog"], "images": [["images/1.jpg", ["dog"]], ...]};'
     " a third element of an image lists labels whose state is unknown."
 )
-
-
-def listing(examples: Sequence[str], count: int) -> str:
-    """At most ten examples, a line each, and how many more there are."""
-    lines = [f"  {example}" for example in examples[:SHOWN]]
-    if count > SHOWN:
-        lines.append(f"  ... and {count - SHOWN} more")
-    return "\n".join(lines)
 
 
 def read_annotation(source: Path, image_root: Path | None = None) -> Annotation:
@@ -159,19 +143,20 @@ def read_annotation(source: Path, image_root: Path | None = None) -> Annotation:
         DataError: The file is missing or malformed, a label is not one of its classes, or an
             image is listed twice. All faults are reported at once.
     """
-    content = _read_json(source)
+    content, unlisted = _read_content(source)
     classes = _sorted_classes(content["classes"], source)
     index = {name: position for position, name in enumerate(classes)}
-    faults = _Faults()
+    faults = Tally()
     paths: list[str] = []
-    positives, unknowns = _SetsBuilder(index), _SetsBuilder(index)
-    for number, path, present, unsure in _entries(content["images"], faults):
+    positives, others = SetsBuilder(index), SetsBuilder(index)
+    for number, path, present, second in _entries(content["images"], faults):
         paths.append(path)
         known = positives.add(present, path, faults)
-        if known & unknowns.add(unsure, path, faults):
-            faults.add("images with a label both present and unknown", f"{path} (entry {number})")
+        if known & others.add(second, path, faults):
+            faults.add("images with a label in both lists", f"{path} (entry {number})")
     _check_duplicates(paths, faults)
-    faults.raise_if_any(source)
+    if faults.counts:
+        raise DataError(f"{source}: {faults.lines()}", _FORM_HINT)
     if not paths:
         raise DataError(f"{source}: lists no images", _FORM_HINT)
     return Annotation(
@@ -180,34 +165,27 @@ def read_annotation(source: Path, image_root: Path | None = None) -> Annotation:
         classes=classes,
         paths=PackedStrings.pack(paths),
         positives=positives.build(),
-        unknowns=unknowns.build(),
+        others=others.build(),
+        unlisted=unlisted,
     )
 
 
-def _read_json(source: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(source.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
+def _read_content(source: Path) -> tuple[dict[str, Any], State]:
+    if not source.exists():
         raise DataError(
             f"{source}: there is no such annotation file",
             "Pass the folder of the data set with --data, or name the file with"
             " `--set data.train=FILE`.",
-        ) from None
-    except OSError as error:
-        raise DataError(f"{source}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{source}: is not UTF-8 text (byte {error.start})") from None
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{source}: not valid JSON: {error.msg} (line {error.lineno}, column {error.colno})"
-        ) from None
-    except (ValueError, RecursionError) as error:  # a number of 5000 digits, nesting without end
-        raise DataError(f"{source}: not valid JSON: {error}") from None
+        )
+    content = read_json(source)
     missing = [key for key in ("classes", "images") if not isinstance(content, dict)
                or not isinstance(content.get(key), list)]  # fmt: skip
     if missing:
         raise DataError(f"{source}: has no list '{missing[0]}' at the top level", _FORM_HINT)
-    return content  # type: ignore[no-any-return]
+    unlisted = content.get("unlisted", "absent")
+    if unlisted not in ("absent", "unknown"):
+        raise DataError(f'{source}: \'unlisted\' is {unlisted!r:.80}, not "absent" or "unknown"')
+    return content, unlisted
 
 
 def _sorted_classes(names: list[Any], source: Path) -> tuple[Label, ...]:
@@ -236,7 +214,7 @@ def _encodable(name: Label) -> bool:
 
 
 def _entries(
-    images: list[Any], faults: _Faults
+    images: list[Any], faults: Tally
 ) -> Iterator[tuple[int, str, list[Label], list[Label]]]:
     """Well-formed entries as number, path, labels, unknown labels."""
     for number, entry in enumerate(images):
@@ -253,7 +231,7 @@ def _entries(
                 )
 
 
-def _check_duplicates(paths: list[str], faults: _Faults) -> None:
+def _check_duplicates(paths: list[str], faults: Tally) -> None:
     seen: set[str] = set()
     for path in paths:
         if path in seen:
@@ -261,7 +239,7 @@ def _check_duplicates(paths: list[str], faults: _Faults) -> None:
         seen.add(path)
 
 
-class _SetsBuilder:
+class SetsBuilder:
     """Collects label sets in flat arrays."""
 
     def __init__(self, index: dict[Label, int]) -> None:
@@ -269,7 +247,7 @@ class _SetsBuilder:
         self._indices = array("H" if len(index) <= 2**16 else "I")
         self._starts = array("q", [0])
 
-    def add(self, labels: list[Label], path: str, faults: _Faults) -> set[int]:
+    def add(self, labels: list[Label], path: str, faults: Tally) -> set[int]:
         """Add the labels of the next image; their positions."""
         found = set()
         for label in labels:

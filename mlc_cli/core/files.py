@@ -1,4 +1,4 @@
-"""Writing files so that a crash never leaves half of one under its final name."""
+"""Reading text with messages for people; writing so that a crash never leaves half a file."""
 
 import json
 import os
@@ -9,7 +9,40 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from mlc_cli.errors import MlcError
+from mlc_cli.errors import DataError, MlcError
+
+
+def read_text(path: Path) -> str:
+    """Text of a file in UTF-8, with or without a byte-order mark.
+
+    Raises:
+        DataError: The file is missing or cannot be read, or is in another encoding.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: is not UTF-8 text (byte {error.start})", "Save it in UTF-8 and try again."
+        ) from None
+
+
+def read_json(path: Path) -> Any:
+    """Content of a JSON file.
+
+    Raises:
+        DataError: The file cannot be read, or is not JSON.
+    """
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{path}: not valid JSON: {error.msg} (line {error.lineno}, column {error.colno})"
+        ) from None
+    except (ValueError, RecursionError) as error:  # a number of 5000 digits, nesting without end
+        raise DataError(f"{path}: not valid JSON: {error}") from None
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:

@@ -123,7 +123,7 @@ def _plan(
     )
     classes = len(splits.train.classes)
     positives_C = splits.train.positives.counts_C(classes)
-    unknown_C = splits.train.unknowns.counts_C(classes)
+    unknown_C = splits.train.unknown_C()
     sam = settings.optim.sam
     steps_per_epoch = -(-len(train) // settings.optim.accumulate)
     sam_epochs = sam.last_epochs if sam and sam.last_epochs else settings.epochs

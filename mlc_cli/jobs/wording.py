@@ -42,7 +42,7 @@ def _split(split: Annotation) -> str:
         f"{len(split)} images, {len(split.classes)} classes,"
         f" {sizes_N.mean():.2f} labels an image, {int((sizes_N == 0).sum())} without labels"
     )
-    unknown = len(split.unknowns.indices)
+    unknown = int(split.unknown_C().sum())
     return f"{text}, {unknown} unknown" if unknown else text
 
 

@@ -29,7 +29,7 @@ def main() -> None:
         started = time.perf_counter()
         annotation = read_annotation(path)
         took = time.perf_counter() - started
-    sets = (annotation.positives, annotation.unknowns)
+    sets = (annotation.positives, annotation.others)
     labels = sum(s.indices.nbytes + s.starts.nbytes for s in sets)
     rest = (labels + annotation.paths.offsets.nbytes) / IMAGES
     text = len(annotation.paths.blob) / IMAGES

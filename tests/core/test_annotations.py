@@ -71,7 +71,7 @@ def test_digits_as_text_sort_as_text(read) -> None:
 def test_a_label_listed_twice_in_an_image_counts_once(read) -> None:
     annotation = read(images(["a", ["cat", "cat", "dog"], []], ["b", [], ["cat", "cat"]]))
     assert annotation.positives.sizes_N().tolist() == [2, 0]
-    assert annotation.unknowns.sizes_N().tolist() == [0, 1]
+    assert annotation.others.sizes_N().tolist() == [0, 1]
     assert annotation.positives.counts_C(2).tolist() == [1, 1]
 
 
@@ -192,7 +192,7 @@ def test_an_image_listed_twice_is_refused(refusal) -> None:
 
 def test_a_label_both_present_and_unknown_is_refused(refusal) -> None:
     message = refusal(images(["a.jpg", ["cat"], ["cat", "dog"]], ["b.jpg", ["cat"], ["dog"]]))
-    assert "1 images with a label both present and unknown" in message
+    assert "1 images with a label in both lists" in message
     assert "a.jpg (entry 0)" in message
     assert "b.jpg" not in message
 
@@ -207,7 +207,7 @@ def test_faults_of_all_kinds_are_reported_at_once(refusal) -> None:
     message = refusal(
         images(["a", ["cta"]], 5, ["b", ["cat"], ["cat"]], ["c", []], ["c", []], ["\ud800", []])
     )
-    for words in ("not in 'classes'", "not [path", "both present", "more than once", "not text"):
+    for words in ("not in 'classes'", "not [path", "in both lists", "more than once", "not text"):
         assert words in message
 
 
@@ -238,7 +238,7 @@ def test_an_image_costs_few_bytes_beside_its_path(read) -> None:
         for number in range(count)
     ]
     annotation = read(images(*entries, classes=classes))
-    paths, sets = annotation.paths, (annotation.positives, annotation.unknowns)
+    paths, sets = annotation.paths, (annotation.positives, annotation.others)
     arrays = [paths.offsets, *(a for s in sets for a in (s.indices, s.starts))]
     held = [value for value in vars(annotation).values() if isinstance(value, list | dict | set)]
     assert held == []
@@ -254,3 +254,21 @@ def test_packed_strings_are_a_sequence(strings: list[str]) -> None:
     for outside in (len(strings), -len(strings) - 1):
         with pytest.raises(IndexError):
             packed[outside]
+
+
+def test_unlisted_labels_may_be_unknown(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    images = [["1.jpg", ["b"], ["a"]], ["2.jpg", []]]
+    path.write_text(
+        json.dumps({"classes": ["c", "a", "b"], "unlisted": "unknown", "images": images})
+    )
+    annotation = read_annotation(path)
+    assert annotation.targets_NC([0, 1]).tolist() == [[0, 1, -1], [-1, -1, -1]]
+    assert annotation.unknown_C().tolist() == [1, 1, 2]
+
+
+def test_a_state_of_unlisted_labels_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"classes": ["a"], "unlisted": "maybe", "images": [["1.jpg", []]]}))
+    with pytest.raises(DataError, match="'unlisted' is 'maybe'"):
+        read_annotation(path)

@@ -3,8 +3,9 @@
 import os
 from collections.abc import Mapping, Sequence
 
-from mlc_cli.core.annotations import SHOWN, Annotation, listing
+from mlc_cli.core.annotations import Annotation
 from mlc_cli.core.data.images import ImageFolder
+from mlc_cli.core.tally import SHOWN, listing
 from mlc_cli.errors import DataError
 
 

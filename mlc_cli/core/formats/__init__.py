@@ -1,0 +1,1 @@
+"""Annotation files of other tools, a file for each format."""

@@ -1,0 +1,47 @@
+"""What was found, by kind: how often, and the first examples of each."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+SHOWN = 10
+
+
+@dataclass
+class Tally:
+    """Findings by kind; memory does not grow with their number.
+
+    Attributes:
+        counts: How often each kind was found, in the order of the first time.
+        examples: The first of each kind.
+    """
+
+    counts: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, kind: str, example: str | Callable[[], str], count: int = 1) -> None:
+        """Count a finding.
+
+        Args:
+            kind: In words that follow a number, such as `images that are missing`.
+            example: Which it is; a function is only called if it will be shown.
+            count: How many at once.
+        """
+        self.counts[kind] = self.counts.get(kind, 0) + count
+        shown = self.examples.setdefault(kind, [])
+        if len(shown) < SHOWN:
+            shown.append(example if isinstance(example, str) else example())
+
+    def lines(self) -> str:
+        """Each kind with its number and its first examples; empty if nothing was found."""
+        return "\n".join(
+            f"{count} {kind}:\n{listing(self.examples[kind], count)}"
+            for kind, count in self.counts.items()
+        )
+
+
+def listing(examples: Sequence[str], count: int) -> str:
+    """At most ten examples, a line each, and how many more there are."""
+    lines = [f"  {example}" for example in examples[:SHOWN]]
+    if count > len(lines):
+        lines.append(f"  ... and {count - len(lines)} more")
+    return "\n".join(lines)
