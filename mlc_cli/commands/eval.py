@@ -64,6 +64,7 @@ def evaluate(
 
     outcome = evaluate_checkpoint(settings)
     screen.note(f"{outcome.checkpoint} on {outcome.source}: {outcome.evaluation.images} images")
+    screen.warn(outcome.warning)
     if as_json:
         screen.result_json(as_dict(outcome.evaluation, **outcome.about))
     else:

@@ -19,6 +19,12 @@ def note(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def warn(text: str) -> None:
+    """Warn on stderr, if there is something to warn of."""
+    if text:
+        note(f"warning: {text}")
+
+
 def result(text: str) -> None:
     """Print a result on stdout."""
     typer.echo(text)

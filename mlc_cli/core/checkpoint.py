@@ -59,7 +59,7 @@ def save_checkpoint(path: Path, state: dict[str, torch.Tensor], card: ModelCard)
         MlcError: The file cannot be written.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    metadata = {"mlc": json.dumps({"format": FORMAT, **asdict(card)}, allow_nan=False)}
+    metadata = {"mlc": card_to_json(card)}
     write_atomic(path, lambda temporary: save_file(tensors, str(temporary), metadata))
 
 
@@ -76,8 +76,22 @@ def read_card(path: Path) -> ModelCard:
             f"{path}: holds weights, but is not a checkpoint of mlc",
             "Weights of other origin start a training: mlc train --weights FILE.",
         )
+    return card_from_json(metadata["mlc"], path)
+
+
+def card_to_json(card: ModelCard) -> str:
+    """Text that `card_from_json` reads."""
+    return json.dumps({"format": FORMAT, **asdict(card)}, allow_nan=False)
+
+
+def card_from_json(text: str, path: Path) -> ModelCard:
+    """What a file knows, from the text in its metadata.
+
+    Raises:
+        CheckpointError: The text is damaged, or from another version.
+    """
     try:
-        content = json.loads(metadata["mlc"])
+        content = json.loads(text)
         if content.pop("format") != FORMAT:
             raise CheckpointError(f"{path}: was written by another version of mlc; update mlc")
         for key in ("input_size", "mean", "std"):

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from mlc_cli.core.data.loader import Batches, dead_workers_named
 from mlc_cli.core.data.normalise import Normalise
-from mlc_cli.core.device import Precision, autocast, in_slices
+from mlc_cli.core.device import Precision
+from mlc_cli.core.engines import Engine, TorchEngine
 from mlc_cli.core.metrics import average_precision_C, mean_average_precision
 from mlc_cli.errors import TrainingError
 
@@ -38,9 +39,48 @@ class Scores:
         return mean_average_precision(average_precision_C(self.probabilities_NC, self.targets_NC))
 
 
+@dead_workers_named()
+def score(
+    engine: Engine,
+    batches: Batches,
+    on_batch: Callable[[int, int], Any] = lambda _done, _total: None,
+) -> Scores:
+    """Score every image of a split.
+
+    Args:
+        engine: Runs the model.
+        batches: Of the split, in the order of the file.
+        on_batch: Called with batches done and in total; may raise to stop.
+
+    Raises:
+        TrainingError: A logit is not finite.
+    """
+    parts: list[tuple[Tensor, ...]] = []
+    for number, batch in enumerate(batches.epoch(), 1):
+        if len(batch.indices_N):
+            logits_NC = engine(batch.images_NHWC)
+            finite_N = logits_NC.isfinite().all(1)
+            parts.append((probabilities(logits_NC), finite_N, batch.targets_NC, batch.indices_N))
+        on_batch(number, len(batches))
+    probabilities_NC, finite, targets_NC, indices_N = (
+        torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)
+    )
+    check_finite(finite)
+    return Scores(probabilities_NC, targets_NC, indices_N)
+
+
+def probabilities(logits_NC: Tensor) -> Tensor:
+    """Float64 probabilities.
+
+    In float32 the sigmoid is 1 from a logit of 17 on, and images of which the model is certain
+    would tie.
+    """
+    return logits_NC.double().sigmoid()
+
+
 @dataclass(frozen=True)
 class Scorer:
-    """How a model is run over batches.
+    """How a model in training is run over batches.
 
     Attributes:
         normalise: From uint8 batches to the model's input.
@@ -52,41 +92,19 @@ class Scorer:
     device: torch.device
     precision: Precision
 
-    @dead_workers_named()
     def __call__(
         self,
         model: nn.Module,
         batches: Batches,
         on_batch: Callable[[int, int], Any] = lambda _done, _total: None,
     ) -> Scores:
-        """Score every image of a split in evaluation mode.
-
-        Args:
-            model: From normalised images to scaled logits.
-            batches: Of the split, in the order of the file.
-            on_batch: Called with batches done and in total; may raise to stop.
-
-        Raises:
-            TrainingError: A logit is not finite.
-        """
+        """Score every image of a split in evaluation mode, as `score` does."""
         training = model.training
         model.eval()
-        parts: list[tuple[Tensor, ...]] = []
-        for number, batch in enumerate(batches.epoch(), 1):
-            if len(batch.indices_N):
-                with torch.inference_mode(), autocast(self.device, self.precision):
-                    logits = in_slices(model, self.normalise(batch.images_NHWC)).float()
-                finite_N = logits.isfinite().all(1)
-                # In float32 the sigmoid is 1 from a logit of 17 on, and certain images tie.
-                probabilities_NC = logits.double().sigmoid()
-                parts.append((probabilities_NC, finite_N, batch.targets_NC, batch.indices_N))
-            on_batch(number, len(batches))
+        engine = TorchEngine(model, self.normalise, self.device, self.precision)
+        scores = score(engine, batches, on_batch)
         model.train(training)
-        probabilities, finite, targets, indices = (
-            torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)
-        )
-        check_finite(finite)
-        return Scores(probabilities, targets, indices)
+        return scores
 
 
 def check_finite(finite_N: NDArray[np.bool_]) -> None:

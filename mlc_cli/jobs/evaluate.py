@@ -7,16 +7,16 @@ from typing import Any
 import torch
 
 from mlc_cli.core.data.loader import Batches
-from mlc_cli.core.data.normalise import Normalise
+from mlc_cli.core.engines import open_model
 from mlc_cli.core.metrics import Floats
-from mlc_cli.core.models.build import load_classifier
 from mlc_cli.core.reports.evaluation import Evaluation, evaluate, write_evaluation
 from mlc_cli.core.reports.scores import write_scores
 from mlc_cli.core.runs import RunFolder
-from mlc_cli.core.scoring import Scorer
+from mlc_cli.core.scoring import score
 from mlc_cli.jobs.report import make_report
 from mlc_cli.jobs.scoring import (
     ScoredSplit,
+    default_folder,
     pick_thresholds,
     result_folder,
     score_checkpoint,
@@ -38,6 +38,7 @@ class EvalResult:
         about: Where it comes from, as written to the JSON file.
         gate: The mAP that was asked for, if any.
         report: The page for people, if it was asked for.
+        warning: What the user should know about the model, if anything.
     """
 
     checkpoint: Path
@@ -47,6 +48,7 @@ class EvalResult:
     about: dict[str, Any]
     gate: float | None
     report: Path | None
+    warning: str
 
     @property
     def passed(self) -> bool:
@@ -62,7 +64,7 @@ def evaluate_checkpoint(settings: EvalSettings) -> EvalResult:
     """
     scored = score_checkpoint(settings)
     thresholds_C = pick_thresholds(settings.thresholds, scored.card)
-    folder = result_folder(settings.output, scored.checkpoint.parent)
+    folder = result_folder(settings.output, default_folder(scored.checkpoint))
     suffix = suffix_of(settings.split)
     about, evaluation = _write(folder, suffix, scored, thresholds_C)
     report = folder / f"report{suffix}.html" if settings.report else None
@@ -76,15 +78,14 @@ def evaluate_checkpoint(settings: EvalSettings) -> EvalResult:
         about=about,
         gate=settings.min_map,
         report=report,
+        warning=scored.warning,
     )
 
 
 def evaluate_run(run: RunFolder, val: Batches, device: torch.device) -> Evaluation:
     """Evaluate the best checkpoint of a run that has just ended, as `mlc eval` would."""
-    classifier, card = load_classifier(run.best)
-    scorer = Scorer(Normalise(card.mean, card.std, device), device, "fp32")
-    scores = scorer(classifier.place(device), val)
-    scored = scored_split(run.best, card, val, scores)
+    opened = open_model(run.best, str(device), "fp32")
+    scored = scored_split(opened, val, score(opened.engine, val))
     return _write(run.path, "", scored, None)[1]
 
 

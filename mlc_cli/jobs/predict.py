@@ -11,13 +11,11 @@ from typing import TextIO
 import cv2
 import numpy as np
 
-from mlc_cli.core.checkpoint import ModelCard
-from mlc_cli.core.data.normalise import Normalise
+from mlc_cli.core.cores import usable_cores
 from mlc_cli.core.data.sources import STDIN, Item, Sources, distinct_places
 from mlc_cli.core.data.stream import Picture, PictureReader, read_batches, stdin_lines
-from mlc_cli.core.device import pick_device, pick_precision, usable_cores
+from mlc_cli.core.engines import OpenedModel, TorchEngine, open_model
 from mlc_cli.core.files import write_atomic
-from mlc_cli.core.models.build import load_classifier
 from mlc_cli.core.predicting import Predictor
 from mlc_cli.core.reports.drawing import Drawer, Fonts
 from mlc_cli.core.reports.gallery import Gallery
@@ -25,7 +23,7 @@ from mlc_cli.core.reports.predictions import Format, Prediction, Written, make_f
 from mlc_cli.core.reports.writer import Begun, RecordWriter, open_output, read_begun
 from mlc_cli.errors import DataError, Interrupted, UsageError
 from mlc_cli.jobs.interrupts import stop_requests
-from mlc_cli.jobs.scoring import find_checkpoint, pick_thresholds, result_folder
+from mlc_cli.jobs.scoring import find_checkpoint, host_device, pick_thresholds, result_folder
 from mlc_cli.settings.predict import PredictSettings
 
 _GALLERY_SIDE = 400  # of previews when nothing is drawn: the thumbnails twice over
@@ -58,8 +56,7 @@ class Prepared:
 
     Attributes:
         settings: Of the command.
-        checkpoint: The file.
-        card: What it knows beside its weights.
+        opened: The model.
         sources: The images.
         predictor: The model.
         decided_by: Where the thresholds come from, in words.
@@ -67,8 +64,7 @@ class Prepared:
     """
 
     settings: PredictSettings
-    checkpoint: Path
-    card: ModelCard
+    opened: OpenedModel
     sources: Sources
     predictor: Predictor
     decided_by: str
@@ -77,7 +73,7 @@ class Prepared:
     @property
     def classes(self) -> list[str]:
         """Class names in the order of the probabilities."""
-        return [str(name) for name in self.card.classes]
+        return [str(name) for name in self.opened.card.classes]
 
 
 def prepare(settings: PredictSettings) -> Prepared:
@@ -89,22 +85,23 @@ def prepare(settings: PredictSettings) -> Prepared:
     _check(settings)
     sources = Sources(settings.sources, settings.every, stdin_lines())
     sources.check()
-    checkpoint = find_checkpoint(settings)
-    classifier, card = load_classifier(checkpoint)
-    device = pick_device(settings.device)
+    opened = open_model(find_checkpoint(settings), settings.device, settings.precision)
+    if settings.explain and not isinstance(opened.engine, TorchEngine):
+        raise UsageError(
+            f"--explain needs a checkpoint: {opened.path} gives its logits alone",
+            "Name the checkpoint with --checkpoint or --run; `mlc export --saliency` puts heat maps"
+            " into an exported model, for other clients.",
+        )
     wanted = None if settings.thresholds is None else str(settings.thresholds)
-    thresholds_C = pick_thresholds(wanted, card)
+    thresholds_C = pick_thresholds(wanted, opened.card)
     without = thresholds_C is None
     predictor = Predictor(
-        classifier.place(device),
-        Normalise(card.mean, card.std, device),
-        device,
-        pick_precision(settings.precision, device),
-        np.full(len(card.classes), 0.5) if thresholds_C is None else thresholds_C,
+        opened.engine,
+        np.full(len(opened.card.classes), 0.5) if thresholds_C is None else thresholds_C,
         settings.explain,
     )
     decided_by = "0.5" if without else (wanted or "the thresholds of the checkpoint")
-    return Prepared(settings, checkpoint, card, sources, predictor, decided_by, without)
+    return Prepared(settings, opened, sources, predictor, decided_by, without)
 
 
 def _check(settings: PredictSettings) -> None:
@@ -136,7 +133,7 @@ def predictions(
     """
     settings = prepared.settings
     side = settings.draw_side if settings.draw else _GALLERY_SIDE if settings.gallery else 0
-    read = PictureReader(prepared.card.input_size, settings.max_megapixels * 1e6, side)
+    read = PictureReader(prepared.opened.card.input_size, settings.max_megapixels * 1e6, side)
     threads = usable_cores() if settings.threads == "auto" else settings.threads
     batches = read_batches(
         items,
@@ -144,7 +141,7 @@ def predictions(
         batch_size=settings.batch_size,
         threads=threads,
         # On a CPU the model needs all cores: side by side both only get in each other's way.
-        ahead=prepared.predictor.device.type != "cpu",
+        ahead=host_device(prepared.opened.engine).type != "cpu",
         live=STDIN in settings.sources,
         stopped=stopped,
     )
@@ -278,7 +275,7 @@ class _Pictures:
         """Write the gallery."""
         if self._gallery and self._settings.gallery:
             about = (
-                f"{self._prepared.checkpoint} \N{MIDDLE DOT} decided by"
+                f"{self._prepared.opened.path} \N{MIDDLE DOT} decided by"
                 f" {self._prepared.decided_by} \N{MIDDLE DOT} {images:,} images"
             )
             self._gallery.write(Path(self._settings.gallery), "Predictions", about)

@@ -1,27 +1,29 @@
 """What the commands that run a checkpoint have in common."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from mlc_cli.core.annotations import Annotation
 from mlc_cli.core.checkpoint import ModelCard
 from mlc_cli.core.data.build import build_eval_batches, read_split
 from mlc_cli.core.data.checks import check_classes
 from mlc_cli.core.data.loader import Batches
-from mlc_cli.core.data.normalise import Normalise
-from mlc_cli.core.device import pick_device, pick_precision
+from mlc_cli.core.engines import Engine, OpenedModel, TorchEngine, is_exported, open_model
+from mlc_cli.core.files import write_text
 from mlc_cli.core.metrics import Floats
-from mlc_cli.core.models.build import load_classifier
 from mlc_cli.core.reports.scores import SavedScores
 from mlc_cli.core.runs import open_run
-from mlc_cli.core.scoring import Scorer, Scores
+from mlc_cli.core.scoring import Scores, score
 from mlc_cli.errors import DataError, MlcError, RunError, UsageError
+from mlc_cli.settings.base import Settings
 from mlc_cli.settings.data import DataSettings
-from mlc_cli.settings.resolve import validate
-from mlc_cli.settings.scoring import CheckpointSettings, ScoringSettings
+from mlc_cli.settings.resolve import as_yaml, validate
+from mlc_cli.settings.scoring import ModelChoice, ScoringSettings, SplitChoice
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class ScoredSplit:
     Attributes:
         checkpoint: The file.
         card: What it knows beside its weights.
+        warning: What the user should know about it, if anything.
         source: Annotation file of the split.
         folder: Folder that image paths are relative to.
         max_pixels: Larger images are refused.
@@ -40,6 +43,7 @@ class ScoredSplit:
 
     checkpoint: Path
     card: ModelCard
+    warning: str
     source: Path
     folder: Path
     max_pixels: float
@@ -53,29 +57,44 @@ def score_checkpoint(settings: ScoringSettings) -> ScoredSplit:
     Raises:
         MlcError: The checkpoint or the data cannot be used.
     """
-    checkpoint = find_checkpoint(settings)
-    classifier, card = load_classifier(checkpoint)
-    device = pick_device(settings.device)
-    data = _data_settings(settings, card)
-    split = read_split(data, _file_of(settings.split, data))
-    check_classes(split, card.classes, f"those of {checkpoint}")
-    batches = build_eval_batches(data, split, batch_size=settings.batch_size, device=device)
-    scorer = Scorer(
-        Normalise(card.mean, card.std, device), device, pick_precision(settings.precision, device)
+    opened = open_model(find_checkpoint(settings), settings.device, settings.precision)
+    data = data_settings(settings, opened.card)
+    split = read_checked_split(data, settings.split, opened.card.classes)
+    batches = build_eval_batches(
+        data, split, batch_size=settings.batch_size, device=host_device(opened.engine)
     )
-    scores = scorer(classifier.place(device), batches)
-    return scored_split(checkpoint, card, batches, scores)
+    return scored_split(opened, batches, score(opened.engine, batches))
 
 
-def scored_split(
-    checkpoint: Path, card: ModelCard, batches: Batches, scores: Scores
-) -> ScoredSplit:
-    """Scores of a checkpoint together with what they are of."""
+def read_checked_split(data: DataSettings, split: str, classes: Sequence[str | int]) -> Annotation:
+    """Read a split of which a model knows the classes.
+
+    Args:
+        data: Where it is.
+        split: `train`, `val`, `test`, or the name of an annotation file.
+        classes: Of the model.
+
+    Raises:
+        DataError: The file or its images cannot be used, or its classes are others.
+    """
+    annotation = read_split(data, _file_of(split, data))
+    check_classes(annotation, classes, "those of the model")
+    return annotation
+
+
+def host_device(engine: Engine) -> torch.device:
+    """The device that images are read for: only torch takes them to a GPU itself."""
+    return engine.device if isinstance(engine, TorchEngine) else torch.device("cpu")
+
+
+def scored_split(opened: OpenedModel, batches: Batches, scores: Scores) -> ScoredSplit:
+    """Scores of a model together with what they are of."""
     dataset = batches.dataset
     split = dataset.annotation
     return ScoredSplit(
-        checkpoint=checkpoint,
-        card=card,
+        checkpoint=opened.path,
+        card=opened.card,
+        warning=opened.warning,
         source=split.source,
         folder=split.folder,
         max_pixels=dataset.max_pixels,
@@ -94,7 +113,7 @@ def named(scores: Scores, split: Annotation) -> SavedScores:
     )
 
 
-def find_checkpoint(settings: CheckpointSettings) -> Path:
+def find_checkpoint(settings: ModelChoice) -> Path:
     """The checkpoint that is asked for: a file, or the best of a run.
 
     Raises:
@@ -149,7 +168,12 @@ def _read_thresholds(path: Path, classes: int) -> Floats:
     return thresholds_C
 
 
-def _data_settings(settings: ScoringSettings, card: ModelCard) -> DataSettings:
+def data_settings(settings: SplitChoice, card: ModelCard) -> DataSettings:
+    """Where the data of a split is, and how it is read.
+
+    Raises:
+        DataError: It is not there.
+    """
     changes: dict[str, Any] = {
         "input_size": card.input_size,
         "workers": settings.workers,
@@ -171,9 +195,25 @@ def _file_of(split: str, data: DataSettings) -> str:
     return {"train": data.train, "val": data.val, "test": data.test}.get(split, split)
 
 
+def write_settings(path: Path, settings: Settings) -> None:
+    """Write settings as resolved, as YAML that `--config` reads back.
+
+    Raises:
+        MlcError: The file cannot be written.
+    """
+    write_text(path, as_yaml(settings))
+
+
 def suffix_of(split: str) -> str:
     """What is added to file names of results: nothing for the validation split."""
     return "" if split == "val" else f"-{Path(split).stem}"
+
+
+def default_folder(model: Path) -> Path:
+    """Where results go: beside a checkpoint, but a folder for each of several exported files."""
+    if is_exported(model):
+        return model.with_name(f"{model.stem}-{model.suffix[1:]}")
+    return model.parent
 
 
 def result_folder(output: str | None, default: Path) -> Path:

@@ -17,13 +17,14 @@ from mlc_cli.core.calibration import (
     shrink,
 )
 from mlc_cli.core.checkpoint import read_card, read_state, save_checkpoint
+from mlc_cli.core.engines import is_exported
 from mlc_cli.core.files import write_atomic, write_json
 from mlc_cli.core.metrics import DecisionMetrics, Floats, decision_metrics
 from mlc_cli.core.reports.evaluation import SUMMARY, number
 from mlc_cli.core.reports.scores import SavedScores, read_scores
 from mlc_cli.core.stratify import stratify
 from mlc_cli.errors import SettingsError
-from mlc_cli.jobs.scoring import result_folder, score_checkpoint
+from mlc_cli.jobs.scoring import default_folder, result_folder, score_checkpoint
 from mlc_cli.settings.thresholds import ThresholdSettings
 
 STRENGTHS = (0.0, 10.0, 40.0, 160.0, 640.0)
@@ -102,8 +103,8 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         at_thresholds=decision_metrics(*arrays, per_class_C),
         out_of_fold=best.fitted if best else None,
         folds=folds,
-        folder=result_folder(settings.output, source.parent),
-        stored=not settings.scores,
+        folder=result_folder(settings.output, default_folder(source)),
+        stored=not settings.scores and not is_exported(source),
     )
     _write(result, settings)
     return result

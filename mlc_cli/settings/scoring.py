@@ -1,4 +1,4 @@
-"""Settings of every command that runs a checkpoint."""
+"""Settings that commands which run a model have in common."""
 
 from typing import Annotated, Literal
 
@@ -7,23 +7,17 @@ from pydantic import Field
 from mlc_cli.settings.base import Count, Settings
 
 
-class CheckpointSettings(Settings):
-    """Which checkpoint, and how it is run."""
+class ModelChoice(Settings):
+    """Which model."""
 
     run: str = "runs/latest"
     """Run folder whose best checkpoint is taken."""
     checkpoint: str | None = None
-    """Checkpoint file in place of a run's best."""
-    batch_size: Count = 64
-    """Images a batch."""
-    device: str = "auto"
-    """`auto`, `cpu`, `cuda` or `cuda:N`."""
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
-    """Arithmetic of the forward pass."""
+    """Model file in place of a run's best: a checkpoint, an ONNX file or an OpenVINO IR."""
 
 
-class ScoringSettings(CheckpointSettings):
-    """A checkpoint over a split."""
+class SplitChoice(Settings):
+    """Which images, and where results go."""
 
     data: str | None = None
     """Folder of the data set; by default the one that the checkpoint was trained on."""
@@ -35,3 +29,18 @@ class ScoringSettings(CheckpointSettings):
     """Processes that read images."""
     on_bad_image: Literal["error", "skip"] = "error"
     """Stop at an image that cannot be read, or name it, count it and go on without it."""
+
+
+class CheckpointSettings(ModelChoice):
+    """Which model, and how it is run."""
+
+    batch_size: Count = 64
+    """Images a batch."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:N`; for an IR any device of OpenVINO."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
+    """Arithmetic of the forward pass."""
+
+
+class ScoringSettings(CheckpointSettings, SplitChoice):
+    """A model over a split."""

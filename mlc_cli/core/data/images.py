@@ -10,7 +10,9 @@ import os
 import re
 import stat
 import threading
+import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,9 +24,29 @@ from mlc_cli.errors import BadImageError
 Pixels = NDArray[np.uint8]
 SizeHW = tuple[int, int]
 
-_JPEG_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")  # not stuffing, not restarts
+_JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # not stuffing, not restarts
 _START_OF_SCAN, _END_OF_JPEG = 0xDA, 0xD9
 _PILLOW_LIMIT = threading.Lock()  # Pillow keeps its limit in a variable of its module
+
+
+class Header(NamedTuple):
+    """What an image file says of itself before its pixels.
+
+    Attributes:
+        width: In pixels as stored, before it is turned.
+        height: In pixels as stored.
+        form: Pillow's name of the format, such as `JPEG`.
+        mode: Pillow's name of the kind of pixels, such as `RGB`.
+        transparent: Whether there is transparency.
+        exif: The block of EXIF data as it stands in the file; empty without.
+    """
+
+    width: int
+    height: int
+    form: str
+    mode: str
+    transparent: bool
+    exif: bytes
 
 
 def read_image(path: Path, max_pixels: float = 200e6) -> Pixels:
@@ -40,19 +62,48 @@ def read_image(path: Path, max_pixels: float = 200e6) -> Pixels:
     Raises:
         BadImageError: The file is missing, not regular, too large, truncated or no image.
     """
-    content = _read_regular_file(path)
-    _check_header(path, content, max_pixels)
+    content, _ = read_file(path, max_pixels)
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
     if pixels is None:
         raise BadImageError(str(path), "cannot be decoded")
     return pixels  # type: ignore[return-value]
 
 
+def read_file(path: Path, max_pixels: float = 200e6) -> tuple[bytes, Header]:
+    """Content of an image file, complete by its marks but not decoded.
+
+    Raises:
+        BadImageError: The file is missing, not regular, too large, truncated or no image.
+    """
+    content = _read_regular_file(path)
+    if not content:
+        raise BadImageError(str(path), "is empty")
+    try:
+        header = _header(content)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        raise BadImageError(str(path), "is not an image") from None
+    width, height = header.width, header.height
+    if width * height > max_pixels:
+        raise BadImageError(
+            str(path), f"{width}x{height} has more than {max_pixels / 1e6:g} megapixels"
+        )
+    if _is_truncated(content):
+        raise BadImageError(str(path), "is truncated")
+    return content, header
+
+
 def resize(pixels: Pixels, size: SizeHW) -> Pixels:
-    """Squash to height and width with bilinear interpolation, as exported clients do."""
+    """Squash to height and width with bilinear interpolation, rounded to the nearest integer.
+
+    The interpolation is done in floating point, as OpenVINO and its clients do: OpenCV's own for
+    bytes is one off in every ninth value, which is enough to change decisions.
+    """
     if pixels.shape[:2] == size:
         return pixels
-    return cv2.resize(pixels, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+    floats = cv2.resize(
+        pixels.astype(np.float32), (size[1], size[0]), interpolation=cv2.INTER_LINEAR
+    )
+    return cv2.convertScaleAbs(floats)  # type: ignore[return-value]
 
 
 def _read_regular_file(path: Path) -> bytes:
@@ -70,30 +121,26 @@ def _read_regular_file(path: Path) -> bytes:
         raise BadImageError(str(path), error.strerror or "cannot be read") from None
 
 
-def _check_header(path: Path, content: bytes, max_pixels: float) -> None:
-    if not content:
-        raise BadImageError(str(path), "is empty")
-    try:
-        width, height = _size_in_header(content)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
-        raise BadImageError(str(path), "is not an image") from None
-    if width * height > max_pixels:
-        raise BadImageError(
-            str(path), f"{width}x{height} has more than {max_pixels / 1e6:g} megapixels"
-        )
-    if _is_truncated(content):
-        raise BadImageError(str(path), "is truncated")
+def _header(content: bytes) -> Header:
+    """Header of an image; Pillow's own limit of pixels, lower than ours, does not count here.
 
-
-def _size_in_header(content: bytes) -> tuple[int, int]:
-    """Width and height; Pillow's own limit, lower than ours, does not count here."""
-    with _PILLOW_LIMIT:
+    Nor do its warnings of damaged EXIF blocks: the image is good without.
+    """
+    with _PILLOW_LIMIT, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None
         try:
-            return Image.open(io.BytesIO(content)).size
+            image = Image.open(io.BytesIO(content))
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+    return Header(
+        *image.size,
+        form=image.format or "",
+        mode=image.mode,
+        transparent=image.has_transparency_data,
+        exif=image.info.get("exif", b""),
+    )
 
 
 def _is_truncated(content: bytes) -> bool:

@@ -8,6 +8,7 @@ from urllib.parse import urlparse
 
 import huggingface_hub
 import timm
+import torch
 from timm.models import PretrainedCfg, get_arch_pretrained_cfgs, group_parameters
 from torch import Tensor, nn
 
@@ -60,7 +61,7 @@ class Backbone(nn.Module):
         tokens_NTD = tokens_NTD[:, self._prefix :]
         positions = tokens_NTD.shape[1]
         height = _grid_height(positions, aspect)
-        return tokens_NTD.mT.reshape(len(tokens_NTD), self.channels, height, positions // height)
+        return torch.unflatten(tokens_NTD.mT, 2, (height, positions // height))
 
     def train(self, mode: bool = True) -> "Backbone":  # noqa: FBT001, FBT002
         """Training mode, except for batch normalisation whose statistics are frozen."""

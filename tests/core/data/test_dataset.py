@@ -1,6 +1,5 @@
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -9,6 +8,7 @@ from PIL import Image
 from mlc_cli.core.annotations import Annotation
 from mlc_cli.core.data.augment import Compose, Cutout, Flip
 from mlc_cli.core.data.dataset import BadImage, Collate, ImageDataset, RamCache
+from mlc_cli.core.data.images import resize
 from mlc_cli.core.data.rand_augment import pair_rand_augment
 
 MakeSplit = Callable[..., Annotation]
@@ -19,7 +19,7 @@ def test_image_is_read_and_resized(make_split: MakeSplit) -> None:
     split = make_split(3)
     sample = ImageDataset(split, SIZE)[(0, 2)]
     original = np.asarray(Image.open(split.path(2)))
-    expected = cv2.resize(original, SIZE[::-1], interpolation=cv2.INTER_LINEAR)
+    expected = resize(original, SIZE)
     assert sample.position == 2
     np.testing.assert_array_equal(sample.image, expected)
 

@@ -1,0 +1,133 @@
+"""Quantisation to 8-bit integers with NNCF, under control of the mAP."""
+
+import io
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+from torch import nn
+
+from mlc_cli.core.exporting.onnx_graph import INPUT, LOGITS
+from mlc_cli.core.metrics import average_precision_C, mean_average_precision
+from mlc_cli.errors import MlcError
+
+Images = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image with its labels.
+
+    Attributes:
+        image_13HW: BGR in 0..255.
+        targets_C: 1 present, 0 absent, -1 unknown.
+    """
+
+    image_13HW: Images
+    targets_C: NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Quantiser:
+    """How a graph is quantised.
+
+    Attributes:
+        max_drop: Largest loss of mAP on the validation images.
+        max_restored: Most operations that go back to floating point to keep to it.
+        activations: Ranges of activations.
+        attention: Whether the model has attention, which NNCF then leaves in floating point.
+    """
+
+    max_drop: float
+    max_restored: int
+    activations: Literal["symmetric", "mixed"]
+    attention: bool
+
+    def __call__(
+        self, model: ov.Model, calibration: Sequence[Images], validation: Sequence[Sample]
+    ) -> ov.Model:
+        """Quantise.
+
+        Args:
+            model: The IR in floating point; it is not changed.
+            calibration: Images that ranges of activations are taken from.
+            validation: Images that the mAP is measured on.
+
+        Raises:
+            MlcError: NNCF cannot quantise this graph.
+        """
+        nncf = _import_nncf()
+        presets = nncf.QuantizationPreset
+        with _quiet():
+            try:
+                return nncf.quantize_with_accuracy_control(
+                    model,
+                    calibration_dataset=nncf.Dataset(calibration),
+                    validation_dataset=nncf.Dataset(validation),
+                    validation_fn=_validate,
+                    max_drop=self.max_drop,
+                    drop_type=nncf.DropType.ABSOLUTE,
+                    preset=presets.MIXED if self.activations == "mixed" else presets.PERFORMANCE,
+                    model_type=nncf.ModelType.TRANSFORMER if self.attention else None,
+                    subset_size=len(calibration),
+                    advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
+                        max_num_iterations=self.max_restored
+                    ),
+                )
+            except Exception as error:  # its own errors have no common base
+                raise MlcError(f"NNCF cannot quantise this model: {error}") from error
+
+
+def has_attention(model: nn.Module) -> bool:
+    """Whether any part of a model attends."""
+    return any("attention" in type(module).__name__.lower() for module in model.modules())
+
+
+def _validate(
+    compiled: ov.CompiledModel, samples: Iterable[Sample]
+) -> tuple[float, list[list[NDArray[np.float32]]]]:
+    """MAP, and the outputs of each image, from which NNCF ranks the operations."""
+    rows: dict[int, NDArray[np.float32]] = {}
+    targets = []
+    requests = ov.AsyncInferQueue(compiled)
+    requests.set_callback(lambda request, row: rows.update({row: _logits(request)}))
+    for row, sample in enumerate(samples):
+        requests.start_async({INPUT: sample.image_13HW}, row)
+        targets.append(sample.targets_C)
+    requests.wait_all()
+    logits = [rows[row] for row in range(len(targets))]
+    ap_C = average_precision_C(np.concatenate(logits), np.stack(targets))
+    value = mean_average_precision(ap_C)
+    return (0.0 if np.isnan(value) else value), [[row_1C] for row_1C in logits]
+
+
+def _logits(request: ov.InferRequest) -> NDArray[np.float32]:
+    return np.array(request.get_tensor(LOGITS).data, np.float32)
+
+
+def _import_nncf() -> Any:
+    # NNCF reports its use over the network unless it runs in tests of its own.
+    os.environ.setdefault("NNCF_CI", "1")
+    with _quiet():
+        import nncf  # noqa: PLC0415 - only here is it needed, and it takes seconds
+
+        nncf.set_log_level(logging.ERROR)
+    return nncf
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Inside, progress bars and remarks of NNCF stay off the screen."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(level)

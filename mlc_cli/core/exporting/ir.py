@@ -1,0 +1,49 @@
+"""An ONNX graph as OpenVINO IR."""
+
+from pathlib import Path
+
+import openvino as ov
+from openvino.preprocess import PrePostProcessor
+
+from mlc_cli.core.exporting.onnx_graph import INPUT
+from mlc_cli.core.runtime.metadata import SECTION, ExportInfo, to_entries
+
+
+def to_ir(onnx_file: Path, info: ExportInfo) -> ov.Model:
+    """Convert, and put normalisation and the order of channels into the graph.
+
+    The input becomes BGR in 0..255, N×3×H×W; bytes are accepted as well as floats.
+    """
+    # The converter of OpenVINO reports its use over the network; reading the file does not.
+    model = ov.Core().read_model(onnx_file)
+    steps = PrePostProcessor(model)
+    steps.input(INPUT).tensor().set_layout(ov.Layout("NCHW"))
+    steps.input(INPUT).model().set_layout(ov.Layout("NCHW"))
+    steps.input(INPUT).preprocess().reverse_channels()
+    steps.input(INPUT).preprocess().mean([255 * value for value in info.card.mean])
+    steps.input(INPUT).preprocess().scale([255 * value for value in info.card.std])
+    return steps.build()
+
+
+def write_ir(path: Path, model: ov.Model, info: ExportInfo, *, half: bool) -> None:
+    """Write `path` (`.xml`) and the `.bin` beside it.
+
+    Args:
+        path: The `.xml` file.
+        model: The graph.
+        info: What the file is to know.
+        half: Store weights in fp16; they are computed with as the device likes.
+    """
+    for key, text in to_entries(info, normalised_inside=True).items():
+        model.set_rt_info(text, [SECTION, key])
+    ov.save_model(model, path, compress_to_fp16=half)
+
+
+def mark_ir(path: Path, parity: str) -> None:
+    """Write down the outcome of the comparison; the graph is not touched."""
+    text = path.read_text(encoding="utf-8")
+    assert text.count(_MARK) == 1
+    path.write_text(text.replace(_MARK, f'<parity value="{parity}" />'), encoding="utf-8")
+
+
+_MARK = '<parity value="unchecked" />'

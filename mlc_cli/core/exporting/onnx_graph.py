@@ -1,0 +1,138 @@
+"""A classifier as an ONNX graph."""
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from mlc_cli.core.explain import evidence
+from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.core.runtime.metadata import SECTION, ExportInfo, to_entries
+from mlc_cli.core.runtime.thresholds import threshold_logits
+from mlc_cli.errors import MlcError
+
+INPUT, LOGITS, SALIENCY = "data", "logits", "saliency_map"
+
+
+class ExportGraph(nn.Module):
+    """What is exported: normalised RGB (N×3×H×W) to logits (N×C), and saliency maps if wanted.
+
+    Args:
+        classifier: In evaluation mode, on the CPU.
+        info: Of the file; if thresholds are folded, their logits are subtracted.
+        saliency: Whether to give maps too, uint8 N×C×h×w, each stretched to 0..255.
+    """
+
+    _shift_C: Tensor | None
+
+    def __init__(self, classifier: Classifier, info: ExportInfo, *, saliency: bool) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self._saliency = saliency
+        self._classes = range(len(info.card.classes))
+        folded = info.card.thresholds if info.folded else None
+        self.register_buffer("_shift_C", threshold_logits(folded) if folded else None)
+
+    def forward(self, images_N3HW: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Logits, or logits and maps."""
+        map_NDHW = self.classifier.backbone(images_N3HW)
+        logits_NC: Tensor = self.classifier.head(map_NDHW)
+        if self._shift_C is not None:
+            logits_NC = logits_NC - self._shift_C
+        if not self._saliency:
+            return logits_NC
+        return logits_NC, _stretch(evidence(self.classifier.head, map_NDHW, self._classes))
+
+
+def _stretch(maps_NCHW: Tensor) -> Tensor:
+    lowest = maps_NCHW.amin((2, 3), keepdim=True)
+    span = (maps_NCHW.amax((2, 3), keepdim=True) - lowest).clamp_min(1e-12)
+    return ((maps_NCHW - lowest) / span * 255).round().to(torch.uint8)
+
+
+def write_onnx(path: Path, classifier: Classifier, info: ExportInfo, *, saliency: bool) -> None:
+    """Export to a file with a free batch size, and check it.
+
+    Args:
+        path: The file.
+        classifier: In evaluation mode, on the CPU.
+        info: What the file is to know.
+        saliency: Whether to give saliency maps too.
+
+    Raises:
+        MlcError: The model cannot be exported.
+    """
+    graph = ExportGraph(classifier, info, saliency=saliency).eval()
+    example = torch.zeros(2, 3, *info.card.input_size)
+    batch = torch.export.Dim("N", min=1)
+    outputs = [LOGITS, SALIENCY] if saliency else [LOGITS]
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                graph,
+                (example,),
+                dynamo=True,
+                input_names=[INPUT],
+                output_names=outputs,
+                dynamic_shapes=({0: batch},),
+                external_data=False,
+            )
+        assert program is not None
+        model = program.model_proto
+    except Exception as error:  # whatever a model of timm does that torch cannot export
+        raise MlcError(
+            f"torch cannot export this model to ONNX: {_first_line(error)}",
+            "--debug shows all of it. Another backbone may go: `mlc presets` lists some that do.",
+        ) from error
+    _check_batch(model)
+    for key, text in to_entries(info, normalised_inside=False).items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = f"{SECTION} {key}", text
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
+
+
+def mark_onnx(path: Path, parity: str) -> None:
+    """Write down the outcome of the comparison."""
+    model = onnx.load(str(path))
+    for entry in model.metadata_props:
+        if entry.key == f"{SECTION} parity":
+            entry.value = parity
+    onnx.save(model, str(path))
+
+
+def _check_batch(model: onnx.ModelProto) -> None:
+    for value in (*model.graph.input, *model.graph.output):
+        if not value.type.tensor_type.shape.dim[0].dim_param:
+            raise MlcError(
+                f"the exported graph fixes the batch size of '{value.name}': something in the model"
+                " turns the number of images into a constant"
+            )
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Inside, the exporter keeps its remarks for itself; what matters is an error."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            warnings.catch_warnings(),
+            redirect_stdout(io.StringIO()),
+            redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

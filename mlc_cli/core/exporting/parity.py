@@ -1,0 +1,146 @@
+"""How far exported files are from the checkpoint that they were made of.
+
+Names of arrays: N images, C classes.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mlc_cli.core.data.loader import Batches
+from mlc_cli.core.engines import Engine
+from mlc_cli.core.metrics import Floats, average_precision_C, mean_average_precision
+from mlc_cli.core.scoring import check_finite, probabilities
+
+Logits = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What several engines say of the same images.
+
+    Attributes:
+        logits: Logits N×C by engine.
+        targets_NC: 1 present, 0 absent, -1 unknown.
+        indices_N: Positions of the images in their annotation; unreadable ones are missing.
+        rates: Images a second by engine, reading not counted.
+    """
+
+    logits: dict[str, Logits]
+    targets_NC: NDArray[np.int8]
+    indices_N: NDArray[np.int64]
+    rates: dict[str, float]
+
+
+def run_in_turn(engines: Mapping[str, Engine], batches: Batches) -> Outputs:
+    """Run engines over the same images, one after the other.
+
+    Each has the machine for itself: threads that wait for work in one library slow the others down.
+
+    Args:
+        engines: By name.
+        batches: In the order of the file; read again for each engine.
+
+    Raises:
+        TrainingError: A logit is not finite.
+    """
+    logits, rates = {}, {}
+    for name, engine in engines.items():
+        logits[name], rates[name] = _run(engine, batches)
+    kept = [(b.targets_NC, b.indices_N) for b in batches.epoch() if len(b.indices_N)]
+    targets_NC, indices_N = (torch.cat(part).numpy() for part in zip(*kept, strict=True))
+    return Outputs(logits, targets_NC, indices_N, rates)
+
+
+def _run(engine: Engine, batches: Batches) -> tuple[Logits, float]:
+    """Logits of all images, and images a second without reading."""
+    parts: list[torch.Tensor] = []
+    seconds = 0.0
+    for batch in batches.epoch():
+        if not len(batch.indices_N):
+            continue
+        if not parts:
+            engine(batch.images_NHWC)  # the first run allocates
+        started = time.perf_counter()
+        parts.append(engine(batch.images_NHWC).cpu())
+        seconds += time.perf_counter() - started
+    logits_NC: Logits = torch.cat(parts).numpy()
+    check_finite(np.asarray(np.isfinite(logits_NC).all(1)))
+    return logits_NC, len(logits_NC) / max(seconds, 1e-9)
+
+
+def to_probabilities(logits_NC: Logits) -> Floats:
+    """Float64 probabilities, as everywhere."""
+    found: Floats = probabilities(torch.from_numpy(logits_NC)).numpy()
+    return found
+
+
+def map_of(logits_NC: Logits, targets_NC: NDArray[np.int8]) -> float:
+    """Mean average precision; nan without positives."""
+    return mean_average_precision(average_precision_C(to_probabilities(logits_NC), targets_NC))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Between a file and what it is compared with.
+
+    Attributes:
+        logit: Largest absolute difference of a logit.
+        probability: Largest absolute difference of a probability.
+        decisions: Part of all decisions that agree, in 0..1.
+        map: MAP of the file minus that of the other; nan without positives.
+    """
+
+    logit: float
+    probability: float
+    decisions: float
+    map: float
+
+
+def compare(
+    logits_NC: Logits, other_NC: Logits, targets_NC: NDArray[np.int8], thresholds_C: Floats
+) -> Difference:
+    """Compare logits of the same images."""
+    ours_NC, theirs_NC = to_probabilities(logits_NC), to_probabilities(other_NC)
+    agree_NC = (ours_NC >= thresholds_C) == (theirs_NC >= thresholds_C)
+    return Difference(
+        logit=float(np.abs(logits_NC - other_NC).max()),
+        probability=float(np.abs(ours_NC - theirs_NC).max()),
+        decisions=float(agree_NC.mean()),
+        map=map_of(logits_NC, targets_NC) - map_of(other_NC, targets_NC),
+    )
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a difference may come to; `None` sets no limit.
+
+    Attributes:
+        logit: Of a logit.
+        probability: Of a probability.
+        map: Of the mAP, to either side.
+        map_drop: Of the mAP, downwards.
+    """
+
+    logit: float | None = None
+    probability: float | None = None
+    map: float | None = None
+    map_drop: float | None = None
+
+    def faults(self, difference: Difference) -> list[str]:
+        """What of a difference is above its limit, in words; an undefined mAP is not."""
+        checks = (
+            ("a logit differs", difference.logit, self.logit),
+            ("a probability differs", difference.probability, self.probability),
+            ("mAP differs", abs(difference.map), self.map),
+            ("mAP drops", -difference.map, self.map_drop),
+        )
+        return [
+            f"{what} by {value:.2g}, more than {limit:g}"
+            for what, value, limit in checks
+            if limit is not None and value > limit
+        ]

@@ -1,0 +1,1 @@
+"""Running exported models: what their files know, ONNX Runtime, OpenVINO."""

@@ -1,0 +1,165 @@
+"""`mlc benchmark`: how fast model files run on this machine."""
+
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mlc_cli.core.cores import usable_cores
+from mlc_cli.core.engines import Engine, is_exported, open_model
+from mlc_cli.core.files import write_json
+from mlc_cli.core.runtime.ir_file import cpu_name
+from mlc_cli.errors import UsageError
+from mlc_cli.jobs.scoring import find_checkpoint
+from mlc_cli.settings.benchmark import BenchmarkSettings
+
+OnRound = Callable[[int, int], object]
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast a model file runs.
+
+    Attributes:
+        model: The file.
+        bytes: Of the file, or both files of an IR.
+        latency_ms: Of one image handed over alone, median.
+        latency_p95_ms: The same, 95th percentile.
+        rate: Images a second when many are handed over, median of the rounds.
+        ratio: This rate over that of the first model.
+    """
+
+    model: str
+    bytes: int
+    latency_ms: float
+    latency_p95_ms: float
+    rate: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Speeds that were measured in one run.
+
+    Attributes:
+        machine: Processor and cores.
+        device: That the models ran on.
+        precision: Arithmetic that was asked for.
+        speeds: A row for each model.
+    """
+
+    machine: str
+    device: str
+    precision: str
+    speeds: tuple[Speed, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A model with its engines for either measure, and what was measured so far."""
+
+    path: Path
+    alone: Engine
+    many: Engine
+    images: Tensor
+    latencies: list[float]
+    rates: list[float]
+
+    def measure(self, seconds: float) -> None:
+        """One round."""
+        first = self.images[:1]
+        self.latencies.extend(_times(lambda: self.alone(first), seconds))
+        times = _times(lambda: self.many(self.images), seconds)
+        self.rates.append(len(self.images) / statistics.median(times))
+
+
+def benchmark(
+    settings: BenchmarkSettings, on_round: OnRound = lambda _done, _of: None
+) -> Benchmark:
+    """Measure model files in turns.
+
+    Pixels are random: the time of a network does not depend on them. Reading is not counted.
+
+    Args:
+        settings: Of the command.
+        on_round: Called with rounds done and in total.
+
+    Raises:
+        MlcError: A model cannot be opened.
+    """
+    candidates = [_open(path, settings) for path in _paths(settings)]
+    seconds = settings.seconds / settings.rounds
+    for done in range(settings.rounds):
+        on_round(done, settings.rounds)
+        for candidate in candidates:
+            candidate.measure(seconds)
+    speeds = tuple(_speed(candidate, candidates[0]) for candidate in candidates)
+    machine = f"{cpu_name()}, {usable_cores()} cores"
+    result = Benchmark(machine, settings.device, settings.precision, speeds)
+    if settings.output:
+        write_json(Path(settings.output), result.as_dict())
+    return result
+
+
+def _paths(settings: BenchmarkSettings) -> list[Path]:
+    if settings.models:
+        return [Path(model) for model in settings.models]
+    checkpoint = find_checkpoint(settings)
+    folder = checkpoint.parent / "export"
+    exported = sorted(path for path in folder.glob("*") if is_exported(path))
+    if not exported:
+        raise UsageError(
+            f"{folder}: holds no exported models to compare with",
+            "Export first (`mlc export --ir`), or name the files: mlc benchmark FILE...",
+        )
+    return [checkpoint, *exported]
+
+
+def _open(path: Path, settings: BenchmarkSettings) -> _Candidate:
+    precision = "fp32" if path.suffix.lower() == ".onnx" else settings.precision
+    many = open_model(path, settings.device, precision)
+    alone = many
+    if path.suffix.lower() == ".xml":
+        alone = open_model(path, settings.device, precision, latency=True)
+    rng = np.random.default_rng(0)
+    shape = (settings.batch_size, *many.card.input_size, 3)
+    images = torch.from_numpy(rng.integers(0, 256, shape, np.uint8))
+    for engine in (alone.engine, many.engine):
+        engine(images)  # the first run allocates
+    return _Candidate(path, alone.engine, many.engine, images, [], [])
+
+
+def _times(work: Callable[[], Tensor], seconds: float) -> list[float]:
+    """Seconds of each repetition, for so long and at least twice."""
+    times: list[float] = []
+    while len(times) < 2 or sum(times) < seconds:
+        started = time.perf_counter()
+        work().cpu()  # waits for a GPU
+        times.append(time.perf_counter() - started)
+    return times
+
+
+def _speed(candidate: _Candidate, first: _Candidate) -> Speed:
+    path = candidate.path
+    parts = [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]
+    ordered = sorted(candidate.latencies)
+    rate = statistics.median(candidate.rates)
+    return Speed(
+        model=str(path),
+        bytes=sum(part.stat().st_size for part in parts),
+        latency_ms=1e3 * statistics.median(ordered),
+        latency_p95_ms=1e3 * ordered[math.ceil(0.95 * len(ordered)) - 1],
+        rate=rate,
+        ratio=rate / statistics.median(first.rates),
+    )

@@ -1,0 +1,251 @@
+"""`mlc export`: a checkpoint as ONNX, OpenVINO IR and INT8, compared with the original."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import torch
+
+from mlc_cli.core.checkpoint import ModelCard
+from mlc_cli.core.data.build import build_eval_batches
+from mlc_cli.core.data.loader import Batches
+from mlc_cli.core.engines import is_exported
+from mlc_cli.core.exporting.int8 import Quantiser, Sample, has_attention
+from mlc_cli.core.exporting.ir import to_ir, write_ir
+from mlc_cli.core.exporting.onnx_graph import write_onnx
+from mlc_cli.core.files import write_json
+from mlc_cli.core.models.build import load_classifier
+from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.core.runtime.metadata import ExportInfo
+from mlc_cli.errors import CheckpointError, MlcError, UsageError
+from mlc_cli.jobs.parity import Check, Exported, check_files, mark
+from mlc_cli.jobs.scoring import (
+    data_settings,
+    find_checkpoint,
+    read_checked_split,
+    result_folder,
+    write_settings,
+)
+from mlc_cli.settings.export import ExportSettings, IrPrecision
+
+OnStep = Callable[[str], object]
+
+CPU_BATCH = 32
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What an export came to.
+
+    Attributes:
+        checkpoint: That was exported.
+        folder: Where the files are.
+        files: The files, with what the comparison found.
+        check: The comparison; `None` if it was left out.
+        older: Files in the folder that stem from an earlier export.
+        remarks: What the user should know.
+    """
+
+    checkpoint: Path
+    folder: Path
+    files: tuple[Exported, ...]
+    check: Check | None
+    older: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no file differs by more than is allowed."""
+        return all(not file.faults for file in self.files)
+
+
+def export(settings: ExportSettings, on_step: OnStep = lambda _: None) -> ExportResult:
+    """Export a checkpoint and compare the files with it.
+
+    All files are made in a folder of their own and moved at the end, so that an export that fails
+    leaves an earlier one as it was.
+
+    Args:
+        settings: Of the command.
+        on_step: Told what is being done.
+
+    Raises:
+        MlcError: The checkpoint or the data cannot be used, or the model cannot be exported.
+    """
+    checkpoint = find_checkpoint(settings)
+    if is_exported(checkpoint):
+        raise CheckpointError(f"{checkpoint}: is exported already; name the checkpoint itself")
+    classifier, card = load_classifier(checkpoint)
+    info = ExportInfo(card, folded=settings.fold_thresholds)
+    _check(settings, card, checkpoint)
+    folder = result_folder(settings.output, checkpoint.parent / "export")
+    staging = Path(tempfile.mkdtemp(prefix=".export.", dir=folder))
+    try:
+        files, check = _make(settings, classifier, info, staging, on_step)
+        content = _as_dict(checkpoint, card, settings, files, check)
+        write_json(staging / "export.json", content)
+        write_settings(staging / "export.yaml", settings)
+        older = _move(staging, folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return ExportResult(checkpoint, folder, files, check, older, tuple(_remarks(settings, card)))
+
+
+def _check(settings: ExportSettings, card: ModelCard, checkpoint: Path) -> None:
+    """Refuse what cannot be done before anything is."""
+    if settings.fold_thresholds and card.thresholds is None:
+        raise UsageError(
+            f"--fold-thresholds: {checkpoint} has no thresholds", "Choose them with: mlc thresholds"
+        )
+    if "int8" in settings.precision and settings.ir and not settings.check:
+        raise UsageError(
+            "--precision int8 compares the mAP on real images as it goes, and --no-check forbids it"
+        )
+
+
+def _remarks(settings: ExportSettings, card: ModelCard) -> list[str]:
+    remarks = []
+    if len(card.classes) == 1:
+        remarks.append(
+            "the client of OpenVINO Model API fails on models with one class; ONNX Runtime,"
+            " OpenVINO and mlc run these files"
+        )
+    if card.thresholds is not None and not settings.fold_thresholds:
+        remarks.append(
+            "clients of OpenVINO Model API decide at 0.5; --fold-thresholds makes them decide at"
+            " the thresholds of the classes"
+        )
+    return remarks
+
+
+def _make(
+    settings: ExportSettings,
+    classifier: Classifier,
+    info: ExportInfo,
+    folder: Path,
+    on_step: OnStep,
+) -> tuple[tuple[Exported, ...], Check | None]:
+    """Write all files into a folder and compare them."""
+    batches = _batches(settings, info.card, settings.split, settings.parity.images)
+    on_step("ONNX")
+    onnx_file = folder / "model.onnx"
+    write_onnx(onnx_file, classifier, info, saliency=settings.saliency)
+    files = [Exported("model.onnx", "onnx", "fp32")] if settings.onnx else []
+    if settings.ir:
+        for precision in dict.fromkeys(settings.precision):
+            on_step(f"IR, {precision}")
+            name = "model.xml" if precision == "fp32" else f"model-{precision}.xml"
+            model = _ir(settings, classifier, info, onnx_file, precision, batches)
+            write_ir(folder / name, model, info, half=precision != "fp32")
+            files.append(Exported(name, "ir", precision))
+    if not settings.onnx:
+        onnx_file.unlink()
+    sized = tuple(replace(file, bytes=_size(folder / file.name)) for file in files)
+    if not batches:
+        return sized, None
+    on_step(f"comparing with the checkpoint on {len(batches.dataset)} images")
+    checked, check = check_files(
+        settings.parity, settings.int8, classifier, info, folder, sized, batches
+    )
+    for file in checked:
+        mark(folder / file.name, passed=not file.faults)
+    return checked, check
+
+
+def _ir(
+    settings: ExportSettings,
+    classifier: Classifier,
+    info: ExportInfo,
+    onnx_file: Path,
+    precision: IrPrecision,
+    batches: Batches | None,
+) -> ov.Model:
+    model = to_ir(onnx_file, info)
+    if precision != "int8":
+        return model
+    assert batches
+    int8 = settings.int8
+    quantise = Quantiser(
+        int8.max_drop, int8.max_restored, int8.activations, has_attention(classifier)
+    )
+    train = _batches(settings, info.card, "train", int8.calibration_images)
+    assert train
+    calibration = [sample.image_13HW for sample in _samples(train)]
+    return quantise(model, calibration, _samples(batches))
+
+
+def _batches(
+    settings: ExportSettings, card: ModelCard, split_name: str, images: int
+) -> Batches | None:
+    """Images spread evenly over a split; `None` if nothing is to be compared."""
+    if not settings.check:
+        return None
+    try:
+        data = data_settings(settings, card)
+        split = read_checked_split(data, split_name, card.classes)
+    except MlcError as error:
+        raise type(error)(
+            error.message,
+            f"{error.hint} Without any data, --no-check leaves out the comparison.".strip(),
+        ) from None
+    if len(split) > images:
+        split = split.take(np.linspace(0, len(split) - 1, images).round().astype(np.int64))
+    data = data.model_copy(update={"cache": "auto"})
+    return build_eval_batches(data, split, batch_size=CPU_BATCH, device=torch.device("cpu"))
+
+
+def _samples(batches: Batches) -> list[Sample]:
+    """Images as an IR takes them, with their labels."""
+    samples = []
+    for batch in batches.epoch():
+        bgr_N3HW = np.ascontiguousarray(batch.images_NHWC.numpy()[..., ::-1].transpose(0, 3, 1, 2))
+        targets_NC = batch.targets_NC.numpy()
+        samples += [
+            Sample(image[None], targets_C)
+            for image, targets_C in zip(bgr_N3HW, targets_NC, strict=True)
+        ]
+    return samples
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; an IR is two."""
+    return sum(part.stat().st_size for part in _parts(path))
+
+
+def _parts(path: Path) -> list[Path]:
+    return [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
+
+
+def _move(staging: Path, folder: Path) -> tuple[str, ...]:
+    """Put the files in place; the models that were there before and are not replaced."""
+    new = {path.name for path in staging.iterdir()}
+    for path in staging.iterdir():
+        path.chmod(0o644)
+        path.replace(folder / path.name)
+    models = (path for path in folder.iterdir() if path.suffix in (".onnx", ".xml"))
+    return tuple(sorted(path.name for path in models if path.name not in new))
+
+
+def _as_dict(
+    checkpoint: Path,
+    card: ModelCard,
+    settings: ExportSettings,
+    files: tuple[Exported, ...],
+    check: Check | None,
+) -> dict[str, Any]:
+    """The export as plain values for JSON."""
+    return {
+        "checkpoint": str(checkpoint),
+        "classes": len(card.classes),
+        "input_size": list(card.input_size),
+        "fold_thresholds": settings.fold_thresholds,
+        "saliency": settings.saliency,
+        "passed": None if check is None else all(not file.faults for file in files),
+        "check": check.as_dict() if check else None,
+        "files": [file.as_dict() for file in files],
+    }
