@@ -8,7 +8,11 @@ from typing import Annotated
 import typer
 
 from mlc_cli import __version__
+from mlc_cli.commands.benchmark import benchmark
+from mlc_cli.commands.dataset_check import dataset_check
+from mlc_cli.commands.dataset_convert import dataset_convert
 from mlc_cli.commands.eval import evaluate
+from mlc_cli.commands.export import export
 from mlc_cli.commands.predict import predict
 from mlc_cli.commands.presets import presets
 from mlc_cli.commands.thresholds import thresholds
@@ -25,7 +29,11 @@ app = typer.Typer(
 app.command()(train)
 app.command("eval")(evaluate)
 app.command()(thresholds)
+app.command()(export)
 app.command()(predict)
+app.command("dataset-convert")(dataset_convert)
+app.command("dataset-check")(dataset_check)
+app.command()(benchmark)
 app.command()(presets)
 
 

@@ -9,7 +9,18 @@ import pytest
 HEAVY = ("torch", "timm", "cv2", "numpy", "sklearn", "tensorboard")
 
 
-@pytest.mark.parametrize("command", [(), ("train",), ("eval",), ("predict",), ("presets",)])
+@pytest.mark.parametrize(
+    "command",
+    [
+        (),
+        ("train",),
+        ("eval",),
+        ("predict",),
+        ("dataset-convert",),
+        ("dataset-check",),
+        ("presets",),
+    ],
+)
 def test_help_imports_nothing_heavy(command: tuple[str, ...]) -> None:
     script = (
         "import sys; sys.argv = ['mlc', *sys.argv[1:]]\n"
@@ -27,7 +38,9 @@ def test_help_imports_nothing_heavy(command: tuple[str, ...]) -> None:
     assert set(HEAVY) & set(loaded) == set()
 
 
-@pytest.mark.parametrize("command", ["train", "eval", "predict", "presets"])
+@pytest.mark.parametrize(
+    "command", ["train", "eval", "predict", "dataset-convert", "dataset-check", "presets"]
+)
 def test_help_shows_an_example(mlc, command: str) -> None:
     outcome = mlc(command, "--help")
     assert outcome.code == 0

@@ -5,7 +5,8 @@
 The first list of an image holds its labels; the optional second one holds labels whose state is
 unknown. Every other label is absent. Where most states are unknown, `"unlisted": "unknown"` at the
 top level turns this round: the second list then holds labels that are known to be absent, and
-every other one is unknown. Class order is `sorted(classes)`, integers as numbers.
+every other one is unknown. Class order is `sorted(classes)`, integers as numbers. Paths are
+relative to the file, or to the folder that `"image_root"` at the top level names from there.
 
 Names of arrays: N images, C classes.
 """
@@ -14,7 +15,7 @@ import difflib
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -53,6 +54,13 @@ class PackedStrings(Sequence[str]):
         start, stop = self.offsets[position], self.offsets[position + 1]
         return self.blob[start:stop].decode()
 
+    def take(self, positions_N: NDArray[np.int64]) -> "PackedStrings":
+        """The strings at some positions, in that order."""
+        starts_N, stops_N = self.offsets[positions_N], self.offsets[positions_N + 1]
+        parts = zip(starts_N.tolist(), stops_N.tolist(), strict=True)
+        blob = b"".join(self.blob[start:stop] for start, stop in parts)
+        return PackedStrings(blob, np.concatenate([[0], np.cumsum(stops_N - starts_N)]))
+
 
 @dataclass(frozen=True)
 class LabelSets:
@@ -72,6 +80,13 @@ class LabelSets:
     def counts_C(self, classes: int) -> NDArray[np.int64]:
         """Images of each class."""
         return np.bincount(self.indices, minlength=classes)
+
+    def take(self, images_N: NDArray[np.int64]) -> "LabelSets":
+        """The label sets of some images, in that order."""
+        sizes_N = self.sizes_N()[images_N]
+        starts = np.concatenate([[0], np.cumsum(sizes_N)]).astype(np.int64)
+        shifts_N = self.starts[images_N] - starts[:-1]
+        return LabelSets(self.indices[np.arange(starts[-1]) + np.repeat(shifts_N, sizes_N)], starts)
 
 
 @dataclass(frozen=True)
@@ -125,6 +140,15 @@ class Annotation:
             return others_C
         return len(self) - self.positives.counts_C(len(self.classes)) - others_C
 
+    def take(self, images_N: NDArray[np.int64]) -> "Annotation":
+        """Some of the images, in that order."""
+        return replace(
+            self,
+            paths=self.paths.take(images_N),
+            positives=self.positives.take(images_N),
+            others=self.others.take(images_N),
+        )
+
 
 _FORM_HINT = (
     'The file looks like {"classes": ["cat", "dog"], "images": [["images/1.jpg", ["dog"]], ...]};'
@@ -137,14 +161,14 @@ def read_annotation(source: Path, image_root: Path | None = None) -> Annotation:
 
     Args:
         source: The JSON file.
-        image_root: Folder that image paths are relative to; by default that of the file.
+        image_root: Folder that image paths are relative to; by default what the file says.
 
     Raises:
         DataError: The file is missing or malformed, a label is not one of its classes, or an
             image is listed twice. All faults are reported at once.
     """
     content, unlisted = _read_content(source)
-    classes = _sorted_classes(content["classes"], source)
+    classes = sorted_classes(content["classes"], source)
     index = {name: position for position, name in enumerate(classes)}
     faults = Tally()
     paths: list[str] = []
@@ -161,7 +185,7 @@ def read_annotation(source: Path, image_root: Path | None = None) -> Annotation:
         raise DataError(f"{source}: lists no images", _FORM_HINT)
     return Annotation(
         source=source,
-        folder=image_root or source.parent,
+        folder=image_root or source.parent / content.get("image_root", ""),
         classes=classes,
         paths=PackedStrings.pack(paths),
         positives=positives.build(),
@@ -182,13 +206,16 @@ def _read_content(source: Path) -> tuple[dict[str, Any], State]:
                or not isinstance(content.get(key), list)]  # fmt: skip
     if missing:
         raise DataError(f"{source}: has no list '{missing[0]}' at the top level", _FORM_HINT)
+    if not isinstance(content.get("image_root", ""), str):
+        raise DataError(f"{source}: 'image_root' is not the name of a folder")
     unlisted = content.get("unlisted", "absent")
     if unlisted not in ("absent", "unknown"):
         raise DataError(f'{source}: \'unlisted\' is {unlisted!r:.80}, not "absent" or "unknown"')
     return content, unlisted
 
 
-def _sorted_classes(names: list[Any], source: Path) -> tuple[Label, ...]:
+def sorted_classes(names: Sequence[Any], source: Path) -> tuple[Label, ...]:
+    """Class names in the order that holds everywhere; a DataError says what is wrong with them."""
     if not names:
         raise DataError(f"{source}: the list 'classes' is empty", _FORM_HINT)
     kinds = {type(name) for name in names}

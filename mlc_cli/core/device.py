@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mlc_cli.core.cores import usable_cores
 from mlc_cli.errors import UsageError
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -95,13 +96,6 @@ def pick_workers(wanted: int | Literal["auto"], device: torch.device) -> int:
         return wanted
     cores = usable_cores()
     return max(1, min(16, cores - 1)) if device.type == "cuda" else max(1, min(4, cores // 2))
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def make_deterministic(*, on: bool) -> None:

@@ -1,5 +1,7 @@
 """Events of a training in words, for the terminal and for the log alike."""
 
+import os
+
 from mlc_cli.core.annotations import Annotation
 from mlc_cli.core.loop import EpochReport
 from mlc_cli.core.models.weights import LoadReport
@@ -38,8 +40,10 @@ def _started(event: Started) -> str:
 
 def _split(split: Annotation) -> str:
     sizes_N = split.positives.sizes_N()
+    elsewhere = split.folder != split.source.parent
+    place = f" in {os.path.normpath(split.folder)}" if elsewhere else ""
     text = (
-        f"{len(split)} images, {len(split.classes)} classes,"
+        f"{len(split)} images{place}, {len(split.classes)} classes,"
         f" {sizes_N.mean():.2f} labels an image, {int((sizes_N == 0).sum())} without labels"
     )
     unknown = int(split.unknown_C().sum())

@@ -272,3 +272,22 @@ def test_a_state_of_unlisted_labels_that_does_not_exist_is_named(tmp_path: Path)
     path.write_text(json.dumps({"classes": ["a"], "unlisted": "maybe", "images": [["1.jpg", []]]}))
     with pytest.raises(DataError, match="'unlisted' is 'maybe'"):
         read_annotation(path)
+
+
+def test_images_may_be_below_another_folder(read, tmp_path: Path) -> None:
+    content = images(["a.jpg", ["cat"]]) | {"image_root": "../photos"}
+    assert read(content).path(0).resolve() == tmp_path.parent / "photos" / "a.jpg"
+    assert read(content, image_root=tmp_path / "x").path(0) == tmp_path / "x" / "a.jpg"
+
+
+@pytest.mark.parametrize("root", [3, None, ["a"]])
+def test_an_image_root_that_is_no_name_is_refused(refusal, root: Any) -> None:
+    assert "image_root" in refusal(images(["a.jpg", []]) | {"image_root": root})
+
+
+def test_some_of_the_images_in_any_order(read) -> None:
+    whole = read(images(["a", ["cat"]], ["b", []], ["ü", ["dog", "cat"]], ["d", [], ["dog"]]))
+    part = whole.take(np.array([3, 2, 1, 2]))
+    assert list(part.paths) == ["d", "ü", "b", "ü"]
+    assert part.targets_NC(range(4)).tolist() == whole.targets_NC([3, 2, 1, 2]).tolist()
+    assert len(whole.take(np.zeros(0, np.int64))) == 0

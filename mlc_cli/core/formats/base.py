@@ -37,6 +37,7 @@ class Source:
         unlisted: State of labels that a sample does not list.
         scattered: Whether an image may come in several samples by the nature of the format, so
             that joining them is nothing to report.
+        remarks: What the user should know of how it is read, such as a separator that was found.
     """
 
     image_root: Path
@@ -44,6 +45,7 @@ class Source:
     classes: Sequence[Label] | None = None
     unlisted: State = "absent"
     scattered: bool = False
+    remarks: tuple[str, ...] = ()
 
 
 class Reader(Protocol):

@@ -1,0 +1,244 @@
+"""`mlc dataset-convert`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlc_cli.commands import options, screen
+
+if TYPE_CHECKING:
+    from mlc_cli.core.tally import Tally
+    from mlc_cli.jobs.conversion import Conversion
+
+IMAGES = "Images"
+LABELS = "Labels and splits"
+SHOWN = 100
+"""Classes that the table shows at most."""
+
+
+def dataset_convert(
+    form: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FORMAT",
+            show_default=False,
+            help="auto, mlc, coco, voc, yolo, csv-onehot, csv-list, image-folder, open-images,"
+            " datumaro, cvat, label-studio, fiftyone, nus-wide, vg500, mmpretrain, imagenet-txt"
+            " or celeba.",
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Argument(metavar="SOURCE", show_default=False, help="File or folder to convert."),
+    ] = None,
+    dest: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DEST",
+            show_default=False,
+            help="Folder of the result; if it exists, splits are added to it.",
+        ),
+    ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the images, if they are not where the format has them.",
+            rich_help_panel=IMAGES,
+        ),
+    ] = None,
+    link: Annotated[
+        str | None,
+        typer.Option(
+            help="reference leaves images where they are; copy, symlink or hardlink puts them in"
+            " DEST.",
+            rich_help_panel=IMAGES,
+        ),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES|FILE",
+            help="The classes: names with commas, or a .txt or .json file.",
+            rich_help_panel=LABELS,
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Divide the images anew (0.8,0.2 or 0.8,0.1,0.1), keep the splits of the source,"
+            " or name the one split that it is (val).",
+            rich_help_panel=LABELS,
+        ),
+    ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Images whose paths agree in this regular expression stay in one split.",
+            rich_help_panel=LABELS,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the division.", rich_help_panel=LABELS)
+    ] = None,
+    keep_empty: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-empty/--drop-empty",
+            help="Keep images without labels, which are negatives, or leave them out.",
+            rich_help_panel=LABELS,
+        ),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT",
+            help="mlc, coco, datumaro, fiftyone, csv-onehot or csv-list.",
+            rich_help_panel=options.RESULT,
+        ),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Write nothing and exit with code 3 if anything would be dropped.",
+            rich_help_panel=options.RESULT,
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", help="Replace files that exist.", rich_help_panel=options.RESULT
+        ),
+    ] = False,
+    as_json: options.Json = False,
+    config: options.Config = None,
+    assignments: options.Assignments = None,
+    show_settings: options.ShowSettings = False,
+) -> None:
+    """Turn any labelled data set into one to train on, or into one for another tool.
+
+    Example: mlc dataset-convert coco instances_val2017.json datasets/mine --images val2017
+    """  # fmt: skip
+    from mlc_cli.settings.convert import ConvertSettings
+    from mlc_cli.settings.resolve import as_yaml, gather, validate
+
+    flags = {
+        "format": form,
+        "source": source,
+        "dest": dest,
+        "images.root": images,
+        "images.link": link,
+        "classes": classes,
+        "split": split,
+        "group_by": group_by,
+        "seed": seed,
+        "keep_empty": keep_empty,
+        "to": to,
+        "strict": strict or None,
+        "overwrite": overwrite or None,
+    }
+    content = gather(
+        ConvertSettings, "dataset-convert", config=config, flags=flags, assignments=assignments
+    )
+    settings = validate(ConvertSettings, content)
+    if show_settings:
+        screen.result(as_yaml(settings))
+        return
+    from mlc_cli.errors import GateMissed
+    from mlc_cli.jobs.conversion import as_dict
+    from mlc_cli.jobs.convert import convert
+
+    conversion = convert(settings)
+    _introduce(conversion)
+    if as_json:
+        screen.result_json(as_dict(conversion))
+    else:
+        _show(conversion)
+    if not conversion.files:
+        kinds, count = len(conversion.dropped.counts), sum(conversion.dropped.counts.values())
+        raise GateMissed(
+            f"--strict: {count} findings of {kinds} kinds would be dropped; nothing is written"
+        )
+    _conclude(conversion, settings.images.link)
+
+
+def _introduce(conversion: "Conversion") -> None:
+    seen = f" ({conversion.seen})" if conversion.seen else ""
+    screen.note(f"{conversion.source}: {conversion.title}{seen}")
+    for remark in conversion.remarks:
+        screen.note(f"  {remark}")
+    for name, new in conversion.renamed.items():
+        screen.note(f"split {name} becomes {new}")
+    if conversion.shares:
+        parts = zip(conversion.splits, conversion.shares, strict=True)
+        screen.note("divided in " + ", ".join(f"{name} {share:g}" for name, share in parts))
+    if conversion.alone:
+        screen.note(
+            f"  the source is {conversion.alone} alone, and a training needs train and val;"
+            f" --split {conversion.alone} keeps it whole"
+        )
+    if conversion.classes_from == "labels":
+        screen.note(
+            f"{conversion.source} lists no classes; these {len(conversion.classes)} have images: "
+            + ", ".join(conversion.classes)
+        )
+
+
+def _show(conversion: "Conversion") -> None:
+    screen.table(
+        ("split", "images", "labels", "labels an image", "without labels", "unknown"),
+        [
+            (
+                name,
+                f"{split.images}",
+                f"{split.labels}",
+                f"{split.labels / split.images:.2f}",
+                f"{split.empty}",
+                f"{split.unknown_C.sum()}",
+            )
+            for name, split in conversion.splits.items()
+        ],
+    )
+    rows = [
+        (name, *(f"{split.positives_C[c]}" for split in conversion.splits.values()))
+        for c, name in enumerate(conversion.classes)
+    ]
+    screen.table(("images of each class", *conversion.splits), rows[:SHOWN])
+    if len(rows) > SHOWN:
+        screen.result(f"... and {len(rows) - SHOWN} more classes")
+    bare = sum(not any(map(int, row[1:])) for row in rows)
+    if bare:
+        screen.result(f"{bare} of {len(rows)} classes have no image")
+    for name, classes in conversion.missing.items():
+        more = ", ..." if len(classes) > SHOWN else ""
+        screen.result(
+            f"warning: no image in {name} has {', '.join(classes[:SHOWN])}{more}"
+            f" ({len(classes)} of {len(conversion.classes)} classes)"
+        )
+    _show_findings("noted", conversion.noted)
+    _show_findings("dropped", conversion.dropped)
+
+
+def _show_findings(title: str, tally: "Tally") -> None:
+    if tally.counts:
+        screen.result(f"{title}:")
+        screen.result(tally.lines())
+
+
+def _conclude(conversion: "Conversion", link: str) -> None:
+    screen.note(f"written to {conversion.dest}: {', '.join(conversion.files)}, convert.json")
+    if conversion.to != "mlc":
+        if link == "reference":
+            screen.note(f"the images stay in {conversion.image_root}; --link copy adds them")
+        return
+    if link == "symlink":
+        screen.note("links lead out of the folder: train with --set data.allow_outside_root=true")
+    lacking = {"train", "val"} - {*conversion.splits, *conversion.beside}
+    if lacking:
+        screen.note(
+            f"a training needs {' and '.join(sorted(lacking))} too: convert"
+            f" {'it' if len(lacking) == 1 else 'them'} into the same folder, or divide this source"
+            " with --split 0.8,0.2"
+        )

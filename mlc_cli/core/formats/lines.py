@@ -1,0 +1,56 @@
+"""Lines of text files, read as they are asked for, with messages for people."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mlc_cli.errors import DataError
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a regular file; a name that no file can have names none."""
+    try:
+        return path.is_file()
+    except OSError:  # a name of a million characters, a folder without permission
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder; a name that no folder can have names none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def raw_lines(path: Path) -> Iterator[str]:
+    """Lines of a file in UTF-8, with or without a byte-order mark, with their ends as they are.
+
+    Raises:
+        DataError: It is missing, cannot be read, or is no text in UTF-8.
+    """
+    if not is_file(path):
+        raise DataError(f"{path}: there is no such file")
+    number = 0
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            for number, line in enumerate(stream, 1):
+                if "\0" in line:
+                    raise DataError(f"{path}, line {number}: has a NUL byte; is this text?")
+                yield line
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise DataError(
+            f"{path}: is not UTF-8 text (after line {number})", "Save it in UTF-8 and try again."
+        ) from None
+
+
+def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines that are not blank, without space at their ends, with their numbers from 1.
+
+    Raises:
+        DataError: The file is missing, cannot be read, or is no text in UTF-8.
+    """
+    for number, line in enumerate(raw_lines(path), 1):
+        if text := line.strip():
+            yield number, text

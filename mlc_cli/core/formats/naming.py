@@ -1,0 +1,69 @@
+"""From names of images as people write them to paths."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from mlc_cli.core.annotations import Annotation
+from mlc_cli.core.formats.images import SUFFIXES, ImageIndex
+from mlc_cli.core.tally import Tally
+
+
+class ImageNames:
+    """Completes names: forward slashes, and a suffix where a name has none.
+
+    Args:
+        root: Folder of the images; it is searched once, when the first name without suffix comes.
+        dropped: Takes names that fit several images.
+    """
+
+    def __init__(self, root: Path, dropped: Tally) -> None:
+        self.root = root
+        self._index = ImageIndex(root)
+        self._dropped = dropped
+
+    def __call__(self, name: str, near: str = "") -> str | None:
+        """Path of an image.
+
+        Args:
+            name: As it is written.
+            near: Folder to prefer where images of several folders have the name.
+
+        Returns:
+            The path; the name itself if no image has it, `None` if several have.
+        """
+        path = name.replace("\\", "/")
+        if path.lower().endswith(SUFFIXES):
+            return path
+        stem = path.rpartition("/")[2]
+        found = [item for item in self._index.stemmed(stem) if _fits(item, path)]
+        for preferred in (path, f"{near}/{path}"):
+            exact = [item for item in found if item.rpartition(".")[0] == preferred]
+            found = exact or found
+        if len(found) > 1:
+            kind = "names without suffix that several images have (--images narrows the search)"
+            self._dropped.add(kind, f"{name:.80}: {', '.join(found[:3])}")
+            return None
+        return found[0] if found else path
+
+
+def _fits(image: str, path: str) -> bool:
+    return f"/{image.rpartition('.')[0]}".endswith(f"/{path}")
+
+
+def without_suffix(path: str) -> str:
+    """A path without the suffix of an image file, if it has one."""
+    return path.rpartition(".")[0] if path.lower().endswith(SUFFIXES) else path
+
+
+def leads_out(path: str) -> bool:
+    """Whether a path is absolute or has `..` in it."""
+    return path.startswith("/") or Path(path).is_absolute() or ".." in Path(path).parts
+
+
+def exported_paths(annotation: Annotation, folder: Path) -> Iterator[str]:
+    """Image paths as a file in `folder` has to name them, with forward slashes."""
+    prefix = Path(os.path.relpath(annotation.folder.resolve(), folder.resolve())).as_posix()
+    if prefix == ".":
+        return iter(annotation.paths)
+    return (path if path.startswith("/") else f"{prefix}/{path}" for path in annotation.paths)

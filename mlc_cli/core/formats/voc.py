@@ -1,0 +1,205 @@
+"""Pascal VOC: an XML file of objects for each image, and lists of images for each split.
+
+    Annotations/<id>.xml  ImageSets/Main/<split>.txt  JPEGImages/<id>.jpg
+
+Without XML files, or without lists of splits, `ImageSets/Main/<class>_<split>.txt` says it all: an
+id and 1 (present), -1 (absent) or 0 (only difficult objects) on each line. `trainval` lists the
+images of `train` and `val` a second time; beside these, it is read for other images alone.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from mlc_cli.core.formats.base import Sample, Source
+from mlc_cli.core.formats.lines import is_file, text_lines
+from mlc_cli.core.formats.naming import ImageNames, leads_out, without_suffix
+from mlc_cli.core.formats.xml_files import whole
+from mlc_cli.core.tally import Tally
+from mlc_cli.errors import DataError
+
+Difficult = Literal["positive", "unknown", "negative"]
+_CLASS_LIST = re.compile(r"(.+)_(train|val|trainval|test)")
+
+
+class _Image(NamedTuple):
+    """An image of a list: its classes with a plain object, and those with difficult ones alone."""
+
+    id: str
+    plain: list[str]
+    hard: list[str]
+
+
+class VocReader:
+    """Reads Pascal VOC.
+
+    Args:
+        difficult: State of a class of which an image has only objects marked difficult.
+    """
+
+    name = "voc"
+    title = "Pascal VOC"
+
+    def __init__(self, difficult: Difficult = "positive") -> None:
+        self._difficult = difficult
+
+    def detect(self, source: Path) -> str | None:
+        """Name the folders that are there."""
+        folders = _find(source)
+        if not folders:
+            return None
+        names = [name for name in ("Annotations", "ImageSets/Main") if (folders[0] / name).is_dir()]
+        return f"{' and '.join(names)} in {folders[0]}"
+
+    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+        """Open a folder, or one or two folders above it.
+
+        Raises:
+            DataError: There are no annotations of this kind, or those of several years.
+        """
+        folders = _find(source)
+        if len(folders) != 1:
+            found = ", ".join(map(str, folders)) or "none has Annotations/*.xml or ImageSets/Main"
+            raise DataError(
+                f"{source}: is not one folder of Pascal VOC: {found:.300}",
+                "Name the folder that has Annotations, such as VOCdevkit/VOC2007.",
+            )
+        lists = _Lists(folders[0] / "ImageSets/Main", folders[0] / "Annotations", dropped)
+        root = images or folders[0] / "JPEGImages"
+        return Source(
+            image_root=root,
+            samples=self._samples(lists, ImageNames(root, dropped)),
+            classes=lists.classes,
+            remarks=lists.remarks,
+        )
+
+    def _samples(self, lists: "_Lists", names: ImageNames) -> Iterator[Sample]:
+        for split, (image, plain, hard) in lists.images():
+            path = names(image, "JPEGImages")
+            if path is None:
+                continue
+            if path == without_suffix(path):
+                path += ".jpg"
+            if self._difficult == "positive":
+                yield Sample(path, [*plain, *hard], (), split)
+            else:
+                yield Sample(path, plain, hard if self._difficult == "unknown" else (), split)
+
+
+def _find(source: Path) -> list[Path]:
+    """A folder, if it is one of Pascal VOC, or those below it that are called VOC2007 or so."""
+    choices = [source] if _is_voc(source) else [*source.glob("VOC*"), *source.glob("*/VOC*")]
+    return sorted(folder for folder in choices if _is_voc(folder))
+
+
+def _is_voc(folder: Path) -> bool:
+    return any((folder / "Annotations").glob("*.xml")) or any(
+        (folder / "ImageSets/Main").glob("*.txt")
+    )
+
+
+class _Lists:
+    """Lists of images for each split, with the objects of each image.
+
+    Attributes:
+        classes: The classes, if there is a list for each.
+        remarks: What the user should know.
+    """
+
+    def __init__(self, main: Path, annotations: Path, dropped: Tally) -> None:
+        self._annotations = annotations
+        self._dropped = dropped
+        self._seen: set[str] = set()
+        self._of_splits: dict[str, Path] = {}
+        self._of_classes: dict[str, dict[str, Path]] = {}
+        for path in sorted(main.glob("*.txt")):
+            match = _CLASS_LIST.fullmatch(path.stem)
+            if match and _has_states(path):
+                self._of_classes.setdefault(match[2], {})[match[1]] = path
+            else:
+                self._of_splits[path.stem] = path
+        has_objects = any(annotations.glob("*.xml"))
+        self._by_object = has_objects and (bool(self._of_splits) or not self._of_classes)
+        if not self._by_object and not self._of_classes:
+            raise DataError(f"{annotations}: has no XML files, and no list names a class")
+        self.classes = None if self._by_object else self._names()
+        splits = self._of_splits if self._by_object else self._of_classes
+        self._splits = sorted(splits, key=lambda split: (split == "trainval", split))
+        self.remarks: tuple[str, ...] = ()
+        if "trainval" in splits and {"train", "val"} & set(splits):
+            self.remarks = ("trainval lists images of train and val again: they are in those",)
+
+    def _names(self) -> list[str]:
+        return sorted({name for lists in self._of_classes.values() for name in lists})
+
+    def images(self) -> Iterator[tuple[str, _Image]]:
+        """Split and objects of each image."""
+        if not self._splits:
+            ids = (path.stem for path in sorted(self._annotations.glob("*.xml")))
+            yield from (("", image) for image in self._with_objects(ids))
+        for split in self._splits:
+            yield from ((split, image) for image in self._of_split(split))
+
+    def _of_split(self, split: str) -> Iterator[_Image]:
+        if self._by_object:
+            ids = (line for _, line in text_lines(self._of_splits[split]))
+            yield from self._with_objects(self._new(split, ids))
+        else:
+            images = self._with_states(self._of_classes[split])
+            yield from (images[image] for image in self._new(split, images))
+
+    def _new(self, split: str, ids: Iterable[str]) -> Iterator[str]:
+        """The ids, in `trainval` those that neither `train` nor `val` had."""
+        for image in ids:
+            if split in ("train", "val"):
+                self._seen.add(image)
+            if split != "trainval" or image not in self._seen:
+                yield image
+
+    def _with_objects(self, ids: Iterable[str]) -> Iterator[_Image]:
+        for image in ids:
+            path = self._annotations / f"{without_suffix(image)}.xml"
+            if leads_out(image):
+                self._dropped.add("images whose id leads out of the folder", f"{image:.80}")
+            elif not is_file(path):
+                self._dropped.add("images without an XML file", f"{path!s:.200}")
+            else:
+                try:
+                    yield _Image(image, *_objects(path, self._dropped))
+                except DataError as error:
+                    self._dropped.add("images whose XML file cannot be read", error.message)
+
+    def _with_states(self, lists: dict[str, Path]) -> dict[str, _Image]:
+        images: dict[str, _Image] = {}
+        for name, path in lists.items():
+            for number, line in text_lines(path):
+                image, _, state = " ".join(line.split()).rpartition(" ")
+                if not image or state not in ("1", "0", "-1"):
+                    kind = "lines that are not an id and 1, 0 or -1"
+                    self._dropped.add(kind, f"{path}, line {number}: {line!r:.80}")
+                    continue
+                _, plain, hard = images.setdefault(image, _Image(image, [], []))
+                if state != "-1":
+                    (plain if state == "1" else hard).append(name)
+        return images
+
+
+def _has_states(path: Path) -> bool:
+    """Whether the first line of a list ends in a state; a list of a split has ids alone."""
+    _, line = next(text_lines(path), (0, ""))
+    words = line.split()
+    return len(words) > 1 and words[-1] in ("1", "0", "-1")
+
+
+def _objects(path: Path, dropped: Tally) -> tuple[list[str], list[str]]:
+    """Classes with an object that is not difficult, and those with difficult ones alone."""
+    plain, hard = dict[str, None](), dict[str, None]()
+    for thing in whole(path).iterfind("object"):
+        name = (thing.findtext("name") or "").strip()
+        if not name:
+            dropped.add("objects without a name", str(path))
+            continue
+        difficult = (thing.findtext("difficult") or "").strip().lower() in ("1", "true")
+        (hard if difficult else plain)[name] = None
+    return list(plain), [name for name in hard if name not in plain]

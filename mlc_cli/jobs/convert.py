@@ -1,0 +1,208 @@
+"""`mlc dataset-convert`: from any format to any other."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mlc_cli.core.annotations import Annotation
+from mlc_cli.core.files import write_json
+from mlc_cli.core.formats.base import Sample, Source, Writer
+from mlc_cli.core.formats.build import pick_reader, pick_writer, read_classes
+from mlc_cli.core.formats.collect import Collected, Findings, collect
+from mlc_cli.core.placing import place, settle, staged, usable
+from mlc_cli.core.splitting import (
+    divide,
+    group,
+    in_order,
+    missing_classes,
+    rename_splits,
+    split_in_name,
+)
+from mlc_cli.core.tally import SHOWN
+from mlc_cli.errors import DataError, UsageError
+from mlc_cli.jobs.conversion import Conversion, as_dict, summarise
+from mlc_cli.jobs.destination import RECORD, Destination, look_at
+from mlc_cli.settings.convert import ConvertSettings
+
+SHARES = (0.8, 0.2)
+"""What a source without splits is divided in, unless the user says otherwise."""
+_WORDS = ("auto", "keep")
+
+Splits = Mapping[str, Annotation]
+
+
+def convert(settings: ConvertSettings) -> Conversion:
+    """Read a data set in one format and write it in another.
+
+    With `strict`, nothing is written if something was dropped.
+
+    Raises:
+        MlcError: The source cannot be read, or the result cannot be written.
+    """
+    _check_places(settings)
+    writer, classes = pick_writer(settings), read_classes(settings)
+    reader, seen = pick_reader(settings)
+    dest = look_at(Path(settings.dest))
+    findings = Findings()
+    source = reader.read(Path(settings.source), _path(settings.images.root), findings.dropped)
+    whole = _filter(settings, _collect(settings, source, classes, findings), findings)
+    renamed, shares = _plan(settings, whole, dest)
+    if shares:
+        splits = _divide(settings, whole.annotation, shares, findings)
+    else:
+        splits = in_order({renamed[name]: split for name, split in whole.by_split().items()})
+    if writer.name == "mlc":
+        dest.check(whole.annotation.classes, list(splits))
+    conversion = Conversion(
+        format=reader.name,
+        title=reader.title,
+        seen=seen,
+        remarks=source.remarks,
+        source=Path(settings.source),
+        image_root=source.image_root,
+        to=writer.name,
+        dest=dest.folder,
+        classes=tuple(whole.annotation.class_names),
+        classes_from="user" if classes else "labels" if source.classes is None else "source",
+        splits={name: summarise(split) for name, split in splits.items()},
+        renamed={name: new for name, new in renamed.items() if name not in ("", new)},
+        alone=next(iter(renamed.values())) if shares and renamed else "",
+        shares=shares,
+        missing=missing_classes(splits),
+        dropped=findings.dropped,
+        noted=findings.noted,
+        files=(),
+        beside=tuple(name for name in dest.classes if name not in splits),
+    )
+    if settings.strict and findings.dropped.counts:
+        return conversion
+    return _write(settings, writer, splits, conversion, dest)
+
+
+def _check_places(settings: ConvertSettings) -> None:
+    if not Path(settings.source).exists():
+        raise DataError(f"{settings.source}: there is no such file or folder")
+    if settings.images.root and not Path(settings.images.root).is_dir():
+        raise DataError(f"--images {settings.images.root}: there is no such folder")
+
+
+def _path(name: str | None) -> Path | None:
+    return Path(name) if name else None
+
+
+def _collect(
+    settings: ConvertSettings, source: Source, classes: list[str | int] | None, findings: Findings
+) -> Collected:
+    seen: set[str] = set()
+    whole = collect(
+        _renaming(source, settings.rename, seen) if settings.rename else source,
+        Path(settings.source),
+        findings,
+        classes=classes,
+        drop_strangers=settings.on_unknown_class == "drop",
+        join_splits=settings.split not in _WORDS,
+    )
+    unused = [name for name in settings.rename if name not in seen]
+    if unused and settings.split in _WORDS:
+        raise UsageError(
+            f"rename: {settings.source} has no split {', '.join(unused)}",
+            f"It has {', '.join(sorted(seen)) or 'none'}.",
+        )
+    return whole
+
+
+def _renaming(source: Source, names: Mapping[str, str], seen: set[str]) -> Source:
+    def samples() -> Iterator[Sample]:
+        for sample in source.samples:
+            seen.add(sample.split)
+            yield sample._replace(split=names.get(sample.split, sample.split))
+
+    return replace(source, samples=samples())
+
+
+def _filter(settings: ConvertSettings, whole: Collected, findings: Findings) -> Collected:
+    """Leave out images that cannot be used, or that are not wanted."""
+    if settings.images.check or settings.images.link != "reference":
+        whole = whole.take(usable(whole.annotation, findings.dropped))
+    if settings.keep_empty:
+        return whole
+    sizes_N = whole.annotation.positives.sizes_N()
+    for image in np.flatnonzero(sizes_N == 0).tolist():
+        findings.noted.add("images without labels, left out", whole.annotation.paths[image])
+    if not sizes_N.any():
+        raise DataError(f"{settings.source}: no image has a label", "Keep them: --keep-empty.")
+    return whole.take(np.flatnonzero(sizes_N))
+
+
+def _plan(
+    settings: ConvertSettings, whole: Collected, dest: Destination
+) -> tuple[dict[str, str], tuple[float, ...]]:
+    """Names of the splits by those in the source, or else the parts to divide it in."""
+    if not isinstance(settings.split, str):
+        return {}, settings.split
+    if settings.split not in _WORDS:
+        return {"": settings.split}, ()
+    may_divide = settings.split == "auto" and settings.to == "mlc"
+    if whole.splits != ("",):
+        names = rename_splits(whole.splits)
+    else:
+        name = split_in_name(Path(settings.source))
+        if may_divide and name is None and dest.classes:
+            raise UsageError(
+                f"which split is {settings.source}? {dest.folder} has"
+                f" {', '.join(dest.classes)} already",
+                "Say `--split val`, or whichever it is.",
+            )
+        names = {"": name or ("" if may_divide else "train")}
+    # One split alone, unless it is train, cannot be trained on.
+    alone = len(names) == 1 and "train" not in names.values() and not dest.classes
+    return (names, SHARES) if may_divide and alone else (names, ())
+
+
+def _divide(
+    settings: ConvertSettings, annotation: Annotation, shares: tuple[float, ...], findings: Findings
+) -> dict[str, Annotation]:
+    group_N = None
+    if settings.group_by is not None:
+        group_N = group(annotation, re.compile(settings.group_by), findings.noted)
+    splits = divide(annotation, shares, settings.seed, group_N)
+    bare = [name for name in splits if not len(splits[name])]
+    if bare:
+        things = f"{len(annotation)} images"
+        if group_N is not None:
+            things += f" in {group_N.max() + 1} groups"
+        raise DataError(
+            f"{settings.source}: {things} are too few to divide: none is left for"
+            f" {', '.join(bare)}",
+            "Choose other parts, or keep all in one with `--split train`.",
+        )
+    return splits
+
+
+def _write(
+    settings: ConvertSettings,
+    writer: Writer,
+    splits: Splits,
+    conversion: Conversion,
+    dest: Destination,
+) -> Conversion:
+    images = settings.images
+    with staged(dest.folder, overwrite=settings.overwrite, grown=RECORD) as stage:
+        settled = settle(splits, dest.folder, stage, images.link, images.folder)
+        losses = writer.losses(settled)
+        if losses:
+            raise DataError(
+                f"{writer.name} cannot hold this data set:\n"
+                + "\n".join(f"  {loss}" for loss in losses[:SHOWN]),
+                "Choose another format with --to.",
+            )
+        files = writer.write(settled, stage)
+        if images.link != "reference":
+            place(splits, settled, images.link)
+        names = tuple(file.relative_to(stage).as_posix() for file in files)
+        conversion = replace(conversion, files=names)
+        write_json(stage / RECORD, {"conversions": [*dest.records, as_dict(conversion)]})
+    return conversion

@@ -1,0 +1,118 @@
+"""CVAT for images."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from mlc_cli.core.formats.cvat import CvatReader
+from mlc_cli.errors import DataError
+
+META = """<?xml version="1.0" encoding="utf-8"?>
+<annotations>
+  <version>1.1</version>
+  <meta>
+    <project>
+      <name>street</name>
+      <labels>
+        <label><name>cat</name><color>#fa3253</color><type>any</type><attributes></attributes></label>
+        <label><name>traffic light</name><type>tag</type></label>
+        <label><name>body</name><type>skeleton</type></label>
+        <label><name>nose</name><type>points</type><parent>body</parent></label>
+        <label><name>unused</name></label>
+      </labels>
+    </project>
+    <dumped>2024-01-01</dumped>
+  </meta>
+"""
+IMAGES = """  <image id="0" name="a.jpg" subset="train" task_id="1" width="640" height="480">
+    <tag label="traffic light" source="manual"></tag>
+    <box label="cat" source="manual" occluded="0" xtl="1" ytl="2" xbr="3" ybr="4" z_order="0">
+      <attribute name="fur">yes</attribute>
+    </box>
+    <box label="cat" xtl="1" ytl="2" xbr="3" ybr="4"></box>
+  </image>
+  <image id="1" name="sub/b c.jpg" subset="val" width="640" height="480">
+    <skeleton label="body"><points label="nose" points="1,2"></points></skeleton>
+    <polygon label="cat" points="1,2;3,4;5,6"></polygon>
+  </image>
+  <image id="2" name="c.jpg" subset="default" width="640" height="480"></image>
+"""
+XML = f"{META}{IMAGES}</annotations>\n"
+
+
+def test_tags_shapes_and_subsets(put, read_all, tmp_path: Path) -> None:
+    file = put("annotations.xml", XML)
+    reading = read_all(CvatReader(), tmp_path)
+    assert reading.states == {
+        ("train", "a.jpg"): ({"traffic light", "cat"}, set()),
+        ("val", "sub/b c.jpg"): ({"body", "cat"}, set()),
+        ("", "c.jpg"): (set(), set()),
+    }
+    assert reading.source.classes == ["cat", "traffic light", "body", "unused"]
+    assert reading.source.image_root == tmp_path
+    assert not reading.dropped.counts
+    assert read_all(CvatReader(), file).states == reading.states
+    assert CvatReader().detect(tmp_path) == "<annotations> in annotations.xml"
+
+
+def test_images_of_a_project_are_in_folders_of_subsets(put, read_all, tmp_path: Path) -> None:
+    put("annotations.xml", XML), put("images/train/a.jpg"), put("images/c.jpg")
+    reading = read_all(CvatReader(), tmp_path)
+    assert set(reading.labels) == {"train/a.jpg", "sub/b c.jpg", "c.jpg"}
+    assert reading.source.image_root == tmp_path / "images"
+    assert read_all(CvatReader(), tmp_path, tmp_path / "x").source.image_root == tmp_path / "x"
+
+
+def test_what_has_no_name_or_no_label_is_counted(put, read_all) -> None:
+    file = put(
+        "a.xml",
+        "<annotations><meta/><image id='0'/><image name='a.jpg'><box/><tag label='x'/></image>"
+        "<track id='0' label='car'><box frame='0'/></track></annotations>",
+    )
+    reading = read_all(CvatReader(), file)
+    assert reading.labels == {"a.jpg": {"x"}}
+    assert reading.source.classes is None
+    assert reading.dropped.examples == {
+        "images without a name": [f"{file}, image 1"],
+        "tags and shapes without a label": ["a.jpg: box"],
+        "tracks of a video (export it as images)": ["car"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (META, "is not valid XML"),
+        (XML[:-120], "is not valid XML"),
+        ("", "is not valid XML"),
+        ("{}", "is not valid XML"),
+        ('<?xml version="1.0" encoding="gb18030x"?><annotations/>', "is not valid XML"),
+        (b"\xff\xfe" + XML.encode(), "is not valid XML"),
+        ('<!DOCTYPE a [<!ENTITY x "y">]>' + "<annotations>&x;</annotations>", "defines entities"),
+    ],
+)
+def test_damaged_files_are_refused(put, read_all, content, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        read_all(CvatReader(), put("annotations.xml", content))
+    assert "annotations.xml" in caught.value.message
+
+
+def test_a_bomb_of_entities_is_refused_before_it_goes_off(put, read_all) -> None:
+    names = "abcdefghij"
+    entities = "".join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in pairwise(names))
+    bomb = f'<!DOCTYPE x [<!ENTITY a "ha">{entities}]><annotations>&j;</annotations>'
+    with pytest.raises(DataError, match="defines entities, which are refused"):
+        read_all(CvatReader(), put("annotations.xml", bomb))
+
+
+def test_other_files_are_not_taken_for_it(put, tmp_path: Path) -> None:
+    assert CvatReader().detect(tmp_path) is None
+    assert CvatReader().detect(put("a.xml", "<annotation></annotation>")) is None
+
+
+def test_any_damage_ends_in_a_message(put, tmp_path: Path, damaged_outcomes) -> None:
+    assert damaged_outcomes(CvatReader(), tmp_path, put("annotations.xml", XML)) == {
+        "read",
+        "refused",
+    }
