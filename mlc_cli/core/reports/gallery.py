@@ -6,7 +6,6 @@ Cards are made only as they come near the screen, so that thousands of pictures 
 import base64
 import json
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from mlc_cli.core.files import write_text
 from mlc_cli.core.reports.drawing import colours, relative_heat
-from mlc_cli.core.reports.page import page, text, thumbnail
+from mlc_cli.core.reports.page import asset, page, text, thumbnail
 from mlc_cli.core.reports.predictions import Prediction
 
 _SIDE = 200
@@ -72,12 +71,12 @@ class Gallery:
         if self.left_out:
             about += f" · the first {self._most:,} of {self._seen:,} images"
         body = (
-            f"<h1>{text(title)}</h1><p class=soft>{text(about)}</p>{_asset('gallery.html')}"
-            f"{self._unreadable()}"
+            f"<h1>{text(title)}</h1><p class=soft>{text(about)}</p>"
+            f"{asset(__package__, 'gallery.html')}{self._unreadable()}"
             f'<script type="application/json" id="classes">{_json(list(self._classes))}</script>'
             f'<script type="application/json" id="rows">[{",".join(self._rows)}]</script>'
         )
-        style, script = _asset("gallery.css"), _asset("gallery.js")
+        style, script = (asset(__package__, f"gallery.{end}") for end in ("css", "js"))
         write_text(path, page(title, body, style=style, script=script))
 
     def _unreadable(self) -> str:
@@ -90,10 +89,6 @@ class Gallery:
             f"<details><summary>{len(self._errors)} images could not be read</summary>"
             f"<ul>{lines}</ul></details>"
         )
-
-
-def _asset(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _json(content: Any) -> str:

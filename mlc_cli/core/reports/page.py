@@ -2,6 +2,7 @@
 
 import base64
 import html
+from importlib.resources import files
 from string import Template
 
 import cv2
@@ -58,6 +59,11 @@ def page(title: str, body: str, *, style: str = "", script: str = "") -> str:
         script: JavaScript.
     """
     return _FRAME.substitute(title=text(title), body=body, style=style, script=script)
+
+
+def asset(package: str, name: str) -> str:
+    """Text of a style sheet or script that lies beside the modules of a package."""
+    return files(package).joinpath(name).read_text(encoding="utf-8")
 
 
 def text(value: object) -> str:

@@ -1,7 +1,6 @@
 """The report of an evaluation: its parts in order, the most important first."""
 
 import re
-from importlib.resources import files
 from pathlib import Path
 
 from mlc_cli.core.files import write_text
@@ -10,7 +9,7 @@ from mlc_cli.core.reports.html.classes import class_charts, class_table
 from mlc_cli.core.reports.html.content import Content, count
 from mlc_cli.core.reports.html.mistakes import pairs, suspects, worst
 from mlc_cli.core.reports.html.overview import findings, summary, tiles
-from mlc_cli.core.reports.page import page, text
+from mlc_cli.core.reports.page import asset, page, text
 
 LINKS = (
     ("summary", "Numbers"),
@@ -50,11 +49,8 @@ def report_html(content: Content) -> str:
     ]
     rest = "".join(parts)
     body = f"{_head(content)}{_links(rest)}{tiles(content)}{rest}"
-    return page(content.title, body, style=_asset("report.css"), script=_asset("report.js"))
-
-
-def _asset(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    style, script = (asset(__package__, f"report.{end}") for end in ("css", "js"))
+    return page(content.title, body, style=style, script=script)
 
 
 def _head(content: Content) -> str:

@@ -1,0 +1,251 @@
+"""`mlc dataset-check`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlc_cli.commands import options, progress, screen
+
+if TYPE_CHECKING:
+    from mlc_cli.core.inspection.findings import Finding
+    from mlc_cli.core.inspection.inspect import Inspection
+    from mlc_cli.core.inspection.statistics import Statistics
+    from mlc_cli.jobs.check import Checked, Cleaned
+    from mlc_cli.settings.check import CheckSettings
+
+MOST_CLASSES = 100
+SHOWN_PAIRS = 8
+
+
+def dataset_check(
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DATA",
+            show_default=False,
+            help="Folder with train.json, val.json or test.json, or one annotation file.",
+        ),
+    ] = None,
+    images: Annotated[
+        bool | None,
+        typer.Option(
+            "--images/--no-images",
+            help="Open the image files (the default).",
+            rich_help_panel=options.DATA,
+        ),
+    ] = None,
+    near: Annotated[
+        int | None,
+        typer.Option(
+            help="Bits of 64 in which hashes of nearly equal pictures differ at most (6).",
+            rich_help_panel=options.DATA,
+        ),
+    ] = None,
+    html: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.html",
+            help="A page with charts, examples and duplicates.",
+            rich_help_panel=options.RESULT,
+        ),
+    ] = None,
+    fix: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DEST",
+            help="Folder for a cleaned copy; the data set itself is never changed.",
+            rich_help_panel=options.RESULT,
+        ),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Exit with code 3 if there is an error or a warning.",
+            rich_help_panel=options.RESULT,
+        ),
+    ] = False,
+    as_json: options.Json = False,
+    config: options.Config = None,
+    assignments: options.Assignments = None,
+    show_settings: options.ShowSettings = False,
+) -> None:
+    """Say what is in a data set and what is wrong with it, before a model learns from it.
+
+    Example: mlc dataset-check datasets/mine --html mine.html
+    """
+    from mlc_cli.settings.check import CheckSettings
+    from mlc_cli.settings.resolve import as_yaml, gather, validate
+
+    flags = {
+        "data": data,
+        "images": images,
+        "near": near,
+        "html": html,
+        "fix": fix,
+        "strict": strict or None,
+    }
+    content = gather(
+        CheckSettings, "dataset-check", config=config, flags=flags, assignments=assignments
+    )
+    settings = validate(CheckSettings, content)
+    if show_settings:
+        screen.result(as_yaml(settings))
+        return
+    _check(settings, as_json=as_json)
+
+
+def _check(settings: "CheckSettings", *, as_json: bool) -> None:
+    from mlc_cli.core.inspection.summary import as_dict
+    from mlc_cli.errors import GateMissed
+    from mlc_cli.jobs import check as job
+
+    with progress.ImagesBar() as bar:
+        checked = job.check(settings, bar)
+    if as_json:
+        screen.result_json(as_dict(checked.inspection))
+    else:
+        _show(checked.inspection)
+    _sum_up(settings, checked)
+    if settings.fix:
+        with progress.ImagesBar() as bar:
+            cleaned = job.clean(settings, checked.inspection, bar)
+        _tell(cleaned, settings.fix)
+    if settings.strict and not checked.passed:
+        raise GateMissed(f"--strict: {checked.inspection.verdict}")
+
+
+def _show(inspection: "Inspection") -> None:
+    statistics = inspection.statistics
+    if statistics.splits:
+        _show_splits(statistics)
+        _show_classes(statistics)
+        _show_together(statistics)
+    if inspection.files is not None:
+        _show_files(inspection)
+    screen.result("")
+    for finding in inspection.findings:
+        _show_finding(finding)
+
+
+def _show_splits(statistics: "Statistics") -> None:
+    from mlc_cli.core.inspection.statistics import MOST_LABELS
+
+    screen.table(
+        ("split", "images", "labels an image", "without labels", "unknown labels"),
+        [
+            (
+                name,
+                f"{split.images:,}",
+                f"{split.labels / split.images:.2f}",
+                f"{split.without:,}",
+                f"{split.unknown:,}",
+            )
+            for name, split in statistics.splits.items()
+        ],
+    )
+    splits = statistics.splits.values()
+    used = range(1 + max(n for split in splits for n in range(MOST_LABELS + 1)
+                         if split.histogram[n]))  # fmt: skip
+    screen.table(
+        ("images by labels", *(f"{n}+" if n == MOST_LABELS else str(n) for n in used)),
+        [
+            (name, *(f"{split.histogram[n]:,}" for n in used))
+            for name, split in statistics.splits.items()
+        ],
+    )
+
+
+def _show_classes(statistics: "Statistics") -> None:
+    order = (-statistics.positives_C).argsort(kind="stable").tolist()
+    shown = order
+    if len(order) > MOST_CLASSES:
+        shown = order[: MOST_CLASSES // 2] + order[-MOST_CLASSES // 2 :]
+    splits = list(statistics.splits)
+    screen.table(
+        ("class", *splits, *(f"share of {name}" for name in splits)),
+        [
+            (
+                str(statistics.classes[c]),
+                *(f"{number:,}" for number in statistics.positives_SC[:, c].tolist()),
+                *(f"{share:.1%}" for share in statistics.shares_SC[:, c].tolist()),
+            )
+            for c in shown
+        ],
+    )
+    if len(shown) < len(order):
+        screen.result(
+            f"{len(order):,} classes, of which the most and the least frequent are shown;"
+            " --json and --html have all"
+        )
+    imbalance = statistics.imbalance()
+    if imbalance is not None:
+        screen.result(f"most to least frequent class: {imbalance:,.1f} : 1")
+
+
+def _show_together(statistics: "Statistics") -> None:
+    pairs = statistics.pairs()[:SHOWN_PAIRS]
+    if pairs:
+        screen.table(
+            ("of the images with", "so many have", "share", "images", "lift"),
+            [
+                (
+                    str(statistics.classes[pair.first]),
+                    str(statistics.classes[pair.second]),
+                    f"{pair.share:.0%}",
+                    f"{pair.images:,}",
+                    f"{pair.lift:.1f}",
+                )
+                for pair in pairs
+            ],
+            texts=2,
+        )
+
+
+def _show_files(inspection: "Inspection") -> None:
+    from mlc_cli.core.inspection.summary import file_facts, span_words
+
+    assert inspection.files is not None
+    facts = file_facts(inspection.files)
+    forms = ", ".join(f"{form} {number:,}" for form, number in facts["formats"].items())
+    kinds = (
+        f"{facts[key]:,} {words}"
+        for key, words in (("grey", "grey"), ("transparent", "with transparency"),
+                           ("turned_by_exif", "turned by EXIF"))
+        if facts[key]
+    )  # fmt: skip
+    screen.result(
+        f"{facts['readable']:,} of {len(inspection.collection):,} image files can be read:"
+        f" {', '.join([forms or 'none', *kinds])}"
+    )
+    for key in ("width", "height", "aspect"):
+        if key in facts:
+            screen.result(f"{key:<7}{span_words(facts[key], 2 if key == 'aspect' else 0)}")
+
+
+def _show_finding(finding: "Finding") -> None:
+    first, *rest = finding.message.splitlines()
+    screen.result(f"{finding.severity:<8} {first}")
+    lines = [*rest, *(f"  {example}" for example in finding.examples)]
+    if finding.more:
+        lines.append(f"  ... and {finding.more:,} more")
+    if finding.repair:
+        lines.append(f"-> {finding.repair}")
+    for line in lines:
+        screen.result(f"         {line}")
+
+
+def _sum_up(settings: "CheckSettings", checked: "Checked") -> None:
+    collection = checked.inspection.collection
+    screen.note(f"{collection.source}: {len(collection):,} images, {checked.inspection.verdict}")
+    if settings.html:
+        screen.note(f"page: {settings.html}")
+
+
+def _tell(cleaned: "Cleaned", folder: str) -> None:
+    screen.note(f"cleaned copy of {cleaned.images:,} images written to {folder}")
+    screen.note(cleaned.left_out.lines() or "nothing was left out")
+    if cleaned.joined:
+        screen.note(f"{cleaned.joined:,} images have the labels of their copies, too")
+    if cleaned.contradicting:
+        screen.note(f"{cleaned.contradicting:,} groups of copies stay, as their labels contradict")

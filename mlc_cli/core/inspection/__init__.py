@@ -1,0 +1,1 @@
+"""What is in a labelled data set, and what is wrong with it."""

@@ -1,0 +1,1 @@
+"""An inspection as one page for people."""

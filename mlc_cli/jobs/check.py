@@ -1,0 +1,112 @@
+"""`mlc dataset-check`: what is in a data set, and what is wrong with it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlc_cli.core.cores import usable_cores
+from mlc_cli.core.inspection.cleaning import Plan, check_destination, plan_cleaning, write_clean
+from mlc_cli.core.inspection.collection import read_collection
+from mlc_cli.core.inspection.html.page import write_page
+from mlc_cli.core.inspection.inspect import Inspection, inspect
+from mlc_cli.core.inspection.look import look_at_all
+from mlc_cli.core.tally import Tally
+from mlc_cli.errors import UsageError
+from mlc_cli.settings.check import CheckSettings
+
+OnProgress = Callable[[int, int], object]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What came of a check.
+
+    Attributes:
+        inspection: What is in the data set and what is wrong with it.
+        passed: Whether there is neither an error nor a warning.
+    """
+
+    inspection: Inspection
+    passed: bool
+
+
+def check(settings: CheckSettings, progress: OnProgress | None = None) -> Checked:
+    """Examine a data set, and write the page about it if one is wanted.
+
+    Args:
+        settings: Of the command.
+        progress: Told how many of how many images are done.
+
+    Raises:
+        MlcError: There is no data set, or the page cannot be written.
+    """
+    source = Path(settings.data)
+    if settings.html and not Path(settings.html).parent.is_dir():
+        raise UsageError(f"--html {settings.html}: there is no such folder")
+    if settings.fix:
+        if not settings.images:
+            raise UsageError("--fix needs the image files: it does not go with --no-images")
+        check_destination(source, Path(settings.fix))
+    collection = read_collection(source, Path(settings.image_root) if settings.image_root else None)
+    threads = usable_cores() if settings.threads == "auto" else settings.threads
+    files = None
+    if settings.images:
+        files = look_at_all(
+            collection,
+            threads=threads,
+            max_pixels=settings.max_megapixels * 1e6,
+            allow_outside=settings.allow_outside_root,
+            progress=progress,
+        )
+    inspection = inspect(collection, files, settings.near)
+    if settings.html:
+        write_page(Path(settings.html), inspection, threads)
+    passed = not inspection.number_of("error") and not inspection.number_of("warning")
+    return Checked(inspection, passed)
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What a cleaned copy leaves out.
+
+    Attributes:
+        images: Images in the copy.
+        left_out: Images left out, by reason.
+        joined: Images that took over labels of their copies.
+        contradicting: Groups of copies that stay because their labels contradict.
+    """
+
+    images: int
+    left_out: Tally
+    joined: int
+    contradicting: int
+
+
+def clean(
+    settings: CheckSettings, inspection: Inspection, progress: OnProgress | None = None
+) -> Cleaned:
+    """Write a cleaned copy of a data set to `settings.fix`.
+
+    Args:
+        settings: Of the command.
+        inspection: Of the data set.
+        progress: Told how many of how many images are done.
+
+    Raises:
+        MlcError: The data set cannot be cleaned, or the copy not be written.
+    """
+    plan = plan_cleaning(inspection)
+    write_clean(inspection, plan, Path(settings.fix or ""), progress)
+    return Cleaned(
+        images=len(inspection.collection) - len(plan.left_out),
+        left_out=_tally(inspection, plan),
+        joined=len(plan.labels),
+        contradicting=len(plan.kept_contradictions),
+    )
+
+
+def _tally(inspection: Inspection, plan: Plan) -> Tally:
+    tally = Tally()
+    for row, reason in sorted(plan.left_out.items()):
+        tally.add(f"images left out because {reason}", inspection.collection.title(row))
+    return tally
