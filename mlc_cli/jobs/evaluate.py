@@ -22,6 +22,7 @@ from mlc_cli.jobs.scoring import (
     score_checkpoint,
     scored_split,
     suffix_of,
+    write_settings,
 )
 from mlc_cli.settings.evaluate import EvalSettings
 
@@ -67,6 +68,7 @@ def evaluate_checkpoint(settings: EvalSettings) -> EvalResult:
     folder = result_folder(settings.output, default_folder(scored.checkpoint))
     suffix = suffix_of(settings.split)
     about, evaluation = _write(folder, suffix, scored, thresholds_C)
+    write_settings(folder / f"eval{suffix}.yaml", settings)
     report = folder / f"report{suffix}.html" if settings.report else None
     if report:
         make_report(report, settings.split, scored, evaluation)

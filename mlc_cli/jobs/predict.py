@@ -23,7 +23,13 @@ from mlc_cli.core.reports.predictions import Format, Prediction, Written, make_f
 from mlc_cli.core.reports.writer import Begun, RecordWriter, open_output, read_begun
 from mlc_cli.errors import DataError, Interrupted, UsageError
 from mlc_cli.jobs.interrupts import stop_requests
-from mlc_cli.jobs.scoring import find_checkpoint, host_device, pick_thresholds, result_folder
+from mlc_cli.jobs.scoring import (
+    find_checkpoint,
+    host_device,
+    pick_thresholds,
+    result_folder,
+    write_settings,
+)
 from mlc_cli.settings.predict import PredictSettings
 
 _GALLERY_SIDE = 400  # of previews when nothing is drawn: the thumbnails twice over
@@ -194,6 +200,8 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
                 if on_progress:
                     on_progress(images, total)
         writer.finish()
+        if settings.output:
+            write_settings(Path(f"{settings.output}.settings.yaml"), settings)
         pictures.finish(images)
         if stopped():
             raise Interrupted(f"interrupted after {images} images", _how_to_go_on(settings))

@@ -24,7 +24,7 @@ from mlc_cli.core.reports.evaluation import SUMMARY, number
 from mlc_cli.core.reports.scores import SavedScores, read_scores
 from mlc_cli.core.stratify import stratify
 from mlc_cli.errors import SettingsError
-from mlc_cli.jobs.scoring import default_folder, result_folder, score_checkpoint
+from mlc_cli.jobs.scoring import default_folder, result_folder, score_checkpoint, write_settings
 from mlc_cli.settings.thresholds import ThresholdSettings
 
 STRENGTHS = (0.0, 10.0, 40.0, 160.0, 640.0)
@@ -141,6 +141,7 @@ def _write(result: ThresholdResult, settings: ThresholdSettings) -> None:
     thresholds_C = result.per_class_C
     write_atomic(result.folder / "thresholds.npy", lambda path: _save_array(path, thresholds_C))
     write_json(result.folder / "thresholds.json", as_dict(result, settings.objective))
+    write_settings(result.folder / "thresholds.yaml", settings)
     if result.stored:
         card = replace(read_card(result.source), thresholds=thresholds_C.tolist())
         save_checkpoint(result.source, read_state(result.source), card)

@@ -10,44 +10,20 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
-import numpy as np
+from samples import make_checkpoint, make_images
 from timing import alternate, show
 
-from mlc_cli.core.checkpoint import ModelCard, save_checkpoint
+from mlc_cli.core.cores import usable_cores
 from mlc_cli.core.data.stream import PictureReader, read_batches
-from mlc_cli.core.device import usable_cores
-from mlc_cli.core.models.build import build_model
 from mlc_cli.jobs.predict import Prepared, predict, prepare
-from mlc_cli.settings.model import ModelSettings
 from mlc_cli.settings.predict import PredictSettings
-
-
-def make_images(folder: Path, images: int) -> None:
-    """JPEG files of the size of small photographs."""
-    rng = np.random.default_rng(0)
-    for number in range(images):
-        small = rng.integers(0, 256, (48, 64, 3), np.uint8)
-        photo = cv2.resize(small, (640, 480)).astype(np.int16) + rng.integers(-9, 9, (480, 640, 1))
-        cv2.imwrite(str(folder / f"{number:05}.jpg"), photo.clip(0, 255).astype(np.uint8))
-
-
-def make_checkpoint(path: Path, backbone: str, size: int) -> None:
-    """A model of random weights: speed does not depend on them."""
-    settings = ModelSettings(backbone=backbone, pretrained=False)
-    classes = [f"class {c}" for c in range(80)]
-    built = build_model(settings, classes, (size, size))
-    card = ModelCard(
-        classes, settings.model_dump(mode="json"), (size, size), built.mean, built.std, 1.0
-    )
-    save_checkpoint(path, built.classifier.state_dict(), card)
 
 
 def read_all(prepared: Prepared) -> list[list]:
     """All batches as `predict` reads them."""
     batches = read_batches(
         iter(prepared.sources),
-        PictureReader(prepared.card.input_size),
+        PictureReader(prepared.opened.card.input_size),
         batch_size=prepared.settings.batch_size,
         threads=usable_cores(),
     )

@@ -198,3 +198,10 @@ def test_results_go_where_they_are_wanted(run: Path, mlc: Mlc) -> None:
     outcome = evaluate(mlc, "--output", "file/below")
     assert outcome.code == 1
     assert "cannot be made" in outcome.err
+
+
+def test_the_settings_beside_the_results_repeat_them(run: Path, mlc: Mlc) -> None:
+    assert evaluate(mlc, "--split", "test", "--output", "first").code == 0
+    assert mlc("eval", "--config", "first/eval-test.yaml", "--output", "second").code == 0
+    first, second = (files_of(Path(folder), "-test") for folder in ("first", "second"))
+    assert first[:2] == second[:2]

@@ -245,3 +245,10 @@ def test_the_checkpoint_alone_is_enough(run: Path, mlc: Mlc) -> None:
     outcome = mlc("predict", "photos", "--checkpoint", "alone.safetensors")
     assert outcome.code == 0, outcome.err
     assert len(lines(outcome.out)) == 12
+
+
+@pytest.mark.usefixtures("run")
+def test_the_settings_beside_the_output_repeat_it(mlc: Mlc) -> None:
+    assert mlc("predict", "data/images/val", "--topk", "2", "--output", "a.jsonl").code == 0
+    assert mlc("predict", "--config", "a.jsonl.settings.yaml", "--output", "b.jsonl").code == 0
+    assert Path("a.jsonl").read_bytes() == Path("b.jsonl").read_bytes()

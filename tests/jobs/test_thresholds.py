@@ -89,3 +89,14 @@ def test_wrong_objective_is_a_wrong_setting(mlc, tmp_path: Path, objective: str)
     outcome = mlc("thresholds", "--scores", tmp_path / "none.npz", "--objective", objective)
     assert outcome.code == 2
     assert "objective" in outcome.err
+
+
+def test_the_settings_beside_the_thresholds_repeat_them(mlc, run: Path) -> None:
+    assert (
+        mlc("thresholds", "--run", run, "--objective", "recall>=0.9", "--set", "workers=0").code
+        == 0
+    )
+    before = (run / "thresholds.npy").read_bytes()
+    outcome = mlc("thresholds", "--config", run / "thresholds.yaml", "--output", run / "again")
+    assert outcome.code == 0, outcome.err
+    assert (run / "again/thresholds.npy").read_bytes() == before
