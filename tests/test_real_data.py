@@ -4,7 +4,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import pytest
+from model_api.models import Model
 
 from mlc_cli.core.data.build import read_splits
 from mlc_cli.settings.data import DataSettings
@@ -30,7 +32,7 @@ def subset(real_data: Path, tmp_path: Path) -> Path:
     return root
 
 
-def test_from_photographs_to_predictions(
+def test_from_photographs_to_an_exported_model(
     mlc: Callable[..., object], real_data: Path, subset: Path, tmp_path: Path
 ) -> None:
     weights = real_data.parent / "weights" / "tf_efficientnet_lite0.safetensors"
@@ -48,14 +50,21 @@ def test_from_photographs_to_predictions(
     # Chance is 0.11; random features reach about 0.16.
     assert json.loads((runs / "latest" / "eval.json").read_text())["mAP"] > 0.4
     assert mlc("thresholds", "--run", runs / "latest").code == 0
-    predicted = mlc(
-        "predict",
-        photographs / "images" / "00006.jpg",
-        "--run",
-        runs / "latest",
-        "--format",
-        "json",
-    )
+    exported = mlc(
+        "export", "--run", runs / "latest", "--precision", "fp32,fp16,int8", "--fold-thresholds",
+        "--set", "parity.client_images=50", "--json",
+    )  # fmt: skip
+    assert exported.code == 0, exported.err
+    files = {file["name"]: file for file in json.loads(exported.out)["files"]}
+    assert set(files) == {"model.onnx", "model.xml", "model-fp16.xml", "model-int8.xml"}
+    assert files["model.xml"]["client"]["same_labels"] == 50
+    listed = tmp_path / "test.txt"
+    entries = json.loads((subset / "test.json").read_text())["images"]
+    listed.write_text("".join(f"{photographs / path}\n" for path, _ in entries))
+    predicted = mlc("predict", listed, "--run", runs / "latest", "--format", "json")
     assert predicted.code == 0, predicted.err
-    (image,) = json.loads(predicted.out)
-    assert "airplane" in image["labels"], predicted.out
+    client = Model.create_model(str(runs / "latest" / "export" / "model.xml"))
+    for image in json.loads(predicted.out):
+        named = client(cv2.imread(image["image"])).top_labels
+        expected = {label.replace(" ", "_") for label in image["labels"]}
+        assert {label.name for label in named} == expected, image["image"]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 BLOCK_BYTES = 64 * 2**20
+_BAND_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -118,10 +119,17 @@ def rank_positives(scores_N: NDArray[Any], targets_N: NDArray[np.int8]) -> Ranke
 def _rank(positives: NDArray[Any], known: NDArray[Any]) -> RankedPositives:
     return RankedPositives(
         scores_P=positives,
-        hits_P=len(positives) - np.searchsorted(positives, positives, side="left"),
+        hits_P=len(positives) - _first_of_equals(positives),
         ranks_P=len(known) - np.searchsorted(known, positives, side="left"),
         known_sorted=known,
     )
+
+
+def _first_of_equals(ascending_P: NDArray[Any]) -> NDArray[np.int64]:
+    """Position of the first value that equals each one."""
+    places_P = np.arange(len(ascending_P))
+    places_P[1:][ascending_P[1:] == ascending_P[:-1]] = 0
+    return np.maximum.accumulate(places_P)
 
 
 def over_classes(
@@ -132,8 +140,8 @@ def over_classes(
     """Rank the positives of every class of checked scores; `work` gets the class and its ranks."""
 
     def rank_block(start: int, stop: int) -> None:
-        scores_CN = np.ascontiguousarray(scores_NC[:, start:stop].T)
-        targets_CN = np.ascontiguousarray(targets_NC[:, start:stop].T)
+        scores_CN = _transposed(scores_NC[:, start:stop])
+        targets_CN = _transposed(targets_NC[:, start:stop])
         sorted_CN = np.sort(scores_CN, axis=1)
         for c, (scores_N, targets_N) in enumerate(zip(scores_CN, targets_CN, strict=True)):
             all_known = not len(targets_N) or targets_N.min() >= 0
@@ -141,6 +149,14 @@ def over_classes(
             work(start + c, _rank(np.sort(scores_N[targets_N == 1]), known))
 
     over_class_blocks(scores_NC, rank_block)
+
+
+def _transposed(array_NC: NDArray[Any]) -> NDArray[Any]:
+    """A contiguous transpose, made in bands of rows that stay in the cache."""
+    array_CN = np.empty(array_NC.shape[::-1], array_NC.dtype)
+    for row in range(0, len(array_NC), _BAND_ROWS):
+        array_CN[:, row : row + _BAND_ROWS] = array_NC[row : row + _BAND_ROWS].T
+    return array_CN
 
 
 def over_class_blocks(scores_NC: NDArray[Any], work: Callable[[int, int], None]) -> None:

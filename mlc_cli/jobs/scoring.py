@@ -183,6 +183,8 @@ def data_settings(settings: SplitChoice, card: ModelCard) -> DataSettings:
     if settings.data:
         changes |= {"root": settings.data, "image_root": None}
     data = validate(DataSettings, {**card.data, **changes})
+    if settings.data and not Path(data.root).is_dir():
+        raise DataError(f"--data {data.root}: there is no such folder")
     if not Path(data.root).is_dir():
         raise DataError(
             f"{data.root}: the data set that the model was trained on is not there",
