@@ -73,26 +73,36 @@ def write_image(path: Path, pixels: np.ndarray | tuple[int, int] = (24, 32), see
 COLOURS = {"blue": (255, 0, 0), "green": (0, 255, 0), "red": (0, 0, 255)}
 
 
+def write_dataset(root: Path, train: int, val: int, *, unknown: bool = False) -> Path:
+    """Write a learnable data set: patches of colours on noise; labels are the colours."""
+    for split, count in (("train", train), ("val", val), ("test", val)):
+        rng = np.random.default_rng(len(split) * 1000 + count)
+        entries: list[Entry] = []
+        for number in range(count):
+            pixels = rng.integers(0, 60, (32, 32, 3), np.uint8)
+            labels = [label for label in COLOURS if rng.random() < 0.5]
+            for place, label in enumerate(labels):
+                pixels[place * 10 : place * 10 + 10, 8:24] = COLOURS[label]
+            path = f"images/{split}/{number:03d}.png"
+            write_image(root / path, pixels)
+            others = [label for label in COLOURS if label not in labels]
+            entries.append((path, labels, others[:1]) if unknown else (path, labels))
+        write_annotation(root / f"{split}.json", list(COLOURS), entries)
+    return root
+
+
+@pytest.fixture(scope="session")
+def dataset_at() -> Callable[..., Path]:
+    """Make a learnable data set in any folder."""
+    return write_dataset
+
+
 @pytest.fixture
 def make_dataset(tmp_path: Path) -> Callable[..., Path]:
-    """Make a learnable data set: patches of colours on noise; labels are the colours."""
+    """Make a learnable data set."""
 
     def make(train: int = 24, val: int = 12, *, name: str = "data", unknown: bool = False) -> Path:
-        root = tmp_path / name
-        for split, count in (("train", train), ("val", val), ("test", val)):
-            rng = np.random.default_rng(len(split) * 1000 + count)
-            entries: list[Entry] = []
-            for number in range(count):
-                pixels = rng.integers(0, 60, (32, 32, 3), np.uint8)
-                labels = [label for label in COLOURS if rng.random() < 0.5]
-                for place, label in enumerate(labels):
-                    pixels[place * 10 : place * 10 + 10, 8:24] = COLOURS[label]
-                path = f"images/{split}/{number:03d}.png"
-                write_image(root / path, pixels)
-                others = [label for label in COLOURS if label not in labels]
-                entries.append((path, labels, others[:1]) if unknown else (path, labels))
-            write_annotation(root / f"{split}.json", list(COLOURS), entries)
-        return root
+        return write_dataset(tmp_path / name, train, val, unknown=unknown)
 
     return make
 
@@ -107,7 +117,7 @@ TINY = (
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny() -> list[str]:
     """Flags for a training of a second: a tiny model, no worker processes."""
     return [argument for setting in TINY for argument in ("--set", setting)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "timm", "cv2", "numpy", "sklearn", "tensorboard")
+HEAVY = ("torch", "timm", "cv2", "numpy", "sklearn", "tensorboard", "openvino", "onnxruntime")
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,8 @@ HEAVY = ("torch", "timm", "cv2", "numpy", "sklearn", "tensorboard")
         ("train",),
         ("eval",),
         ("predict",),
+        ("export",),
+        ("benchmark",),
         ("dataset-convert",),
         ("dataset-check",),
         ("presets",),
@@ -39,7 +41,17 @@ def test_help_imports_nothing_heavy(command: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "eval", "predict", "dataset-convert", "dataset-check", "presets"]
+    "command",
+    [
+        "train",
+        "eval",
+        "predict",
+        "export",
+        "benchmark",
+        "dataset-convert",
+        "dataset-check",
+        "presets",
+    ],
 )
 def test_help_shows_an_example(mlc, command: str) -> None:
     outcome = mlc(command, "--help")

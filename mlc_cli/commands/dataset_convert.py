@@ -1,5 +1,6 @@
 """`mlc dataset-convert`."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
 
 IMAGES = "Images"
 LABELS = "Labels and splits"
-SHOWN = 100
-"""Classes that the table shows at most."""
+ROWS, NAMES = 30, 10
+"""How many classes the table shows, and a line names, at most."""
 
 
 def dataset_convert(
@@ -182,8 +183,14 @@ def _introduce(conversion: "Conversion") -> None:
     if conversion.classes_from == "labels":
         screen.note(
             f"{conversion.source} lists no classes; these {len(conversion.classes)} have images: "
-            + ", ".join(conversion.classes)
+            + _some(conversion.classes, 10 * NAMES)
         )
+
+
+def _some(names: Sequence[str], most: int = NAMES) -> str:
+    """The first names of a list, in words."""
+    more = len(names) - most
+    return ", ".join(map(screen.plain, names[:most])) + (f" and {more} more" if more > 0 else "")
 
 
 def _show(conversion: "Conversion") -> None:
@@ -201,24 +208,31 @@ def _show(conversion: "Conversion") -> None:
             for name, split in conversion.splits.items()
         ],
     )
-    rows = [
-        (name, *(f"{split.positives_C[c]}" for split in conversion.splits.values()))
-        for c, name in enumerate(conversion.classes)
-    ]
-    screen.table(("images of each class", *conversion.splits), rows[:SHOWN])
-    if len(rows) > SHOWN:
-        screen.result(f"... and {len(rows) - SHOWN} more classes")
-    bare = sum(not any(map(int, row[1:])) for row in rows)
-    if bare:
-        screen.result(f"{bare} of {len(rows)} classes have no image")
-    for name, classes in conversion.missing.items():
-        more = ", ..." if len(classes) > SHOWN else ""
-        screen.result(
-            f"warning: no image in {name} has {', '.join(classes[:SHOWN])}{more}"
-            f" ({len(classes)} of {len(conversion.classes)} classes)"
-        )
+    _show_classes(conversion)
     _show_findings("noted", conversion.noted)
     _show_findings("dropped", conversion.dropped)
+
+
+def _show_classes(conversion: "Conversion") -> None:
+    """Classes by the number of their images, and those that have none."""
+    names = conversion.classes
+    counts = [
+        [int(split.positives_C[c]) for split in conversion.splits.values()]
+        for c in range(len(names))
+    ]
+    ranking = sorted(range(len(names)), key=lambda c: -sum(counts[c]))
+    rows = [(screen.plain(names[c]), *map(str, counts[c])) for c in ranking if any(counts[c])]
+    screen.table(("images of each class", *conversion.splits), rows[:ROWS])
+    if len(rows) > ROWS:
+        screen.result(f"... and {len(rows) - ROWS} more classes with images; --json has them all")
+    bare = [name for name, own in zip(names, counts, strict=True) if not any(own)]
+    if bare:
+        screen.result(f"{len(bare)} of {len(names)} classes have no image: {_some(bare)}")
+    for split, lacking in conversion.missing.items():
+        screen.result(
+            f"warning: {len(lacking)} of {len(names)} classes have no image in {split}:"
+            f" {_some(lacking)}"
+        )
 
 
 def _show_findings(title: str, tally: "Tally") -> None:
@@ -229,9 +243,13 @@ def _show_findings(title: str, tally: "Tally") -> None:
 
 def _conclude(conversion: "Conversion", link: str) -> None:
     screen.note(f"written to {conversion.dest}: {', '.join(conversion.files)}, convert.json")
+    root, dest = conversion.image_root, conversion.dest
+    if link == "reference" and not root.resolve().is_relative_to(dest.resolve()):
+        screen.note(
+            f"the images stay in {root}, so that neither folder may move; --link hardlink or"
+            f" --link copy puts them in {dest}"
+        )
     if conversion.to != "mlc":
-        if link == "reference":
-            screen.note(f"the images stay in {conversion.image_root}; --link copy adds them")
         return
     if link == "symlink":
         screen.note("links lead out of the folder: train with --set data.allow_outside_root=true")

@@ -35,6 +35,15 @@ def result_json(content: Any) -> None:
     result(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
 
 
+def plain(text: str) -> str:
+    """Text of others on one line: line ends and control characters are shown as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
 def cell(value: float | None) -> str:
     """A number with four decimals; a dash where it is undefined."""
     return "-" if value is None or math.isnan(value) else f"{value:.4f}"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,22 @@ from safetensors import SafetensorError
 from mlc_cli.errors import DataError, MlcError
 
 
+def read_bytes(path: Path) -> bytes:
+    """Content of a file.
+
+    Raises:
+        DataError: The file is missing or cannot be read, or is a pipe or a device, of which the
+            end may never come.
+    """
+    try:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a folder the system says it better
+            raise DataError(f"{path}: cannot be read: it is not a regular file")
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+
+
 def read_text(path: Path) -> str:
     """Text of a file in UTF-8, with or without a byte-order mark.
 
@@ -19,13 +36,12 @@ def read_text(path: Path) -> str:
         DataError: The file is missing or cannot be read, or is in another encoding.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+        text = read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path}: is not UTF-8 text (byte {error.start})", "Save it in UTF-8 and try again."
         ) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_json(path: Path) -> Any:

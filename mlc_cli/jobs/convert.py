@@ -12,6 +12,7 @@ from mlc_cli.core.files import write_json
 from mlc_cli.core.formats.base import Sample, Source, Writer
 from mlc_cli.core.formats.build import pick_reader, pick_writer, read_classes
 from mlc_cli.core.formats.collect import Collected, Findings, collect
+from mlc_cli.core.formats.lines import is_file, is_folder
 from mlc_cli.core.placing import place, settle, staged, usable
 from mlc_cli.core.splitting import (
     divide,
@@ -68,7 +69,9 @@ def convert(settings: ConvertSettings) -> Conversion:
         classes=tuple(whole.annotation.class_names),
         classes_from="user" if classes else "labels" if source.classes is None else "source",
         splits={name: summarise(split) for name, split in splits.items()},
-        renamed={name: new for name, new in renamed.items() if name not in ("", new)},
+        renamed={
+            name: new for name, new in renamed.items() if name not in ("", new) and not shares
+        },
         alone=next(iter(renamed.values())) if shares and renamed else "",
         shares=shares,
         missing=missing_classes(splits),
@@ -83,9 +86,9 @@ def convert(settings: ConvertSettings) -> Conversion:
 
 
 def _check_places(settings: ConvertSettings) -> None:
-    if not Path(settings.source).exists():
+    if not (is_file(Path(settings.source)) or is_folder(Path(settings.source))):
         raise DataError(f"{settings.source}: there is no such file or folder")
-    if settings.images.root and not Path(settings.images.root).is_dir():
+    if settings.images.root and not is_folder(Path(settings.images.root)):
         raise DataError(f"--images {settings.images.root}: there is no such folder")
 
 

@@ -1,5 +1,6 @@
 """A folder that conversions write to, and what earlier ones left there."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from mlc_cli.core.annotations import Label
 from mlc_cli.core.files import read_json
+from mlc_cli.core.formats.lines import is_file, is_folder
 from mlc_cli.core.splitting import SPLITS
 from mlc_cli.core.tally import SHOWN
 from mlc_cli.errors import DataError
@@ -62,10 +64,10 @@ def look_at(folder: Path) -> Destination:
     """What a folder holds already.
 
     Raises:
-        DataError: It is a file, or a file in it cannot be read.
+        DataError: It is there and no folder, or a file in it cannot be read.
     """
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder}: is a file; the result is a folder")
+    if os.path.lexists(folder) and not is_folder(folder):
+        raise DataError(f"{folder}: is there already and no folder; the result is one")
     records = _list(_read(folder / RECORD), "conversions")
     names = dict.fromkeys([*SPLITS, *(split for record in records for split in _splits(record))])
     found = {name: _list(_read(folder / f"{name}.json"), "classes") for name in names}
@@ -88,5 +90,5 @@ def _list(content: dict[str, Any], key: str) -> list[Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    content = read_json(path) if path.exists() else {}
+    content = read_json(path) if is_file(path) else {}
     return content if isinstance(content, dict) else {}

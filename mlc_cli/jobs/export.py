@@ -1,6 +1,5 @@
 """`mlc export`: a checkpoint as ONNX, OpenVINO IR and INT8, compared with the original."""
 
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -84,15 +83,16 @@ def export(settings: ExportSettings, on_step: OnStep = lambda _: None) -> Export
     info = ExportInfo(card, folded=settings.fold_thresholds)
     _check(settings, card, checkpoint)
     folder = result_folder(settings.output, checkpoint.parent / "export")
-    staging = Path(tempfile.mkdtemp(prefix=".export.", dir=folder))
     try:
-        files, check = _make(settings, classifier, info, staging, on_step)
-        content = _as_dict(checkpoint, card, settings, files, check)
-        write_json(staging / "export.json", content)
-        write_settings(staging / "export.yaml", settings)
-        older = _move(staging, folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=".export.", dir=folder) as name:
+            staging = Path(name)
+            files, check = _make(settings, classifier, info, staging, on_step)
+            content = _as_dict(checkpoint, card, settings, files, check)
+            write_json(staging / "export.json", content)
+            write_settings(staging / "export.yaml", settings)
+            older = _move(staging, folder)
+    except OSError as error:
+        raise MlcError(f"{folder}: the export failed: {error}") from error
     return ExportResult(checkpoint, folder, files, check, older, tuple(_remarks(settings, card)))
 
 
@@ -145,16 +145,15 @@ def _make(
             files.append(Exported(name, "ir", precision))
     if not settings.onnx:
         onnx_file.unlink()
-    sized = tuple(replace(file, bytes=_size(folder / file.name)) for file in files)
-    if not batches:
-        return sized, None
-    on_step(f"comparing with the checkpoint on {len(batches.dataset)} images")
-    checked, check = check_files(
-        settings.parity, settings.int8, classifier, info, folder, sized, batches
-    )
-    for file in checked:
-        mark(folder / file.name, passed=not file.faults)
-    return checked, check
+    check = None
+    if batches:
+        on_step(f"comparing with the checkpoint on {len(batches.dataset)} images")
+        files, check = check_files(
+            settings.parity, settings.int8, classifier, info, folder, files, batches
+        )
+        for file in files:
+            mark(folder / file.name, passed=not file.faults)
+    return tuple(replace(file, bytes=_size(folder / file.name)) for file in files), check
 
 
 def _ir(

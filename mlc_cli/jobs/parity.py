@@ -128,7 +128,7 @@ def check_files(
     folder: Path,
     files: Sequence[Exported],
     batches: Batches,
-) -> tuple[tuple[Exported, ...], Check]:
+) -> tuple[list[Exported], Check]:
     """Compare files with the model that they were made of.
 
     Args:
@@ -171,7 +171,7 @@ def check_files(
     torch_map = map_of(outputs.logits[TORCH], outputs.targets_NC)
     source = batches.dataset.annotation.source
     check = Check(source, len(outputs.indices_N), torch_map, outputs.rates[TORCH])
-    return tuple(checked), check
+    return checked, check
 
 
 def mark(path: Path, *, passed: bool) -> None:

@@ -96,9 +96,9 @@ class ConvertSettings(Settings):
 
     format: str = Field(json_schema_extra={"flag": "FORMAT"})
     """Name of the format, or `auto`."""
-    source: str = Field(json_schema_extra={"flag": "SOURCE"})
+    source: str = Field(min_length=1, json_schema_extra={"flag": "SOURCE"})
     """File or folder to convert."""
-    dest: str = Field(json_schema_extra={"flag": "DEST"})
+    dest: str = Field(min_length=1, json_schema_extra={"flag": "DEST"})
     """Folder of the result."""
     to: str = "mlc"
     """Format of the result."""

@@ -1,6 +1,7 @@
 """Files appear whole or not at all."""
 
 import multiprocessing
+import os
 import subprocess
 import sys
 import threading
@@ -8,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.files import write_atomic, write_json, write_text
-from mlc_cli.errors import MlcError
+from mlc_cli.core.files import read_bytes, read_text, write_atomic, write_json, write_text
+from mlc_cli.errors import DataError, MlcError
 
 
 def test_text_and_json_are_written_in_utf8(tmp_path: Path) -> None:
@@ -18,6 +19,21 @@ def test_text_and_json_are_written_in_utf8(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"é": [1, None]})
     assert '"é"' in (tmp_path / "a.json").read_text(encoding="utf-8")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "été.txt"]
+
+
+def test_text_is_read_without_mark_and_with_plain_line_ends(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"\xef\xbb\xbf\xc3\xa9\r\nb\rc\n")
+    assert read_text(tmp_path / "a") == "é\nb\nc\n"
+    (tmp_path / "a").write_bytes("é".encode("latin-1"))
+    with pytest.raises(DataError, match=r"not UTF-8 text \(byte 0\)"):
+        read_text(tmp_path / "a")
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name, reason in (("pipe", "regular"), ("", "directory"), ("none", "No such file")):
+        with pytest.raises(DataError, match=reason):
+            read_bytes(tmp_path / name)
 
 
 def test_a_file_is_readable_by_others(tmp_path: Path) -> None:

@@ -41,5 +41,5 @@ def test_splits_of_other_classes_are_refused_unless_replaced(tmp_path: Path) -> 
 
 def test_a_file_is_no_destination(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="is a file"):
+    with pytest.raises(DataError, match="no folder"):
         look_at(tmp_path / "file")

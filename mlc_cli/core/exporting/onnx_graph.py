@@ -87,7 +87,7 @@ def write_onnx(path: Path, classifier: Classifier, info: ExportInfo, *, saliency
         model = program.model_proto
     except Exception as error:  # whatever a model of timm does that torch cannot export
         raise MlcError(
-            f"torch cannot export this model to ONNX: {_first_line(error)}",
+            f"torch cannot export this model to ONNX: {_reason(error)}",
             "--debug shows all of it. Another backbone may go: `mlc presets` lists some that do.",
         ) from error
     _check_batch(model)
@@ -116,7 +116,10 @@ def _check_batch(model: onnx.ModelProto) -> None:
             )
 
 
-def _first_line(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
+    """First line of the fault itself, which the exporter wraps into advice of its own."""
+    while error.__cause__:
+        error = error.__cause__
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[0][:300] if lines else type(error).__name__
 

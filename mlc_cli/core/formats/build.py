@@ -17,6 +17,7 @@ from mlc_cli.core.formats.fiftyone import FiftyOneReader, FiftyOneWriter
 from mlc_cli.core.formats.image_folder import ImageFolderReader
 from mlc_cli.core.formats.imagenet_txt import ImageNetTxtReader
 from mlc_cli.core.formats.label_studio import LabelStudioReader
+from mlc_cli.core.formats.lines import is_file, is_folder
 from mlc_cli.core.formats.mlc import MlcReader, MlcWriter
 from mlc_cli.core.formats.mmpretrain import MmpretrainReader
 from mlc_cli.core.formats.nus_wide import NusWideReader
@@ -127,7 +128,7 @@ def read_classes(settings: ConvertSettings) -> list[Label] | None:
     if not isinstance(given, str):
         return None if given is None else list(given)
     path = Path(given)
-    if "," in given or not (path.suffix or path.exists()):
+    if "," in given or not (path.suffix or is_file(path) or is_folder(path)):
         return [name for part in given.split(",") if (name := part.strip())]
     if path.suffix.lower() != ".json":
         return [name for line in read_text(path).splitlines() if (name := line.strip())]

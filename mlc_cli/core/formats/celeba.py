@@ -26,15 +26,17 @@ class CelebaReader:
     title = "CelebA attributes"
 
     def detect(self, source: Path) -> str | None:
-        """Name the file of attributes, by its name or by its first two lines."""
+        """Name the file of attributes, judged by its first three lines."""
         file = _file(source)
         if file.suffix != ".txt":
             return None
         try:
-            _head(file)
+            _, names = _head(file)
+            _, line = next(islice(text_lines(file), 2, None), (0, ""))
         except DataError:
             return None
-        return f"count and names of attributes in {file.name}"
+        fits = len(line.split()) == len(names) + 1
+        return f"count and names of attributes in {file.name}" if fits else None
 
     def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
         """Open the file of attributes, or the folder that has it.

@@ -31,6 +31,7 @@ _LAYOUTS = (
     "*/_annotations.coco.json",
     "annotations/instances_*.json",
     "annotations/labels_*.json",
+    "instances_*.json",
 )
 _ELSEWHERE = ("*.json", "annotations/*.json")
 _HINT = 'A COCO file has the lists "images", "categories" and "annotations".'

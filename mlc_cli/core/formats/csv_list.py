@@ -8,7 +8,7 @@ import ast
 import csv
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from mlc_cli.core.annotations import Annotation
 from mlc_cli.core.files import write_atomic
 from mlc_cli.core.formats.base import Sample, Source
 from mlc_cli.core.formats.losses import unknown_states
-from mlc_cli.core.formats.naming import ImageNames, exported_paths
+from mlc_cli.core.formats.naming import ImageNames, check_below, exported_paths
 from mlc_cli.core.formats.tables import HEAD, Table, changed_by_tables, find_tables, look
-from mlc_cli.core.tally import Tally
+from mlc_cli.core.tally import SHOWN, Tally
 from mlc_cli.errors import DataError
 
 PYTHON_LIST = "[]"
@@ -162,8 +162,8 @@ def _samples(
 class CsvListWriter:
     """Writes a CSV file for each split: `image_path,label`, labels with commas between them.
 
-    Classes that no image has are not in it. lightly-train reads these files, but leaves out images
-    without labels.
+    Only labels that images have are in it: a class that none has would be lost. lightly-train reads
+    these files, but leaves out images without labels.
 
     Args:
         separator: Between labels.
@@ -175,17 +175,17 @@ class CsvListWriter:
         self._separator = separator
 
     def losses(self, splits: Mapping[str, Annotation]) -> list[str]:
-        """Unknown labels, and names in which the separator would be seen."""
-        reasons = [*changed_by_tables(splits), *unknown_states(splits)]
-        used = [name for annotation in splits.values() for name in _used(annotation)]
-        broken = [name for name in used if self._separator in name or name in _EMPTY]
+        """Unknown labels, classes without images, names in which the separator would be seen."""
+        used = {name for annotation in splits.values() for name in _used(annotation)}
+        reasons = [*changed_by_tables(splits), *unknown_states(splits), *_unused(splits, used)]
+        broken = [name for name in sorted(used) if self._separator in name or name in _EMPTY]
         if broken:
             reasons.append(f"the separator {self._separator} is in names of classes: {broken[0]}")
         elif self._is_hidden(splits, used):
             reasons.append("the first images do not show what separates their labels")
         return reasons
 
-    def _is_hidden(self, splits: Mapping[str, Annotation], names: Sequence[str]) -> bool:
+    def _is_hidden(self, splits: Mapping[str, Annotation], names: Iterable[str]) -> bool:
         """Whether the reader would see another separator, one that names have inside."""
         found = find_separator(self._first_cells(splits))
         if found in (self._separator, PYTHON_LIST):
@@ -207,8 +207,10 @@ class CsvListWriter:
         """Write `<split>.csv`.
 
         Raises:
+            DataError: Images are outside of the folder.
             MlcError: A file cannot be written.
         """
+        check_below(splits, folder)
         files = []
         for split, annotation in splits.items():
             path = folder / f"{split or 'annotations'}.csv"
@@ -228,3 +230,13 @@ def _used(annotation: Annotation) -> list[str]:
     """Names of the classes that images have."""
     counts_C = annotation.positives.counts_C(len(annotation.classes))
     return [annotation.class_names[label] for label in counts_C.nonzero()[0]]
+
+
+def _unused(splits: Mapping[str, Annotation], used: Collection[str]) -> list[str]:
+    """A reason if there are classes that no image has."""
+    names = next(iter(splits.values())).class_names
+    unused = [name for name in names if name not in used]
+    if not unused:
+        return []
+    some = ", ".join(unused[:SHOWN]) + (", ..." if len(unused) > SHOWN else "")
+    return [f"no image has {some}: {len(unused)} of {len(names)} classes would be named nowhere"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from mlc_cli.core.annotations import Annotation, State
 from mlc_cli.core.files import write_atomic
 from mlc_cli.core.formats.base import Sample, Source
-from mlc_cli.core.formats.naming import ImageNames, exported_paths
+from mlc_cli.core.formats.naming import ImageNames, check_below, exported_paths
 from mlc_cli.core.formats.tables import Table, changed_by_tables, find_tables, flag, is_flag, look
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
@@ -161,8 +161,10 @@ class CsvOnehotWriter:
         """Write `annotations.csv`.
 
         Raises:
+            DataError: Images are outside of the folder.
             MlcError: It cannot be written.
         """
+        check_below(splits, folder)
         path = folder / "annotations.csv"
         write_atomic(path, partial(_write, splits=splits, folder=folder))
         return [path]

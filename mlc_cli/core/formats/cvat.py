@@ -10,7 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from mlc_cli.core.formats.base import Sample, Source
-from mlc_cli.core.formats.lines import is_folder
+from mlc_cli.core.formats.lines import is_file, is_folder
 from mlc_cli.core.formats.xml_files import elements
 from mlc_cli.core.tally import Tally
 
@@ -24,6 +24,8 @@ class CvatReader:
     def detect(self, source: Path) -> str | None:
         """Name the XML file that begins with annotations."""
         file = _file(source)
+        if not is_file(file):
+            return None
         try:
             with file.open("rb") as stream:
                 head = stream.read(4096)

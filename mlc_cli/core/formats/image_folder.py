@@ -82,7 +82,14 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _folders(root: Path) -> list[str]:
-    return sorted(entry.name for entry in _entries(root) if entry.is_dir())
+    return sorted(entry.name for entry in _entries(root) if _is_folder(entry))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _has_annotations(folder: Path) -> bool:

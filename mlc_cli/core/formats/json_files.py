@@ -10,7 +10,8 @@ from typing import TypeVar
 
 import msgspec
 
-from mlc_cli.core.files import read_json, write_atomic
+from mlc_cli.core.files import read_bytes, read_json, write_atomic
+from mlc_cli.core.formats.lines import is_file
 from mlc_cli.errors import DataError, MlcError
 
 Id = int | float | str | None
@@ -32,10 +33,10 @@ def load(path: Path, shape: type[Shape], hint: str = "") -> Shape:
         DataError: The file cannot be read, is not JSON, or has another shape; says where.
     """
     try:
-        return msgspec.json.decode(path.read_bytes().removeprefix(codecs.BOM_UTF8), type=shape)
+        return msgspec.json.decode(read_bytes(path).removeprefix(codecs.BOM_UTF8), type=shape)
     except msgspec.ValidationError as error:
         raise DataError(f"{path}: {error}", hint) from None
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # The standard library takes NaN, as some tools write it, and names line and column.
         content = read_json(path)
     try:
@@ -46,6 +47,8 @@ def load(path: Path, shape: type[Shape], hint: str = "") -> Shape:
 
 def opening(path: Path) -> str:
     """The first MiB of a file as text, for a glance; empty if it cannot be read."""
+    if not is_file(path):
+        return ""
     try:
         with path.open("rb") as stream:
             return stream.read(OPENING).decode("utf-8-sig", errors="replace")

@@ -22,11 +22,11 @@ def split_of(file: Path) -> str:
 
 
 def root_of(source: Path) -> Path:
-    """Folder of a data set of which a file, perhaps in its folder `annotations`, is named."""
-    if source.is_dir():
-        return source
-    folder = source.parent
-    return folder.parent if folder.absolute().name == "annotations" else folder
+    """Folder of a data set of which it, its folder `annotations`, or a file of either is named."""
+    folder = source if source.is_dir() else source.parent
+    if folder.absolute().name != "annotations":
+        return folder
+    return folder.parent if folder.name else folder.absolute().parent
 
 
 def image_prefix(root: Path, split: str, names: Iterable[str]) -> str:

@@ -3,7 +3,6 @@
 {"classes": ["cat", "dog"], "images": [["a.jpg", ["cat"]], ["b.jpg", [], ["dog"]]]}
 """
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from msgspec import Struct
 from mlc_cli.core.annotations import Annotation, Label
 from mlc_cli.core.formats.base import Sample, Source
 from mlc_cli.core.formats.json_files import find_files, load, seen, write_object
+from mlc_cli.core.formats.naming import relative
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
 
@@ -131,9 +131,9 @@ def _content(annotation: Annotation, folder: Path) -> dict[str, object]:
     content: dict[str, object] = {"classes": annotation.classes}
     if annotation.unlisted == "unknown":
         content["unlisted"] = "unknown"
-    root = os.path.relpath(annotation.folder.resolve(), folder.resolve())
+    root = relative(annotation.folder, folder)
     if root != ".":
-        content["image_root"] = Path(root).as_posix()
+        content["image_root"] = root
     return content | {"images": _entries(annotation)}
 
 

@@ -1,12 +1,13 @@
 """From names of images as people write them to paths."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mlc_cli.core.annotations import Annotation
 from mlc_cli.core.formats.images import SUFFIXES, ImageIndex
 from mlc_cli.core.tally import Tally
+from mlc_cli.errors import DataError
 
 
 class ImageNames:
@@ -61,9 +62,34 @@ def leads_out(path: str) -> bool:
     return path.startswith("/") or Path(path).is_absolute() or ".." in Path(path).parts
 
 
+def relative(place: Path, folder: Path) -> str:
+    """A place as seen from a folder, with forward slashes; absolute if it is on another drive."""
+    place, folder = place.resolve(), folder.resolve()
+    try:
+        return Path(os.path.relpath(place, folder)).as_posix()
+    except ValueError:
+        return place.as_posix()
+
+
+def check_below(splits: Mapping[str, Annotation], folder: Path) -> None:
+    """Refuse images outside of a folder, whose paths a reader would refuse.
+
+    Raises:
+        DataError: They are elsewhere.
+    """
+    for annotation in splits.values():
+        if not annotation.folder.resolve().is_relative_to(folder.resolve()):
+            raise DataError(
+                f"the images are in {annotation.folder}, outside of the result: paths in a table"
+                " would lead out of its folder",
+                "Put them there with --link hardlink or --link copy, or choose a DEST that has them"
+                " below it.",
+            )
+
+
 def exported_paths(annotation: Annotation, folder: Path) -> Iterator[str]:
     """Image paths as a file in `folder` has to name them, with forward slashes."""
-    prefix = Path(os.path.relpath(annotation.folder.resolve(), folder.resolve())).as_posix()
+    prefix = relative(annotation.folder, folder)
     if prefix == ".":
         return iter(annotation.paths)
     return (path if path.startswith("/") else f"{prefix}/{path}" for path in annotation.paths)

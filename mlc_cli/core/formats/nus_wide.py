@@ -74,6 +74,8 @@ class NusWideReader:
 
 def _parts(source: Path) -> list[_Part]:
     lists, truth = source / "ImageList", source / "Groundtruth"
+    if not truth.is_dir():
+        truth = source
     parts = [
         _Part(
             split=split.lower(),

@@ -33,7 +33,8 @@ _IMAGE_WORDS = {
     "image", "images", "img", "file", "filename", "filepath", "fname", "path", "photo", "picture",
 }  # fmt: skip
 
-
+_OF_ROBOFLOW = "_classes.csv"
+"""Lies in the folder of a split, with its images."""
 _OF_OTHER_FORMATS = ({"ImageID", "LabelName"}, {"annotation_id", "annotator"})
 """Columns of Open Images and of Label Studio."""
 
@@ -181,8 +182,9 @@ def find_tables(source: Path) -> list[Table]:
         DataError: There is none, or one cannot be read.
     """
     if not source.is_dir():
-        return [Table.open(source)]
-    of_splits = sorted(source.glob("*/_classes.csv"))
+        own = source.name == _OF_ROBOFLOW
+        return [Table.open(source, source.absolute().parent.name if own else "")]
+    of_splits = sorted(source.glob(f"*/{_OF_ROBOFLOW}"))
     if of_splits:
         return [Table.open(path, path.parent.name) for path in of_splits]
     files = sorted(path for path in source.glob("*.csv") if is_file(path))

@@ -95,8 +95,10 @@ def _samples(
                 dropped.add("images of which there is no file, or more than one", file)
             else:
                 yield Sample(found[0], _labels(file, labels[file], names, dropped), (), split)
-    for file in labels.keys() - {file for files in lists.values() for file in files}:
-        dropped.add("images with labels that are in no list", file)
+    listed = {file for files in lists.values() for file in files}
+    for file in labels:
+        if file not in listed:
+            dropped.add("images with labels that are in no list", file)
 
 
 def _labels(file: str, numbers: list[int], names: list[str], dropped: Tally) -> list[str]:

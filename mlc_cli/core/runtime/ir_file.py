@@ -33,7 +33,7 @@ class IrEngine:
 
     Raises:
         CheckpointError: The file cannot be opened, or was not exported by mlc.
-        UsageError: There is no such device.
+        UsageError: There is no such device, or it cannot run the model, or not in this arithmetic.
     """
 
     def __init__(
@@ -52,8 +52,13 @@ class IrEngine:
         config: dict[str, str] = {"PERFORMANCE_HINT": "LATENCY" if latency else "THROUGHPUT"}
         if hint != "auto":
             config["INFERENCE_PRECISION_HINT"] = hint
-        compiled = core.compile_model(steps.build(), device, config)
-        self.arithmetic = str(compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
+        compiled = _compile(core, steps.build(), device, config)
+        self.arithmetic = _arithmetic(compiled)
+        if hint != "auto" and self.arithmetic not in ("", hint):
+            raise UsageError(
+                f"device '{device}' computes in {self.arithmetic} and has no {hint}",
+                "Leave the precision to the device with --set precision=auto.",
+            )
         self._requests = ov.AsyncInferQueue(compiled)
         self._requests.set_callback(_keep_logits)
 
@@ -97,6 +102,24 @@ def read_entries(model: ov.Model) -> dict[str, str]:
         return {}
     section = model.get_rt_info([SECTION]).value
     return {key: str(value) for key, value in section.items()}
+
+
+def _compile(
+    core: ov.Core, model: ov.Model, device: str, config: dict[str, str]
+) -> ov.CompiledModel:
+    try:
+        return core.compile_model(model, device, config)
+    except RuntimeError as error:
+        raise UsageError(
+            f"device '{device}': OpenVINO cannot run this model on it ({_last_line(error)})"
+        ) from None
+
+
+def _arithmetic(compiled: ov.CompiledModel) -> str:
+    """Empty for devices that only choose others, such as AUTO: they do not tell."""
+    key = "INFERENCE_PRECISION_HINT"
+    known = compiled.get_property("SUPPORTED_PROPERTIES")
+    return str(compiled.get_property(key).to_string()) if key in known else ""
 
 
 def cpu_name() -> str:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import onnxruntime
 import torch
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
 from torch import Tensor
 
 from mlc_cli.core.cores import usable_cores
@@ -57,9 +56,10 @@ def _open(path: Path, device: torch.device) -> onnxruntime.InferenceSession:
     options.log_severity_level = 3
     # Threads that spin while they wait take the cores from those that read images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    providers = _providers(device)
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=_providers(device))
-    except (Fail, InvalidGraph, InvalidProtobuf, RuntimeError) as error:
+        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # its own errors have no common base
         raise CheckpointError(
             f"{path}: is damaged or not an ONNX model ({str(error).splitlines()[0]:.200})"
         ) from None

@@ -58,6 +58,10 @@ def test_other_files_are_refused(put, read_all, content: str) -> None:
         read_all(CelebaReader(), file)
 
 
+def test_columns_of_0_and_1_are_not_taken_for_it(put) -> None:
+    assert CelebaReader().detect(put("Labels_sky_Train.txt", "0\n1\n0\n0\n")) is None
+
+
 def test_any_damage_ends_in_a_message(put, damaged_outcomes) -> None:
     file = put("list_attr_celeba.txt", ATTRIBUTES)
     assert damaged_outcomes(CelebaReader(), file, file) == {"read", "refused"}

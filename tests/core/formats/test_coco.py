@@ -75,6 +75,15 @@ def test_one_file_finds_its_images_beside_its_folder_or_where_it_is_told(
     assert list(reading.states) == [("val2017", "v.jpg")]
 
 
+def test_the_folder_of_the_files_is_a_source_with_other_files_beside_them(
+    official, read_all
+) -> None:
+    captions = {"images": [{"id": 1}], "annotations": [{"image_id": 1, "caption": "A dog."}]}
+    (official / "annotations/captions_val2017.json").write_text(json.dumps(captions))
+    reading = read_all(CocoReader(), official / "annotations")
+    assert reading.states == read_all(CocoReader(), official).states
+
+
 @pytest.mark.parametrize(
     ("image", "prefix"),
     [

@@ -147,12 +147,13 @@ def test_round_trip(make_splits, round_trip) -> None:
         ([["a.jpg", ["[x]"]]], "do not show"),
         ([[f"{name}.jpg", [name]] for name in ("x y", "x z", "y x", "y z")], "do not show"),
         ([["a.jpg", ["c"], ["a,b"]]], "1 labels are unknown"),
+        ([["a.jpg", ["c", "[x]"]]], "no image has a,b, a|b, x y, x z, y x, y z: 6 of 8 classes"),
     ],
 )  # fmt: skip
 def test_what_the_format_cannot_hold_is_said(make_splits, images, reason: str) -> None:
     names = ["a,b", "a|b", "c", "[x]", "x y", "x z", "y x", "y z"]
-    [loss] = CsvListWriter().losses(make_splits({"train": images}, names))
-    assert reason in loss
+    losses = CsvListWriter().losses(make_splits({"train": images}, names))
+    assert any(reason in loss for loss in losses), losses
 
 
 def test_single_labels_with_spaces_come_back_whole(make_splits, round_trip) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mlc_cli.core.formats.csv_list import CsvListWriter
 from mlc_cli.core.formats.csv_onehot import CsvOnehotReader, CsvOnehotWriter
 from mlc_cli.errors import DataError
 
@@ -25,6 +26,13 @@ def test_roboflow_has_a_file_for_each_split_beside_the_images(put, read_all, tmp
     assert reading.source.image_root == tmp_path
     assert not reading.dropped.counts
     assert CsvOnehotReader().detect(tmp_path) == "2 columns of 0 and 1 in _classes.csv"
+
+
+def test_the_file_of_one_split_of_roboflow_is_that_split(put, read_all, tmp_path) -> None:
+    file = put("valid/_classes.csv", ROBOFLOW)
+    assert set(read_all(CsvOnehotReader(), file).states) == {("valid", "a.jpg"), ("valid", "b.jpg")}
+    above = read_all(CsvOnehotReader(), file, tmp_path)
+    assert set(above.labels) == {"valid/a.jpg", "valid/b.jpg"}
 
 
 def test_images_may_be_elsewhere_in_the_same_order_or_in_one_folder(
@@ -147,11 +155,18 @@ def test_round_trip_of_mostly_unknown_labels(make_splits) -> None:
     ]
 
 
-def test_paths_lead_from_the_file_to_the_images(make_splits, tmp_path) -> None:
+@pytest.mark.parametrize("writer", [CsvOnehotWriter(), CsvListWriter()])
+def test_images_outside_of_the_folder_are_refused(make_splits, tmp_path, writer) -> None:
     splits = make_splits({"train": [["a.jpg", ["cat"]]]}, ["cat"])
     (tmp_path / "else").mkdir()
-    [file] = CsvOnehotWriter().write(splits, tmp_path / "else")
-    assert "../result/a.jpg,1,train" in file.read_text()
+    with pytest.raises(DataError, match="outside of the result") as caught:
+        writer.write(splits, tmp_path / "else")
+    assert "--link" in caught.value.hint
+    assert not list((tmp_path / "else").iterdir())
+
+
+def test_paths_lead_from_the_file_to_the_images(make_splits, tmp_path) -> None:
+    splits = make_splits({"train": [["a.jpg", ["cat"]]]}, ["cat"])
     [file] = CsvOnehotWriter().write(splits, tmp_path)
     assert "\nresult/a.jpg,1,train" in file.read_text()
 

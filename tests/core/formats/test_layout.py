@@ -27,8 +27,15 @@ def test_names_of_files_tell_the_split(file, split) -> None:
 
 def test_a_folder_of_annotations_is_not_the_root(put) -> None:
     file = put("data/annotations/a.json")
-    assert root_of(file) == root_of(file.parent.parent) == file.parent.parent
-    assert root_of(put("data/a.json")) == file.parent.parent
+    root = file.parent.parent
+    assert root_of(file) == root_of(file.parent) == root_of(root) == root
+    assert root_of(put("data/a.json")) == root
+
+
+def test_a_file_in_the_working_folder_annotations_has_its_root_above(put, monkeypatch) -> None:
+    folder = put("data/annotations/a.json").parent
+    monkeypatch.chdir(folder)
+    assert root_of(Path("a.json")).resolve() == root_of(Path()).resolve() == folder.parent
 
 
 def test_the_place_with_most_images_counts(put, tmp_path) -> None:

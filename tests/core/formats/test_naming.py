@@ -1,10 +1,11 @@
 """From names of images to paths."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.formats.naming import ImageNames, leads_out, without_suffix
+from mlc_cli.core.formats.naming import ImageNames, leads_out, relative, without_suffix
 from mlc_cli.core.tally import Tally
 
 
@@ -62,3 +63,17 @@ def test_only_suffixes_of_images_are_taken_off() -> None:
         "v1.0",
         "a",
     ]
+
+
+def test_a_place_is_seen_from_a_folder(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert relative(Path("a/b"), Path("a/c")) == "../b"
+    assert relative(tmp_path, Path()) == "."
+
+
+def test_a_place_on_another_drive_is_absolute(tmp_path: Path, monkeypatch) -> None:
+    def refuse(place: Path, start: Path) -> str:
+        raise ValueError(f"path is on mount {place}, start on mount {start}")  # as on Windows
+
+    monkeypatch.setattr(os.path, "relpath", refuse)
+    assert relative(tmp_path, Path()) == tmp_path.resolve().as_posix()

@@ -45,6 +45,13 @@ def test_images_are_in_flickr_or_where_the_user_says(nus: Path, read_all) -> Non
     assert read_all(NusWideReader(), nus).source.image_root == nus / "Flickr"
 
 
+def test_the_columns_may_lie_beside_the_lists(nus: Path, read_all) -> None:
+    before = read_all(NusWideReader(), nus).states
+    (nus / "Groundtruth/TrainTestLabels").rename(nus / "TrainTestLabels")
+    (nus / "Groundtruth").rmdir()
+    assert read_all(NusWideReader(), nus).states == before
+
+
 def test_all_labels_serve_where_there_are_no_splits(put, nus: Path, read_all) -> None:
     for file in (nus / "Groundtruth/TrainTestLabels").iterdir():
         file.unlink()

@@ -65,6 +65,13 @@ def test_what_does_not_fit_is_counted(lists, put, read_all) -> None:
     }
 
 
+def test_what_is_in_no_list_is_shown_in_the_order_of_the_file(lists, put, read_all) -> None:
+    strangers = [f"{number}.jpg" for number in range(30, 10, -1)]
+    put(f"vg/{lists.name}", {**LABELS, **{name: [1] for name in strangers}})
+    [examples] = read_all(Vg500Reader(), lists).dropped.examples.values()
+    assert examples == strangers[:10]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [('{"1.jpg": [1', "line 1"), ([], "object"), ({"1.jpg": ["a"]}, "$[...][0]")],

@@ -1,0 +1,97 @@
+"""Every kind of model file behind one call."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from mlc_cli.core.engines import TorchEngine, is_exported, open_model
+from mlc_cli.core.exporting.ir import mark_ir
+from mlc_cli.core.exporting.onnx_graph import mark_onnx
+from mlc_cli.errors import CheckpointError, UsageError
+
+Exported = Callable[..., Any]
+SIZE = (64, 96)
+
+
+@pytest.fixture
+def made(exported: Exported) -> Any:
+    return exported("decoder", backbone="test_resnet", size=SIZE)
+
+
+@pytest.mark.parametrize("form", ["checkpoint", "onnx", "xml"])
+def test_every_form_gives_the_same_logits_and_card(
+    made: Any, pixels: Callable[..., Tensor], form: str
+) -> None:
+    opened = open_model(getattr(made, form), "cpu", "fp32")
+    assert opened.card == made.info.card
+    for count in (1, 11):
+        images = pixels(count, SIZE)
+        logits_NC = opened.engine(images)
+        assert logits_NC.dtype == torch.float32
+        torch.testing.assert_close(logits_NC, made.expected(images), atol=1e-4, rtol=0)
+
+
+@torch.inference_mode()
+def test_the_map_goes_with_the_logits(made: Any, pixels: Callable[..., Tensor]) -> None:
+    engine = open_model(made.checkpoint, "cpu", "fp32").engine
+    assert isinstance(engine, TorchEngine)
+    logits_NC, map_NDHW = engine.logits_and_map(pixels(3, SIZE))
+    torch.testing.assert_close(logits_NC, made.expected(pixels(3, SIZE)), atol=1e-5, rtol=0)
+    torch.testing.assert_close(made.classifier.head(map_NDHW), logits_NC)
+
+
+@pytest.mark.parametrize(
+    ("parity", "words"),
+    [
+        ("passed", ""),
+        ("failed", "differs from its checkpoint by more than was allowed"),
+        ("unchecked", "was never compared with its checkpoint"),
+    ],
+)
+def test_the_outcome_of_the_comparison_is_told(
+    made: Any, tmp_path: Path, parity: str, words: str
+) -> None:
+    onnx, xml = (Path(shutil.copy(path, tmp_path)) for path in (made.onnx, made.xml))
+    shutil.copy(made.xml.with_suffix(".bin"), tmp_path)
+    mark_onnx(onnx, parity)
+    mark_ir(xml, parity)
+    for path in (onnx, xml):
+        warning = open_model(path, "cpu", "fp32").warning
+        assert (words in warning) if words else warning == ""
+    assert open_model(made.checkpoint, "cpu", "fp32").warning == ""
+
+
+def test_the_suffix_tells_the_kind(made: Any, tmp_path: Path) -> None:
+    kinds = {"a.ONNX": True, "a.Xml": True, "a.safetensors": False, "a.bin": False, "a": False}
+    assert {name: is_exported(Path(name)) for name in kinds} == kinds
+    upper = Path(shutil.copy(made.onnx, tmp_path / "M.ONNX"))
+    assert open_model(upper, "cpu", "fp32").card == made.info.card
+    with pytest.raises(CheckpointError, match=r"m\.bin"):
+        open_model(Path(shutil.copy(made.onnx, tmp_path / "m.bin")), "cpu", "fp32")
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_an_onnx_file_runs_as_it_is(made: Any, precision: str) -> None:
+    with pytest.raises(UsageError, match=f"precision {precision}: an ONNX file runs as it is"):
+        open_model(made.onnx, "cpu", precision)
+    assert open_model(made.onnx, "cpu", "auto").engine
+
+
+@pytest.mark.parametrize("precision", ["auto", "bf16", "fp16"])
+def test_an_ir_takes_other_arithmetic(
+    made: Any, pixels: Callable[..., Tensor], precision: str
+) -> None:
+    logits_NC = open_model(made.xml, "auto", precision).engine(pixels(3, SIZE))
+    expected = made.expected(pixels(3, SIZE))
+    torch.testing.assert_close(logits_NC, expected, atol=0.2, rtol=0.1)
+
+
+@pytest.mark.parametrize("form", ["checkpoint", "onnx", "xml"])
+def test_a_device_that_is_not_there_is_refused(made: Any, form: str) -> None:
+    with pytest.raises(UsageError, match="device 'cuda:77'"):
+        open_model(getattr(made, form), "cuda:77", "fp32")
