@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from mlc_cli.core.annotations import Annotation
-from mlc_cli.core.files import write_json
-from mlc_cli.core.formats.base import Sample, Source, Writer
-from mlc_cli.core.formats.build import pick_reader, pick_writer, read_classes
-from mlc_cli.core.formats.collect import Collected, Findings, collect
-from mlc_cli.core.formats.lines import is_file, is_folder
-from mlc_cli.core.placing import place, settle, staged, usable
-from mlc_cli.core.splitting import (
+from mlc_cli.core.converting.collect import Collected, Findings, collect
+from mlc_cli.core.converting.placing import place, settle, staged, usable
+from mlc_cli.core.converting.splits import (
     divide,
     group,
     in_order,
     missing_classes,
     rename_splits,
-    split_in_name,
 )
+from mlc_cli.core.files import write_json
+from mlc_cli.core.formats.base import Sample, Source, Writer
+from mlc_cli.core.formats.build import pick_reader, pick_writer, read_classes
+from mlc_cli.core.formats.shared.lines import is_file, is_folder
+from mlc_cli.core.formats.shared.split_names import split_in_name
 from mlc_cli.core.tally import SHOWN
 from mlc_cli.errors import DataError, UsageError
 from mlc_cli.jobs.conversion import Conversion, as_dict, summarise

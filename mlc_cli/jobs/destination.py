@@ -8,8 +8,8 @@ from typing import Any
 
 from mlc_cli.core.annotations import Label
 from mlc_cli.core.files import read_json
-from mlc_cli.core.formats.lines import is_file, is_folder
-from mlc_cli.core.splitting import SPLITS
+from mlc_cli.core.formats.shared.lines import is_file, is_folder
+from mlc_cli.core.formats.shared.split_names import SPLITS
 from mlc_cli.core.tally import SHOWN
 from mlc_cli.errors import DataError
 

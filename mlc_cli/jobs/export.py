@@ -14,7 +14,7 @@ from mlc_cli.core.checkpoint import ModelCard
 from mlc_cli.core.data.build import build_eval_batches
 from mlc_cli.core.data.loader import Batches
 from mlc_cli.core.engines import is_exported
-from mlc_cli.core.exporting.int8 import Quantiser, Sample, has_attention
+from mlc_cli.core.exporting.int8 import Images, Quantiser, Sample, has_attention
 from mlc_cli.core.exporting.ir import to_ir, write_ir
 from mlc_cli.core.exporting.onnx_graph import write_onnx
 from mlc_cli.core.files import write_json
@@ -172,10 +172,13 @@ def _ir(
     quantise = Quantiser(
         int8.max_drop, int8.max_restored, int8.activations, has_attention(classifier)
     )
-    train = _batches(settings, info.card, "train", int8.calibration_images)
+    return quantise(model, _calibration(settings, info.card), _samples(batches))
+
+
+def _calibration(settings: ExportSettings, card: ModelCard) -> list[Images]:
+    train = _batches(settings, card, "train", settings.int8.calibration_images)
     assert train
-    calibration = [sample.image_13HW for sample in _samples(train)]
-    return quantise(model, calibration, _samples(batches))
+    return [sample.image_13HW for sample in _samples(train)]
 
 
 def _batches(

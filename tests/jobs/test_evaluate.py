@@ -200,7 +200,8 @@ def test_results_go_where_they_are_wanted(run: Path, mlc: Mlc) -> None:
     assert "cannot be made" in outcome.err
 
 
-def test_the_settings_beside_the_results_repeat_them(run: Path, mlc: Mlc) -> None:
+@pytest.mark.usefixtures("run")
+def test_the_settings_beside_the_results_repeat_them(mlc: Mlc) -> None:
     assert evaluate(mlc, "--split", "test", "--output", "first").code == 0
     assert mlc("eval", "--config", "first/eval-test.yaml", "--output", "second").code == 0
     first, second = (files_of(Path(folder), "-test") for folder in ("first", "second"))

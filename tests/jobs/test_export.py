@@ -152,8 +152,9 @@ def test_a_damaged_file_is_said(exported: Path, mlc: Mlc, suffix: str) -> None:
     assert "Traceback" not in outcome.err
 
 
+@pytest.mark.usefixtures("exported")
 def test_a_file_that_differs_is_marked_and_the_exit_code_tells(
-    exported: Path, mlc: Mlc, monkeypatch: pytest.MonkeyPatch
+    mlc: Mlc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(path: Path, classifier: Any, info: Any, **options: Any) -> None:
         changed = deepcopy(classifier)
@@ -225,7 +226,8 @@ def test_an_export_that_fails_leaves_an_earlier_one_as_it_was(
     assert content_of(exported) == before
 
 
-def test_folded_thresholds_make_a_stock_client_decide_as_mlc(exported: Path, mlc: Mlc) -> None:
+@pytest.mark.usefixtures("exported")
+def test_folded_thresholds_make_a_stock_client_decide_as_mlc(mlc: Mlc) -> None:
     outcome = export(mlc, "--ir", "--fold-thresholds", "--saliency", "--output", "folded")
     assert outcome.code == 0, outcome.err
     model = Model.create_model("folded/model.xml")

@@ -17,11 +17,11 @@ from mlc_cli.core.formats.fiftyone import FiftyOneReader, FiftyOneWriter
 from mlc_cli.core.formats.image_folder import ImageFolderReader
 from mlc_cli.core.formats.imagenet_txt import ImageNetTxtReader
 from mlc_cli.core.formats.label_studio import LabelStudioReader
-from mlc_cli.core.formats.lines import is_file, is_folder
 from mlc_cli.core.formats.mlc import MlcReader, MlcWriter
 from mlc_cli.core.formats.mmpretrain import MmpretrainReader
 from mlc_cli.core.formats.nus_wide import NusWideReader
 from mlc_cli.core.formats.open_images import OpenImagesReader
+from mlc_cli.core.formats.shared.lines import is_file, is_folder
 from mlc_cli.core.formats.vg500 import Vg500Reader
 from mlc_cli.core.formats.voc import VocReader
 from mlc_cli.core.formats.yolo import YoloReader

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from mlc_cli.core.formats.base import Sample, Source
-from mlc_cli.core.formats.lines import is_file, text_lines
+from mlc_cli.core.formats.shared.lines import is_file, text_lines
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
 

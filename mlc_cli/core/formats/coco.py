@@ -18,10 +18,10 @@ from msgspec import Struct
 
 from mlc_cli.core.annotations import Annotation
 from mlc_cli.core.formats.base import Sample, Source
-from mlc_cli.core.formats.json_files import Id, find_files, load, seen, write_object
-from mlc_cli.core.formats.layout import common_prefix, image_prefix, root_of, split_of
-from mlc_cli.core.formats.losses import numbered_classes, unknown_states
-from mlc_cli.core.formats.references import ImageFinder, is_address
+from mlc_cli.core.formats.shared.json_files import Id, find_files, load, seen, write_object
+from mlc_cli.core.formats.shared.layout import common_prefix, image_prefix, root_of, split_of
+from mlc_cli.core.formats.shared.losses import numbered_classes, unknown_states
+from mlc_cli.core.formats.shared.references import ImageFinder, is_address
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from mlc_cli.core.annotations import Annotation
 from mlc_cli.core.files import write_atomic
 from mlc_cli.core.formats.base import Sample, Source
-from mlc_cli.core.formats.losses import unknown_states
-from mlc_cli.core.formats.naming import ImageNames, check_below, exported_paths
-from mlc_cli.core.formats.tables import HEAD, Table, changed_by_tables, find_tables, look
+from mlc_cli.core.formats.shared.losses import unknown_states
+from mlc_cli.core.formats.shared.naming import ImageNames, check_below, exported_paths
+from mlc_cli.core.formats.shared.tables import HEAD, Table, changed_by_tables, find_tables, look
 from mlc_cli.core.tally import SHOWN, Tally
 from mlc_cli.errors import DataError
 

@@ -13,8 +13,15 @@ from pathlib import Path
 from mlc_cli.core.annotations import Annotation, State
 from mlc_cli.core.files import write_atomic
 from mlc_cli.core.formats.base import Sample, Source
-from mlc_cli.core.formats.naming import ImageNames, check_below, exported_paths
-from mlc_cli.core.formats.tables import Table, changed_by_tables, find_tables, flag, is_flag, look
+from mlc_cli.core.formats.shared.naming import ImageNames, check_below, exported_paths
+from mlc_cli.core.formats.shared.tables import (
+    Table,
+    changed_by_tables,
+    find_tables,
+    flag,
+    is_flag,
+    look,
+)
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
 

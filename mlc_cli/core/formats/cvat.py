@@ -10,8 +10,8 @@ from itertools import takewhile
 from pathlib import Path
 
 from mlc_cli.core.formats.base import Sample, Source
-from mlc_cli.core.formats.lines import is_file, is_folder
-from mlc_cli.core.formats.xml_files import elements
+from mlc_cli.core.formats.shared.lines import is_file, is_folder
+from mlc_cli.core.formats.shared.xml_files import elements
 from mlc_cli.core.tally import Tally
 
 

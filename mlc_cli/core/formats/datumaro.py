@@ -14,9 +14,9 @@ from msgspec import Struct, field
 
 from mlc_cli.core.annotations import Annotation
 from mlc_cli.core.formats.base import Sample, Source
-from mlc_cli.core.formats.json_files import find_files, load, seen, write_object
-from mlc_cli.core.formats.layout import common_prefix, image_prefix, root_of
-from mlc_cli.core.formats.losses import numbered_classes, unknown_states
+from mlc_cli.core.formats.shared.json_files import find_files, load, seen, write_object
+from mlc_cli.core.formats.shared.layout import common_prefix, image_prefix, root_of
+from mlc_cli.core.formats.shared.losses import numbered_classes, unknown_states
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
 

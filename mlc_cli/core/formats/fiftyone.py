@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from mlc_cli.core.annotations import Annotation, State
 from mlc_cli.core.formats.base import Sample, Source
-from mlc_cli.core.formats.images import ImageIndex
-from mlc_cli.core.formats.json_files import load, seen, write_object
-from mlc_cli.core.formats.layout import split_of
-from mlc_cli.core.formats.losses import numbered_classes
-from mlc_cli.core.formats.naming import exported_paths
-from mlc_cli.core.formats.references import ImageFinder
+from mlc_cli.core.formats.shared.images import ImageIndex
+from mlc_cli.core.formats.shared.json_files import load, seen, write_object
+from mlc_cli.core.formats.shared.layout import split_of
+from mlc_cli.core.formats.shared.losses import numbered_classes
+from mlc_cli.core.formats.shared.naming import exported_paths
+from mlc_cli.core.formats.shared.references import ImageFinder
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
 

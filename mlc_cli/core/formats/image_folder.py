@@ -14,8 +14,8 @@ from itertools import islice
 from pathlib import Path
 
 from mlc_cli.core.formats.base import Sample, Source
-from mlc_cli.core.formats.images import SUFFIXES, walk_images
-from mlc_cli.core.splitting import meaning
+from mlc_cli.core.formats.shared.images import SUFFIXES, walk_images
+from mlc_cli.core.formats.shared.split_names import meaning
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mlc_cli.core.formats.base import Sample, Source
-from mlc_cli.core.formats.lines import is_file, text_lines
-from mlc_cli.core.formats.naming import ImageNames
+from mlc_cli.core.formats.shared.lines import is_file, text_lines
+from mlc_cli.core.formats.shared.naming import ImageNames
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
 

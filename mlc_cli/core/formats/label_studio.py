@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 
 from mlc_cli.core.files import read_text
 from mlc_cli.core.formats.base import Sample, Source
-from mlc_cli.core.formats.images import SUFFIXES
-from mlc_cli.core.formats.json_files import find_files, load, seen
-from mlc_cli.core.formats.references import ImageFinder
+from mlc_cli.core.formats.shared.images import SUFFIXES
+from mlc_cli.core.formats.shared.json_files import find_files, load, seen
+from mlc_cli.core.formats.shared.references import ImageFinder
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
 

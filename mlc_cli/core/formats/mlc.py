@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from mlc_cli.core.annotations import Annotation, Label
 from mlc_cli.core.formats.base import Sample, Source
-from mlc_cli.core.formats.json_files import find_files, load, seen, write_object
-from mlc_cli.core.formats.naming import relative
+from mlc_cli.core.formats.shared.json_files import find_files, load, seen, write_object
+from mlc_cli.core.formats.shared.naming import relative
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
 

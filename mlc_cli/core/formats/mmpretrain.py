@@ -10,8 +10,8 @@ from msgspec import Struct, field
 
 from mlc_cli.core.annotations import Label
 from mlc_cli.core.formats.base import Sample, Source
-from mlc_cli.core.formats.json_files import find_files, load, seen
-from mlc_cli.core.formats.layout import image_prefix, root_of, split_of
+from mlc_cli.core.formats.shared.json_files import find_files, load, seen
+from mlc_cli.core.formats.shared.layout import image_prefix, root_of, split_of
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
 

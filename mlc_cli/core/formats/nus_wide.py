@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mlc_cli.core.files import read_text
 from mlc_cli.core.formats.base import Sample, Source
 from mlc_cli.core.formats.csv_list import CsvListReader
-from mlc_cli.core.formats.lines import is_file, text_lines
+from mlc_cli.core.formats.shared.lines import is_file, text_lines
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
 

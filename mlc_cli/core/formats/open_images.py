@@ -17,8 +17,8 @@ from pathlib import Path
 
 from mlc_cli.core.annotations import State
 from mlc_cli.core.formats.base import Sample, Source
-from mlc_cli.core.formats.lines import is_file
-from mlc_cli.core.formats.tables import csv_rows
+from mlc_cli.core.formats.shared.lines import is_file
+from mlc_cli.core.formats.shared.tables import csv_rows
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
 

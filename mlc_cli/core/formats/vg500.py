@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mlc_cli.core.formats.base import Sample, Source
-from mlc_cli.core.formats.images import ImageIndex
-from mlc_cli.core.formats.json_files import load
-from mlc_cli.core.formats.lines import text_lines
+from mlc_cli.core.formats.shared.images import ImageIndex
+from mlc_cli.core.formats.shared.json_files import load
+from mlc_cli.core.formats.shared.lines import text_lines
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
 

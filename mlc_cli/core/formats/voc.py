@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from mlc_cli.core.formats.base import Sample, Source
-from mlc_cli.core.formats.lines import is_file, text_lines
-from mlc_cli.core.formats.naming import ImageNames, leads_out, without_suffix
-from mlc_cli.core.formats.xml_files import whole
+from mlc_cli.core.formats.shared.lines import is_file, text_lines
+from mlc_cli.core.formats.shared.naming import ImageNames, leads_out, without_suffix
+from mlc_cli.core.formats.shared.xml_files import whole
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
 

@@ -17,8 +17,8 @@ import yaml
 
 from mlc_cli.core.files import read_text
 from mlc_cli.core.formats.base import Sample, Source
-from mlc_cli.core.formats.images import walk_images
-from mlc_cli.core.formats.lines import is_file, is_folder, text_lines
+from mlc_cli.core.formats.shared.images import walk_images
+from mlc_cli.core.formats.shared.lines import is_file, is_folder, text_lines
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mlc_cli.core.formats.images import walk_images
+from mlc_cli.core.formats.shared.images import walk_images
 from mlc_cli.core.inspection.collection import Collection
 from mlc_cli.core.inspection.duplicates import Alike, Duplicates
 from mlc_cli.core.inspection.findings import Finding, Severity, many

@@ -1,6 +1,5 @@
 """Quantisation under control of the mAP, on a model that 8 bits break."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from mlc_cli.core.annotations import Annotation, read_annotation
+from mlc_cli.core.converting.collect import Findings, collect
 from mlc_cli.core.formats.base import Reader, Source, Writer
-from mlc_cli.core.formats.collect import Findings, collect
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.formats.xml_files import elements, whole
+from mlc_cli.core.formats.shared.xml_files import elements, whole
 from mlc_cli.errors import DataError
 
 

@@ -1,37 +1,19 @@
-"""Splits of a data set: what foreign names mean, and dividing a data set anew."""
+"""Splits of a data set: their names in the result, and dividing a data set anew."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, count
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.annotations import Annotation
+from mlc_cli.core.formats.shared.split_names import SPLITS, meaning
 from mlc_cli.core.stratify import Units, share_out
 from mlc_cli.core.tally import Tally
 
-SPLITS = ("train", "val", "test")
 RESERVED = "convert"
 """No split has this name: its file would be that of the record."""
-_MEANINGS = {
-    **dict.fromkeys(("train", "training", "trainval", "trainset"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev", "valset"), "val"),
-    **dict.fromkeys(("test", "testing", "testset"), "test"),
-}
-
-
-def meaning(name: str) -> str | None:
-    """The split that a name stands for, if that is clear: `train2017` is `train`."""
-    return _MEANINGS.get(name.lower().rstrip("0123456789").rstrip("-_. "))
-
-
-def split_in_name(place: Path) -> str | None:
-    """The split that the name of a file or folder contains: `instances_val2017.json` is `val`."""
-    words = re.split(r"[^A-Za-z0-9]+", place.stem)
-    found = {split for word in words if (split := meaning(word))}
-    return found.pop() if len(found) == 1 else None
 
 
 def rename_splits(names: Iterable[str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.formats.tables import Table, find_tables, flag
+from mlc_cli.core.formats.shared.tables import Table, find_tables, flag
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
 

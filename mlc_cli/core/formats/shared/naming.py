@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mlc_cli.core.annotations import Annotation
-from mlc_cli.core.formats.images import SUFFIXES, ImageIndex
+from mlc_cli.core.formats.shared.images import SUFFIXES, ImageIndex
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
 

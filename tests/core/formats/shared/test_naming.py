@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.formats.naming import ImageNames, leads_out, relative, without_suffix
+from mlc_cli.core.formats.shared.naming import ImageNames, leads_out, relative, without_suffix
 from mlc_cli.core.tally import Tally
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.formats.lines import is_file, is_folder, raw_lines, text_lines
+from mlc_cli.core.formats.shared.lines import is_file, is_folder, raw_lines, text_lines
 from mlc_cli.errors import DataError
 
 

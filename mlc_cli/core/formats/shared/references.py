@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from mlc_cli.core.formats.images import ImageIndex
+from mlc_cli.core.formats.shared.images import ImageIndex
 from mlc_cli.core.tally import Tally
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)

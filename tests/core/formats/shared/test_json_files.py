@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mlc_cli.core.formats.json_files import OPENING, load, opening, write_object
+from mlc_cli.core.formats.shared.json_files import OPENING, load, opening, write_object
 from mlc_cli.errors import DataError, MlcError
 
 

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from mlc_cli.core.annotations import Annotation
-from mlc_cli.core.formats.lines import is_file
+from mlc_cli.core.formats.shared.lines import is_file
 
 PROBED = 100
 _SPLIT = re.compile(r"(?:instances|labels)_(.+)|((?:train|val|test|dev).*)", re.IGNORECASE)

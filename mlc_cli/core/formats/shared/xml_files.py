@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse, parse
 
-from mlc_cli.core.formats.lines import is_file
+from mlc_cli.core.formats.shared.lines import is_file
 from mlc_cli.errors import DataError
 
 

@@ -1,6 +1,6 @@
 """What other formats cannot hold."""
 
-from mlc_cli.core.formats.losses import numbered_classes, unknown_states
+from mlc_cli.core.formats.shared.losses import numbered_classes, unknown_states
 
 
 def test_unknown_states_are_counted_in_each_split(make_splits) -> None:

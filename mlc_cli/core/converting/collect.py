@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.annotations import Annotation, Label, LabelSets, PackedStrings
+from mlc_cli.core.converting.positions import Positions
 from mlc_cli.core.formats.base import Source
-from mlc_cli.core.formats.positions import Positions
 from mlc_cli.core.tally import SHOWN, Tally
 from mlc_cli.errors import DataError
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.formats.layout import common_prefix, image_prefix, root_of, split_of
+from mlc_cli.core.formats.shared.layout import common_prefix, image_prefix, root_of, split_of
 
 
 @pytest.mark.parametrize(

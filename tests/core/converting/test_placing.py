@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlc_cli.core.annotations import Annotation, LabelSets, PackedStrings
-from mlc_cli.core.placing import place, settle, staged, usable
+from mlc_cli.core.converting.placing import place, settle, staged, usable
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError, MlcError
 

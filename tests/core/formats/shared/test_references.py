@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlc_cli.core.formats.references import ImageFinder, is_address
+from mlc_cli.core.formats.shared.references import ImageFinder, is_address
 from mlc_cli.core.tally import Tally
 
 FILES = ("a/one.jpg", "b/one.jpg", "b/c/one.jpg", "x y+ä.jpg", "0a1b2c3d-marked.jpg", "plain.png")

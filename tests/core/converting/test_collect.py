@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlc_cli.core.converting.collect import Collected, Findings, collect
 from mlc_cli.core.formats.base import Sample, Source
-from mlc_cli.core.formats.collect import Collected, Findings, collect
 from mlc_cli.errors import DataError
 
 

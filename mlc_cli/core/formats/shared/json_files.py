@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from mlc_cli.core.files import read_bytes, read_json, write_atomic
-from mlc_cli.core.formats.lines import is_file
+from mlc_cli.core.formats.shared.lines import is_file
 from mlc_cli.errors import DataError, MlcError
 
 Id = int | float | str | None

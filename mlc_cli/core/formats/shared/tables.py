@@ -10,10 +10,10 @@ from itertools import islice
 from pathlib import Path
 
 from mlc_cli.core.annotations import Annotation
-from mlc_cli.core.formats.images import SUFFIXES
-from mlc_cli.core.formats.lines import is_file, raw_lines
-from mlc_cli.core.formats.losses import numbered_classes
-from mlc_cli.core.splitting import meaning
+from mlc_cli.core.formats.shared.images import SUFFIXES
+from mlc_cli.core.formats.shared.lines import is_file, raw_lines
+from mlc_cli.core.formats.shared.losses import numbered_classes
+from mlc_cli.core.formats.shared.split_names import meaning
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
 

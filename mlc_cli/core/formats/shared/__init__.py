@@ -1,0 +1,1 @@
+"""What several formats share: opening files, finding images, names of splits."""
