@@ -4,7 +4,7 @@ Names of arrays: N images, C classes. Targets are int8: 1 present, 0 absent, -1 
 entries are left out of every metric. A label is predicted where score >= threshold.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
@@ -142,13 +142,26 @@ def over_classes(
     def rank_block(start: int, stop: int) -> None:
         scores_CN = _transposed(scores_NC[:, start:stop])
         targets_CN = _transposed(targets_NC[:, start:stop])
-        sorted_CN = np.sort(scores_CN, axis=1)
-        for c, (scores_N, targets_N) in enumerate(zip(scores_CN, targets_CN, strict=True)):
-            all_known = not len(targets_N) or targets_N.min() >= 0
-            known = sorted_CN[c] if all_known else np.sort(scores_N[targets_N >= 0])
-            work(start + c, _rank(np.sort(scores_N[targets_N == 1]), known))
+        positives = [
+            np.sort(scores_N[present_N])
+            for scores_N, present_N in zip(scores_CN, targets_CN == 1, strict=True)
+        ]
+        known = _sorted_known(scores_CN, targets_CN)
+        for c, (positives_P, known_K) in enumerate(zip(positives, known, strict=True)):
+            work(start + c, _rank(positives_P, known_K))
 
     over_class_blocks(scores_NC, rank_block)
+
+
+def _sorted_known(
+    scores_CN: NDArray[Any], targets_CN: NDArray[np.int8]
+) -> Iterable[NDArray[Any]]:
+    """Scores of the known images of each class, ascending; `scores_CN` is used up."""
+    if targets_CN.size and targets_CN.min() < 0:
+        pairs = zip(scores_CN, targets_CN >= 0, strict=True)
+        return [np.sort(scores_N[known_N]) for scores_N, known_N in pairs]
+    scores_CN.sort(axis=1)
+    return scores_CN
 
 
 def _transposed(array_NC: NDArray[Any]) -> NDArray[Any]:

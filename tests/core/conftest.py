@@ -56,11 +56,18 @@ class Made:
 
 
 def _randomise(classifier: Classifier) -> None:
-    """Weights and statistics of which every one shows in logits of a useful size."""
-    for module in classifier.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
+    """Weights and statistics of which every one shows in logits of a useful size.
+
+    Deep models only become a little smaller from layer to layer: with random weights rounding
+    would otherwise grow through them without bounds.
+    """
+    norms = [module for module in classifier.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        if len(norms) > 50:
+            nn.init.constant_(norm.weight, 0.91)
+        else:
+            nn.init.normal_(norm.running_mean, std=0.1)
+            nn.init.uniform_(norm.running_var, 0.5, 1.5)
     if isinstance(classifier.head, LinearHead):
         nn.init.normal_(classifier.head.linear.weight)
         nn.init.normal_(classifier.head.linear.bias)
@@ -91,8 +98,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Made]:
         if backbone:
             body = Backbone(create_backbone(backbone, size, pretrained=False))
             channels = body.channels
-        classifier = Classifier(body, build_head(settings.head, channels, len(classes))).eval()
-        _randomise(classifier)
+        classifier = Classifier(body, build_head(settings.head, channels, len(classes)))
+        _randomise(classifier.eval())
         card = ModelCard(
             classes=list(classes),
             model=settings.model_dump(),
