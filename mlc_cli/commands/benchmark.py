@@ -87,5 +87,6 @@ def benchmark(
     screen.table(("", "MiB", "latency ms", "p95 ms", "images/s", "ratio"), rows)
     screen.note(
         f"{outcome.machine}; device {outcome.device}, arithmetic {outcome.precision}; latency of"
-        f" one image, throughput of {settings.batch_size} handed over at once, reading not counted"
+        f" one image, throughput of {settings.batch_size} handed over at once, reading not counted;"
+        " ONNX files run as they are"
     )

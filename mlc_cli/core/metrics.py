@@ -153,9 +153,7 @@ def over_classes(
     over_class_blocks(scores_NC, rank_block)
 
 
-def _sorted_known(
-    scores_CN: NDArray[Any], targets_CN: NDArray[np.int8]
-) -> Iterable[NDArray[Any]]:
+def _sorted_known(scores_CN: NDArray[Any], targets_CN: NDArray[np.int8]) -> Iterable[NDArray[Any]]:
     """Scores of the known images of each class, ascending; `scores_CN` is used up."""
     if targets_CN.size and targets_CN.min() < 0:
         pairs = zip(scores_CN, targets_CN >= 0, strict=True)

@@ -14,13 +14,13 @@ from mlc_cli.core.checkpoint import ModelCard
 from mlc_cli.core.data.build import build_eval_batches
 from mlc_cli.core.data.loader import Batches
 from mlc_cli.core.engines import is_exported
-from mlc_cli.core.exporting.int8 import Images, Quantiser, Sample, has_attention
+from mlc_cli.core.exporting.int8 import Quantiser, Sample, has_attention
 from mlc_cli.core.exporting.ir import to_ir, write_ir
 from mlc_cli.core.exporting.onnx_graph import write_onnx
 from mlc_cli.core.files import write_json
 from mlc_cli.core.models.build import load_classifier
 from mlc_cli.core.models.classifier import Classifier
-from mlc_cli.core.runtime.metadata import ExportInfo
+from mlc_cli.core.runtime.metadata import ExportInfo, client_labels
 from mlc_cli.errors import CheckpointError, MlcError, UsageError
 from mlc_cli.jobs.parity import Check, Exported, check_files, mark
 from mlc_cli.jobs.scoring import (
@@ -30,7 +30,7 @@ from mlc_cli.jobs.scoring import (
     result_folder,
     write_settings,
 )
-from mlc_cli.settings.export import ExportSettings, IrPrecision
+from mlc_cli.settings.export import ExportSettings
 
 OnStep = Callable[[str], object]
 
@@ -98,6 +98,7 @@ def export(settings: ExportSettings, on_step: OnStep = lambda _: None) -> Export
 
 def _check(settings: ExportSettings, card: ModelCard, checkpoint: Path) -> None:
     """Refuse what cannot be done before anything is."""
+    client_labels(card.classes)
     if settings.fold_thresholds and card.thresholds is None:
         raise UsageError(
             f"--fold-thresholds: {checkpoint} has no thresholds", "Choose them with: mlc thresholds"
@@ -140,7 +141,9 @@ def _make(
         for precision in dict.fromkeys(settings.precision):
             on_step(f"IR, {precision}")
             name = "model.xml" if precision == "fp32" else f"model-{precision}.xml"
-            model = _ir(settings, classifier, info, onnx_file, precision, batches)
+            model = to_ir(onnx_file, info)
+            if precision == "int8":
+                model = _quantised(settings, classifier, info.card, model)
             write_ir(folder / name, model, info, half=precision != "fp32")
             files.append(Exported(name, "ir", precision))
     if not settings.onnx:
@@ -156,29 +159,16 @@ def _make(
     return tuple(replace(file, bytes=_size(folder / file.name)) for file in files), check
 
 
-def _ir(
-    settings: ExportSettings,
-    classifier: Classifier,
-    info: ExportInfo,
-    onnx_file: Path,
-    precision: IrPrecision,
-    batches: Batches | None,
+def _quantised(
+    settings: ExportSettings, classifier: Classifier, card: ModelCard, model: ov.Model
 ) -> ov.Model:
-    model = to_ir(onnx_file, info)
-    if precision != "int8":
-        return model
-    assert batches
     int8 = settings.int8
     quantise = Quantiser(
         int8.max_drop, int8.max_restored, int8.activations, has_attention(classifier)
     )
-    return quantise(model, _calibration(settings, info.card), _samples(batches))
-
-
-def _calibration(settings: ExportSettings, card: ModelCard) -> list[Images]:
-    train = _batches(settings, card, "train", settings.int8.calibration_images)
-    assert train
-    return [sample.image_13HW for sample in _samples(train)]
+    calibration = _samples(settings, card, "train", int8.calibration_images)
+    validation = _samples(settings, card, settings.split, settings.parity.images)
+    return quantise(model, [sample.image_13HW for sample in calibration], validation)
 
 
 def _batches(
@@ -201,8 +191,15 @@ def _batches(
     return build_eval_batches(data, split, batch_size=CPU_BATCH, device=torch.device("cpu"))
 
 
-def _samples(batches: Batches) -> list[Sample]:
-    """Images as an IR takes them, with their labels."""
+def _samples(
+    settings: ExportSettings, card: ModelCard, split_name: str, images: int
+) -> list[Sample]:
+    """Images as an IR takes them, with their labels.
+
+    The processes that read them end here: NNCF has been seen to crash beside them.
+    """
+    batches = _batches(settings, card, split_name, images)
+    assert batches
     samples = []
     for batch in batches.epoch():
         bgr_N3HW = np.ascontiguousarray(batch.images_NHWC.numpy()[..., ::-1].transpose(0, 3, 1, 2))

@@ -76,4 +76,6 @@ class ExportSettings(ModelChoice, SplitChoice):
     def _something_to_write(self) -> "ExportSettings":
         if not (self.onnx or self.ir):
             raise ValueError("onnx and ir are both off: there is nothing to write")
+        if not self.ir and self.precision != ("fp32",):
+            raise ValueError("precision is that of the IR, and ir is off")
         return self

@@ -17,10 +17,12 @@ from mlc_cli.errors import CheckpointError, UsageError
 
 Hint = Literal["auto", "f32", "bf16", "f16"]
 """Arithmetic of the device; `auto` leaves it to the device, which may be bf16 on a CPU."""
+REQUEST_IMAGES = 4
+"""A CPU runs INT8 a fifth faster on four images at once than on one, and no faster on eight."""
 
 
 class IrEngine:
-    """Float32 logits (N×C) of uint8 RGB images (N×H×W×3), one image a request.
+    """Float32 logits (N×C) of uint8 RGB images (N×H×W×3), a few images a request.
 
     The device decides how many requests run side by side. Images are handed over as they are;
     layout and order of channels are changed inside.
@@ -46,7 +48,7 @@ class IrEngine:
         height, width = self.info.card.input_size
         steps = PrePostProcessor(model)
         steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
-        steps.input().tensor().set_shape([1, height, width, 3])
+        steps.input().tensor().set_shape([-1, height, width, 3])
         steps.input().preprocess().reverse_channels()
         steps.input().model().set_layout(ov.Layout("NCHW"))
         config: dict[str, str] = {"PERFORMANCE_HINT": "LATENCY" if latency else "THROUGHPUT"}
@@ -66,15 +68,15 @@ class IrEngine:
         """Logits of the classes, thresholds not subtracted."""
         images = np.ascontiguousarray(images_NHWC.numpy())
         logits_NC = np.empty((len(images), len(self.info.card.classes)), np.float32)
-        for row in range(len(images)):
-            inputs = {"data": images[row : row + 1]}
-            self._requests.start_async(inputs, logits_NC[row], share_inputs=True)
+        for row in range(0, len(images), REQUEST_IMAGES):
+            some = slice(row, row + REQUEST_IMAGES)
+            self._requests.start_async({"data": images[some]}, logits_NC[some], share_inputs=True)
         self._requests.wait_all()
         return unfold(torch.from_numpy(logits_NC), self.info)
 
 
-def _keep_logits(request: ov.InferRequest, row_C: NDArray[np.float32]) -> None:
-    row_C[:] = request.get_tensor("logits").data[0]
+def _keep_logits(request: ov.InferRequest, rows_NC: NDArray[np.float32]) -> None:
+    rows_NC[:] = request.get_tensor("logits").data
 
 
 def read_ir(path: Path, core: ov.Core) -> ov.Model:
