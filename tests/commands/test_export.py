@@ -25,7 +25,6 @@ def settings(mlc: Mlc, *arguments: str) -> dict[str, Any]:
         (("--precision", "fp16"), True, True, ["fp16"]),
         (("--precision", "fp32,int8"), True, True, ["fp32", "int8"]),
         (("--precision", "fp16", "--precision", "int8"), True, True, ["fp16", "int8"]),
-        (("--no-ir", "--precision", "fp16"), True, False, ["fp16"]),
     ],
 )
 def test_files_to_write(
@@ -55,6 +54,7 @@ def test_written_settings_are_read_back(mlc: Mlc, tmp_path: Path) -> None:
     [
         (("export", "--precision", "int4"), "int4"),
         (("export", "--no-onnx"), "nothing to write"),
+        (("export", "--no-ir", "--precision", "fp16"), "ir is off"),
         (("export", "--set", "parity.fp32.logit=-1"), "parity.fp32.logit"),
         (("export", "--set", "int8.max_drop=2"), "int8.max_drop"),
         (("benchmark", "--seconds", "0"), "seconds"),
