@@ -16,15 +16,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mlc_cli.core.metrics import (
-    DecisionMetrics,
-    Floats,
-    RankedPositives,
-    check_scores,
-    metrics_of_decisions,
-    over_classes,
-    rank_positives,
-)
+from mlc_cli.core.metrics import DecisionMetrics, Floats, check_scores, metrics_of_decisions
+from mlc_cli.core.ranking import RankedPositives, over_classes, rank_positives
 
 Kind = Literal["fbeta", "precision", "recall"]
 
@@ -146,8 +139,7 @@ def _fit(ranked: RankedPositives, objective: Objective) -> float | None:
     if cut is None:
         return None
     score = float(ranked.scores_P[cut])
-    below = len(ranked.known_sorted) - int(ranked.ranks_P[cut])
-    lower = float(ranked.known_sorted[below - 1]) if below else 0.0
+    lower = max(0.0, float(ranked.lower_P[cut]))
     middle = (score + lower) / 2
     return middle if lower < middle < score else score
 

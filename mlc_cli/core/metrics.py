@@ -4,18 +4,15 @@ Names of arrays: N images, C classes. Targets are int8: 1 present, 0 absent, -1 
 entries are left out of every metric. A label is predicted where score >= threshold.
 """
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from os import cpu_count
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlc_cli.core.ranking import RankedPositives, over_classes
+
 Floats = NDArray[np.float64]
-BLOCK_BYTES = 64 * 2**20
-_BAND_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -73,8 +70,7 @@ def average_precision_C(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -
     """Average precision of each class, not interpolated; nan for a class without positives.
 
     For each positive with score s the precision is (positives >= s) / (known >= s); their mean
-    is AP = sum over thresholds of (R_n - R_(n-1)) P_n, ties included. Two value sorts and a
-    binary search for each class take the place of an argsort of everything.
+    is AP = sum over thresholds of (R_n - R_(n-1)) P_n, ties included.
 
     Args:
         scores_NC: Finite scores or probabilities.
@@ -92,93 +88,6 @@ def average_precision_C(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -
 
     over_classes(scores_NC, targets_NC, fill)
     return result
-
-
-@dataclass(frozen=True)
-class RankedPositives:
-    """The P positives of a class among all known images.
-
-    Attributes:
-        scores_P: Scores of the positives, ascending.
-        hits_P: Positives with at least this score.
-        ranks_P: Known images with at least this score.
-        known_sorted: Scores of the known images, ascending.
-    """
-
-    scores_P: NDArray[Any]
-    hits_P: NDArray[np.int64]
-    ranks_P: NDArray[np.int64]
-    known_sorted: NDArray[Any]
-
-
-def rank_positives(scores_N: NDArray[Any], targets_N: NDArray[np.int8]) -> RankedPositives:
-    """Rank the positives of one class; equal scores share the lowest rank."""
-    return _rank(np.sort(scores_N[targets_N == 1]), np.sort(scores_N[targets_N >= 0]))
-
-
-def _rank(positives: NDArray[Any], known: NDArray[Any]) -> RankedPositives:
-    return RankedPositives(
-        scores_P=positives,
-        hits_P=len(positives) - _first_of_equals(positives),
-        ranks_P=len(known) - np.searchsorted(known, positives, side="left"),
-        known_sorted=known,
-    )
-
-
-def _first_of_equals(ascending_P: NDArray[Any]) -> NDArray[np.int64]:
-    """Position of the first value that equals each one."""
-    places_P = np.arange(len(ascending_P))
-    places_P[1:][ascending_P[1:] == ascending_P[:-1]] = 0
-    return np.maximum.accumulate(places_P)
-
-
-def over_classes(
-    scores_NC: NDArray[Any],
-    targets_NC: NDArray[np.int8],
-    work: Callable[[int, RankedPositives], None],
-) -> None:
-    """Rank the positives of every class of checked scores; `work` gets the class and its ranks."""
-
-    def rank_block(start: int, stop: int) -> None:
-        scores_CN = _transposed(scores_NC[:, start:stop])
-        targets_CN = _transposed(targets_NC[:, start:stop])
-        positives = [
-            np.sort(scores_N[present_N])
-            for scores_N, present_N in zip(scores_CN, targets_CN == 1, strict=True)
-        ]
-        known = _sorted_known(scores_CN, targets_CN)
-        for c, (positives_P, known_K) in enumerate(zip(positives, known, strict=True)):
-            work(start + c, _rank(positives_P, known_K))
-
-    over_class_blocks(scores_NC, rank_block)
-
-
-def _sorted_known(scores_CN: NDArray[Any], targets_CN: NDArray[np.int8]) -> Iterable[NDArray[Any]]:
-    """Scores of the known images of each class, ascending; `scores_CN` is used up."""
-    if targets_CN.size and targets_CN.min() < 0:
-        pairs = zip(scores_CN, targets_CN >= 0, strict=True)
-        return [np.sort(scores_N[known_N]) for scores_N, known_N in pairs]
-    scores_CN.sort(axis=1)
-    return scores_CN
-
-
-def _transposed(array_NC: NDArray[Any]) -> NDArray[Any]:
-    """A contiguous transpose, made in bands of rows that stay in the cache."""
-    array_CN = np.empty(array_NC.shape[::-1], array_NC.dtype)
-    for row in range(0, len(array_NC), _BAND_ROWS):
-        array_CN[:, row : row + _BAND_ROWS] = array_NC[row : row + _BAND_ROWS].T
-    return array_CN
-
-
-def over_class_blocks(scores_NC: NDArray[Any], work: Callable[[int, int], None]) -> None:
-    """Call `work` on ranges of classes, in threads: numpy sorts without the interpreter lock."""
-    images, classes = scores_NC.shape
-    threads = min(8, cpu_count() or 1)
-    fitting = BLOCK_BYTES // max(1, images * scores_NC.itemsize)
-    width = max(1, min(fitting, -(-classes // threads)))
-    starts = range(0, classes, width)
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda start: work(start, min(start + width, classes)), starts))
 
 
 def mean_average_precision(ap_C: Floats) -> float:

@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score, average_precision_score
 from sklearn.metrics import precision_recall_fscore_support as prf
 from torchmetrics.classification import MultilabelAveragePrecision
 
-from mlc_cli.core import metrics
+from mlc_cli.core import ranking
 from mlc_cli.core.metrics import average_precision_C, decision_metrics, mean_average_precision
 
 Case = tuple[NDArray[Any], NDArray[np.int8]]
@@ -231,7 +231,7 @@ def test_many_classes_are_computed_in_blocks(monkeypatch, images: int) -> None:
         for s, t in zip(scores_NC.T, targets_NC.T, strict=True)
     ]
     for block in (1, images * 8 * 3, images * 8 * 203, 2**26):
-        monkeypatch.setattr(metrics, "BLOCK_BYTES", block)
+        monkeypatch.setattr(ranking, "BLOCK_BYTES", block)
         np.testing.assert_allclose(
             average_precision_C(scores_NC, targets_NC), expected, rtol=0, atol=1e-9
         )

@@ -21,9 +21,9 @@ from mlc_cli.core.metrics import (
     Floats,
     mean_average_precision,
     metrics_of_counts,
-    over_class_blocks,
     ratio,
 )
+from mlc_cli.core.ranking import over_class_blocks
 
 Weights = NDArray[np.uint16]
 CELLS = 4_000_000

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlc_cli.core.metrics import Floats, rank_positives, ratio
+from mlc_cli.core.metrics import Floats, ratio
+from mlc_cli.core.ranking import rank_positives
 
 
 @dataclass(frozen=True)
