@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from mlc_cli.core.runtime.signal_stack import kept_signal_stack
 from mlc_cli.main import main
 from mlc_cli.settings.resolve import gather, validate
 from mlc_cli.settings.train import TrainSettings
@@ -27,6 +28,13 @@ class Outcome:
     code: int
     out: str
     err: str
+
+
+@pytest.fixture(autouse=True)
+def signal_stack() -> Iterator[None]:
+    """Stock clients make cores of their own, in any order."""
+    with kept_signal_stack():
+        yield
 
 
 @pytest.fixture

@@ -80,15 +80,11 @@ def over_classes(
     over_class_blocks(scores_NC, rank_block)
 
 
-def _rank_each(
-    scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]
-) -> Iterable[RankedPositives]:
+def _rank_each(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> Iterable[RankedPositives]:
     return map(rank_positives, np.ascontiguousarray(scores_NC.T), targets_NC.T)
 
 
-def _rank_keyed(
-    scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]
-) -> Iterator[RankedPositives]:
+def _rank_keyed(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> Iterator[RankedPositives]:
     """Rank scores that are not negative, by one sort of whole numbers for each class."""
     keys_CN = _keys(scores_NC, targets_NC)
     keys_CN.sort(axis=1)

@@ -196,7 +196,8 @@ def _samples(
 ) -> list[Sample]:
     """Images as an IR takes them, with their labels.
 
-    The processes that read them end here: NNCF has been seen to crash beside them.
+    The processes that read them end here: one that ended while NNCF, which makes cores of its own,
+    works could kill this one (`runtime.signal_stack`).
     """
     batches = _batches(settings, card, split_name, images)
     assert batches

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import openvino as ov
 from model_api.adapters import OpenvinoAdapter
 from model_api.models import Model
 from numpy.typing import NDArray
 
 from mlc_cli.core.metrics import Floats
+from mlc_cli.core.runtime.openvino_core import openvino_core
 from mlc_cli.errors import MlcError
 
 CLIENT_THRESHOLD = 0.5
@@ -53,7 +53,7 @@ def run_client(path: Path, images: Sequence[Path], labels: Sequence[str]) -> Cli
     decided_NC = np.zeros((len(images), len(labels)), np.bool_)
     try:
         adapter = OpenvinoAdapter(
-            ov.Core(),
+            openvino_core(),
             str(path),
             device="CPU",
             plugin_config={"INFERENCE_PRECISION_HINT": "f32"},

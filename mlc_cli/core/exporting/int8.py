@@ -15,6 +15,7 @@ from torch import nn
 
 from mlc_cli.core.exporting.onnx_graph import INPUT, LOGITS
 from mlc_cli.core.metrics import average_precision_C, mean_average_precision
+from mlc_cli.core.runtime.signal_stack import kept_signal_stack
 from mlc_cli.errors import MlcError
 
 Images = NDArray[np.uint8]
@@ -64,7 +65,7 @@ class Quantiser:
         """
         nncf = _import_nncf()
         presets = nncf.QuantizationPreset
-        with _quiet():
+        with _quiet(), kept_signal_stack():
             try:
                 return nncf.quantize_with_accuracy_control(
                     model,

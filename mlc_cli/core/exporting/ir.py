@@ -7,6 +7,7 @@ from openvino.preprocess import PrePostProcessor
 
 from mlc_cli.core.exporting.onnx_graph import INPUT
 from mlc_cli.core.runtime.metadata import SECTION, ExportInfo, to_entries
+from mlc_cli.core.runtime.openvino_core import openvino_core
 
 
 def to_ir(onnx_file: Path, info: ExportInfo) -> ov.Model:
@@ -15,7 +16,7 @@ def to_ir(onnx_file: Path, info: ExportInfo) -> ov.Model:
     The input becomes BGR in 0..255, N×3×H×W; bytes are accepted as well as floats.
     """
     # The converter of OpenVINO reports its use over the network; reading the file does not.
-    model = ov.Core().read_model(onnx_file)
+    model = openvino_core().read_model(onnx_file)
     steps = PrePostProcessor(model)
     steps.input(INPUT).tensor().set_layout(ov.Layout("NCHW"))
     steps.input(INPUT).model().set_layout(ov.Layout("NCHW"))

@@ -12,6 +12,7 @@ from openvino.preprocess import PrePostProcessor
 from torch import Tensor
 
 from mlc_cli.core.runtime.metadata import SECTION, ExportInfo, from_entries
+from mlc_cli.core.runtime.openvino_core import openvino_core
 from mlc_cli.core.runtime.thresholds import unfold
 from mlc_cli.errors import CheckpointError, UsageError
 
@@ -41,9 +42,8 @@ class IrEngine:
     def __init__(
         self, path: Path, device: str = "CPU", hint: Hint = "f32", *, latency: bool = False
     ) -> None:
-        core = ov.Core()
-        _check_device(core, device)
-        model = read_ir(path, core)
+        _check_device(device)
+        model = read_ir(path)
         self.info: ExportInfo = from_entries(read_entries(model), path)
         height, width = self.info.card.input_size
         steps = PrePostProcessor(model)
@@ -54,7 +54,7 @@ class IrEngine:
         config: dict[str, str] = {"PERFORMANCE_HINT": "LATENCY" if latency else "THROUGHPUT"}
         if hint != "auto":
             config["INFERENCE_PRECISION_HINT"] = hint
-        compiled = _compile(core, steps.build(), device, config)
+        compiled = _compile(steps.build(), device, config)
         self.arithmetic = _arithmetic(compiled)
         if hint != "auto" and self.arithmetic not in ("", hint):
             raise UsageError(
@@ -79,7 +79,7 @@ def _keep_logits(request: ov.InferRequest, rows_NC: NDArray[np.float32]) -> None
     rows_NC[:] = request.get_tensor("logits").data
 
 
-def read_ir(path: Path, core: ov.Core) -> ov.Model:
+def read_ir(path: Path) -> ov.Model:
     """Read an `.xml` file and the `.bin` beside it.
 
     Raises:
@@ -91,7 +91,7 @@ def read_ir(path: Path, core: ov.Core) -> ov.Model:
                 f"{file}: there is no such file", "An IR is two files: NAME.xml and NAME.bin."
             )
     try:
-        return core.read_model(path)
+        return openvino_core().read_model(path)
     except RuntimeError as error:
         raise CheckpointError(
             f"{path}: is damaged or not an OpenVINO IR ({_last_line(error)})"
@@ -106,11 +106,9 @@ def read_entries(model: ov.Model) -> dict[str, str]:
     return {key: str(value) for key, value in section.items()}
 
 
-def _compile(
-    core: ov.Core, model: ov.Model, device: str, config: dict[str, str]
-) -> ov.CompiledModel:
+def _compile(model: ov.Model, device: str, config: dict[str, str]) -> ov.CompiledModel:
     try:
-        return core.compile_model(model, device, config)
+        return openvino_core().compile_model(model, device, config)
     except RuntimeError as error:
         raise UsageError(
             f"device '{device}': OpenVINO cannot run this model on it ({_last_line(error)})"
@@ -126,11 +124,11 @@ def _arithmetic(compiled: ov.CompiledModel) -> str:
 
 def cpu_name() -> str:
     """What the processor calls itself."""
-    return str(ov.Core().get_property("CPU", "FULL_DEVICE_NAME"))
+    return str(openvino_core().get_property("CPU", "FULL_DEVICE_NAME"))
 
 
-def _check_device(core: ov.Core, device: str) -> None:
-    known = core.available_devices
+def _check_device(device: str) -> None:
+    known = openvino_core().available_devices
     if re.split("[.:]", device, maxsplit=1)[0] not in {*known, "AUTO", "MULTI", "HETERO"}:
         raise UsageError(f"device '{device}': OpenVINO finds {', '.join(known)} on this machine")
 

@@ -18,6 +18,7 @@ from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder
 from mlc_cli.core.models.heads.pooled import LinearHead
 from mlc_cli.core.runtime.metadata import ExportInfo
+from mlc_cli.core.runtime.openvino_core import openvino_core
 from mlc_cli.errors import MlcError
 
 SIZE = (16, 16)
@@ -67,7 +68,7 @@ def samples() -> list[Sample]:
 
 def mean_ap(model: ov.Model, samples: list[Sample]) -> float:
     """By the reference of scikit-learn."""
-    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     logits = np.concatenate([compiled({"data": s.image_13HW})["logits"] for s in samples])
     targets = np.stack([s.targets_C for s in samples])
     return float(np.mean([average_precision_score(targets[:, c], logits[:, c]) for c in (0, 1)]))

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 import pytest
 import torch
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from mlc_cli.core.exporting.ir import mark_ir, to_ir, write_ir
 from mlc_cli.core.exporting.onnx_graph import write_onnx
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.runtime.metadata import ExportInfo, to_entries
+from mlc_cli.core.runtime.openvino_core import openvino_core
 from mlc_cli.errors import MlcError
 
 Exported = Callable[..., Any]
@@ -26,7 +26,7 @@ HARD_NAMES = ("traffic light", "a, b", 'say "hi"', "<b>&amp;</b>", "Straße 猫"
 def run(path: Path, images_NHWC: Tensor, dtype: type = np.uint8) -> np.ndarray:
     """Logits for images given as the README says: BGR in 0..255, planes first."""
     bgr_N3HW = np.ascontiguousarray(images_NHWC.numpy()[..., ::-1].transpose(0, 3, 1, 2), dtype)
-    compiled = ov.Core().compile_model(path, "CPU", F32)
+    compiled = openvino_core().compile_model(path, "CPU", F32)
     return compiled({"data": bgr_N3HW})["logits"]
 
 
@@ -112,7 +112,7 @@ def test_openvino_reads_every_key_as_it_was_meant(
     )
     info = ExportInfo(card, folded=True, parity="unchecked")
     write_ir(tmp_path / "m.xml", to_ir(path, info), info, half=False)
-    model = ov.Core().read_model(tmp_path / "m.xml")
+    model = openvino_core().read_model(tmp_path / "m.xml")
     found = {
         key: model.get_rt_info(["model_info", key]).astype(str)
         for key in to_entries(info, normalised_inside=True)
@@ -162,7 +162,7 @@ def test_the_outcome_of_the_comparison_is_marked_and_nothing_else(
     write_ir(file, to_ir(path, info), info, half=False)
     before, weights = file.read_text(), file.with_suffix(".bin").read_bytes()
     mark_ir(file, parity)
-    model = ov.Core().read_model(file)
+    model = openvino_core().read_model(file)
     assert model.get_rt_info(["model_info", "parity"]).astype(str) == parity
     assert model.get_rt_info(["model_info", "mlc"]).astype(str) == card_to_json(info.card)
     old = '<parity value="unchecked" />'
@@ -171,7 +171,7 @@ def test_the_outcome_of_the_comparison_is_marked_and_nothing_else(
 
 
 def test_the_batch_is_free_and_the_size_is_not(exported: Exported) -> None:
-    model = ov.Core().read_model(exported("linear", saliency=True).xml)
+    model = openvino_core().read_model(exported("linear", saliency=True).xml)
     assert str(model.input("data").partial_shape) == "[?,3,32,48]"
     assert str(model.output("logits").partial_shape) == "[?,5]"
     assert str(model.output("saliency_map").partial_shape) == "[?,5,8,12]"
