@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from mlc_cli.core.device import full_precision
 from mlc_cli.core.models.heads.base import Head, Pool
+from mlc_cli.core.models.heads.graph import GraphHead
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
 from mlc_cli.errors import MlcError
@@ -22,7 +23,7 @@ def evidence(head: Head, map_NDHW: Tensor, classes_K: Sequence[int]) -> Tensor:
     Linear and cosine heads: class activation maps. A logit is taken apart without rest: the mean
     of a map is the logit without its bias. With average pooling a position counts with its own
     features. With max pooling each channel counts only where it is strongest, since nothing else
-    enters the logit; with both, both are added.
+    enters the logit; with both, both are added. Graph heads: the same on the weighted channels.
 
     ML-Decoder: the cross-attention of the query that the class belongs to, averaged over the
     attention heads; its sum over positions is one. Classes that share a query share a map: with
@@ -47,6 +48,9 @@ def evidence(head: Head, map_NDHW: Tensor, classes_K: Sequence[int]) -> Tensor:
                 length_N = spread_NDHW.mean((2, 3)).norm(dim=1).clamp_min(1e-12)
                 weight_KD = F.normalize(head.weight[list(classes_K)]) * head.scale
                 return _activation(spread_NDHW / length_N[:, None, None, None], weight_KD)
+            case GraphHead():
+                weights_D11 = head.weights()[:, None, None]
+                return evidence(head.pooled, map_NDHW * weights_D11, classes_K)
             case MLDecoder():
                 return head.attention_maps(map_NDHW)[:, [head.group_of(c) for c in classes_K]]
     raise MlcError(f"heat maps are not known for a head of type {type(head).__name__}")

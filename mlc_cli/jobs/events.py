@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from mlc_cli.core.annotations import Annotation
 from mlc_cli.core.loop import EpochReport
 from mlc_cli.core.models.complexity import Complexity
+from mlc_cli.core.models.label_graph import LabelGraph
 from mlc_cli.core.models.weights import LoadReport
 from mlc_cli.core.reports.evaluation import Evaluation
 from mlc_cli.core.runs import RunFolder
@@ -23,6 +24,7 @@ class Started:
         backbone: timm's name.
         head: Name of the head.
         size: Complexity of the model.
+        graph: Of the labels, if the head has one.
         weights: What became of a file of starting weights, if there was one.
         warnings: What the user should know about the data.
         epoch: Epochs already done, if it is continued.
@@ -36,6 +38,7 @@ class Started:
     backbone: str
     head: str
     size: Complexity
+    graph: LabelGraph | None
     weights: LoadReport | None
     warnings: tuple[str, ...]
     epoch: int

@@ -23,8 +23,9 @@ from mlc_cli.core.device import (
 from mlc_cli.core.loop import Plan
 from mlc_cli.core.losses.build import build_loss
 from mlc_cli.core.models.backbone import layer_depths
-from mlc_cli.core.models.build import BuiltModel, build_model
+from mlc_cli.core.models.build import BuiltModel, build_model, label_graph
 from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.core.models.label_graph import LabelGraph
 from mlc_cli.core.optim.build import (
     build_early_stop,
     build_optimizer,
@@ -51,6 +52,7 @@ class Training:
     Attributes:
         settings: Of the training.
         splits: The checked data.
+        graph: Of the labels, if the head has one.
         built: The model and what became of its starting weights.
         plan: What does not change.
         state: What does.
@@ -61,6 +63,7 @@ class Training:
 
     settings: TrainSettings
     splits: Splits
+    graph: LabelGraph | None
     built: BuiltModel
     plan: Plan
     state: TrainState
@@ -86,13 +89,15 @@ def prepare(settings: TrainSettings) -> Training:
     splits = read_splits(settings.data)
     seed_step(settings.seed, 0)
     classes = list(splits.train.classes)
-    built = build_model(settings.model, classes, settings.data.input_size)  # type: ignore[arg-type]
+    graph = label_graph(settings.model.head, splits.train)
+    built = build_model(settings.model, classes, settings.data.input_size, graph)  # type: ignore[arg-type]
     model = built.classifier.place(device, channels_last=settings.channels_last)
     normalise = Normalise(built.mean, built.std, device, channels_last=settings.channels_last)
     plan = _plan(settings, splits, model, normalise, device, precision)
     return Training(
         settings=settings,
         splits=splits,
+        graph=graph,
         built=built,
         plan=plan,
         state=_state(settings, model, plan, device, precision),

@@ -132,6 +132,7 @@ def _started(training: Training, run: RunFolder) -> Started:
         backbone=settings.model.backbone,
         head=settings.model.head.name,
         size=complexity(training.built.classifier, settings.data.input_size),
+        graph=training.graph,
         weights=training.built.report,
         warnings=splits.warnings,
         epoch=training.state.position.epoch,

@@ -4,6 +4,7 @@ import os
 
 from mlc_cli.core.annotations import Annotation
 from mlc_cli.core.loop import EpochReport
+from mlc_cli.core.models.label_graph import LabelGraph
 from mlc_cli.core.models.weights import LoadReport
 from mlc_cli.jobs.events import Event, Finished, Started
 
@@ -30,12 +31,21 @@ def _started(event: Started) -> str:
         f" {event.size.mparams:.2f} M parameters ({event.size.trained_mparams:.2f} M learn),"
         f" {event.size.gmacs:.2f} GMACs",
     ]
+    if event.graph:
+        lines += _graph(event.graph)
     if event.weights:
         lines.append(_weights(event.weights))
     lines += [f"warning: {text}" for text in event.warnings]
     if event.epoch:
         lines.append(f"continued after epoch {event.epoch} of {event.epochs}")
     return "\n".join(lines)
+
+
+def _graph(graph: LabelGraph) -> list[str]:
+    lines = [f"graph  {graph.links} links among {len(graph.links_CC)} labels"]
+    if not graph.links:
+        lines.append("warning: a graph without links; a lower model.head.threshold makes some")
+    return lines + [f"note: {text}" for text in graph.notes]
 
 
 def _split(split: Annotation) -> str:

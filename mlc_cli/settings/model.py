@@ -56,7 +56,34 @@ class MLDecoderHead(Settings):
     """Dropout inside the decoder."""
 
 
-HeadSettings = Annotated[LinearHead | CosineHead | MLDecoderHead, Field(discriminator="name")]
+class GraphHead(Settings):
+    """Channels weighted by a graph of labels (Chen et al. 2019), then as linear or cosine."""
+
+    name: Literal["graph"] = "graph"
+    layer: Literal["gcn", "gat"] = "gcn"
+    """Graph convolution, or graph attention."""
+    hidden: Count | None = None
+    """Width between the two graph layers; by default the channels of the backbone."""
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.4
+    """Part of the training images of a label from which another that is there too is linked."""
+    neighbours: Probability = 0.25
+    """What the links into a label weigh together, against 1 for itself."""
+    vectors: str | None = None
+    """Vectors of the labels: word vectors as text (GloVe, fastText), an `.npz` with an array for
+    each label, or an `.npy` in sorted order; by default how often the labels come together."""
+    cosine: bool = False
+    """Compare by cosine, as for the AAM loss, rather than by a linear product."""
+    pool: Pool = "avg"
+    """Pooling over positions: average, maximum, or the sum of both."""
+    dropout: Probability = 0.0
+    """Part of the pooled features that are dropped in training."""
+    scale: Scale = 1.0
+    """Factor on the logits; `auto` derives it from the number of classes."""
+
+
+HeadSettings = Annotated[
+    LinearHead | CosineHead | MLDecoderHead | GraphHead, Field(discriminator="name")
+]
 
 
 class ModelSettings(Settings):

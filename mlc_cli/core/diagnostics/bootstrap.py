@@ -9,12 +9,14 @@ Names of arrays: N images, C classes, B draws, G groups of equal scores that hol
 """
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlc_cli.core.cores import usable_cores
 from mlc_cli.core.metrics import (
     Counts,
     DecisionMetrics,
@@ -23,7 +25,6 @@ from mlc_cli.core.metrics import (
     metrics_of_counts,
     ratio,
 )
-from mlc_cli.core.ranking import over_class_blocks
 
 Weights = NDArray[np.uint16]
 CELLS = 4_000_000
@@ -115,11 +116,11 @@ def resampled_ap(
     """Average precision of each class in each draw, B×C; nan where a draw has no positives."""
     result_BC = np.full((len(weights_BN), scores_NC.shape[1]), np.nan)
 
-    def fill(start: int, stop: int) -> None:
-        for c in range(start, stop):
-            result_BC[:, c] = _resampled_ap(scores_NC[:, c], targets_NC[:, c], weights_BN)
+    def fill(c: int) -> None:
+        result_BC[:, c] = _resampled_ap(scores_NC[:, c], targets_NC[:, c], weights_BN)
 
-    over_class_blocks(scores_NC, fill)
+    with ThreadPoolExecutor(min(8, usable_cores())) as pool:
+        list(pool.map(fill, range(scores_NC.shape[1])))
     return result_BC
 
 

@@ -3,12 +3,22 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import Tensor
+
+from mlc_cli.core.annotations import Annotation
 from mlc_cli.core.checkpoint import ModelCard, read_card, read_state
 from mlc_cli.core.models.backbone import RGB, Backbone, create_backbone
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.base import Head, auto_scale
+from mlc_cli.core.models.heads.graph import (
+    GraphAttention,
+    GraphConvolution,
+    GraphHead,
+    GraphWeights,
+)
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
+from mlc_cli.core.models.label_graph import LabelGraph, build_label_graph
 from mlc_cli.core.models.weights import (
     LoadReport,
     fetch,
@@ -18,6 +28,7 @@ from mlc_cli.core.models.weights import (
 )
 from mlc_cli.errors import CheckpointError, SettingsError
 from mlc_cli.settings.model import CosineHead as CosineSettings
+from mlc_cli.settings.model import GraphHead as GraphSettings
 from mlc_cli.settings.model import HeadSettings, MLDecoderHead, ModelSettings, Scale
 from mlc_cli.settings.model import LinearHead as LinearSettings
 
@@ -40,7 +51,10 @@ class BuiltModel:
 
 
 def build_model(
-    settings: ModelSettings, classes: list[str] | list[int], size: tuple[int, int]
+    settings: ModelSettings,
+    classes: list[str] | list[int],
+    size: tuple[int, int],
+    graph: LabelGraph | None = None,
 ) -> BuiltModel:
     """Build a model with its starting weights.
 
@@ -48,6 +62,7 @@ def build_model(
         settings: Of the model.
         classes: Class names in the order of the logits.
         size: Height and width of the images.
+        graph: Of the labels, for a graph head.
 
     Raises:
         SettingsError: The backbone or head cannot be made.
@@ -62,7 +77,8 @@ def build_model(
     backbone = Backbone(
         timm_model, freeze_bn=settings.freeze_bn, freeze_stages=settings.freeze_stages
     )
-    classifier = Classifier(backbone, build_head(settings.head, backbone.channels, len(classes)))
+    head = build_head(settings.head, backbone.channels, len(classes), graph)
+    classifier = Classifier(backbone, head)
     report = _load(settings, classifier, classes) if settings.weights else None
     return BuiltModel(
         classifier, settings.mean or backbone.mean, settings.std or backbone.std, report
@@ -82,21 +98,54 @@ def _load(
 def load_classifier(path: Path) -> tuple[Classifier, ModelCard]:
     """Rebuild the model of a checkpoint, in evaluation mode on the CPU.
 
+    What does not depend on the images is computed here, once.
+
     Raises:
         CheckpointError: The file cannot be opened, or its weights are not those of its model.
     """
     card = read_card(path)
     settings = ModelSettings.model_validate({**card.model, "pretrained": False, "weights": None})
-    classifier = build_model(settings, card.classes, card.input_size).classifier
+    state = read_state(path)
     try:
-        classifier.load_state_dict(read_state(path))
-    except RuntimeError as error:
+        graph = _graph_of(state) if settings.head.name == "graph" else None
+        classifier = build_model(settings, card.classes, card.input_size, graph).classifier
+        classifier.load_state_dict(state)
+    except (RuntimeError, KeyError) as error:
         raise CheckpointError(f"{path}: its weights do not fit its model: {error}") from None
-    return classifier.eval(), card
+    return classifier.eval().folded(), card
 
 
-def build_head(settings: HeadSettings, channels: int, classes: int) -> Head:
-    """Build a head for `channels` of the feature map and a number of classes."""
+def _graph_of(state: dict[str, Tensor]) -> LabelGraph:
+    return LabelGraph(state["head.weights.vectors_CE"], state["head.weights.links_CC"])
+
+
+def label_graph(settings: HeadSettings, train: Annotation) -> LabelGraph | None:
+    """The graph of labels that a head works on; `None` for heads without one.
+
+    Raises:
+        DataError: The vectors of the labels cannot be had.
+    """
+    if not isinstance(settings, GraphSettings):
+        return None
+    return build_label_graph(
+        train,
+        threshold=settings.threshold,
+        neighbours=settings.neighbours,
+        vectors=Path(settings.vectors).expanduser() if settings.vectors else None,
+    )
+
+
+def build_head(
+    settings: HeadSettings, channels: int, classes: int, graph: LabelGraph | None = None
+) -> Head:
+    """Build a head for `channels` of the feature map and a number of classes.
+
+    Args:
+        settings: Of the head.
+        channels: Of the feature map.
+        classes: Number of logits.
+        graph: Of the labels, for a graph head.
+    """
     scale = _scale(settings.scale, classes)
     match settings:
         case LinearSettings(pool=pool, dropout=dropout):
@@ -121,6 +170,18 @@ def build_head(settings: HeadSettings, channels: int, classes: int) -> Head:
                 bias=settings.bias,
                 scale=scale,
             )
+        case GraphSettings(pool=pool, dropout=dropout):
+            assert graph is not None
+            kind = CosineHead if settings.cosine else LinearHead
+            pooled = kind(channels, classes, pool=pool, dropout=dropout, scale=scale)
+            return GraphHead(_graph_weights(settings, graph, channels), pooled)
+
+
+def _graph_weights(settings: GraphSettings, graph: LabelGraph, channels: int) -> GraphWeights:
+    layer = GraphConvolution if settings.layer == "gcn" else GraphAttention
+    hidden = settings.hidden or channels
+    first = layer(graph.vectors_CE.shape[1], hidden)
+    return GraphWeights(graph, first, layer(hidden, channels))
 
 
 def _scale(scale: Scale, classes: int) -> float:

@@ -32,6 +32,10 @@ class Classifier(nn.Module):
                 module.to(memory_format=layout)
         return self
 
+    def folded(self) -> "Classifier":
+        """The same model with everything computed that does not depend on the image."""
+        return Classifier(self.backbone, self.head.folded())
+
     def forward(self, images_N3HW: Tensor) -> Tensor:
         """Logits N×C."""
         logits: Tensor = self.head(self.backbone(images_N3HW))

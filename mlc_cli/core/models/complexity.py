@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.errors import SettingsError
 
 
@@ -40,7 +41,8 @@ def complexity(model: nn.Module, size: tuple[int, int]) -> Complexity:
     counter = FlopCounterMode(display=False)
     try:
         with torch.no_grad(), counter:
-            model(torch.zeros(1, 3, *size, device=device))
+            forward = model.folded() if isinstance(model, Classifier) else model
+            forward(torch.zeros(1, 3, *size, device=device))
     except (AssertionError, RuntimeError) as error:
         raise SettingsError(
             f"data.input_size: the model cannot take images of {size[0]}x{size[1]}: {error}",

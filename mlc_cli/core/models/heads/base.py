@@ -40,6 +40,10 @@ class Head(nn.Module, ABC):
     def set_prior(self, prior_C: Tensor) -> None:
         """Start biases, where the head has any, at the logits of the classes' frequencies."""
 
+    def folded(self) -> "Head":
+        """The same head with everything computed that does not depend on the image."""
+        return self
+
     def forward(self, map_NDHW: Tensor) -> Tensor:
         """Logits N×C, multiplied by the scale."""
         return self.classify(self.reduce(map_NDHW))
