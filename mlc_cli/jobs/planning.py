@@ -41,6 +41,8 @@ from mlc_cli.errors import SettingsError
 from mlc_cli.jobs.recording import versions
 from mlc_cli.settings.train import TrainSettings
 
+REPAIR = "Train the head alone with `--set warm_start.epochs=20`, or give --epochs."
+
 STEPS_BETWEEN_LOOKS = 50
 """On a GPU, to look at a loss is to wait for it."""
 
@@ -78,10 +80,10 @@ def prepare(settings: TrainSettings) -> Training:
     Raises:
         MlcError: Something cannot be read, built or had.
     """
-    if not settings.epochs and settings.warm_start is None:
+    trains = settings.epochs > 0 or settings.warm_start is not None
+    if not trains and not settings.model.weights:
         raise SettingsError(
-            "nothing would be trained: epochs is 0 and there is no warm_start",
-            "Train the head alone with `--set warm_start.epochs=20`, or give --epochs.",
+            "nothing would be trained: epochs is 0 and there is no warm_start", REPAIR
         )
     device = pick_device(settings.device)
     precision = pick_precision(settings.precision, device)
@@ -91,6 +93,11 @@ def prepare(settings: TrainSettings) -> Training:
     classes = list(splits.train.classes)
     graph = label_graph(settings.model.head, splits.train)
     built = build_model(settings.model, classes, settings.data.input_size, graph)  # type: ignore[arg-type]
+    if not trains and not (built.report and built.report.head):
+        notes = "".join(f"; {note}" for note in built.report.notes) if built.report else ""
+        raise SettingsError(
+            f"nothing would be trained: epochs is 0, and the weights brought no head{notes}", REPAIR
+        )
     model = built.classifier.place(device, channels_last=settings.channels_last)
     normalise = Normalise(built.mean, built.std, device, channels_last=settings.channels_last)
     plan = _plan(settings, splits, model, normalise, device, precision)
