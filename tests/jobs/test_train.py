@@ -179,7 +179,7 @@ def test_no_epochs_are_refused_when_the_weights_bring_no_head(
     old = old_checkpoint(work / "old.pth")
     outcome = mlc("train", "--data", "data", "--epochs", "0", *tiny, "--weights", old)
     assert outcome.code == 2
-    assert "brought no head" in outcome.err
+    assert "are not of a whole model" in outcome.err
     assert "that of the settings is linear" in outcome.err
     assert not (work / "runs").exists()
 

@@ -1,7 +1,7 @@
 """Checkpoints of other systems, put into the names of mlc, as starting weights."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,12 +61,17 @@ class Foreign:
     classes: Classes | None
 
 
-def class_names(index_of: Mapping[Any, object]) -> Classes | None:
-    """Names in the order of their indexes, if these are 0, 1, 2 and so on."""
-    by_index = {index: name for name, index in index_of.items()}
-    if not by_index or by_index.keys() != set(range(len(index_of))):
+def class_names(pairs: Iterable[tuple[Any, object]]) -> Classes | None:
+    """Names in the order of their indexes, if these are 0, 1, 2 and so on.
+
+    Args:
+        pairs: Name and index of each class.
+    """
+    known = [(index, name) for name, index in pairs if isinstance(index, int)]
+    by_index = dict(known)
+    if not known or by_index.keys() != set(range(len(known))):
         return None
-    return [by_index[index] for index in range(len(by_index))]
+    return [by_index[index] for index in range(len(known))]
 
 
 def kind_of(head: Head) -> str:

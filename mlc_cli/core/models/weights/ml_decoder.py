@@ -43,7 +43,9 @@ MARK = "decoder.duplicate_pooling"
 def recognise(file: WeightsFile) -> Foreign | None:
     """Read a file as a checkpoint of ML_Decoder, or of the TResNets before it, if it is one."""
     names = file.extras.get("idx_to_class")
-    classes = class_names({v: k for k, v in names.items()}) if isinstance(names, Mapping) else None
+    classes = None
+    if isinstance(names, Mapping):
+        classes = class_names((name, index) for index, name in names.items())
     marks = [name for name in file.tensors if name.endswith(f".{MARK}")]
     if len(marks) == 1:
         kind = decoder_kind(ATTENTION_HEADS, cosine=False)

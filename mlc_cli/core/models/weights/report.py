@@ -33,6 +33,11 @@ class LoadReport:
     head: bool = False
     notes: tuple[str, ...] = ()
 
+    @property
+    def whole(self) -> bool:
+        """Whether the file gave the model all that it has."""
+        return self.head and not self.missing and not self.mismatched
+
 
 def mismatches(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> tuple[str, ...]:
     """Tensors of both with different shapes, each with the two shapes."""

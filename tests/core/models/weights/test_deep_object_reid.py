@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mlc_cli.core.models.build import BuiltModel
+from mlc_cli.core.models.build import BuiltModel, build_model
 from mlc_cli.core.models.label_graph import LabelGraph
 from mlc_cli.core.models.weights.deep_object_reid import recognise
 from mlc_cli.core.models.weights.files import read_weights
 from mlc_cli.errors import WeightsError
+from mlc_cli.settings.model import ModelSettings
 
 Start = Callable[..., BuiltModel]
 Make = Callable[..., Any]
@@ -261,7 +262,9 @@ def test_classes_that_are_numbers_are_compared_as_numbers(
     assert built.report.head
 
 
-@pytest.mark.parametrize("classes_map", [None, {}, {"a": 0, "b": 2, "c": 3}, {"a": 0, "b": 0}, 3])
+@pytest.mark.parametrize(
+    "classes_map", [None, {}, {"a": 0, "b": 2, "c": 3}, {"a": 0, "b": 0, "c": 0}, {"a": [0]}, 3]
+)
 def test_without_names_the_number_of_classes_decides(
     start: Start, random_backbone: Make, old_decoder: Make, classes_map: object
 ) -> None:
@@ -313,6 +316,32 @@ def test_pretraining_with_a_plain_model_gives_a_decoder_its_backbone(
     assert "it is cosine, that of the settings is linear ML-Decoder" in report.notes[0]
 
 
+@pytest.mark.parametrize("name", ["gc1.bias", "gc_weights", "head.scale", "Abc"])
+def test_tensors_of_a_graph_without_a_place_are_listed(
+    start_graph: Start, random_backbone: Make, name: str
+) -> None:
+    state = below("backbone.model.", random_backbone("test_efficientnet"))
+    state |= graph_state("gcn", 3, cosine=True) | {name: torch.zeros(5)}
+    head = {"name": "graph", "hidden": 5, "cosine": True}
+    report = start_graph(content(state, names(3)), names(3), head).report
+    assert report.head
+    assert report.unused == (name,)
+
+
+def test_part_of_a_backbone_does_not_make_a_whole_model(
+    start: Start, random_backbone: Make, old_decoder: Make
+) -> None:
+    state = below("backbone.model.", random_backbone("test_efficientnet"))
+    state |= old_decoder(CHANNELS, 3).named("decoder.")
+    whole = start(content(state, names(3)), names(3), "test_efficientnet", DECODER).report
+    assert whole.whole
+    del state["backbone.model.conv_stem.weight"]
+    part = start(content(state, names(3)), names(3), "test_efficientnet", DECODER).report
+    assert part.missing == ("conv_stem.weight",)
+    assert part.head
+    assert not part.whole
+
+
 def test_tensors_of_the_decoder_without_a_place_are_listed(
     start: Start, random_backbone: Make, old_decoder: Make
 ) -> None:
@@ -330,3 +359,29 @@ def test_checkpoint_of_another_backbone_is_refused_and_changes_nothing(
     state |= old_decoder(CHANNELS, 3).named("decoder.")
     with pytest.raises(WeightsError, match="tensors of the backbone are in it"):
         start(content(state, names(3)), names(3), "test_efficientnet", DECODER)
+
+
+EFFNET = "tf_efficientnetv2_s"
+
+
+@pytest.mark.parametrize(
+    ("backbone", "head", "dead", "known"),
+    [
+        (EFFNET, {"name": "cosine"}, 1, 20_203_089),
+        (EFFNET, {"name": "ml_decoder", "cosine": True}, 1, 26_707_557),
+        (EFFNET, {"name": "graph", "cosine": True}, 1 + 1280 * 20, 22_257_489),
+        ("tresnet_v2_l", {"name": "ml_decoder", "cosine": True}, 2049 * 20, 51_286_696),
+    ],
+)
+def test_models_have_as_many_parameters_as_they_had(
+    backbone: str, head: dict[str, object], dead: int, known: int
+) -> None:
+    """The old counts for 20 classes hold parts that did nothing, and the graph itself."""
+    settings = ModelSettings.model_validate(
+        {"backbone": backbone, "pretrained": False, "head": head}
+    )
+    graph = LabelGraph(torch.zeros(20, 300), torch.eye(20))
+    model = build_model(settings, names(20), (448, 448), graph).classifier
+    count = sum(parameter.numel() for parameter in model.parameters())
+    data = 20 * 300 + 20 * 20 if head["name"] == "graph" else 0
+    assert count + dead + data == known
