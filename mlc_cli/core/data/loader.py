@@ -16,7 +16,7 @@ from mlc_cli.core.data.dataset import Batch, Collate, ImageDataset, Key
 from mlc_cli.errors import BadImageError, DataError, MlcError
 
 OnBadImage = Literal["error", "skip"]
-GRACE_SECONDS = 3
+GRACE_SECONDS = 30
 
 
 class EpochSampler(Sampler[list[Key]]):

@@ -115,7 +115,7 @@ def load_classifier(path: Path) -> tuple[Classifier, ModelCard]:
         classifier.load_state_dict(state)
     except (RuntimeError, KeyError) as error:
         raise CheckpointError(f"{path}: its weights do not fit its model: {error}") from None
-    return classifier.eval().folded().eval(), card
+    return classifier.eval().folded(), card
 
 
 def _graph_of(state: dict[str, Tensor]) -> LabelGraph:
