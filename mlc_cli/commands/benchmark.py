@@ -70,6 +70,8 @@ def benchmark(
     from mlc_cli.jobs.benchmark import benchmark as job
 
     outcome = job(settings, lambda done, total: screen.note(f"round {done + 1}/{total}"))
+    for warning in outcome.warnings:
+        screen.warn(warning)
     if as_json:
         screen.result_json(outcome.as_dict())
         return

@@ -73,6 +73,7 @@ def thresholds(
     screen.note(
         f"{result.source}: {len(result.scores.paths)} images, maximising {settings.objective}"
     )
+    screen.warn(result.warning)
     if as_json:
         screen.result_json(as_dict(result, settings.objective))
     else:
