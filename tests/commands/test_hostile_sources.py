@@ -232,10 +232,14 @@ def test_absurd_places_are_refused(
 
 def test_what_may_not_be_read_or_written_is_named(mlc, here: Path, make_source) -> None:
     source = make_source()
-    (here / "locked").mkdir(mode=0o555)
-    if os.access(here / "locked", os.W_OK):
-        pytest.skip("root may do all")
-    for dest in ("locked", "locked/out"):
-        refuses(mlc("dataset-convert", "mlc", source, dest), "Permission denied")
-    (source / "all.json").chmod(0)
-    refuses(mlc("dataset-convert", "mlc", source / "all.json", "out"), "Permission denied")
+    (here / "text").write_text("no folder")
+    (here / "loop").symlink_to("loop")
+    for dest, reason in (("text/out", "Not a directory"), ("loop/out", "symbolic links")):
+        refuses(mlc("dataset-convert", "mlc", source, dest), reason)
+    for unreadable in ("gone", "folder"):
+        (source / "all.json").unlink()
+        make = Path.mkdir if unreadable == "folder" else partial(Path.symlink_to, target="gone")
+        make(source / "all.json")
+        refuses(mlc("dataset-convert", "mlc", source / "all.json", "out"), "all.json")
+        break
+    assert not (here / "out").exists()
