@@ -138,7 +138,7 @@ def staged(dest: Path, *, overwrite: bool, grown: str) -> Iterator[Path]:
         MlcError: The folder cannot be written to.
     """
     try:
-        dest = dest.resolve()
+        dest = Path(os.path.realpath(dest))  # Path.resolve fails at links in a circle
         dest.parent.mkdir(parents=True, exist_ok=True)
         with folder_beside(dest) as stage:
             yield stage

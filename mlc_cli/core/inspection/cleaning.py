@@ -110,7 +110,7 @@ def check_destination(source: Path, destination: Path) -> None:
             f"--fix {destination}: exists already", "Name a folder that does not exist yet."
         )
     folder = source if source.is_dir() else source.parent
-    if destination.resolve().is_relative_to(folder.resolve()):
+    if Path(os.path.realpath(destination)).is_relative_to(os.path.realpath(folder)):
         raise UsageError(
             f"--fix {destination}: lies inside of the data set", "Name a folder beside it."
         )
