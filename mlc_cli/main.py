@@ -1,6 +1,7 @@
 """The `mlc` executable: the commands, and the one place where errors become exit codes."""
 
 import os
+import signal
 import sys
 import traceback
 from typing import Annotated
@@ -58,16 +59,21 @@ def common(
 
 def main() -> None:
     """Run a command; errors of users become a message and an exit code, never a traceback."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends as Ctrl-C does
     try:
         # --debug belongs to all commands and may stand anywhere; `_fail` looks for it
         app([argument for argument in sys.argv[1:] if argument != "--debug"])
     except MlcError as error:
         _fail(error)
-    except KeyboardInterrupt:
-        _fail(Interrupted("interrupted"))
+    except SystemExit as end:
+        if end.code == Interrupted.exit_code:  # so Typer ends at KeyboardInterrupt, without a word
+            _fail(Interrupted("interrupted"))
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fail(error: MlcError) -> None:

@@ -48,7 +48,6 @@ def benchmark(
     Example: mlc benchmark --seconds 10
     """  # fmt: skip
     from mlc_cli.settings.benchmark import BenchmarkSettings
-    from mlc_cli.settings.resolve import as_yaml, gather, validate
 
     flags = {
         "models": models or None,
@@ -60,16 +59,14 @@ def benchmark(
         "device": device,
         "output": output,
     }
-    content = gather(
-        BenchmarkSettings, "benchmark", config=config, flags=flags, assignments=assignments
+    settings = options.settings_of(
+        BenchmarkSettings, "benchmark", flags, config, assignments, show=show_settings
     )
-    settings = validate(BenchmarkSettings, content)
-    if show_settings:
-        screen.result(as_yaml(settings))
-        return
     from mlc_cli.jobs.benchmark import benchmark as job
 
     outcome = job(settings, lambda done, total: screen.note(f"round {done + 1}/{total}"))
+    for warning in outcome.warnings:
+        screen.warn(warning)
     if as_json:
         screen.result_json(outcome.as_dict())
         return

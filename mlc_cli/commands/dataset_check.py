@@ -75,7 +75,6 @@ def dataset_check(
     Example: mlc dataset-check datasets/mine --html mine.html
     """
     from mlc_cli.settings.check import CheckSettings
-    from mlc_cli.settings.resolve import as_yaml, gather, validate
 
     flags = {
         "data": data,
@@ -85,13 +84,9 @@ def dataset_check(
         "fix": fix,
         "strict": strict or None,
     }
-    content = gather(
-        CheckSettings, "dataset-check", config=config, flags=flags, assignments=assignments
+    settings = options.settings_of(
+        CheckSettings, "dataset-check", flags, config, assignments, show=show_settings
     )
-    settings = validate(CheckSettings, content)
-    if show_settings:
-        screen.result(as_yaml(settings))
-        return
     _check(settings, as_json=as_json)
 
 

@@ -123,7 +123,6 @@ def dataset_convert(
     Example: mlc dataset-convert coco instances_val2017.json datasets/mine --images val2017
     """  # fmt: skip
     from mlc_cli.settings.convert import ConvertSettings
-    from mlc_cli.settings.resolve import as_yaml, gather, validate
 
     flags = {
         "format": form,
@@ -140,13 +139,9 @@ def dataset_convert(
         "strict": strict or None,
         "overwrite": overwrite or None,
     }
-    content = gather(
-        ConvertSettings, "dataset-convert", config=config, flags=flags, assignments=assignments
+    settings = options.settings_of(
+        ConvertSettings, "dataset-convert", flags, config, assignments, show=show_settings
     )
-    settings = validate(ConvertSettings, content)
-    if show_settings:
-        screen.result(as_yaml(settings))
-        return
     from mlc_cli.errors import GateMissed
     from mlc_cli.jobs.conversion import as_dict
     from mlc_cli.jobs.convert import convert

@@ -40,7 +40,6 @@ def evaluate(
     Example: mlc eval --split test --min-map 0.7
     """  # fmt: skip
     from mlc_cli.settings.evaluate import EvalSettings
-    from mlc_cli.settings.resolve import as_yaml, gather, validate
 
     flags = {
         "run": run,
@@ -53,11 +52,9 @@ def evaluate(
         "device": device,
         "output": output,
     }
-    content = gather(EvalSettings, "eval", config=config, flags=flags, assignments=assignments)
-    settings = validate(EvalSettings, content)
-    if show_settings:
-        screen.result(as_yaml(settings))
-        return
+    settings = options.settings_of(
+        EvalSettings, "eval", flags, config, assignments, show=show_settings
+    )
     from mlc_cli.core.reports.evaluation import as_dict
     from mlc_cli.errors import GateMissed
     from mlc_cli.jobs.evaluate import evaluate_checkpoint

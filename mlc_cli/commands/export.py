@@ -71,7 +71,6 @@ def export(
     Example: mlc export --ir --precision fp32,fp16,int8
     """  # fmt: skip
     from mlc_cli.settings.export import ExportSettings
-    from mlc_cli.settings.resolve import as_yaml, gather, validate
 
     precisions = [name for text in precision or () for name in text.split(",") if name]
     flags = {
@@ -87,11 +86,9 @@ def export(
         "check": check,
         "output": output,
     }
-    content = gather(ExportSettings, "export", config=config, flags=flags, assignments=assignments)
-    settings = validate(ExportSettings, content)
-    if show_settings:
-        screen.result(as_yaml(settings))
-        return
+    settings = options.settings_of(
+        ExportSettings, "export", flags, config, assignments, show=show_settings
+    )
     from mlc_cli.core.files import read_json
     from mlc_cli.errors import GateMissed
     from mlc_cli.jobs.export import export as job

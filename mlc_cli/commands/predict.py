@@ -105,7 +105,6 @@ def predict(
     Example: mlc predict photos/ --output labels.jsonl --gallery labels.html --explain
     """  # fmt: skip
     from mlc_cli.settings.predict import PredictSettings
-    from mlc_cli.settings.resolve import as_yaml, gather, validate
 
     flags = {
         "sources": sources or None,
@@ -124,13 +123,9 @@ def predict(
         "batch_size": batch_size,
         "device": device,
     }
-    content = gather(
-        PredictSettings, "predict", config=config, flags=flags, assignments=assignments
+    settings = options.settings_of(
+        PredictSettings, "predict", flags, config, assignments, show=show_settings
     )
-    settings = validate(PredictSettings, content)
-    if show_settings:
-        screen.result(as_yaml(settings))
-        return
     _predict(settings)
 
 

@@ -46,7 +46,6 @@ def thresholds(
 
     Example: mlc thresholds --objective "precision>=0.9"
     """  # fmt: skip
-    from mlc_cli.settings.resolve import as_yaml, gather, validate
     from mlc_cli.settings.thresholds import ThresholdSettings
 
     flags = {
@@ -60,19 +59,16 @@ def thresholds(
         "device": device,
         "output": output,
     }
-    content = gather(
-        ThresholdSettings, "thresholds", config=config, flags=flags, assignments=assignments
+    settings = options.settings_of(
+        ThresholdSettings, "thresholds", flags, config, assignments, show=show_settings
     )
-    settings = validate(ThresholdSettings, content)
-    if show_settings:
-        screen.result(as_yaml(settings))
-        return
     from mlc_cli.jobs.thresholds import as_dict, estimate_thresholds
 
     result = estimate_thresholds(settings)
     screen.note(
         f"{result.source}: {len(result.scores.paths)} images, maximising {settings.objective}"
     )
+    screen.warn(result.warning)
     if as_json:
         screen.result_json(as_dict(result, settings.objective))
     else:

@@ -56,7 +56,7 @@ def train(
 
     Example: mlc train --preset finetune --data datasets/mine
     """  # fmt: skip
-    from mlc_cli.settings.resolve import as_yaml, gather, validate
+    from mlc_cli.settings.resolve import gather, validate
     from mlc_cli.settings.train import TrainSettings
 
     flags = {
@@ -79,8 +79,7 @@ def train(
         content.setdefault("name", preset)
     settings = validate(TrainSettings, content)
     if show_settings:
-        screen.result(as_yaml(settings))
-        return
+        options.show_and_exit(settings)
     from mlc_cli.jobs.train import train as run
 
     with progress.TrainingBar() as bar:

@@ -2,14 +2,17 @@
 
 import json
 import os
+import shutil
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 
+from mlc_cli.core.interrupts import undisturbed
 from mlc_cli.errors import DataError, MlcError
 
 
@@ -73,9 +76,10 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """
     temporary: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        with undisturbed():
+            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            os.close(handle)
+            temporary = Path(name)
         write(temporary)
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
@@ -90,6 +94,27 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
         if temporary:
             temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+@contextmanager
+def folder_beside(path: Path) -> Iterator[Path]:
+    """A folder beside `path` for what shall get that name when it is whole; removed at the end.
+
+    Args:
+        path: Final name; its folder exists.
+
+    Raises:
+        OSError: The folder cannot be made.
+    """
+    temporary: Path | None = None
+    try:
+        with undisturbed():
+            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        yield temporary
+    finally:
+        if temporary:
+            with undisturbed():
+                shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _sync_folder(folder: Path) -> None:

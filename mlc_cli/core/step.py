@@ -1,6 +1,7 @@
 """One optimiser step, with everything that may take part in it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from mlc_cli.core.device import Precision, autocast, seed_step
 from mlc_cli.core.losses.base import MultilabelLoss
 from mlc_cli.core.optim.sam import Sam, frozen_bn_statistics
 from mlc_cli.core.state import TrainState
+from mlc_cli.errors import TrainingError
 
 Part = tuple[Tensor, Tensor]
 
@@ -47,7 +49,11 @@ class Step:
     seed: int
 
     def __call__(self, state: TrainState, batches: Sequence[Batch], step: int) -> Tensor:
-        """Make step number `step` over one or more batches; the loss before it."""
+        """Make step number `step` over one or more batches; the loss before it.
+
+        Raises:
+            TrainingError: Batch normalisation has a single value to normalise.
+        """
         self._set_rates(state, step)
         seed_step(self.seed, step)
         parts = [
@@ -55,7 +61,8 @@ class Step:
             for part, batch in enumerate(batches)
         ]
         state.optimizer.zero_grad()
-        loss = self._backward(state, parts)
+        with _lone_values_named():
+            loss = self._backward(state, parts)
         if self.sam and step >= self.sam_from:
             with frozen_bn_statistics(state.model), self.sam.perturbed(_learning(state)):
                 state.optimizer.zero_grad()
@@ -99,6 +106,23 @@ class Step:
         state.scaler.update()
         if state.ema:
             state.ema.update(state.model)
+
+
+@contextmanager
+def _lone_values_named() -> Iterator[None]:
+    """Inside, what torch says of a variance of one value gets a message."""
+    try:
+        yield
+    except ValueError as error:
+        if not str(error).startswith("Expected more than 1 value per channel"):
+            raise
+        raise TrainingError(
+            "batch normalisation gets one value for each channel: a batch of one image whose"
+            " feature map is 1x1",
+            "Use more images a batch (`--batch-size 2`), larger ones (`--set data.input_size=N`) or"
+            " fixed statistics (`--set model.freeze_bn=true`). If the batch is one for lack of"
+            " readable images, repair those.",
+        ) from error
 
 
 def _learning(state: TrainState) -> list[nn.Parameter]:

@@ -53,12 +53,14 @@ class Benchmark:
         device: That the models ran on.
         precision: Arithmetic that was asked for.
         speeds: A row for each model.
+        warnings: What the user should know about the models.
     """
 
     machine: str
     device: str
     precision: str
     speeds: tuple[Speed, ...]
+    warnings: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""
@@ -70,6 +72,7 @@ class _Candidate:
     """A model with its engines for either measure, and what was measured so far."""
 
     path: Path
+    warning: str
     alone: Engine
     many: Engine
     images: Tensor
@@ -106,7 +109,8 @@ def benchmark(
             candidate.measure(seconds)
     speeds = tuple(_speed(candidate, candidates[0]) for candidate in candidates)
     machine = f"{cpu_name()}, {usable_cores()} cores"
-    result = Benchmark(machine, settings.device, settings.precision, speeds)
+    warnings = tuple(candidate.warning for candidate in candidates if candidate.warning)
+    result = Benchmark(machine, settings.device, settings.precision, speeds, warnings)
     if settings.output:
         write_json(Path(settings.output), result.as_dict())
     return result
@@ -137,7 +141,7 @@ def _open(path: Path, settings: BenchmarkSettings) -> _Candidate:
     images = torch.from_numpy(rng.integers(0, 256, shape, np.uint8))
     for engine in (alone.engine, many.engine):
         engine(images)  # the first run allocates
-    return _Candidate(path, alone.engine, many.engine, images, [], [])
+    return _Candidate(path, many.warning, alone.engine, many.engine, images, [], [])
 
 
 def _times(work: Callable[[], Tensor], seconds: float) -> list[float]:

@@ -1,6 +1,5 @@
 """`mlc export`: a checkpoint as ONNX, OpenVINO IR and INT8, compared with the original."""
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,8 @@ from mlc_cli.core.engines import is_exported
 from mlc_cli.core.exporting.int8 import Quantiser, Sample, has_attention
 from mlc_cli.core.exporting.ir import to_ir, write_ir
 from mlc_cli.core.exporting.onnx_graph import write_onnx
-from mlc_cli.core.files import write_json
+from mlc_cli.core.files import folder_beside, write_json
+from mlc_cli.core.interrupts import undisturbed
 from mlc_cli.core.models.build import load_classifier
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.runtime.metadata import ExportInfo, client_labels
@@ -84,8 +84,7 @@ def export(settings: ExportSettings, on_step: OnStep = lambda _: None) -> Export
     _check(settings, card, checkpoint)
     folder = result_folder(settings.output, checkpoint.parent / "export")
     try:
-        with tempfile.TemporaryDirectory(prefix=".export.", dir=folder) as name:
-            staging = Path(name)
+        with folder_beside(folder / "export") as staging:
             files, check = _make(settings, classifier, info, staging, on_step)
             content = _as_dict(checkpoint, card, settings, files, check)
             write_json(staging / "export.json", content)
@@ -224,9 +223,10 @@ def _parts(path: Path) -> list[Path]:
 def _move(staging: Path, folder: Path) -> tuple[str, ...]:
     """Put the files in place; the models that were there before and are not replaced."""
     new = {path.name for path in staging.iterdir()}
-    for path in staging.iterdir():
-        path.chmod(0o644)
-        path.replace(folder / path.name)
+    with undisturbed():  # files of two exports do not go together
+        for path in staging.iterdir():
+            path.chmod(0o644)
+            path.replace(folder / path.name)
     models = (path for path in folder.iterdir() if path.suffix in (".onnx", ".xml"))
     return tuple(sorted(path.name for path in models if path.name not in new))
 

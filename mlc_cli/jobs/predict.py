@@ -16,13 +16,13 @@ from mlc_cli.core.data.sources import STDIN, Item, Sources, distinct_places
 from mlc_cli.core.data.stream import Picture, PictureReader, read_batches, stdin_lines
 from mlc_cli.core.engines import OpenedModel, TorchEngine, open_model
 from mlc_cli.core.files import write_atomic
+from mlc_cli.core.interrupts import stop_requests
 from mlc_cli.core.predicting import Predictor
 from mlc_cli.core.reports.drawing import Drawer, Fonts
 from mlc_cli.core.reports.gallery import Gallery
 from mlc_cli.core.reports.predictions import Format, Prediction, Written, make_format
 from mlc_cli.core.reports.writer import Begun, RecordWriter, open_output, read_begun
 from mlc_cli.errors import DataError, Interrupted, UsageError
-from mlc_cli.jobs.interrupts import stop_requests
 from mlc_cli.jobs.scoring import (
     find_checkpoint,
     host_device,

@@ -48,6 +48,7 @@ class ThresholdResult:
         folds: Parts of that estimate; 0 without it.
         folder: Where the files are.
         stored: Whether the checkpoint now carries the thresholds.
+        warning: What the user should know about the model, if anything.
     """
 
     source: Path
@@ -62,6 +63,7 @@ class ThresholdResult:
     folds: int
     folder: Path
     stored: bool
+    warning: str
 
     @property
     def overfitted(self) -> list[str]:
@@ -81,9 +83,10 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     objective = _objective(settings.objective)
     if settings.scores:
         source, scores = Path(settings.scores), read_scores(Path(settings.scores))
+        warning = ""
     else:
         scored = score_checkpoint(settings)
-        source, scores = scored.checkpoint, scored.scores
+        source, scores, warning = scored.checkpoint, scored.scores, scored.warning
     arrays = scores.probabilities_NC, scores.targets_NC
     thresholds = fit_thresholds(*arrays, objective, settings.min_positives)
     overall = fit_overall(*arrays, objective)
@@ -105,6 +108,7 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         folds=folds,
         folder=result_folder(settings.output, default_folder(source)),
         stored=not settings.scores and not is_exported(source),
+        warning=warning,
     )
     _write(result, settings)
     return result

@@ -7,6 +7,7 @@ from pathlib import Path
 from mlc_cli.core import loop
 from mlc_cli.core.data.loader import dead_workers_named
 from mlc_cli.core.files import write_text
+from mlc_cli.core.interrupts import stop_requests
 from mlc_cli.core.loop import EpochReport, Tick
 from mlc_cli.core.models.complexity import complexity
 from mlc_cli.core.runs import RunFolder, create_run, open_run
@@ -14,7 +15,6 @@ from mlc_cli.errors import Interrupted, MlcError, RunError
 from mlc_cli.jobs import wording
 from mlc_cli.jobs.evaluate import evaluate_run
 from mlc_cli.jobs.events import Event, Finished, Started
-from mlc_cli.jobs.interrupts import stop_requests
 from mlc_cli.jobs.planning import Training, prepare
 from mlc_cli.jobs.recording import Recorder
 from mlc_cli.settings.resolve import as_yaml, validate

@@ -1,8 +1,9 @@
 """The base of all settings, and the field types that several of them share."""
 
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 class Settings(BaseModel):
@@ -15,6 +16,32 @@ class Settings(BaseModel):
         allow_inf_nan=False,
         validate_default=True,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_number_is_true(cls, content: Any) -> Any:
+        """Python takes true for 1; as text it is the fault that it is."""
+        if not isinstance(content, dict):
+            return content
+        numbers = {
+            name
+            for name, field in cls.model_fields.items()
+            if (types := set(_types(field.annotation))) & {int, float} and bool not in types
+        }
+        return {key: _spelt(v) if key in numbers else v for key, v in content.items()}
+
+
+def _spelt(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_spelt(part) for part in value]
+    return str(value) if isinstance(value, bool) else value
+
+
+def _types(annotation: Any) -> Iterator[Any]:
+    """What an annotation is made of."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from _types(part)
 
 
 def square(value: Any) -> Any:

@@ -230,12 +230,16 @@ def test_absurd_places_are_refused(
     assert sorted(map(str, here.rglob("*"))) == before
 
 
-def test_what_may_not_be_read_or_written_is_named(mlc, here: Path, make_source) -> None:
+def test_what_cannot_be_read_or_written_is_named(mlc, here: Path, make_source) -> None:
     source = make_source()
-    (here / "locked").mkdir(mode=0o555)
-    if os.access(here / "locked", os.W_OK):
-        pytest.skip("root may do all")
-    for dest in ("locked", "locked/out"):
-        refuses(mlc("dataset-convert", "mlc", source, dest), "Permission denied")
-    (source / "all.json").chmod(0)
-    refuses(mlc("dataset-convert", "mlc", source / "all.json", "out"), "Permission denied")
+    (here / "text").write_text("no folder")
+    (here / "loop").symlink_to("loop")
+    for dest in ("text/out", "loop/out"):
+        refuses(mlc("dataset-convert", "mlc", source, dest), f"{dest} cannot be made")
+    (source / "all.json").unlink()
+    (source / "all.json").symlink_to("gone")
+    refuses(mlc("dataset-convert", "mlc", source / "all.json", "out"), "all.json: there is no such")
+    (source / "all.json").unlink()
+    (source / "all.json").mkdir()
+    refuses(mlc("dataset-convert", "mlc", source / "all.json", "out"), "has no annotation files")
+    assert not (here / "out").exists()

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from mlc_cli.jobs.parity import mark
+
 Mlc = Callable[..., Any]
 FILES = ["model-fp16.xml", "model-int8.xml", "model.onnx", "model.xml"]
 
@@ -23,7 +25,8 @@ def test_checkpoint_and_exported_files_are_measured_in_one_run(exported: Path, m
     assert outcome.code == 0, outcome.err
     content = json.loads(outcome.out)
     assert content == json.loads(Path("speed.json").read_text())
-    assert set(content) == {"machine", "device", "precision", "speeds"}
+    assert set(content) == {"machine", "device", "precision", "speeds", "warnings"}
+    assert content["warnings"] == []
     assert "cores" in content["machine"]
     speeds = content["speeds"]
     assert [Path(speed["model"]).name for speed in speeds] == ["best.safetensors", *FILES]
@@ -49,6 +52,16 @@ def test_the_table_has_a_row_for_each_model(exported: Path, mlc: Mlc) -> None:
     assert all(len(row) == 6 for row in rows)
     assert rows[0][-1] == "1.00"
     assert "reading not counted" in outcome.err
+
+
+def test_a_file_that_differs_from_its_checkpoint_is_named(exported: Path, mlc: Mlc) -> None:
+    file = exported / "model.onnx"
+    mark(file, passed=False)
+    outcome = benchmark(mlc, "--json")
+    assert outcome.code == 0, outcome.err
+    words = f"{file} differs from its checkpoint by more than was allowed (see export.json)"
+    assert json.loads(outcome.out)["warnings"] == [words]
+    assert f"warning: {words}" in outcome.err
 
 
 def test_without_exported_files_it_says_how_to_make_them(exported: Path, mlc: Mlc) -> None:

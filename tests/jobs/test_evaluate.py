@@ -12,23 +12,6 @@ import pytest
 Mlc = Callable[..., Any]
 
 
-@pytest.fixture
-def run(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    make_dataset: Callable[..., Path],
-    mlc: Mlc,
-    tiny: list[str],
-) -> Path:
-    """A finished run of one epoch in the working folder."""
-    make_dataset(16, 12)
-    monkeypatch.chdir(tmp_path)
-    outcome = mlc("train", "--data", "data", "--epochs", "1", *tiny, "--set", "ema.decay=0.5",
-                  "--set", "eval_batch_size=64")  # fmt: skip
-    assert outcome.code == 0, outcome.err
-    return Path("runs/train-1")
-
-
 def evaluate(mlc: Mlc, *arguments: str | Path) -> Any:
     return mlc("eval", "--set", "workers=0", *arguments)
 

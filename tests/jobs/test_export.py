@@ -178,6 +178,8 @@ def test_a_file_that_differs_is_marked_and_the_exit_code_tells(
         assert evaluated.code == 0, evaluated.err
         assert "warning: " in evaluated.err
         assert "differs from its checkpoint" in evaluated.err
+        chosen = mlc("thresholds", "--set", "workers=0", "--checkpoint", path)
+        assert f"warning: {path} differs from its checkpoint" in chosen.err
 
 
 def test_without_the_check_nothing_but_the_checkpoint_is_needed(exported: Path, mlc: Mlc) -> None:

@@ -240,3 +240,20 @@ def test_the_python_interface_yields_what_happens(
     assert [type(event).__name__ for event in events] == [
         "Started", "EpochReport", "EpochReport", "Finished",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "code"), [("batch_size=1", 1), ("model.freeze_bn=true", 0), ("batch_size=2", 0)]
+)
+def test_a_batch_of_one_that_cannot_be_normalised_gets_a_repair_that_works(
+    mlc, make_dataset, tiny, tmp_path: Path, change: str, code: int
+) -> None:
+    outcome = mlc(
+        "train", "--data", make_dataset(4, 4), "--epochs", "1", *tiny, "--set", "batch_size=1",
+        "--output", tmp_path / "runs", "--set", change,
+    )  # fmt: skip
+    assert outcome.code == code, outcome.err
+    assert "Traceback" not in outcome.err
+    if code:
+        for words in ("batch of one image", "--batch-size 2", "model.freeze_bn=true"):
+            assert words in outcome.err

@@ -7,7 +7,6 @@ Into a folder that exists files are added; none is replaced unless the user says
 import filecmp
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +18,8 @@ from numpy.typing import NDArray
 
 from mlc_cli.core.annotations import Annotation, PackedStrings
 from mlc_cli.core.data.images import ImageFolder
+from mlc_cli.core.files import folder_beside
+from mlc_cli.core.interrupts import undisturbed
 from mlc_cli.core.tally import Tally, listing
 from mlc_cli.errors import DataError, MlcError
 
@@ -136,22 +137,18 @@ def staged(dest: Path, *, overwrite: bool, grown: str) -> Iterator[Path]:
         DataError: Files would be replaced.
         MlcError: The folder cannot be written to.
     """
-    stage: Path | None = None
     try:
-        dest = dest.resolve()
+        dest = Path(os.path.realpath(dest))  # Path.resolve fails at links in a circle
         dest.parent.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=f".{dest.name}.", dir=dest.parent))
-        yield stage
-        if dest.exists():
-            _add_to(stage, dest, None if overwrite else grown)
-        else:
-            stage.chmod(0o755)
-            stage.rename(dest)
+        with folder_beside(dest) as stage:
+            yield stage
+            if dest.exists():
+                _add_to(stage, dest, None if overwrite else grown)
+            else:
+                stage.chmod(0o755)
+                stage.rename(dest)
     except OSError as error:
         raise MlcError(f"{dest} cannot be made: {error.strerror or error}") from error
-    finally:
-        if stage:
-            shutil.rmtree(stage, ignore_errors=True)
 
 
 def _add_to(stage: Path, dest: Path, grown: str | None) -> None:
@@ -169,9 +166,10 @@ def _add_to(stage: Path, dest: Path, grown: str | None) -> None:
             file for file in files if str(file) != grown and not _same(stage / file, dest / file)
         ]
         _check_free(dest, new)
-    for file in files:
-        (dest / file).parent.mkdir(parents=True, exist_ok=True)
-        (stage / file).replace(dest / file)
+    with undisturbed():  # annotations of one conversion go together
+        for file in files:
+            (dest / file).parent.mkdir(parents=True, exist_ok=True)
+            (stage / file).replace(dest / file)
 
 
 def _check_free(dest: Path, files: Sequence[Path]) -> None:

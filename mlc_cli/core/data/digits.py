@@ -5,8 +5,6 @@ them scattered over one canvas at different sizes, under noise. The labels of an
 digits on it; some images have none. No handwritten digit is in two splits.
 """
 
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mlc_cli.core.files import write_json
+from mlc_cli.core.files import folder_beside, write_json
 from mlc_cli.errors import MlcError
 
 CANVAS = 64
@@ -47,15 +45,12 @@ def make_digits(root: Path, seed: int = 0) -> None:
 
 def _make_digits(root: Path, seed: int) -> None:
     root.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
-    try:
+    with folder_beside(root) as temporary:
         rng = np.random.default_rng(seed)
         for (split, (images, _)), glyphs in zip(SPLITS.items(), _glyphs(rng), strict=True):
             _write_split(temporary, split, images, glyphs, rng)
         temporary.chmod(0o755)
         temporary.rename(root)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _glyphs(rng: np.random.Generator) -> list[Glyphs]:

@@ -26,6 +26,7 @@ SizeHW = tuple[int, int]
 
 _JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # not stuffing, not restarts
 _START_OF_SCAN, _END_OF_JPEG = 0xDA, 0xD9
+_HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")
 _PILLOW_LIMIT = threading.Lock()  # Pillow keeps its limit in a variable of its module
 
 
@@ -81,7 +82,7 @@ def read_file(path: Path, max_pixels: float = 200e6) -> tuple[bytes, Header]:
     try:
         header = _header(content)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
-        raise BadImageError(str(path), "is not an image") from None
+        raise BadImageError(str(path), _why_unknown(content)) from None
     width, height = header.width, header.height
     if width * height > max_pixels:
         raise BadImageError(
@@ -90,6 +91,13 @@ def read_file(path: Path, max_pixels: float = 200e6) -> tuple[bytes, Header]:
     if _is_truncated(content):
         raise BadImageError(str(path), "is truncated")
     return content, header
+
+
+def _why_unknown(content: bytes) -> str:
+    """Phones write HEIC, for which neither Pillow nor OpenCV has a decoder."""
+    if content[4:8] == b"ftyp" and content[8:12] in _HEIC:
+        return "is HEIC, which cannot be decoded: convert it to JPEG"
+    return "is not an image"
 
 
 def resize(pixels: Pixels, size: SizeHW) -> Pixels:

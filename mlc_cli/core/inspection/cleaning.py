@@ -14,11 +14,11 @@ Nearly equal pictures stay: a person has to look at them.
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from mlc_cli.core.files import folder_beside
 from mlc_cli.core.inspection.collection import Collection, Labels
 from mlc_cli.core.inspection.inspect import Inspection
 from mlc_cli.errors import DataError, MlcError, UsageError
@@ -110,7 +110,7 @@ def check_destination(source: Path, destination: Path) -> None:
             f"--fix {destination}: exists already", "Name a folder that does not exist yet."
         )
     folder = source if source.is_dir() else source.parent
-    if destination.resolve().is_relative_to(folder.resolve()):
+    if Path(os.path.realpath(destination)).is_relative_to(os.path.realpath(folder)):
         raise UsageError(
             f"--fix {destination}: lies inside of the data set", "Name a folder beside it."
         )
@@ -135,36 +135,42 @@ def write_clean(
     Raises:
         MlcError: It cannot be written.
     """
-    collection = inspection.collection
-    temporary: Path | None = None
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
-        images, done = _Images(collection, temporary), 0
-        for name in collection.names:
-            with (temporary / f"{name}.json").open("w", encoding="utf-8") as stream:
-                for line in _lines(collection, name, plan, images):
-                    stream.write(line)
-                    done += 1
-                    if progress:
-                        progress(min(done, len(collection)), len(collection))
-        left_out = [
-            {"split": collection.split_name(row), "image": collection.path(row), "reason": reason}
-            for row, reason in sorted(plan.left_out.items())
-        ]
-        (temporary / LEFT_OUT).write_text(
-            json.dumps(left_out, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-        temporary.chmod(0o755)
-        temporary.rename(destination)
+        with folder_beside(destination) as temporary:
+            _write(inspection, plan, temporary, progress)
+            temporary.chmod(0o755)
+            temporary.rename(destination)
     except OSError as error:
         raise MlcError(
             f"--fix {destination} cannot be written: {error.strerror or error}",
             "Free some space or choose another place; the data set itself is untouched.",
         ) from error
-    finally:
-        if temporary:
-            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write(
+    inspection: Inspection,
+    plan: Plan,
+    folder: Path,
+    progress: Callable[[int, int], object] | None,
+) -> None:
+    """Write annotations and images into a folder."""
+    collection = inspection.collection
+    images, done = _Images(collection, folder), 0
+    for name in collection.names:
+        with (folder / f"{name}.json").open("w", encoding="utf-8") as stream:
+            for line in _lines(collection, name, plan, images):
+                stream.write(line)
+                done += 1
+                if progress:
+                    progress(min(done, len(collection)), len(collection))
+    left_out = [
+        {"split": collection.split_name(row), "image": collection.path(row), "reason": reason}
+        for row, reason in sorted(plan.left_out.items())
+    ]
+    (folder / LEFT_OUT).write_text(
+        json.dumps(left_out, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
 
 
 class _Images:

@@ -299,3 +299,10 @@ def test_what_is_no_file_is_refused(folder: Path, path: str) -> None:
 @pytest.mark.parametrize("path", ["missing.png", "sub/missing.png", "in.png/x.png", "nul\0.png"])
 def test_missing_file_is_named_as_such(folder: Path, path: str) -> None:
     assert ImageFolder(folder).problem(path) == "is missing"
+
+
+def test_heic_of_phones_is_called_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.heic"
+    path.write_bytes(b"\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf" + b"\0" * 100)
+    with pytest.raises(BadImageError, match="is HEIC, which cannot be decoded: convert it to JPEG"):
+        read_image(path)

@@ -244,3 +244,9 @@ def test_a_failure_leaves_nothing_behind(examine, tmp_path: Path, monkeypatch) -
     with pytest.raises(MlcError, match="No space left"):
         write_clean(inspection, plan_cleaning(inspection), tmp_path / "new" / "clean")
     assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_destination_behind_links_in_a_circle_is_left_to_the_writer(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    check_destination(tmp_path / "data", tmp_path / "loop" / "out")

@@ -1,0 +1,56 @@
+"""Ctrl-C and termination: as a question between two steps, and held back for a moment."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[], bool]]:
+    """Inside, the first SIGINT or SIGTERM is noted rather than obeyed; the second is obeyed.
+
+    Yields:
+        A function that says whether there was a signal.
+    """
+    noted: list[int] = []
+    with _noted(noted, obey_second=True):
+        yield lambda: bool(noted)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Inside, SIGINT and SIGTERM wait; they come into effect at the end."""
+    noted: list[int] = []
+    with _noted(noted, obey_second=False):
+        yield
+    if noted:
+        signal.raise_signal(noted[0])
+
+
+@contextmanager
+def _noted(noted: list[int], *, obey_second: bool) -> Iterator[None]:
+    """Inside, signals are added to a list; only the main thread gets any."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def restore(number: int) -> None:
+        signal.signal(number, before[signal.Signals(number)] or signal.SIG_DFL)
+
+    def note(number: int, _: FrameType | None) -> None:
+        noted.append(number)
+        if obey_second:
+            restore(number)
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number in before:
+            restore(number)
