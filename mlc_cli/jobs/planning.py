@@ -10,6 +10,7 @@ from mlc_cli.core.data.build import (
     build_eval_batches,
     build_mix,
     build_train_batches,
+    make_if_missing,
     read_splits,
 )
 from mlc_cli.core.data.normalise import Normalise
@@ -20,6 +21,7 @@ from mlc_cli.core.device import (
     pick_precision,
     seed_step,
 )
+from mlc_cli.core.distributed import Group, current
 from mlc_cli.core.loop import Plan
 from mlc_cli.core.losses.build import build_loss
 from mlc_cli.core.models.backbone import layer_depths
@@ -59,6 +61,7 @@ class Training:
         card: What every checkpoint of it knows.
         device: Where it runs.
         precision: Of the forward pass.
+        group: The processes that train together.
     """
 
     settings: TrainSettings
@@ -70,10 +73,11 @@ class Training:
     card: ModelCard
     device: torch.device
     precision: Precision
+    group: Group
 
 
 def prepare(settings: TrainSettings) -> Training:
-    """Read the data, build the model and everything else.
+    """Read the data, build the model and everything else, in each of the processes.
 
     Raises:
         MlcError: Something cannot be read, built or had.
@@ -83,28 +87,44 @@ def prepare(settings: TrainSettings) -> Training:
             "nothing would be trained: epochs is 0 and there is no warm_start",
             "Train the head alone with `--set warm_start.epochs=20`, or give --epochs.",
         )
+    group = current()
     device = pick_device(settings.device)
     precision = pick_precision(settings.precision, device)
     make_deterministic(on=settings.deterministic)
+    group.from_leader(lambda: make_if_missing(settings.data))
     splits = read_splits(settings.data)
+    _check_share(settings.batch_size, len(splits.train), group)
     seed_step(settings.seed, 0)
     classes = list(splits.train.classes)
     graph = label_graph(settings.model.head, splits.train)
-    built = build_model(settings.model, classes, settings.data.input_size, graph)  # type: ignore[arg-type]
+    with group.leader_first():  # it may fetch weights, which the others then find
+        built = build_model(settings.model, classes, settings.data.input_size, graph)  # type: ignore[arg-type]
     model = built.classifier.place(device, channels_last=settings.channels_last)
+    group.copy_leader(model)
     normalise = Normalise(built.mean, built.std, device, channels_last=settings.channels_last)
-    plan = _plan(settings, splits, model, normalise, device, precision)
+    plan = _plan(settings, splits, model, normalise, device, precision, group)
     return Training(
         settings=settings,
         splits=splits,
         graph=graph,
         built=built,
         plan=plan,
-        state=_state(settings, model, plan, device, precision),
+        state=_state(settings, model, plan, device, precision, group.size),
         card=_card(settings, classes, built),  # type: ignore[arg-type]
         device=device,
         precision=precision,
+        group=group,
     )
+
+
+def _check_share(batch_size: int, images: int, group: Group) -> None:
+    """Refuse batches of which some process would get nothing."""
+    if min(batch_size, images) < group.size:
+        raise SettingsError(
+            f"batch_size: {min(batch_size, images)} images a step cannot be shared by"
+            f" {group.size} processes",
+            "batch_size counts the images of all processes together: raise it, or start fewer.",
+        )
 
 
 def _plan(
@@ -114,6 +134,7 @@ def _plan(
     normalise: Normalise,
     device: torch.device,
     precision: Precision,
+    group: Group,
 ) -> Plan:
     train = build_train_batches(
         settings.data,
@@ -122,9 +143,10 @@ def _plan(
         batch_size=settings.batch_size,
         seed=settings.seed,
         device=device,
+        group=group,
     )
     val = build_eval_batches(
-        settings.data, splits.val, batch_size=settings.eval_batch_size, device=device
+        settings.data, splits.val, batch_size=settings.eval_batch_size, device=device, group=group
     )
     classes = len(splits.train.classes)
     positives_C = splits.train.positives.counts_C(classes)
@@ -149,6 +171,7 @@ def _plan(
         sam_from=max(0, settings.epochs - sam_epochs) * steps_per_epoch,
         clip_norm=settings.optim.clip_norm,
         seed=settings.seed,
+        group=group,
     )
     return Plan(
         train=train,
@@ -158,17 +181,23 @@ def _plan(
         accumulate=settings.optim.accumulate,
         epochs=settings.epochs,
         eval_every=settings.eval_every,
-        warm_start=_warm_start(settings, splits, device),
+        warm_start=_warm_start(settings, splits, device, group),
     )
 
 
-def _warm_start(settings: TrainSettings, splits: Splits, device: torch.device) -> WarmStart | None:
+def _warm_start(
+    settings: TrainSettings, splits: Splits, device: torch.device, group: Group
+) -> WarmStart | None:
     warm = settings.warm_start
     if warm is None:
         return None
     return WarmStart(
         batches=build_eval_batches(
-            settings.data, splits.train, batch_size=settings.eval_batch_size, device=device
+            settings.data,
+            splits.train,
+            batch_size=settings.eval_batch_size,
+            device=device,
+            group=group,
         ),
         epochs=warm.epochs,
         lr=warm.lr,
@@ -187,6 +216,7 @@ def _state(
     plan: Plan,
     device: torch.device,
     precision: Precision,
+    processes: int,
 ) -> TrainState:
     depth_of = {
         f"backbone.model.{name}": depth
@@ -206,6 +236,7 @@ def _state(
         scaler=torch.amp.GradScaler(device.type, enabled=precision == "fp16"),
         early_stop=build_early_stop(settings.early_stop) if settings.early_stop else None,
         losses=LossWatch(1 if device.type == "cpu" else STEPS_BETWEEN_LOOKS),
+        processes=processes,
     )
 
 

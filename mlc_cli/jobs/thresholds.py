@@ -17,6 +17,7 @@ from mlc_cli.core.calibration import (
     shrink,
 )
 from mlc_cli.core.checkpoint import read_card, read_state, save_checkpoint
+from mlc_cli.core.distributed import current
 from mlc_cli.core.engines import is_exported
 from mlc_cli.core.files import write_atomic, write_json
 from mlc_cli.core.metrics import DecisionMetrics, Floats, decision_metrics
@@ -75,6 +76,8 @@ class ThresholdResult:
 def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     """Choose thresholds, write them down, and store them in the checkpoint.
 
+    Processes that have joined a group share the images; all get the result, and one writes it.
+
     Raises:
         MlcError: The checkpoint, the data or the scores cannot be used.
     """
@@ -106,7 +109,8 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         folder=result_folder(settings.output, default_folder(source)),
         stored=not settings.scores and not is_exported(source),
     )
-    _write(result, settings)
+    if current().leads:
+        _write(result, settings)
     return result
 
 
