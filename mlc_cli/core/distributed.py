@@ -4,7 +4,7 @@ Numbers on the host go through gloo, gradients through the library of their devi
 Alone, every method gives back what it was given, without any work.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -42,7 +42,7 @@ class Group:
 
     def total(self, count: int) -> int:
         """Sum of a whole number over all processes."""
-        return int(self.sum(torch.tensor(count)))
+        return int(self.sum(torch.tensor(int(count))))
 
     def any(self, flag: bool) -> bool:  # noqa: FBT001 - the question is the name
         """Whether it is true for any process."""
@@ -136,6 +136,29 @@ class Group:
             with _lost_processes_named():
                 dist.broadcast_object_list(values, 0)
         return values[0]  # type: ignore[return-value]
+
+    def dealt(self, items: Iterable[T], batch_size: int) -> Iterator[T]:
+        """This process's part of a stream that all see: every so many batches one."""
+        for number, item in enumerate(items):
+            if number // batch_size % self.size == self.rank:
+                yield item
+
+    def in_turn(self, batches: Iterator[T]) -> Iterator[T]:
+        """What all processes make of their batches, in order, in the leading one.
+
+        It ends for all where one has no more, be it at the end of the stream or at a signal.
+        """
+        if self.size == 1:
+            yield from batches
+            return
+        complete = True
+        while complete:
+            batch = next(batches, None)
+            complete = self.total(batch is not None) == self.size
+            for made in self.gather_to_leader(batch):
+                if made is None:
+                    break
+                yield made
 
     @contextmanager
     def leader_first(self) -> Iterator[None]:
