@@ -86,6 +86,7 @@ def _run(speaks: Callable[[], bool]) -> None:
     except KeyboardInterrupt:
         _fail(Interrupted("interrupted"), speaks)
     except BrokenPipeError:
+        speaks()  # so that no other process does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception:

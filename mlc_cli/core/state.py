@@ -194,6 +194,6 @@ class TrainState:
         if before == self.processes:
             return ""
         return (
-            f"continued with {self.processes} processes after {before}: the same training, but what"
-            " is drawn at random in the model and in mixing is not, nor is the last bit"
+            f"continued by {self.processes} in place of {before} processes: it is the same training"
+            " but for rounding, and for what is drawn at random in dropout and mixing"
         )

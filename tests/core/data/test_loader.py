@@ -11,6 +11,7 @@ from mlc_cli.core.data.augment import Compose, Cutout, Flip
 from mlc_cli.core.data.dataset import Batch, ImageDataset, RamCache
 from mlc_cli.core.data.loader import Batches, EpochSampler
 from mlc_cli.core.data.rand_augment import pair_rand_augment
+from mlc_cli.core.distributed import Group
 from mlc_cli.errors import BadImageError, DataError, MlcError
 
 MakeSplit = Callable[..., Annotation]
@@ -197,3 +198,37 @@ def test_other_faults_in_a_worker_are_not_taken_for_its_death(make_split: MakeSp
 def test_one_image_is_one_batch(make_split: MakeSplit) -> None:
     (batch,) = train_batches(make_split(1)).epoch(0)
     assert batch.images_NHWC.shape == (1, *SIZE, 3)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_processes_share_each_shuffled_batch_in_nearly_equal_parts(size: int) -> None:
+    whole = EpochSampler(50, 7, 3, drop_last=False)
+    shares = [
+        keys(EpochSampler(50, 7, 3, drop_last=False, group=Group(rank, size)), 2)
+        for rank in range(size)
+    ]
+    for batch, parts in zip(keys(whole, 2), zip(*shares, strict=True), strict=True):
+        assert [key for part in parts for key in part] == batch
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 9])
+def test_whole_batches_are_dealt_out_in_the_order_of_the_file(size: int) -> None:
+    whole = keys(EpochSampler(50, 7, None, drop_last=False), 0)
+    samplers = [
+        EpochSampler(50, 7, None, drop_last=False, group=Group(rank, size)) for rank in range(size)
+    ]
+    rounds = list(zip(*(keys(sampler, 0) for sampler in samplers), strict=True))
+    assert [len(sampler) for sampler in samplers] == [len(rounds)] * size
+    dealt = [batch for batches in rounds for batch in batches]
+    assert dealt == whole + [[]] * (len(dealt) - len(whole))
+    assert len(dealt) - len(whole) < size
+
+
+def test_images_of_a_batch_are_known_without_reading_it() -> None:
+    sampler = EpochSampler(50, 7, 3, drop_last=False, group=Group(1, 2))
+    batches = keys(EpochSampler(50, 7, 3, drop_last=False), 4)
+    order = sampler.order(4)
+    assert [sampler.whole(order, batch).tolist() for batch in range(8)] == [
+        [index for _, index in batch] for batch in batches
+    ]
