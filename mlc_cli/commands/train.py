@@ -19,7 +19,7 @@ def train(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="Start from these weights: .safetensors, .pth or a checkpoint.",
+            help="Start from these weights: .safetensors, .pth, or a checkpoint, old ones too.",
             rich_help_panel=options.MODEL,
         ),
     ] = None,

@@ -61,7 +61,7 @@ class Tick:
 
     Attributes:
         phase: What is being done.
-        epoch: Counted from 1; 0 is the warm start.
+        epoch: Counted from 1; 0 is before the first.
         done: Batches done.
         total: Batches in total.
         loss: Mean loss of the epoch so far, where known.
@@ -99,10 +99,10 @@ class EpochReport:
     """What an epoch came to.
 
     Attributes:
-        epoch: Epochs done; 0 for the warm start.
+        epoch: Epochs done; 0 for the warm start, or for starting weights as they are.
         epochs: Epochs planned.
-        loss: Mean training loss; `None` for the warm start.
-        lr: Learning rate of the last step.
+        loss: Mean training loss; `None` before the first epoch.
+        lr: Learning rate of the last step; `None` for starting weights as they are.
         validation: Evaluation, where one was due.
         best: The best evaluation so far.
         stopped: Whether early stopping ends the training here.
@@ -114,7 +114,7 @@ class EpochReport:
     epoch: int
     epochs: int
     loss: float | None
-    lr: float
+    lr: float | None
     validation: Validation | None
     best: Best
     stopped: bool
@@ -130,8 +130,11 @@ def train(plan: Plan, state: TrainState, on_tick: OnTick) -> Iterator[EpochRepor
         TrainingError: A loss or an output is not finite.
         BadImageError: An image cannot be read, where that is an error.
     """
-    if plan.warm_start and state.best.map == -math.inf:  # its evaluation is the first of all
-        yield _warm_start(plan, plan.warm_start, state, on_tick)
+    if state.best.map == -math.inf:  # an evaluation before the first epoch is the first of all
+        if plan.warm_start:
+            yield _warm_start(plan, plan.warm_start, state, on_tick)
+        elif not plan.epochs:
+            yield _before_training(plan, state, None, time.perf_counter(), on_tick)
     while state.position.epoch < plan.epochs and not state.position.stopped:
         started = time.perf_counter()
         images = _run_epoch(plan, state, on_tick)
@@ -155,12 +158,18 @@ def _warm_start(
         if state.ema:
             state.ema = Ema(state.model, state.ema.decay, state.ema.warmup)
         state.position.warm = True
+    return _before_training(plan, state, warm_start.lr, started, on_tick)
+
+
+def _before_training(
+    plan: Plan, state: TrainState, lr: float | None, started: float, on_tick: OnTick
+) -> EpochReport:
     validation = _validate(plan, state, 0, on_tick)
     return EpochReport(
         epoch=0,
         epochs=plan.epochs,
         loss=None,
-        lr=warm_start.lr,
+        lr=lr,
         validation=validation,
         best=state.best,
         stopped=False,

@@ -28,6 +28,7 @@ from mlc_cli.core.models.backbone import layer_depths
 from mlc_cli.core.models.build import BuiltModel, build_model, label_graph
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.label_graph import LabelGraph
+from mlc_cli.core.models.weights.report import LoadReport
 from mlc_cli.core.optim.build import (
     build_early_stop,
     build_optimizer,
@@ -42,6 +43,8 @@ from mlc_cli.core.warm_start import WarmStart
 from mlc_cli.errors import SettingsError
 from mlc_cli.jobs.recording import versions
 from mlc_cli.settings.train import TrainSettings
+
+REPAIR = "Train the head alone with `--set warm_start.epochs=20`, or give --epochs."
 
 STEPS_BETWEEN_LOOKS = 50
 """On a GPU, to look at a loss is to wait for it."""
@@ -82,10 +85,10 @@ def prepare(settings: TrainSettings) -> Training:
     Raises:
         MlcError: Something cannot be read, built or had.
     """
-    if not settings.epochs and settings.warm_start is None:
+    trains = settings.epochs > 0 or settings.warm_start is not None
+    if not trains and not settings.model.weights:
         raise SettingsError(
-            "nothing would be trained: epochs is 0 and there is no warm_start",
-            "Train the head alone with `--set warm_start.epochs=20`, or give --epochs.",
+            "nothing would be trained: epochs is 0 and there is no warm_start", REPAIR
         )
     group = current()
     device = pick_device(settings.device)
@@ -99,6 +102,8 @@ def prepare(settings: TrainSettings) -> Training:
     graph = label_graph(settings.model.head, splits.train)
     with group.leader_first():  # it may fetch weights, which the others then find
         built = build_model(settings.model, classes, settings.data.input_size, graph)  # type: ignore[arg-type]
+    if not trains and built.report:
+        _refuse_parts(built.report)
     model = built.classifier.place(device, channels_last=settings.channels_last)
     group.copy_leader(model)
     normalise = Normalise(built.mean, built.std, device, channels_last=settings.channels_last)
@@ -125,6 +130,17 @@ def _check_share(batch_size: int, images: int, group: Group) -> None:
             f" {group.size} processes",
             "batch_size counts the images of all processes together: raise it, or start fewer.",
         )
+
+
+def _refuse_parts(report: LoadReport) -> None:
+    if report.whole:
+        return
+    lacks = f"{len(report.missing) + len(report.mismatched)} tensors of the model are not in them"
+    raise SettingsError(
+        "nothing would be trained: epochs is 0, and the weights are not of a whole model: "
+        + "; ".join([lacks, *report.notes]),
+        REPAIR,
+    )
 
 
 def _plan(

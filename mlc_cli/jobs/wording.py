@@ -5,7 +5,7 @@ import os
 from mlc_cli.core.annotations import Annotation
 from mlc_cli.core.loop import EpochReport
 from mlc_cli.core.models.label_graph import LabelGraph
-from mlc_cli.core.models.weights import LoadReport
+from mlc_cli.core.models.weights.report import LoadReport
 from mlc_cli.jobs.events import Event, Finished, Started
 
 SHOWN = 4
@@ -61,7 +61,8 @@ def _split(split: Annotation) -> str:
 
 
 def _weights(report: LoadReport) -> str:
-    text = f"weights  {report.source}: {report.loaded} tensors loaded"
+    origin = f"{report.origin}: " if report.origin else ""
+    text = f"weights  {report.source}: {origin}{report.loaded} tensors loaded"
     for title, names in (
         ("kept as they were", report.missing),
         ("not used", report.unused),
@@ -70,12 +71,14 @@ def _weights(report: LoadReport) -> str:
         if names:
             more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
             text += f"\n  {len(names)} {title}: {', '.join(names[:SHOWN])}{more}"
-    return text
+    return "\n".join([text, *(f"note: {note}" for note in report.notes)])
 
 
 def _epoch(report: EpochReport) -> str:
     width = len(str(report.epochs))
-    if report.loss is None and report.epoch == 0:
+    if report.lr is None:
+        parts = ["starting weights"]
+    elif report.loss is None and report.epoch == 0:
         parts = ["warm start of the head"]
     else:
         loss = "-" if report.loss is None else f"{report.loss:.4f}"
@@ -101,8 +104,8 @@ def _epoch(report: EpochReport) -> str:
 
 def _finished(event: Finished) -> str:
     kind = "moving average" if event.best.averaged else "raw weights"
-    where = f"epoch {event.best.epoch}" if event.best.epoch else "the warm start"
+    where = f"after epoch {event.best.epoch}" if event.best.epoch else "before the first epoch"
     return (
         f"done in {event.seconds / 60:.1f} min: best val mAP {event.best.map:.4f}"
-        f" after {where} ({kind}), saved in {event.run.best}"
+        f" {where} ({kind}), saved in {event.run.best}"
     )

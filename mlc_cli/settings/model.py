@@ -94,7 +94,8 @@ class ModelSettings(Settings):
     pretrained: bool = True
     """Start from timm's weights, fetched from the hub; `weights` takes precedence."""
     weights: str | None = None
-    """Start from this `.safetensors` or `.pth` file, or from a URL with `weights_sha256`."""
+    """Start from this `.safetensors`, `.pth` or `.pth.tar-N` file, or from a URL with
+    `weights_sha256`. Checkpoints of mlc, deep-object-reid and ML_Decoder bring their head."""
     weights_sha256: str | None = None
     """Checksum of the file behind a URL."""
     on_class_change: Literal["error", "reset_head"] = "error"

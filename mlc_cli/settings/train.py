@@ -31,7 +31,7 @@ class TrainSettings(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Same seed, same machine, same result."""
     epochs: Annotated[int, Field(ge=0)] = 20
-    """Passes over the training split; 0 trains nothing after the warm start."""
+    """Passes over the training split; 0 trains nothing after the warm start, if there is one."""
     batch_size: Count = 32
     """Images a batch, all processes together."""
     eval_batch_size: Count = 64

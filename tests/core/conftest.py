@@ -18,6 +18,7 @@ from mlc_cli.core.models.backbone import Backbone, create_backbone
 from mlc_cli.core.models.build import build_head
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.pooled import LinearHead
+from mlc_cli.core.models.label_graph import LabelGraph
 from mlc_cli.core.runtime.metadata import ExportInfo
 from mlc_cli.settings.model import ModelSettings
 
@@ -31,7 +32,10 @@ HEADS = {
     "decoder": DECODER,
     "decoder, groups": {**DECODER, "groups": 4},
     "decoder, cosine": {**DECODER, "cosine": True, "scale": 17, "groups": 2},
+    "gcn": {"name": "graph", "scale": 3},
+    "gat, cosine": {"name": "graph", "layer": "gat", "cosine": True, "pool": "avgmax", "scale": 17},
 }
+GRAPH = LabelGraph(torch.eye(5, 7) + 0.1, torch.eye(5) + torch.eye(5).roll(1, 0) / 4)
 CLASSES = ("cat", "traffic light", "person", "a, b", "Straße")
 THRESHOLDS = (0.31, 0.5, 0.12, 0.77, 0.6)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -98,7 +102,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Made]:
         if backbone:
             body = Backbone(create_backbone(backbone, size, pretrained=False))
             channels = body.channels
-        classifier = Classifier(body, build_head(settings.head, channels, len(classes)))
+        classifier = Classifier(body, build_head(settings.head, channels, len(classes), GRAPH))
         _randomise(classifier.eval())
         card = ModelCard(
             classes=list(classes),

@@ -10,6 +10,7 @@ from torch import Tensor
 from mlc_cli.core.explain import evidence
 from mlc_cli.core.models.backbone import Backbone, create_backbone
 from mlc_cli.core.models.heads.base import Head
+from mlc_cli.core.models.heads.graph import Constant, GraphHead
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
 from mlc_cli.errors import MlcError
@@ -37,6 +38,14 @@ def test_a_linear_logit_is_the_mean_of_its_map_and_the_bias(pool: str) -> None:
 @torch.inference_mode()
 def test_a_cosine_logit_is_the_mean_of_its_map(pool: str) -> None:
     head = CosineHead(6, 5, pool=pool, dropout=0.5, scale=9.0).eval()
+    maps = evidence(head, feature_map(), CLASSES)
+    torch.testing.assert_close(maps.mean((2, 3)), head(feature_map())[:, CLASSES])
+
+
+@torch.inference_mode()
+def test_a_graph_logit_is_the_mean_of_its_map_on_weighted_channels() -> None:
+    pooled = CosineHead(6, 5, pool="avgmax", dropout=0.5, scale=9.0)
+    head = GraphHead(Constant(torch.rand(6)), pooled).eval()
     maps = evidence(head, feature_map(), CLASSES)
     torch.testing.assert_close(maps.mean((2, 3)), head(feature_map())[:, CLASSES])
 

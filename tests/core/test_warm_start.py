@@ -24,6 +24,7 @@ HEADS = {
         "model.head.heads=2",
         "model.head.ffn_dim=32",
     ),
+    "graph": ("model.head.name=graph", "model.head.threshold=0.1"),
 }
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
+import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
@@ -113,7 +115,7 @@ def test_the_warm_start_alone_makes_a_run(work: Path, mlc: Mlc, tiny: list[str])
     outcome = mlc("train", "--data", "data", "--epochs", "0", *tiny,
                   "--set", "warm_start.epochs=2")  # fmt: skip
     assert outcome.code == 0, outcome.err
-    assert "after the warm start" in outcome.err
+    assert "before the first epoch" in outcome.err
     assert read_card(work / "runs/train-1/best.safetensors").epoch == 0
 
 
@@ -123,6 +125,62 @@ def test_no_epochs_and_no_warm_start_are_refused_before_a_folder_is_made(
     outcome = mlc("train", "--data", "data", "--epochs", "0", *tiny)
     assert outcome.code == 2
     assert "warm_start" in outcome.err
+    assert not (work / "runs").exists()
+
+
+def old_checkpoint(path: Path) -> Path:
+    """A model of deep-object-reid for the data set: a pooled cosine head on a timm model."""
+    torch.manual_seed(0)
+    backbone = timm.create_model("test_resnet", num_classes=0, global_pool="")
+    state = {f"module.model.{name}": value for name, value in backbone.state_dict().items()}
+    state["module.model.classifier.weight"] = torch.randn(backbone.num_features, 3)
+    torch.save({"state_dict": state, "classes_map": {"blue": 0, "green": 1, "red": 2}}, path)
+    return path
+
+
+def test_no_epochs_turn_an_old_checkpoint_into_an_evaluated_one(
+    work: Path, mlc: Mlc, tiny: list[str]
+) -> None:
+    old = old_checkpoint(work / "main_model.pth.tar-1")
+    outcome = mlc("train", "--data", "data", "--epochs", "0", *tiny, "--weights", old,
+                  "--set", "model.head.name=cosine", "--set", "ema.decay=0.9")  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert "main_model.pth.tar-1: a checkpoint of deep-object-reid, a plain model" in outcome.err
+    assert "note: not in the file, so as the settings say: scale 7, pooling avg" in outcome.err
+    assert "starting weights  val mAP" in outcome.err
+    run = work / "runs/train-1"
+    stored = torch.load(old, weights_only=True)["state_dict"]["module.model.classifier.weight"]
+    assert torch.equal(read_state(run / "best.safetensors")["head.weight"], stored.T)
+    card = read_card(run / "best.safetensors")
+    evaluation = json.loads((run / "eval.json").read_text())
+    assert card.epoch == 0
+    assert card.metrics["val_mAP"] == evaluation["mAP"]
+    assert [row["train/lr"] for row in rows(run)] == [None]
+    again = mlc("eval", "--run", run, "--json")
+    assert json.loads(again.out)["mAP"] == evaluation["mAP"]
+    assert mlc("train", "--resume", run).code == 1, "it is done"
+
+
+def test_no_epochs_evaluate_a_checkpoint_as_it_is(work: Path, mlc: Mlc, tiny: list[str]) -> None:
+    assert mlc("train", "--data", "data", "--epochs", "1", *tiny).code == 0
+    best = work / "runs/train-1/best.safetensors"
+    outcome = mlc("train", "--data", "data", "--epochs", "0", *tiny, "--weights", best)
+    assert outcome.code == 0, outcome.err
+    first, second = read_state(best), read_state(work / "runs/train-2/best.safetensors")
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    reports = [json.loads((work / f"runs/train-{n}/eval.json").read_text()) for n in (1, 2)]
+    assert reports[0]["mAP"] == reports[1]["mAP"]
+
+
+def test_no_epochs_are_refused_when_the_weights_bring_no_head(
+    work: Path, mlc: Mlc, tiny: list[str]
+) -> None:
+    old = old_checkpoint(work / "old.pth")
+    outcome = mlc("train", "--data", "data", "--epochs", "0", *tiny, "--weights", old)
+    assert outcome.code == 2
+    assert "are not of a whole model" in outcome.err
+    assert "that of the settings is linear" in outcome.err
     assert not (work / "runs").exists()
 
 

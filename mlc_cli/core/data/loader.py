@@ -18,7 +18,7 @@ from mlc_cli.core.distributed import ALONE, Group
 from mlc_cli.errors import BadImageError, DataError, MlcError
 
 OnBadImage = Literal["error", "skip"]
-GRACE_SECONDS = 3
+GRACE_SECONDS = 30
 
 
 class EpochSampler(Sampler[list[Key]]):

@@ -15,6 +15,7 @@ from torch import nn
 
 from mlc_cli.core.exporting.onnx_graph import INPUT, LOGITS
 from mlc_cli.core.metrics import average_precision_C, mean_average_precision
+from mlc_cli.core.runtime.requests import Requests
 from mlc_cli.core.runtime.signal_stack import kept_signal_stack
 from mlc_cli.errors import MlcError
 
@@ -97,24 +98,15 @@ def _validate(compiled: ov.CompiledModel, samples: Iterable[Sample]) -> tuple[fl
     the images that lost most. Given the outputs of each image it would rank them by the error that
     is left, largest first, and so return first what helps least.
     """
-    rows: dict[int, NDArray[np.float32]] = {}
-    targets = []
-    requests = ov.AsyncInferQueue(compiled)
-    requests.set_callback(lambda request, row: rows.update({row: _logits(request)}))
-    for row, sample in enumerate(samples):
-        requests.start_async({INPUT: sample.image_13HW}, row)
-        targets.append(sample.targets_C)
-    requests.wait_all()
-    logits_NC = np.concatenate([rows[row] for row in range(len(targets))])
-    targets_NC = np.stack(targets)
+    kept = list(samples)
+    inputs = ({INPUT: sample.image_13HW} for sample in kept)
+    rows = [logits.copy() for logits in Requests(compiled).run(inputs, LOGITS)]
+    logits_NC = np.concatenate(rows).astype(np.float32)
+    targets_NC = np.stack([sample.targets_C for sample in kept])
     value = mean_average_precision(average_precision_C(logits_NC, targets_NC))
     fits_NC = -np.logaddexp(0, np.where(targets_NC == 1, -logits_NC, logits_NC))
     fits_N = np.where(targets_NC >= 0, fits_NC, 0).sum(1)
     return (0.0 if np.isnan(value) else value), fits_N.tolist()
-
-
-def _logits(request: ov.InferRequest) -> NDArray[np.float32]:
-    return np.array(request.get_tensor(LOGITS).data, np.float32)
 
 
 def _import_nncf() -> Any:

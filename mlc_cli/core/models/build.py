@@ -19,13 +19,12 @@ from mlc_cli.core.models.heads.graph import (
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
 from mlc_cli.core.models.label_graph import LabelGraph, build_label_graph
-from mlc_cli.core.models.weights import (
-    LoadReport,
-    fetch,
-    is_checkpoint,
-    load_backbone,
-    load_checkpoint,
-)
+from mlc_cli.core.models.weights import deep_object_reid, ml_decoder
+from mlc_cli.core.models.weights.files import fetch, read_weights
+from mlc_cli.core.models.weights.foreign import load_foreign
+from mlc_cli.core.models.weights.own import is_checkpoint, load_checkpoint
+from mlc_cli.core.models.weights.report import LoadReport
+from mlc_cli.core.models.weights.timm import load_backbone
 from mlc_cli.errors import CheckpointError, SettingsError
 from mlc_cli.settings.model import CosineHead as CosineSettings
 from mlc_cli.settings.model import GraphHead as GraphSettings
@@ -89,10 +88,14 @@ def _load(
     settings: ModelSettings, classifier: Classifier, classes: list[str] | list[int]
 ) -> LoadReport:
     path = fetch(settings.weights or "", settings.weights_sha256)
+    reset = settings.on_class_change == "reset_head"
     if is_checkpoint(path):
-        reset = settings.on_class_change == "reset_head"
         return load_checkpoint(classifier, path, classes, reset_head=reset)
-    return load_backbone(classifier.backbone.model, path)
+    file = read_weights(path)
+    foreign = deep_object_reid.recognise(file) or ml_decoder.recognise(file)
+    if foreign:
+        return load_foreign(classifier, foreign, classes, reset_head=reset)
+    return load_backbone(classifier.backbone.model, file)
 
 
 def load_classifier(path: Path) -> tuple[Classifier, ModelCard]:

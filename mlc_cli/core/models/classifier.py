@@ -34,7 +34,7 @@ class Classifier(nn.Module):
 
     def folded(self) -> "Classifier":
         """The same model with everything computed that does not depend on the image."""
-        return Classifier(self.backbone, self.head.folded())
+        return Classifier(self.backbone, self.head.folded()).train(self.training)
 
     def forward(self, images_N3HW: Tensor) -> Tensor:
         """Logits N×C."""

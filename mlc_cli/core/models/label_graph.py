@@ -99,7 +99,11 @@ def normalised_links(conditional_CC: Matrix, threshold: float, neighbours: float
     linked_CC = (conditional_CC >= threshold).astype(np.float64)
     np.fill_diagonal(linked_CC, 0)
     into_C = linked_CC.sum(0)
-    weights_CC = linked_CC * (neighbours / np.maximum(into_C, 1)) + np.eye(len(linked_CC))
+    return normalised(linked_CC * (neighbours / np.maximum(into_C, 1)) + np.eye(len(linked_CC)))
+
+
+def normalised(weights_CC: Matrix) -> Matrix:
+    """D^-1/2 A^T D^-1/2 of a graph A, where D are the sums of its rows."""
     root_C = weights_CC.sum(1) ** -0.5
     links_CC: Matrix = root_C[:, None] * weights_CC.T * root_C
     return links_CC

@@ -46,7 +46,7 @@ def read_vectors(path: Path, classes: Sequence[Label]) -> tuple[Vector, list[str
 
 
 def _from_npz(path: Path, classes: Sequence[Label]) -> tuple[Vector, list[str]]:
-    with np.load(path, allow_pickle=False) as arrays:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         missing = [str(label) for label in classes if str(label) not in arrays]
         if missing:
             raise _lacks(path, missing, "It needs an array for each label, named after it.")

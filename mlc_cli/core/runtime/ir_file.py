@@ -7,12 +7,12 @@ from typing import Literal
 import numpy as np
 import openvino as ov
 import torch
-from numpy.typing import NDArray
 from openvino.preprocess import PrePostProcessor
 from torch import Tensor
 
 from mlc_cli.core.runtime.metadata import SECTION, ExportInfo, from_entries
 from mlc_cli.core.runtime.openvino_core import openvino_core
+from mlc_cli.core.runtime.requests import Requests
 from mlc_cli.core.runtime.thresholds import unfold
 from mlc_cli.errors import CheckpointError, UsageError
 
@@ -61,22 +61,17 @@ class IrEngine:
                 f"device '{device}' computes in {self.arithmetic} and has no {hint}",
                 "Leave the precision to the device with --set precision=auto.",
             )
-        self._requests = ov.AsyncInferQueue(compiled)
-        self._requests.set_callback(_keep_logits)
+        self._requests = Requests(compiled)
 
     def __call__(self, images_NHWC: Tensor) -> Tensor:
         """Logits of the classes, thresholds not subtracted."""
         images = np.ascontiguousarray(images_NHWC.numpy())
         logits_NC = np.empty((len(images), len(self.info.card.classes)), np.float32)
-        for row in range(0, len(images), REQUEST_IMAGES):
-            some = slice(row, row + REQUEST_IMAGES)
-            self._requests.start_async({"data": images[some]}, logits_NC[some], share_inputs=True)
-        self._requests.wait_all()
+        starts = range(0, len(images), REQUEST_IMAGES)
+        inputs = ({"data": images[row : row + REQUEST_IMAGES]} for row in starts)
+        for row, some_NC in zip(starts, self._requests.run(inputs, "logits"), strict=True):
+            logits_NC[row : row + REQUEST_IMAGES] = some_NC
         return unfold(torch.from_numpy(logits_NC), self.info)
-
-
-def _keep_logits(request: ov.InferRequest, rows_NC: NDArray[np.float32]) -> None:
-    rows_NC[:] = request.get_tensor("logits").data
 
 
 def read_ir(path: Path) -> ov.Model:

@@ -28,6 +28,8 @@ HEADS = [
     "decoder",
     "decoder, groups",
     "decoder, cosine",
+    "gcn",
+    "gat, cosine",
 ]
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 

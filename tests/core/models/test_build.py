@@ -3,11 +3,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from mlc_cli.core.checkpoint import ModelCard, save_checkpoint
+from mlc_cli.core.checkpoint import ModelCard, read_card, save_checkpoint
 from mlc_cli.core.models.build import build_head, build_model, load_classifier
-from mlc_cli.core.models.heads.base import auto_scale
+from mlc_cli.core.models.heads.base import Head, auto_scale
+from mlc_cli.core.models.heads.graph import GraphHead
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
+from mlc_cli.core.models.label_graph import LabelGraph
 from mlc_cli.errors import CheckpointError, MlcError, SettingsError
 from mlc_cli.settings.model import ModelSettings
 
@@ -17,6 +19,12 @@ HEADS = {
     "linear": ({"name": "linear", "scale": 3}, LinearHead, 3),
     "cosine": ({"name": "cosine"}, CosineHead, auto_scale(300)),
     "ml_decoder": ({**SMALL_DECODER, "cosine": True, "scale": 17}, MLDecoder, 17),
+    "gcn": ({"name": "graph", "scale": 3}, GraphHead, 3),
+    "gat": (
+        {"name": "graph", "layer": "gat", "hidden": 6, "cosine": True, "scale": 5},
+        GraphHead,
+        5,
+    ),
 }
 
 
@@ -29,19 +37,25 @@ def names(count: int) -> list[str]:
     return [f"class {number}" for number in range(count)]
 
 
+def graph(count: int) -> LabelGraph:
+    return LabelGraph(torch.randn(count, 4), torch.eye(count) + 0.1 * torch.ones(count, count))
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("name", HEADS)
 @pytest.mark.parametrize("backbone", ["test_efficientnet", "test_vit"])
 def test_logits_contain_the_scale(name: str, backbone: str) -> None:
     wanted, kind, scale = HEADS[name]
-    built = build_model(settings(head=wanted, backbone=backbone), names(300), SIZE)
+    built = build_model(settings(head=wanted, backbone=backbone), names(300), SIZE, graph(300))
     model = built.classifier.eval()
     images = torch.randn(2, 3, *SIZE)
     logits = model(images)
     assert isinstance(model.head, kind)
     assert logits.shape == (2, 300)
     assert float(model.head.scale) == pytest.approx(scale)
-    model.head.scale.fill_(1.0)
+    for head in model.modules():
+        if isinstance(head, Head):
+            head.scale.fill_(1.0)
     torch.testing.assert_close(logits, model(images) * scale)
 
 
@@ -72,7 +86,7 @@ def test_mean_and_std_come_from_the_backbone_unless_set() -> None:
 
 
 def save(path: Path, wanted: ModelSettings, classes: list[str]) -> torch.nn.Module:
-    built = build_model(wanted, classes, SIZE)
+    built = build_model(wanted, classes, SIZE, graph(len(classes)))
     plain = wanted.model_dump(mode="json")
     card = ModelCard(
         classes, plain, SIZE, built.mean, built.std, float(built.classifier.head.scale)
@@ -99,6 +113,15 @@ def test_checkpoint_with_other_weights_is_refused(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "x.safetensors", built.classifier.state_dict(), card)
     with pytest.raises(CheckpointError, match="do not fit its model"):
         load_classifier(tmp_path / "x.safetensors")
+
+
+def test_a_graph_head_without_its_graph_is_refused(tmp_path: Path) -> None:
+    wanted, path = settings(head=HEADS["gcn"][0]), tmp_path / "x.safetensors"
+    state = save(path, wanted, names(5)).state_dict()
+    del state["head.weights.links_CC"]
+    save_checkpoint(path, state, read_card(path))
+    with pytest.raises(CheckpointError, match=r"do not fit its model: 'head\.weights\.links_CC'"):
+        load_classifier(path)
 
 
 def test_training_starts_from_a_checkpoint_with_its_head(tmp_path: Path) -> None:

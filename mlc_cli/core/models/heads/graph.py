@@ -28,7 +28,8 @@ class GraphHead(Head):
     """
 
     def __init__(self, weights: nn.Module, pooled: Head) -> None:
-        super().__init__(float(pooled.scale))
+        super().__init__(1.0)
+        self.scale = pooled.scale
         self.weights = weights
         self.pooled = pooled
 

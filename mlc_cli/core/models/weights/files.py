@@ -1,0 +1,130 @@
+"""Files of weights: where they are, and what is in them; no code in them is run."""
+
+import contextlib
+import hashlib
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import torch
+from torch import Tensor
+
+from mlc_cli.core.checkpoint import read_state
+from mlc_cli.errors import CheckpointError, WeightsError
+
+BOOKKEEPING = ("torch.optim.", "torchreid.", "builtins.getattr", "builtins.dict")
+"""Names in the state of old schedulers: it holds a function, and with it what that belongs to."""
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """What is in a file.
+
+    Attributes:
+        path: The file.
+        tensors: By name.
+        extras: What a training kept beside them, such as the names of the classes.
+    """
+
+    path: Path
+    tensors: dict[str, Tensor]
+    extras: Mapping[str, Any]
+
+
+def read_weights(path: Path) -> WeightsFile:
+    """Read a `.safetensors` file, or any other that torch saved.
+
+    Raises:
+        WeightsError: The file is missing, damaged, or holds code.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such file of weights")
+    if path.suffix == ".safetensors":
+        try:
+            return WeightsFile(path, read_state(path), {})
+        except CheckpointError as error:
+            raise WeightsError(error.message) from None
+    content = extras = _unpickle(path)
+    for key in ("state_dict", "model"):
+        if isinstance(content.get(key), Mapping):
+            content = content[key]
+    tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)}
+    if not tensors:
+        raise WeightsError(f"{path}: holds no tensors")
+    return WeightsFile(path, tensors, {} if extras is content else extras)
+
+
+def _unpickle(path: Path) -> Mapping[str, Any]:
+    try:
+        with torch.serialization.safe_globals(_stand_ins(path)):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise WeightsError(
+            f"{path}: cannot be read as plain tensors: {' '.join(str(error).split())[:200]}",
+            "Files that hold code are refused. Save the state_dict alone, best as .safetensors.",
+        ) from None
+    if not isinstance(content, Mapping):
+        raise WeightsError(f"{path}: holds a {type(content).__name__}, not tensors by name")
+    return content
+
+
+class _Nothing:
+    """Stands for what an old scheduler points to: nobody asks for it."""
+
+    def __new__(cls, *_: object) -> "_Nothing":
+        return super().__new__(cls)
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+def _empty(*_: object) -> dict[object, object]:
+    return {}
+
+
+def _stand_ins(path: Path) -> list[Any]:
+    """Something inert for each name that would be bookkeeping; other names stay refused."""
+    names: list[str] = []
+    with contextlib.suppress(pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError):
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    known = [(_Nothing, name) for name in names if name.startswith(BOOKKEEPING)]
+    return [*known, (_empty, "collections.defaultdict")]
+
+
+def fetch(source: str, sha256: str | None) -> Path:
+    """Path of the weights; a URL is downloaded once, and checked.
+
+    Raises:
+        WeightsError: The URL has no checksum or cannot be fetched, or the checksum is wrong.
+    """
+    if urlparse(source).scheme not in ("http", "https"):
+        return Path(source).expanduser()
+    if not sha256:
+        raise WeightsError(
+            f"{source}: a download needs its checksum", "Add `--set model.weights_sha256=HEX`."
+        )
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    folder.mkdir(parents=True, exist_ok=True)
+    suffix = Path(urlparse(source).path).suffix or ".pth"
+    target = folder / f"mlc-{sha256[:16]}{suffix}"
+    if not target.is_file():
+        try:
+            torch.hub.download_url_to_file(source, str(target), progress=False)
+        except (OSError, HTTPException) as error:
+            raise WeightsError(f"{source}: cannot be fetched: {error}") from None
+    if _sha256(target) != sha256.lower():
+        target.unlink()
+        raise WeightsError(f"{source}: the file that came has another checksum than {sha256}")
+    return target
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
