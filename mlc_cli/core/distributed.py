@@ -191,15 +191,15 @@ def joined() -> Iterator[Callable[[], bool]]:
     store, rank, size = next(rendezvous("env://"))
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, store=store, rank=rank, world_size=size)
-    yield lambda: _is_first(store)
+
+    def fails_first() -> bool:
+        try:
+            return int(store.add("mlc/failed", 1)) == 1
+        except RuntimeError:  # the store has gone with the process that kept it and failed before
+            return False
+
+    yield fails_first
     dist.destroy_process_group()  # after a failure nobody would answer
-
-
-def _is_first(store: dist.Store) -> bool:
-    try:
-        return int(store.add("mlc/failed", 1)) == 1
-    except RuntimeError:  # it has gone with the process that kept it, which has failed before
-        return False
 
 
 @contextmanager

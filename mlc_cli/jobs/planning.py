@@ -78,6 +78,12 @@ class Training:
     precision: Precision
     group: Group
 
+    def close(self) -> None:
+        """End the processes that read images."""
+        warm = self.plan.warm_start
+        for batches in (self.plan.train, self.plan.val, *([warm.batches] if warm else [])):
+            batches.close()
+
 
 def prepare(settings: TrainSettings) -> Training:
     """Read the data, build the model and everything else, in each of the processes.

@@ -1,6 +1,7 @@
 """What the commands that run a checkpoint have in common."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,8 @@ def score_checkpoint(settings: ScoringSettings) -> ScoredSplit:
         device=host_device(opened.engine),
         group=current(),
     )
-    return scored_split(opened, batches, score(opened.engine, batches))
+    with closing(batches):
+        return scored_split(opened, batches, score(opened.engine, batches))
 
 
 def read_checked_split(data: DataSettings, split: str, classes: Sequence[str | int]) -> Annotation:

@@ -57,6 +57,7 @@ def train(
         yield finished
     finally:
         recorder.close()
+        training.close()
 
 
 def _events(

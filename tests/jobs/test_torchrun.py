@@ -180,6 +180,21 @@ def test_a_signal_to_any_process_ends_all_with_the_state_saved(
     assert position["epoch"] or position["batch"]
 
 
+@pytest.mark.parametrize("lost", [0, 1])
+def test_the_loss_of_a_process_ends_the_other_with_the_state_on_disk(
+    arguments: list[str], start_mlc: Mlc, lost: int
+) -> None:
+    started = start_mlc(*arguments, "--set", "epochs=200", "--set", "save_minutes=0.0001")
+    wait_for(Path("runs/train-1/trainer.pt"))
+    os.kill(started.pids[lost], signal.SIGKILL)
+    left = started.results()[1 - lost]
+    assert left.code == 1
+    # the first process keeps the word on who speaks, where torchrun does not: lost, it is missed
+    assert ("waits for another one, which has ended" in left.err) == (lost == 1)
+    assert "Traceback" not in left.err
+    assert torch.load("runs/train-1/trainer.pt", weights_only=True)["position"]
+
+
 def interrupt(settings: TrainSettings) -> str:
     def stop(tick: Tick) -> None:
         if (tick.phase, tick.epoch, tick.done) == ("train", 2, 2):

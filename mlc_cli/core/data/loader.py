@@ -158,6 +158,13 @@ class Batches:
         if not self.group.any(readable):
             raise DataError(f"{self.dataset.annotation.source}: no image can be read")
 
+    def close(self) -> None:
+        """End the worker processes; torch waits ten seconds for each that it finds by itself."""
+        iterator = self._loader._iterator  # noqa: SLF001 - torch has no other way to end them
+        if iterator is not None:
+            iterator._shutdown_workers()  # type: ignore[attr-defined]  # noqa: SLF001
+            self._loader._iterator = None  # noqa: SLF001
+
     def images_of(self, epoch: int, batches: range) -> list[int]:
         """Positions of the images of some batches, those of all processes."""
         order = self._sampler.order(epoch)

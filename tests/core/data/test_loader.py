@@ -3,6 +3,7 @@ import signal
 from collections.abc import Callable
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -17,12 +18,6 @@ from mlc_cli.errors import BadImageError, DataError, MlcError
 MakeSplit = Callable[..., Annotation]
 SIZE = (16, 24)
 AUGMENT = Compose((pair_rand_augment, Cutout(0.4, 0.5, None), Flip(0.5)), SIZE)
-
-
-def end_workers(batches: Batches) -> None:
-    """End them now: when a cycle of objects is collected, torch waits ten seconds for each."""
-    if batches._loader._iterator is not None:
-        batches._loader._iterator._shutdown_workers()
 
 
 def train_batches(split: Annotation, *, workers: int = 0, cached: bool = False) -> Batches:
@@ -132,7 +127,7 @@ def test_bad_image_is_an_error_that_names_it(make_split: MakeSplit, workers: int
     batches = Batches(ImageDataset(split, SIZE), 4, workers=workers)
     with pytest.raises(BadImageError) as caught:
         list(batches.epoch())
-    end_workers(batches)
+    batches.close()
     assert caught.value.path == str(split.path(6))
     assert "on_bad_image=skip" in caught.value.hint
 
@@ -192,7 +187,7 @@ def test_other_faults_in_a_worker_are_not_taken_for_its_death(make_split: MakeSp
     batches = Batches(ImageDataset(make_split(8), SIZE, fail), 2, workers=1)
     with pytest.raises(RuntimeError, match="a fault of the code"):
         list(batches.epoch())
-    end_workers(batches)
+    batches.close()
 
 
 def test_one_image_is_one_batch(make_split: MakeSplit) -> None:
@@ -232,3 +227,16 @@ def test_images_of_a_batch_are_known_without_reading_it() -> None:
     assert [sampler.whole(order, batch).tolist() for batch in range(8)] == [
         [index for _, index in batch] for batch in batches
     ]
+
+
+def test_closing_ends_the_readers_and_reading_again_starts_new_ones(
+    make_split: MakeSplit,
+) -> None:
+    batches = train_batches(make_split(12), workers=2)
+    first = order(batches, 1)
+    readers = {child.pid for child in psutil.Process().children()}
+    batches.close()
+    assert not any(psutil.pid_exists(pid) for pid in readers)
+    assert order(batches, 1) == first
+    batches.close()
+    batches.close()
