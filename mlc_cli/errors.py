@@ -9,6 +9,7 @@ MlcError                 the message is for the user; exit code 1
 ├── WeightsError         pretrained weights cannot be had or do not fit
 ├── RunError             a run folder is missing or cannot be continued
 ├── TrainingError        the training itself went wrong (a loss that is not finite)
+├── ProcessError         another process of the same work has ended before its time
 ├── GateMissed           a gate such as `--min-map` was not reached; exit code 3
 └── Interrupted          the user asked to stop; exit code 130
 """
@@ -81,6 +82,10 @@ class RunError(MlcError):
 
 class TrainingError(MlcError):
     """The training cannot go on."""
+
+
+class ProcessError(MlcError):
+    """Another process of the same work has ended before its time."""
 
 
 class GateMissed(MlcError):  # noqa: N818 - a verdict, not an error

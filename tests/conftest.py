@@ -1,17 +1,25 @@
 """Fixtures that tests of several folders share."""
 
+import contextlib
+import io
 import json
 import os
+import pickle
+import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from mlc_cli.core.distributed import current, joined
 from mlc_cli.core.runtime.signal_stack import kept_signal_stack
 from mlc_cli.main import main
 from mlc_cli.settings.resolve import gather, validate
@@ -55,6 +63,98 @@ def mlc(
             code = end.code if isinstance(end.code, int) else 1
         captured = capsys.readouterr()
         return Outcome(code, captured.out, captured.err)
+
+    return run
+
+
+@dataclass
+class Started:
+    """Processes that a launcher has started."""
+
+    pids: list[int]
+    _results: list[Connection]
+
+    def results(self, seconds: float = 60) -> list[Any]:
+        """What the processes gave back, by rank; the error for those that raised one."""
+        return [self._result(result, seconds) for result in self._results]
+
+    @staticmethod
+    def _result(result: Connection, seconds: float) -> Any:
+        assert result.poll(seconds), "a process hangs"
+        try:
+            return pickle.loads(result.recv_bytes())
+        except EOFError:
+            return None
+
+
+def start_processes(work: Callable[[], Any], size: int) -> Started:
+    """Do the same in several processes, in the environment that torchrun gives them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def run(rank: int, result: Connection) -> None:
+        os.environ |= {"RANK": f"{rank}", "WORLD_SIZE": f"{size}", "LOCAL_RANK": f"{rank}",
+                       "LOCAL_WORLD_SIZE": f"{size}", "MASTER_ADDR": "127.0.0.1",
+                       "MASTER_PORT": f"{port}"}  # fmt: skip
+        try:
+            made = work()
+        except BaseException as error:
+            made = error
+        result.send_bytes(pickle.dumps(made))
+
+    context = get_context("fork")
+    pids, results = [], []
+    for rank in range(size):
+        receiving, sending = context.Pipe(duplex=False)
+        process = context.Process(target=run, args=(rank, sending), daemon=False)
+        process.start()
+        sending.close()
+        assert process.pid
+        pids.append(process.pid)
+        results.append(receiving)
+    return Started(pids, results)
+
+
+@pytest.fixture(scope="session")
+def together() -> Callable[..., list[Any]]:
+    """Do the same in several processes that have joined a group; what each gave, by rank."""
+
+    def run(work: Callable[[Any], Any], size: int = 2) -> list[Any]:
+        def join() -> Any:
+            with joined():
+                return work(current())
+
+        return start_processes(join, size).results()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def start_together() -> Callable[..., list[Any]]:
+    """Do the same in two processes that have not joined a group; what each gave, by rank."""
+    return lambda work: start_processes(work, 2).results()
+
+
+@pytest.fixture
+def start_mlc(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Started]:
+    """Start `mlc` in two processes as torchrun does; their results are `Outcome`s."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*arguments: str | Path) -> Started:
+        def command() -> Outcome:
+            sys.argv = ["mlc", *map(str, arguments)]
+            sys.stdin = io.StringIO()
+            out, err, code = io.StringIO(), io.StringIO(), 0
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                try:
+                    main()
+                except SystemExit as end:
+                    code = end.code if isinstance(end.code, int) else 1
+            return Outcome(code, out.getvalue(), err.getvalue())
+
+        return start_processes(command, 2)
 
     return run
 

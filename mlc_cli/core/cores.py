@@ -2,9 +2,13 @@
 
 import os
 
+from mlc_cli.core.processes import place
+
 
 def usable_cores() -> int:
-    """Cores that this process may run on."""
+    """Cores for this process: those that it may run on, shared with its like on the machine."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, cores // place().local_size)

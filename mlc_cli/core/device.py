@@ -1,4 +1,4 @@
-"""The one place that knows devices, arithmetic and, later, ranks."""
+"""The one place that knows devices and arithmetic."""
 
 import ctypes
 import os
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mlc_cli.core.cores import usable_cores
+from mlc_cli.core.processes import place
 from mlc_cli.errors import UsageError
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -23,11 +24,15 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 def pick_device(name: str) -> torch.device:
     """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device, and make ready for it.
 
+    Of several processes on a machine each takes a GPU of its own.
+
     Raises:
-        UsageError: The name is unknown, or there is no such GPU.
+        UsageError: The name is unknown, there is no such GPU, or it is that of another process.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if place().size > 1 and name.startswith("cuda"):
+        name = _own_gpu(name, place().local_rank)
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -37,11 +42,23 @@ def pick_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"device '{name}': this machine has {torch.cuda.device_count()} CUDA devices",
-            "Use --device auto or --device cpu; a CUDA build of torch is needed for GPUs.",
+            "Use --device auto or --device cpu; a CUDA build of torch is needed for GPUs. Each"
+            " process of torchrun takes one: --nproc_per_node is at most their number.",
         )
     if device.type == "cpu":
         keep_freed_memory()
+    elif place().size > 1:
+        torch.cuda.set_device(device)
     return device
+
+
+def _own_gpu(name: str, local_rank: int) -> str:
+    if name not in ("cuda", f"cuda:{local_rank}"):
+        raise UsageError(
+            f"device '{name}': several processes were started, and each takes a GPU of its own",
+            "Use --device cuda; CUDA_VISIBLE_DEVICES says which GPUs there are.",
+        )
+    return f"cuda:{local_rank}"
 
 
 def keep_freed_memory() -> None:
@@ -107,11 +124,11 @@ def make_deterministic(*, on: bool) -> None:
     torch.use_deterministic_algorithms(on, warn_only=True)
 
 
-def seed_step(seed: int, step: int) -> None:
-    """Seed torch for one step of a training.
+def seed_step(seed: int, step: int, rank: int = 0) -> None:
+    """Seed torch for one step of a training, in the process of this rank.
 
-    Everything random in a step (dropout, stochastic depth) depends on the seed and the step
-    alone, so that a training taken up in the middle goes on as if it had never stopped.
+    Everything random in a step (dropout, stochastic depth) depends on the seed, the step and the
+    rank alone, so that a training taken up in the middle goes on as if it had never stopped.
     """
-    state = np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)
+    state = np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)
     torch.manual_seed(int(state[0] >> np.uint64(1)))

@@ -8,19 +8,17 @@ is then complete, and the training can go on from it.
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import torch
 from torch import nn
 
-from mlc_cli.core.data.dataset import Batch
 from mlc_cli.core.data.loader import Batches
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.optim.ema import Ema
 from mlc_cli.core.scoring import Scorer
-from mlc_cli.core.state import Best, TrainState
+from mlc_cli.core.state import Best, Position, TrainState
 from mlc_cli.core.step import Step
 from mlc_cli.core.warm_start import WarmStart
 
@@ -189,11 +187,11 @@ def _run_epoch(plan: Plan, state: TrainState, on_tick: OnTick) -> int:
     images = 0
     batches = plan.train.epoch(position.epoch, position.batch)
     while chunk := list(itertools.islice(batches, plan.accumulate)):
-        filled = [batch for batch in chunk if len(batch.indices_N)]
-        if filled:
-            loss = plan.step(state, filled, first_step + position.batch // plan.accumulate)
-            state.losses.add(loss, _where(position.epoch, position.batch, filled))
-        images += sum(len(batch.indices_N) for batch in filled)
+        read = plan.train.group.total(sum(len(batch.indices_N) for batch in chunk))
+        if read:
+            loss = plan.step(state, chunk, first_step + position.batch // plan.accumulate)
+            state.losses.add(loss, _where(plan, position, len(chunk)))
+        images += read
         position.batch += len(chunk)
         seen = state.losses.seen_mean()
         best = state.best.map if math.isfinite(state.best.map) else None
@@ -202,10 +200,13 @@ def _run_epoch(plan: Plan, state: TrainState, on_tick: OnTick) -> int:
     return images
 
 
-def _where(epoch: int, batch: int, batches: Sequence[Batch]) -> str:
-    images = torch.cat([b.indices_N for b in batches]).tolist()
+def _where(plan: Plan, position: Position, batches: int) -> str:
+    first = position.batch
+    images = plan.train.images_of(position.epoch, range(first, first + batches))
     shown = ", ".join(map(str, images[:5])) + (", ..." if len(images) > 5 else "")
-    return f"epoch {epoch + 1}, batch {batch + 1} (images {shown} of the training annotation)"
+    return (
+        f"epoch {position.epoch + 1}, batch {first + 1} (images {shown} of the training annotation)"
+    )
 
 
 def _validate_if_due(plan: Plan, state: TrainState, on_tick: OnTick) -> Validation | None:
@@ -222,7 +223,9 @@ def _validate(plan: Plan, state: TrainState, epoch: int, on_tick: OnTick) -> Val
         on_tick(Tick("validate", epoch, done, total))
 
     def evaluate(model: nn.Module) -> float:
-        value = plan.scorer(model, plan.val, tick).mean_average_precision()
+        scores = plan.scorer(model, plan.val, tick)
+        # once for all: what is decided by it must not hang on the last bit of a machine
+        value = plan.val.group.from_leader(scores.mean_average_precision)
         return 0.0 if math.isnan(value) else value
 
     map_raw = evaluate(state.model)

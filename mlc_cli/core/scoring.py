@@ -3,7 +3,7 @@
 Names of arrays: N images, C classes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ def score(
     batches: Batches,
     on_batch: Callable[[int, int], Any] = lambda _done, _total: None,
 ) -> Scores:
-    """Score every image of a split.
+    """Score every image of a split; where processes share it, all get the scores of all.
 
     Args:
         engine: Runs the model.
@@ -62,11 +62,20 @@ def score(
             finite_N = logits_NC.isfinite().all(1)
             parts.append((probabilities(logits_NC), finite_N, batch.targets_NC, batch.indices_N))
         on_batch(number, len(batches))
-    probabilities_NC, finite, targets_NC, indices_N = (
-        torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)
-    )
+    own = [torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)]
+    probabilities_NC, finite, targets_NC, indices_N = _in_order(batches.group.gather(own))
     check_finite(finite)
     return Scores(probabilities_NC, targets_NC, indices_N)
+
+
+def _in_order(parts: Sequence[list[NDArray[Any]]]) -> list[NDArray[Any]]:
+    """Arrays of all processes as one, in the order of the last, the positions in the file."""
+    found = [part for part in parts if part]  # without those that had no images
+    if len(found) == 1:
+        return found[0]
+    joined = [np.concatenate(arrays) for arrays in zip(*found, strict=True)]
+    order = np.argsort(joined[-1])
+    return [array[order] for array in joined]
 
 
 def probabilities(logits_NC: Tensor) -> Tensor:

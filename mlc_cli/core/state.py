@@ -127,6 +127,7 @@ class TrainState:
         losses: Losses of the epoch so far.
         position: Where in the training we are.
         metrics: Rows of the metrics file so far.
+        processes: That train together.
     """
 
     model: nn.Module
@@ -139,6 +140,7 @@ class TrainState:
     best: Best = field(default_factory=Best)
     position: Position = field(default_factory=Position)
     metrics: list[dict[str, Any]] = field(default_factory=list)
+    processes: int = 1
 
     def save(self, path: Path) -> None:
         """Write everything to one file, atomically."""
@@ -153,11 +155,15 @@ class TrainState:
             "best": vars(self.best),
             "position": vars(self.position),
             "metrics": self.metrics,
+            "processes": self.processes,
         }
         write_atomic(path, lambda temporary: torch.save(content, temporary))
 
-    def load(self, path: Path, device: torch.device) -> None:
-        """Continue from a saved state.
+    def load(self, path: Path, device: torch.device) -> str:
+        """Continue from a saved state, be it of another number of processes.
+
+        Returns:
+            A warning where it is.
 
         Raises:
             RunError: The file is damaged or belongs to another training.
@@ -177,6 +183,7 @@ class TrainState:
             self.best = Best(**content["best"])
             self.position = Position(**content["position"])
             self.metrics = content["metrics"]
+            before = content.get("processes", 1)
         except (
             pickle.UnpicklingError, EOFError, RuntimeError, LookupError, TypeError, ValueError
         ) as error:  # fmt: skip
@@ -184,3 +191,9 @@ class TrainState:
                 f"{path}: cannot be continued: {' '.join(str(error).split())[:200]}",
                 "Start a new training from its weights: mlc train --weights last.safetensors.",
             ) from error
+        if before == self.processes:
+            return ""
+        return (
+            f"continued by {self.processes} in place of {before} processes: it is the same training"
+            " but for rounding, and for what is drawn at random in dropout and mixing"
+        )

@@ -12,6 +12,7 @@ from mlc_cli.core.data.dataset import Batch
 from mlc_cli.core.data.mixing import Mix
 from mlc_cli.core.data.normalise import Normalise
 from mlc_cli.core.device import Precision, autocast, seed_step
+from mlc_cli.core.distributed import ALONE, Group
 from mlc_cli.core.losses.base import MultilabelLoss
 from mlc_cli.core.optim.sam import Sam, frozen_bn_statistics
 from mlc_cli.core.state import TrainState
@@ -35,6 +36,8 @@ class Step:
         sam_from: First step with it.
         clip_norm: Largest norm of all gradients together, if limited.
         seed: Of everything random.
+        group: The processes that make the step together: each takes the gradient of its images,
+            and all move by the sum, to weights that are the same to the bit.
     """
 
     forward: Callable[[Tensor], Tensor]
@@ -47,26 +50,38 @@ class Step:
     sam_from: int
     clip_norm: float | None
     seed: int
+    group: Group = ALONE
 
     def __call__(self, state: TrainState, batches: Sequence[Batch], step: int) -> Tensor:
         """Make step number `step` over one or more batches; the loss before it.
+
+        Args:
+            state: Of the training.
+            batches: This process's part of each batch; one without images counts for nothing.
+            step: Counted from 0.
 
         Raises:
             TrainingError: Batch normalisation has a single value to normalise.
         """
         self._set_rates(state, step)
-        seed_step(self.seed, step)
+        rank = self.group.rank
+        seed_step(self.seed, step, rank)
         parts = [
-            self._prepare(batch, np.random.default_rng((self.seed, step, part)))
-            for part, batch in enumerate(batches)
+            self._prepare(batch, np.random.default_rng((self.seed, step, part, rank)))
+            for part, batch in enumerate(b for b in batches if len(b.indices_N))
         ]
+        images = self.group.total(sum(len(inputs) for inputs, _ in parts))
         state.optimizer.zero_grad()
         with _lone_values_named():
-            loss = self._backward(state, parts)
+            loss = self.group.sum(self._backward(state, parts, images))
         if self.sam and step >= self.sam_from:
+            if not self.sam.per_process:
+                self.group.sum_gradients(_learning(state))
             with frozen_bn_statistics(state.model), self.sam.perturbed(_learning(state)):
                 state.optimizer.zero_grad()
-                self._backward(state, parts)
+                self._backward(state, parts, images)
+        self.group.sum_gradients(_learning(state))
+        self.group.average_statistics(state.model)
         self._apply(state)
         return loss
 
@@ -85,9 +100,10 @@ class Step:
         targets = batch.targets_NC.to(images.device, non_blocking=True).float()
         return self.mix(images, targets, rng) if self.mix else (images, targets)
 
-    def _backward(self, state: TrainState, parts: Sequence[Part]) -> Tensor:
-        """Add up the gradients of all parts; the loss of all together."""
-        images = sum(len(inputs) for inputs, _ in parts)
+    def _backward(self, state: TrainState, parts: Sequence[Part], images: int) -> Tensor:
+        """Add up the gradients of all parts; their share in the loss of `images` images."""
+        if not parts:  # other processes have images
+            return state.scaler.scale(torch.zeros((), device=_learning(state)[0].device))
         losses = []
         for inputs, targets in parts:
             with autocast(inputs.device, self.precision):

@@ -25,6 +25,8 @@ from mlc_cli.core.optim.schedules import OneCycle
 from mlc_cli.errors import TrainingError
 
 OnBatch = Callable[[int, int], Any]
+Part = tuple[Tensor, Tensor]
+"""Features and targets of a batch."""
 
 
 @dataclass(frozen=True)
@@ -64,37 +66,53 @@ class WarmStart:
         """Train the head of `model`, which takes the new weights at the very end.
 
         Until then the model is as it was, so that `on_batch` may raise, or save it, at any time.
+        Where processes share the images, each computes its part of the features, and the leading
+        one trains on all of them.
 
         Raises:
             TrainingError: The features need more than the memory allowed.
         """
+        group = self.batches.group
         features, targets = self._features(model, normalise, precision, on_batch)
+        steps = self.epochs * -(-group.from_leader(lambda: len(features)) // self.batch_size)
         head = copy.deepcopy(model.head)
-        self._train_head(head, loss, features, targets, on_batch)
+        if group.leads:
+            self._train_head(head, loss, features, targets, on_batch)
+        else:
+            for step in range(steps):
+                on_batch(step + 1, steps)
+        group.copy_leader(head)
         model.head.load_state_dict(head.state_dict())
 
     @torch.no_grad()
     def _features(
         self, model: Classifier, normalise: Normalise, precision: Precision, on_batch: OnBatch
     ) -> tuple[Tensor, Tensor]:
-        """Reduced features of all images (and of the mirrored ones), and targets, on the CPU."""
+        """Reduced features of all images (and of the mirrored ones), and targets, on the CPU.
+
+        They are in the order of the batches, and all in the leading process alone.
+        """
         model.eval()
 
         def reduce(images: Tensor) -> Tensor:
             return model.head.reduce(model.backbone(images))
 
-        features: list[Tensor] = []
-        targets: list[Tensor] = []
+        computed: list[list[Part]] = []
         for number, batch in enumerate(self.batches.epoch(), 1):
+            computed.append([])
             if len(batch.indices_N):
                 images = normalise(batch.images_NHWC)
                 for view in (images, images.flip(3)) if self.flip else (images,):
                     with autocast(images.device, precision):
                         reduced = in_slices(reduce, view)
-                    features.append(_compact(reduced))
-                    targets.append(batch.targets_NC)
-                self._check_memory(features[0][0].nbytes)
+                    computed[-1].append((_compact(reduced), batch.targets_NC))
+                self._check_memory(computed[-1][0][0][0].nbytes)
             on_batch(number, len(self.batches))
+        dealt_out = zip(*self.batches.group.gather_to_leader(computed), strict=True)
+        parts = [part for batches in dealt_out for batch in batches for part in batch]
+        if not parts:
+            return torch.empty(0), torch.empty(0)
+        features, targets = zip(*parts, strict=True)
         return torch.cat(features), torch.cat(targets)
 
     def _check_memory(self, image_bytes: int) -> None:

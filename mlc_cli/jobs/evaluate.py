@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from mlc_cli.core.data.loader import Batches
+from mlc_cli.core.distributed import current
 from mlc_cli.core.engines import open_model
 from mlc_cli.core.metrics import Floats
 from mlc_cli.core.reports.evaluation import Evaluation, evaluate, write_evaluation
@@ -60,6 +61,8 @@ class EvalResult:
 def evaluate_checkpoint(settings: EvalSettings) -> EvalResult:
     """Evaluate a checkpoint and write the results beside it.
 
+    Processes that have joined a group share the images; all get the result, and one writes it.
+
     Raises:
         MlcError: The checkpoint or the data cannot be used.
     """
@@ -67,11 +70,13 @@ def evaluate_checkpoint(settings: EvalSettings) -> EvalResult:
     thresholds_C = pick_thresholds(settings.thresholds, scored.card)
     folder = result_folder(settings.output, default_folder(scored.checkpoint))
     suffix = suffix_of(settings.split)
-    about, evaluation = _write(folder, suffix, scored, thresholds_C)
-    write_settings(folder / f"eval{suffix}.yaml", settings)
+    about, evaluation = _evaluate(scored, thresholds_C)
     report = folder / f"report{suffix}.html" if settings.report else None
-    if report:
-        make_report(report, settings.split, scored, evaluation)
+    if current().leads:
+        _write(folder, suffix, scored, about, evaluation)
+        write_settings(folder / f"eval{suffix}.yaml", settings)
+        if report:
+            make_report(report, settings.split, scored, evaluation)
     return EvalResult(
         checkpoint=scored.checkpoint,
         source=scored.source,
@@ -86,13 +91,17 @@ def evaluate_checkpoint(settings: EvalSettings) -> EvalResult:
 
 def evaluate_run(run: RunFolder, val: Batches, device: torch.device) -> Evaluation:
     """Evaluate the best checkpoint of a run that has just ended, as `mlc eval` would."""
+    val.group.wait()  # until it is written
     opened = open_model(run.best, str(device), "fp32")
     scored = scored_split(opened, val, score(opened.engine, val))
-    return _write(run.path, "", scored, None)[1]
+    about, evaluation = _evaluate(scored, None)
+    if val.group.leads:
+        _write(run.path, "", scored, about, evaluation)
+    return evaluation
 
 
-def _write(
-    folder: Path, suffix: str, scored: ScoredSplit, thresholds_C: Floats | None
+def _evaluate(
+    scored: ScoredSplit, thresholds_C: Floats | None
 ) -> tuple[dict[str, Any], Evaluation]:
     scores = scored.scores
     evaluation = evaluate(
@@ -102,7 +111,11 @@ def _write(
         thresholds_C=thresholds_C,
         unreadable=scored.unreadable,
     )
-    about = {"checkpoint": str(scored.checkpoint), "data": str(scored.source)}
+    return {"checkpoint": str(scored.checkpoint), "data": str(scored.source)}, evaluation
+
+
+def _write(
+    folder: Path, suffix: str, scored: ScoredSplit, about: dict[str, Any], evaluation: Evaluation
+) -> None:
     write_evaluation(folder, suffix, evaluation, **about)
-    write_scores(folder / f"scores{suffix}.npz", scores)
-    return about, evaluation
+    write_scores(folder / f"scores{suffix}.npz", scored.scores)

@@ -10,6 +10,7 @@ from mlc_cli.core.data.build import (
     build_eval_batches,
     build_mix,
     build_train_batches,
+    make_if_missing,
     read_splits,
 )
 from mlc_cli.core.data.normalise import Normalise
@@ -20,6 +21,7 @@ from mlc_cli.core.device import (
     pick_precision,
     seed_step,
 )
+from mlc_cli.core.distributed import Group, current
 from mlc_cli.core.loop import Plan
 from mlc_cli.core.losses.build import build_loss
 from mlc_cli.core.models.backbone import layer_depths
@@ -62,6 +64,7 @@ class Training:
         card: What every checkpoint of it knows.
         device: Where it runs.
         precision: Of the forward pass.
+        group: The processes that train together.
     """
 
     settings: TrainSettings
@@ -73,10 +76,17 @@ class Training:
     card: ModelCard
     device: torch.device
     precision: Precision
+    group: Group
+
+    def close(self) -> None:
+        """End the processes that read images."""
+        warm = self.plan.warm_start
+        for batches in (self.plan.train, self.plan.val, *([warm.batches] if warm else [])):
+            batches.close()
 
 
 def prepare(settings: TrainSettings) -> Training:
-    """Read the data, build the model and everything else.
+    """Read the data, build the model and everything else, in each of the processes.
 
     Raises:
         MlcError: Something cannot be read, built or had.
@@ -86,30 +96,46 @@ def prepare(settings: TrainSettings) -> Training:
         raise SettingsError(
             "nothing would be trained: epochs is 0 and there is no warm_start", REPAIR
         )
+    group = current()
     device = pick_device(settings.device)
     precision = pick_precision(settings.precision, device)
     make_deterministic(on=settings.deterministic)
+    group.from_leader(lambda: make_if_missing(settings.data))
     splits = read_splits(settings.data)
+    _check_share(settings.batch_size, len(splits.train), group)
     seed_step(settings.seed, 0)
     classes = list(splits.train.classes)
     graph = label_graph(settings.model.head, splits.train)
-    built = build_model(settings.model, classes, settings.data.input_size, graph)  # type: ignore[arg-type]
+    with group.leader_first():  # it may fetch weights, which the others then find
+        built = build_model(settings.model, classes, settings.data.input_size, graph)  # type: ignore[arg-type]
     if not trains and built.report:
         _refuse_parts(built.report)
     model = built.classifier.place(device, channels_last=settings.channels_last)
+    group.copy_leader(model)
     normalise = Normalise(built.mean, built.std, device, channels_last=settings.channels_last)
-    plan = _plan(settings, splits, model, normalise, device, precision)
+    plan = _plan(settings, splits, model, normalise, device, precision, group)
     return Training(
         settings=settings,
         splits=splits,
         graph=graph,
         built=built,
         plan=plan,
-        state=_state(settings, model, plan, device, precision),
+        state=_state(settings, model, plan, device, precision, group.size),
         card=_card(settings, classes, built),  # type: ignore[arg-type]
         device=device,
         precision=precision,
+        group=group,
     )
+
+
+def _check_share(batch_size: int, images: int, group: Group) -> None:
+    """Refuse batches of which some process would get nothing."""
+    if min(batch_size, images) < group.size:
+        raise SettingsError(
+            f"batch_size: {min(batch_size, images)} images a step cannot be shared by"
+            f" {group.size} processes",
+            "batch_size counts the images of all processes together: raise it, or start fewer.",
+        )
 
 
 def _refuse_parts(report: LoadReport) -> None:
@@ -130,6 +156,7 @@ def _plan(
     normalise: Normalise,
     device: torch.device,
     precision: Precision,
+    group: Group,
 ) -> Plan:
     train = build_train_batches(
         settings.data,
@@ -138,9 +165,10 @@ def _plan(
         batch_size=settings.batch_size,
         seed=settings.seed,
         device=device,
+        group=group,
     )
     val = build_eval_batches(
-        settings.data, splits.val, batch_size=settings.eval_batch_size, device=device
+        settings.data, splits.val, batch_size=settings.eval_batch_size, device=device, group=group
     )
     classes = len(splits.train.classes)
     positives_C = splits.train.positives.counts_C(classes)
@@ -165,6 +193,7 @@ def _plan(
         sam_from=max(0, settings.epochs - sam_epochs) * steps_per_epoch,
         clip_norm=settings.optim.clip_norm,
         seed=settings.seed,
+        group=group,
     )
     return Plan(
         train=train,
@@ -174,17 +203,23 @@ def _plan(
         accumulate=settings.optim.accumulate,
         epochs=settings.epochs,
         eval_every=settings.eval_every,
-        warm_start=_warm_start(settings, splits, device),
+        warm_start=_warm_start(settings, splits, device, group),
     )
 
 
-def _warm_start(settings: TrainSettings, splits: Splits, device: torch.device) -> WarmStart | None:
+def _warm_start(
+    settings: TrainSettings, splits: Splits, device: torch.device, group: Group
+) -> WarmStart | None:
     warm = settings.warm_start
     if warm is None:
         return None
     return WarmStart(
         batches=build_eval_batches(
-            settings.data, splits.train, batch_size=settings.eval_batch_size, device=device
+            settings.data,
+            splits.train,
+            batch_size=settings.eval_batch_size,
+            device=device,
+            group=group,
         ),
         epochs=warm.epochs,
         lr=warm.lr,
@@ -203,6 +238,7 @@ def _state(
     plan: Plan,
     device: torch.device,
     precision: Precision,
+    processes: int,
 ) -> TrainState:
     depth_of = {
         f"backbone.model.{name}": depth
@@ -222,6 +258,7 @@ def _state(
         scaler=torch.amp.GradScaler(device.type, enabled=precision == "fp16"),
         early_stop=build_early_stop(settings.early_stop) if settings.early_stop else None,
         losses=LossWatch(1 if device.type == "cpu" else STEPS_BETWEEN_LOOKS),
+        processes=processes,
     )
 
 

@@ -1,9 +1,10 @@
 """`mlc predict`: a checkpoint over any images."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from io import StringIO
 from itertools import chain
 from pathlib import Path
 from typing import TextIO
@@ -14,22 +15,15 @@ import numpy as np
 from mlc_cli.core.cores import usable_cores
 from mlc_cli.core.data.sources import STDIN, Item, Sources, distinct_places
 from mlc_cli.core.data.stream import Picture, PictureReader, read_batches, stdin_lines
+from mlc_cli.core.distributed import Group, current
 from mlc_cli.core.engines import OpenedModel, TorchEngine, open_model
-from mlc_cli.core.files import write_atomic
 from mlc_cli.core.interrupts import stop_requests
 from mlc_cli.core.predicting import Predictor
-from mlc_cli.core.reports.drawing import Drawer, Fonts
-from mlc_cli.core.reports.gallery import Gallery
 from mlc_cli.core.reports.predictions import Format, Prediction, Written, make_format
 from mlc_cli.core.reports.writer import Begun, RecordWriter, open_output, read_begun
 from mlc_cli.errors import DataError, Interrupted, UsageError
-from mlc_cli.jobs.scoring import (
-    find_checkpoint,
-    host_device,
-    pick_thresholds,
-    result_folder,
-    write_settings,
-)
+from mlc_cli.jobs.pictures import Pictures
+from mlc_cli.jobs.scoring import find_checkpoint, host_device, pick_thresholds, write_settings
 from mlc_cli.settings.predict import PredictSettings
 
 _GALLERY_SIDE = 400  # of previews when nothing is drawn: the thumbnails twice over
@@ -117,6 +111,11 @@ def _check(settings: PredictSettings) -> None:
             "--explain makes heat maps for --draw and --gallery, and neither is given",
             "Add --draw DIR or --gallery FILE.html.",
         )
+    if STDIN in settings.sources and current().size > 1:
+        raise UsageError(
+            "- is read by one process, and several were started",
+            "Name a .txt list of paths in place of standard input, or call mlc without torchrun.",
+        )
     if not settings.resume:
         return
     if not settings.output:
@@ -153,7 +152,8 @@ def predictions(
     )
     with _single_threaded_opencv():
         for pictures in batches:
-            yield list(zip(prepared.predictor(pictures), pictures, strict=True))
+            found = prepared.predictor(pictures)
+            yield [(one, picture.shown()) for one, picture in zip(found, pictures, strict=True)]
 
 
 @contextmanager
@@ -170,6 +170,9 @@ def _single_threaded_opencv() -> Iterator[None]:
 def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None = None) -> Outcome:
     """Predict all images and write what was asked for.
 
+    Processes that have joined a group share the images; the leading one writes, and it alone has
+    the outcome.
+
     Args:
         prepared: The prediction.
         stdout: Where predictions go if no file is named.
@@ -179,20 +182,22 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
         Interrupted: There was a signal; what is written is complete up to some image.
         MlcError: Nothing can be written, the model is broken, or there are no images.
     """
-    settings = prepared.settings
+    settings, group = prepared.settings, current()
     form = make_format(settings.format, prepared.classes, settings.topk)
-    pictures = _Pictures(prepared)
+    pictures = Pictures(settings, prepared.classes)
     items = iter(prepared.sources)
     items = distinct_places(items) if settings.draw else items
     begun = Begun()
     if settings.resume and settings.output:
         begun, items = _resume(Path(settings.output), form, items, settings.batch_size)
+        group.wait()  # until all have read what is there
+    items = group.dealt(items, settings.batch_size)
     total = prepared.sources.count() if on_progress else None
     images, unreadable = begun.images, list(begun.errors)
-    with stop_requests() as stopped, _stream(settings, stdout, begun) as stream:
+    with stop_requests() as stopped, _stream(settings, stdout, begun, group) as stream:
         writer = RecordWriter(stream, form, begun=begun.images > 0)
         with closing(predictions(prepared, items, stopped)) as batches:
-            for batch in batches:
+            for batch in group.in_turn(batches):
                 pictures.add(batch)
                 writer.write([prediction for prediction, _ in batch])
                 images += len(batch)
@@ -200,10 +205,12 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
                 if on_progress:
                     on_progress(images, total)
         writer.finish()
-        if settings.output:
-            write_settings(Path(f"{settings.output}.settings.yaml"), settings)
-        pictures.finish(images)
-        if stopped():
+        images = group.from_leader(lambda: images)
+        if group.leads:
+            if settings.output:
+                write_settings(Path(f"{settings.output}.settings.yaml"), settings)
+            pictures.finish(_about(prepared, images))
+        if group.any(stopped()):
             raise Interrupted(f"interrupted after {images} images", _how_to_go_on(settings))
     if not images:
         raise DataError("no image came from the sources", "With -, paths come one a line.")
@@ -228,62 +235,19 @@ def _resume(
 
 
 def _stream(
-    settings: PredictSettings, stdout: TextIO, begun: Begun
+    settings: PredictSettings, stdout: TextIO, begun: Begun, group: Group
 ) -> AbstractContextManager[TextIO]:
+    if not group.leads:
+        return nullcontext(StringIO())
     return open_output(Path(settings.output), begun.end) if settings.output else nullcontext(stdout)
+
+
+def _about(prepared: Prepared, images: int) -> str:
+    parts = (prepared.opened.path, f"decided by {prepared.decided_by}", f"{images:,} images")
+    return " \N{MIDDLE DOT} ".join(map(str, parts))
 
 
 def _how_to_go_on(settings: PredictSettings) -> str:
     if not settings.output or settings.format == "json":
         return "With --output FILE and --format jsonl or csv, --resume goes on where it stopped."
     return f"Continue {settings.output} with the same command and --resume."
-
-
-class _Pictures:
-    """What is made of the pictures themselves: drawn copies and the gallery."""
-
-    def __init__(self, prepared: Prepared) -> None:
-        self._settings = prepared.settings
-        self._prepared = prepared
-        self.fonts = Fonts(self._settings.font)
-        self._drawer = Drawer(self.fonts)
-        self._folder = Path(self._settings.draw or "")
-        if self._settings.draw:
-            result_folder(self._settings.draw, self._folder)
-        self._gallery: Gallery | None = None
-        if self._settings.gallery:
-            self._gallery = Gallery(prepared.classes, self._settings.gallery_most)
-
-    @property
-    def left_out(self) -> int:
-        """Images that the gallery had no room for."""
-        return self._gallery.left_out if self._gallery else 0
-
-    def add(self, batch: Sequence[tuple[Prediction, Picture]]) -> None:
-        """Draw a batch and add it to the gallery."""
-        for prediction, picture in batch:
-            if self._settings.draw and not prediction.error:
-                self._draw(prediction, picture)
-            if self._gallery:
-                self._gallery.add(prediction, picture.preview)
-
-    def _draw(self, prediction: Prediction, picture: Picture) -> None:
-        path = self._folder / picture.item.place
-        path = path.with_name(f"{path.name}.jpg")
-        result_folder(str(path.parent), self._folder)
-        drawn = self._drawer(
-            picture.preview,
-            [self._prepared.classes[c] for c in prediction.decided],
-            [float(prediction.probabilities_C[c]) for c in prediction.decided],
-            prediction.heat_KHW,
-        )
-        write_atomic(path, lambda temporary: temporary.write_bytes(drawn))
-
-    def finish(self, images: int) -> None:
-        """Write the gallery."""
-        if self._gallery and self._settings.gallery:
-            about = (
-                f"{self._prepared.opened.path} \N{MIDDLE DOT} decided by"
-                f" {self._prepared.decided_by} \N{MIDDLE DOT} {images:,} images"
-            )
-            self._gallery.write(Path(self._settings.gallery), "Predictions", about)

@@ -17,7 +17,26 @@ from mlc_cli.core.state import TrainState
 from mlc_cli.settings.train import TrainSettings
 
 
-class Recorder:
+class Bystander:
+    """Hears what a training tells and does nothing: one of several processes writes."""
+
+    def log(self, text: str) -> None:
+        """Something was said."""
+
+    def epoch(self, report: EpochReport) -> None:
+        """An epoch is done."""
+
+    def save_if_due(self) -> None:
+        """A step is done."""
+
+    def save(self) -> None:
+        """The training stops here."""
+
+    def close(self) -> None:
+        """It is over."""
+
+
+class Recorder(Bystander):
     """Keeps a run folder in step with a training.
 
     After each epoch the order is: best checkpoint, last checkpoint, state, metrics. The state is

@@ -1,6 +1,7 @@
 """What the commands that run a checkpoint have in common."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from mlc_cli.core.checkpoint import ModelCard
 from mlc_cli.core.data.build import build_eval_batches, read_split
 from mlc_cli.core.data.checks import check_classes
 from mlc_cli.core.data.loader import Batches
+from mlc_cli.core.distributed import current
 from mlc_cli.core.engines import Engine, OpenedModel, TorchEngine, is_exported, open_model
 from mlc_cli.core.files import write_text
 from mlc_cli.core.metrics import Floats
@@ -52,7 +54,7 @@ class ScoredSplit:
 
 
 def score_checkpoint(settings: ScoringSettings) -> ScoredSplit:
-    """Run a checkpoint over a split.
+    """Run a checkpoint over a split, shared by the processes that have joined a group.
 
     Raises:
         MlcError: The checkpoint or the data cannot be used.
@@ -61,9 +63,14 @@ def score_checkpoint(settings: ScoringSettings) -> ScoredSplit:
     data = data_settings(settings, opened.card)
     split = read_checked_split(data, settings.split, opened.card.classes)
     batches = build_eval_batches(
-        data, split, batch_size=settings.batch_size, device=host_device(opened.engine)
+        data,
+        split,
+        batch_size=settings.batch_size,
+        device=host_device(opened.engine),
+        group=current(),
     )
-    return scored_split(opened, batches, score(opened.engine, batches))
+    with closing(batches):
+        return scored_split(opened, batches, score(opened.engine, batches))
 
 
 def read_checked_split(data: DataSettings, split: str, classes: Sequence[str | int]) -> Annotation:

@@ -17,6 +17,7 @@ from mlc_cli.core.calibration import (
     shrink,
 )
 from mlc_cli.core.checkpoint import read_card, read_state, save_checkpoint
+from mlc_cli.core.distributed import current
 from mlc_cli.core.engines import is_exported
 from mlc_cli.core.files import write_atomic, write_json
 from mlc_cli.core.metrics import DecisionMetrics, Floats, decision_metrics
@@ -77,6 +78,8 @@ class ThresholdResult:
 def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     """Choose thresholds, write them down, and store them in the checkpoint.
 
+    Processes that have joined a group share the images; all get the result, and one writes it.
+
     Raises:
         MlcError: The checkpoint, the data or the scores cannot be used.
     """
@@ -110,7 +113,8 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         stored=not settings.scores and not is_exported(source),
         warning=warning,
     )
-    _write(result, settings)
+    if current().leads:
+        _write(result, settings)
     return result
 
 

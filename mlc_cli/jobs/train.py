@@ -11,12 +11,12 @@ from mlc_cli.core.interrupts import stop_requests
 from mlc_cli.core.loop import EpochReport, Tick
 from mlc_cli.core.models.complexity import complexity
 from mlc_cli.core.runs import RunFolder, create_run, open_run
-from mlc_cli.errors import Interrupted, MlcError, RunError
+from mlc_cli.errors import Interrupted, MlcError, ProcessError, RunError
 from mlc_cli.jobs import wording
 from mlc_cli.jobs.evaluate import evaluate_run
 from mlc_cli.jobs.events import Event, Finished, Started
 from mlc_cli.jobs.planning import Training, prepare
-from mlc_cli.jobs.recording import Recorder
+from mlc_cli.jobs.recording import Bystander, Recorder
 from mlc_cli.settings.resolve import as_yaml, validate
 from mlc_cli.settings.train import TrainSettings
 from mlc_cli.settings.yaml_io import read_yaml
@@ -30,6 +30,8 @@ def train(
 ) -> Iterator[Event]:
     """Train, yielding what happens; the run folder is complete after each event.
 
+    In processes that have joined a group, all yield the same events, and one writes the folder.
+
     Args:
         settings: Of the training; for `resume` those of the run (see `run_settings`).
         resume: Folder of the run to continue.
@@ -40,11 +42,13 @@ def train(
         MlcError: The training cannot start or go on.
     """
     training = prepare(settings)
-    run = _open(settings, training, resume)
-    recorder = Recorder(run, training.state, settings, training.card)
+    run, warning = _open(settings, training, resume)
+    recorder = Bystander()
+    if training.group.leads:
+        recorder = Recorder(run, training.state, settings, training.card)
     started = time.perf_counter()
     try:
-        for event in _events(training, run, recorder, on_tick):
+        for event in _events(training, run, warning, recorder, on_tick):
             recorder.log(wording.describe(event))
             yield event
         evaluation = evaluate_run(run, training.plan.val, training.device)
@@ -53,18 +57,23 @@ def train(
         yield finished
     finally:
         recorder.close()
+        training.close()
 
 
 def _events(
-    training: Training, run: RunFolder, recorder: Recorder, on_tick: Callable[[Tick], None]
+    training: Training,
+    run: RunFolder,
+    warning: str,
+    recorder: Bystander,
+    on_tick: Callable[[Tick], None],
 ) -> Iterator[Started | EpochReport]:
-    yield _started(training, run)
+    yield _started(training, run, warning)
     interrupted = Interrupted("interrupted", f"Continue with: mlc train --resume {run.path}")
     with stop_requests() as stop_requested:
 
         def tick(tick: Tick) -> None:
             on_tick(tick)
-            if stop_requested():
+            if training.group.any(stop_requested()):
                 raise interrupted
             recorder.save_if_due()
 
@@ -76,6 +85,10 @@ def _events(
         except Interrupted:
             recorder.save()
             recorder.log("interrupted")
+            training.group.wait()  # a launcher ends all processes once one has ended
+            raise
+        except ProcessError:
+            recorder.log("stopped: another process has ended")
             raise
         except MlcError as error:
             if not stop_requested():
@@ -85,15 +98,22 @@ def _events(
             raise interrupted from error
 
 
-def _open(settings: TrainSettings, training: Training, resume: Path | None) -> RunFolder:
+def _open(
+    settings: TrainSettings, training: Training, resume: Path | None
+) -> tuple[RunFolder, str]:
+    """The folder, and what the user should know of a run that is continued."""
     if resume is None:
-        run = create_run(Path(settings.output), settings.name)
-        write_text(run.settings, as_yaml(settings))
-        return run
+        return training.group.from_leader(lambda: _create(settings)), ""
     run = open_run(resume)
-    run.remove_leftovers()
-    if run.trainer.exists():
-        training.state.load(run.trainer, training.device)
+    training.group.from_leader(run.remove_leftovers)
+    if not run.trainer.exists():
+        return run, ""
+    return run, training.state.load(run.trainer, training.device)
+
+
+def _create(settings: TrainSettings) -> RunFolder:
+    run = create_run(Path(settings.output), settings.name)
+    write_text(run.settings, as_yaml(settings))
     return run
 
 
@@ -122,11 +142,11 @@ def _is_newer(path: Path, than: Path) -> bool:
     return path.exists() and path.stat().st_mtime_ns >= than.stat().st_mtime_ns
 
 
-def _started(training: Training, run: RunFolder) -> Started:
+def _started(training: Training, run: RunFolder, warning: str) -> Started:
     settings, splits = training.settings, training.splits
     return Started(
         run=run,
-        device=f"{training.device}, {training.precision}",
+        device=_where(training),
         train=splits.train,
         val=splits.val,
         backbone=settings.model.backbone,
@@ -134,7 +154,13 @@ def _started(training: Training, run: RunFolder) -> Started:
         size=complexity(training.built.classifier, settings.data.input_size),
         graph=training.graph,
         weights=training.built.report,
-        warnings=splits.warnings,
+        warnings=(*splits.warnings, *filter(None, [warning])),
         epoch=training.state.position.epoch,
         epochs=settings.epochs,
     )
+
+
+def _where(training: Training) -> str:
+    size = training.group.size
+    device = training.device.type if size > 1 else training.device
+    return f"{device}, {training.precision}" + (f", {size} processes" if size > 1 else "")

@@ -16,6 +16,9 @@ class SamSettings(Settings):
     """Scale the radius by the weights (Kwon et al. 2021)."""
     last_epochs: Count | None = None
     """Only in the last epochs; by default in all."""
+    per_process: bool = False
+    """Of several processes, each moves along the gradient of its own images, as in the paper; by
+    default all move along that of the whole batch, as one process does."""
 
 
 class OptimBase(Settings):

@@ -33,7 +33,7 @@ class TrainSettings(Settings):
     epochs: Annotated[int, Field(ge=0)] = 20
     """Passes over the training split; 0 trains nothing after the warm start, if there is one."""
     batch_size: Count = 32
-    """Images a batch."""
+    """Images a batch, all processes together."""
     eval_batch_size: Count = 64
     """Images a batch in evaluation."""
     eval_every: Count = 1

@@ -110,3 +110,38 @@ def test_random_numbers_of_a_step_depend_on_seed_and_step_alone() -> None:
     draw(9, 9)
     assert draw(1, 5) == first
     assert len({draw(seed, step) for seed in range(5) for step in range(20)}) == 100
+
+
+@pytest.fixture
+def second_of_four(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of a process that torchrun has started with three others."""
+    for name, value in {"RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4",
+                        "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("second_of_four")
+def test_each_of_several_processes_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[torch.device] = []
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.set_device", chosen.append)
+    own = torch.device("cuda:1")
+    assert [pick_device(name) for name in ("auto", "cuda", "cuda:1")] == [own] * 3
+    assert chosen == [own] * 3
+    assert pick_device("cpu") == CPU
+    with pytest.raises(UsageError, match="each takes a GPU of its own"):
+        pick_device("cuda:0")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    with pytest.raises(UsageError, match="this machine has 1 CUDA devices") as caught:
+        pick_device("auto")
+    assert "--nproc_per_node" in caught.value.hint
+
+
+def test_the_rank_decides_too_and_the_first_draws_what_one_alone_does() -> None:
+    def draw(*place: int) -> float:
+        seed_step(*place)
+        return torch.rand(1).item()
+
+    assert draw(3, 5, 0) == draw(3, 5)
+    assert len({draw(3, 5), draw(3, 5, 1), draw(3, 5, 2), draw(3, 6, 1)}) == 4

@@ -29,6 +29,8 @@ from mlc_cli.core.data.loader import Batches
 from mlc_cli.core.data.mixing import Cutmix, Mix, Mixup
 from mlc_cli.core.data.rand_augment import TorchvisionRandAugment, pair_rand_augment
 from mlc_cli.core.device import pick_workers
+from mlc_cli.core.distributed import ALONE, Group
+from mlc_cli.core.processes import place
 from mlc_cli.settings.data import (
     AugmentSettings,
     CutmixSettings,
@@ -56,15 +58,20 @@ class Splits:
     warnings: tuple[str, ...]
 
 
+def make_if_missing(settings: DataSettings) -> None:
+    """Make the data set if it is one to be made and is not there."""
+    root = Path(settings.root)
+    if settings.generate == "digits" and not root.exists():
+        make_digits(root)
+
+
 def read_splits(settings: DataSettings) -> Splits:
     """Make the data set if it is to be made; read and check both splits.
 
     Raises:
         DataError: With all faults of the first file or check that has any.
     """
-    root = Path(settings.root)
-    if settings.generate == "digits" and not root.exists():
-        make_digits(root)
+    make_if_missing(settings)
     train, val = (read_split(settings, name) for name in (settings.train, settings.val))
     check_same_classes(train, val)
     if settings.on_leak == "error":
@@ -128,8 +135,9 @@ def build_train_batches(
     batch_size: int,
     seed: int,
     device: torch.device,
+    group: Group = ALONE,
 ) -> Batches:
-    """Shuffled, augmented batches for training."""
+    """Shuffled, augmented batches for training, shared by the processes of a group."""
     changes = build_augment(augment, settings.input_size)
     dataset = ImageDataset(
         annotation,
@@ -147,13 +155,19 @@ def build_train_batches(
         drop_last=True,
         pin_memory=device.type == "cuda",
         on_bad_image=settings.on_bad_image,
+        group=group,
     )
 
 
 def build_eval_batches(
-    settings: DataSettings, annotation: Annotation, *, batch_size: int, device: torch.device
+    settings: DataSettings,
+    annotation: Annotation,
+    *,
+    batch_size: int,
+    device: torch.device,
+    group: Group = ALONE,
 ) -> Batches:
-    """All images in the order of the file, without random changes."""
+    """All images in the order of the file, without random changes, dealt out to a group."""
     size = settings.input_size
     dataset = ImageDataset(
         annotation,
@@ -167,13 +181,14 @@ def build_eval_batches(
         workers=pick_workers(settings.workers, device),
         pin_memory=device.type == "cuda",
         on_bad_image=settings.on_bad_image,
+        group=group,
     )
 
 
 def _cache(settings: DataSettings, annotation: Annotation, size: SizeHW) -> RamCache | None:
     wanted = settings.cache == "ram"
     if settings.cache == "auto":
-        wanted = (
-            RamCache.bytes_needed(len(annotation), size) < psutil.virtual_memory().available / 4
-        )
+        # each process of the machine sees all images in time, and keeps its own
+        needed = RamCache.bytes_needed(len(annotation), size) * place().local_size
+        wanted = needed < psutil.virtual_memory().available / 4
     return RamCache(len(annotation), size) if wanted else None

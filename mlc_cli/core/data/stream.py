@@ -9,7 +9,7 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import cv2
@@ -38,6 +38,10 @@ class Picture:
     pixels: Pixels | None
     error: str = ""
     preview: bytes = b""
+
+    def shown(self) -> "Picture":
+        """The same without pixels, which are large: what is left to do when it is predicted."""
+        return replace(self, item=replace(self.item, frame=None), pixels=None)
 
 
 @dataclass(frozen=True)

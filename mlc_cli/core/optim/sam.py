@@ -15,10 +15,12 @@ class Sam:
     Attributes:
         rho: Radius of the neighbourhood.
         adaptive: Measure distances in units of the weights.
+        per_process: Of several processes, each takes the worst point for its own images.
     """
 
     rho: float
     adaptive: bool
+    per_process: bool = False
 
     @contextmanager
     def perturbed(self, parameters: Sequence[nn.Parameter]) -> Iterator[None]:

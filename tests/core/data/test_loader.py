@@ -3,6 +3,7 @@ import signal
 from collections.abc import Callable
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -11,17 +12,12 @@ from mlc_cli.core.data.augment import Compose, Cutout, Flip
 from mlc_cli.core.data.dataset import Batch, ImageDataset, RamCache
 from mlc_cli.core.data.loader import Batches, EpochSampler
 from mlc_cli.core.data.rand_augment import pair_rand_augment
+from mlc_cli.core.distributed import Group
 from mlc_cli.errors import BadImageError, DataError, MlcError
 
 MakeSplit = Callable[..., Annotation]
 SIZE = (16, 24)
 AUGMENT = Compose((pair_rand_augment, Cutout(0.4, 0.5, None), Flip(0.5)), SIZE)
-
-
-def end_workers(batches: Batches) -> None:
-    """End them now: when a cycle of objects is collected, torch waits ten seconds for each."""
-    if batches._loader._iterator is not None:
-        batches._loader._iterator._shutdown_workers()
 
 
 def train_batches(split: Annotation, *, workers: int = 0, cached: bool = False) -> Batches:
@@ -131,7 +127,7 @@ def test_bad_image_is_an_error_that_names_it(make_split: MakeSplit, workers: int
     batches = Batches(ImageDataset(split, SIZE), 4, workers=workers)
     with pytest.raises(BadImageError) as caught:
         list(batches.epoch())
-    end_workers(batches)
+    batches.close()
     assert caught.value.path == str(split.path(6))
     assert "on_bad_image=skip" in caught.value.hint
 
@@ -191,9 +187,56 @@ def test_other_faults_in_a_worker_are_not_taken_for_its_death(make_split: MakeSp
     batches = Batches(ImageDataset(make_split(8), SIZE, fail), 2, workers=1)
     with pytest.raises(RuntimeError, match="a fault of the code"):
         list(batches.epoch())
-    end_workers(batches)
+    batches.close()
 
 
 def test_one_image_is_one_batch(make_split: MakeSplit) -> None:
     (batch,) = train_batches(make_split(1)).epoch(0)
     assert batch.images_NHWC.shape == (1, *SIZE, 3)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_processes_share_each_shuffled_batch_in_nearly_equal_parts(size: int) -> None:
+    whole = EpochSampler(50, 7, 3, drop_last=False)
+    shares = [
+        keys(EpochSampler(50, 7, 3, drop_last=False, group=Group(rank, size)), 2)
+        for rank in range(size)
+    ]
+    for batch, parts in zip(keys(whole, 2), zip(*shares, strict=True), strict=True):
+        assert [key for part in parts for key in part] == batch
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 9])
+def test_whole_batches_are_dealt_out_in_the_order_of_the_file(size: int) -> None:
+    whole = keys(EpochSampler(50, 7, None, drop_last=False), 0)
+    samplers = [
+        EpochSampler(50, 7, None, drop_last=False, group=Group(rank, size)) for rank in range(size)
+    ]
+    rounds = list(zip(*(keys(sampler, 0) for sampler in samplers), strict=True))
+    assert [len(sampler) for sampler in samplers] == [len(rounds)] * size
+    dealt = [batch for batches in rounds for batch in batches]
+    assert dealt == whole + [[]] * (len(dealt) - len(whole))
+    assert len(dealt) - len(whole) < size
+
+
+def test_images_of_a_batch_are_known_without_reading_it() -> None:
+    sampler = EpochSampler(50, 7, 3, drop_last=False, group=Group(1, 2))
+    batches = keys(EpochSampler(50, 7, 3, drop_last=False), 4)
+    order = sampler.order(4)
+    assert [sampler.whole(order, batch).tolist() for batch in range(8)] == [
+        [index for _, index in batch] for batch in batches
+    ]
+
+
+def test_closing_ends_the_readers_and_reading_again_starts_new_ones(
+    make_split: MakeSplit,
+) -> None:
+    batches = train_batches(make_split(12), workers=2)
+    first = order(batches, 1)
+    readers = {child.pid for child in psutil.Process().children()}
+    batches.close()
+    assert not any(psutil.pid_exists(pid) for pid in readers)
+    assert order(batches, 1) == first
+    batches.close()
+    batches.close()
