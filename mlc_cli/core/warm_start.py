@@ -35,6 +35,7 @@ class WarmStart:
 
     Attributes:
         batches: Training images in the order of the file, without random changes.
+        prior: Whether biases start at the frequencies of the classes, as for a new head.
         epochs: Passes over the features.
         lr: Peak learning rate of AdamW, one-cycle.
         weight_decay: Of matrices.
@@ -46,6 +47,7 @@ class WarmStart:
     """
 
     batches: Batches
+    prior: bool
     epochs: int
     lr: float
     weight_decay: float
@@ -134,7 +136,8 @@ class WarmStart:
         on_batch: OnBatch,
     ) -> None:
         head.train()
-        head.set_prior(_frequencies(targets).to(head.scale.device))
+        if self.prior:
+            head.set_prior(_frequencies(targets).to(head.scale.device))
         device = head.scale.device
         learnt = [p for p in head.parameters() if p.requires_grad]
         groups = [

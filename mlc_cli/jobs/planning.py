@@ -113,7 +113,7 @@ def prepare(settings: TrainSettings) -> Training:
     model = built.classifier.place(device, channels_last=settings.channels_last)
     group.copy_leader(model)
     normalise = Normalise(built.mean, built.std, device, channels_last=settings.channels_last)
-    plan = _plan(settings, splits, model, normalise, device, precision, group)
+    plan = _plan(settings, splits, built, normalise, device, precision, group)
     return Training(
         settings=settings,
         splits=splits,
@@ -152,7 +152,7 @@ def _refuse_parts(report: LoadReport) -> None:
 def _plan(
     settings: TrainSettings,
     splits: Splits,
-    model: Classifier,
+    built: BuiltModel,
     normalise: Normalise,
     device: torch.device,
     precision: Precision,
@@ -177,10 +177,10 @@ def _plan(
     steps_per_epoch = -(-len(train) // settings.optim.accumulate)
     sam_epochs = sam.last_epochs if sam and sam.last_epochs else settings.epochs
     step = Step(
-        forward=torch.compile(model) if settings.compile else model,
+        forward=torch.compile(built.classifier) if settings.compile else built.classifier,
         loss=build_loss(
             settings.loss,
-            scale=float(model.head.scale),
+            scale=float(built.classifier.head.scale),
             positives_C=positives_C,
             negatives_C=len(splits.train) - positives_C - unknown_C,
             device=device,
@@ -203,12 +203,12 @@ def _plan(
         accumulate=settings.optim.accumulate,
         epochs=settings.epochs,
         eval_every=settings.eval_every,
-        warm_start=_warm_start(settings, splits, device, group),
+        warm_start=_warm_start(settings, splits, device, group, prior=built.new_head),
     )
 
 
 def _warm_start(
-    settings: TrainSettings, splits: Splits, device: torch.device, group: Group
+    settings: TrainSettings, splits: Splits, device: torch.device, group: Group, *, prior: bool
 ) -> WarmStart | None:
     warm = settings.warm_start
     if warm is None:
@@ -221,6 +221,7 @@ def _warm_start(
             device=device,
             group=group,
         ),
+        prior=prior,
         epochs=warm.epochs,
         lr=warm.lr,
         weight_decay=warm.weight_decay,

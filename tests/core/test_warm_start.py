@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mlc_cli.core.checkpoint import save_checkpoint
 from mlc_cli.core.loop import train
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.scoring import Scorer
@@ -150,3 +151,21 @@ def test_the_average_starts_from_the_warm_head(warm: Prepare) -> None:
     assert (ema.decay, ema.warmup, ema.steps) == (0.99, 3, 0)
     for name, value in training.state.model.state_dict().items():
         assert torch.equal(value, ema.model.state_dict()[name])
+
+
+def test_a_head_from_starting_weights_keeps_its_biases(
+    warm: Prepare, tmp_path: Path
+) -> None:
+    first = warm("linear")
+    run(first)
+    model = first.state.model
+    assert isinstance(model, Classifier)
+    with torch.no_grad():
+        model.head.linear.bias.fill_(7)
+    save_checkpoint(tmp_path / "x.safetensors", model.state_dict(), first.card)
+    again = warm(
+        "linear", f"model.weights={tmp_path}/x.safetensors", "warm_start.lr=1e-9",
+        "model.head.dropout=0",
+    )  # fmt: skip
+    run(again)
+    torch.testing.assert_close(again.state.model.head.linear.bias, torch.full((3,), 7.0))

@@ -48,6 +48,11 @@ class BuiltModel:
     std: RGB
     report: LoadReport | None
 
+    @property
+    def new_head(self) -> bool:
+        """Whether the head did not come with the starting weights."""
+        return self.report is None or not self.report.head
+
 
 def build_model(
     settings: ModelSettings,
