@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import torch
 
-from mlc_cli.core.distributed import current, joined
+from mlc_cli.core.machine.distributed import current, joined
 from mlc_cli.core.runtime.signal_stack import kept_signal_stack
 from mlc_cli.main import main
 from mlc_cli.settings.resolve import gather, validate

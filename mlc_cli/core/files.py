@@ -12,7 +12,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from mlc_cli.core.interrupts import undisturbed
+from mlc_cli.core.machine.interrupts import undisturbed
 from mlc_cli.errors import DataError, MlcError
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlc_cli.core.cores import usable_cores
+from mlc_cli.core.machine.cores import usable_cores
 
 BLOCK_BYTES = 64 * 2**20
 _BAND_ROWS = 2048

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 
 from mlc_cli.core.data.loader import Batches
-from mlc_cli.core.distributed import current
-from mlc_cli.core.engines import open_model
+from mlc_cli.core.inference.engines import open_model
+from mlc_cli.core.inference.scoring import score
+from mlc_cli.core.machine.distributed import current
 from mlc_cli.core.metrics import Floats
 from mlc_cli.core.reports.evaluation import Evaluation, evaluate, write_evaluation
 from mlc_cli.core.reports.scores import write_scores
 from mlc_cli.core.runs import RunFolder
-from mlc_cli.core.scoring import score
 from mlc_cli.jobs.report import make_report
 from mlc_cli.jobs.scoring import (
     ScoredSplit,

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from mlc_cli.core.annotations import Annotation
-from mlc_cli.core.loop import EpochReport
 from mlc_cli.core.models.complexity import Complexity
 from mlc_cli.core.models.label_graph import LabelGraph
 from mlc_cli.core.models.weights.report import LoadReport
 from mlc_cli.core.reports.evaluation import Evaluation
 from mlc_cli.core.runs import RunFolder
-from mlc_cli.core.state import Best
+from mlc_cli.core.training.loop import EpochReport
+from mlc_cli.core.training.state import Best
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ import torch
 from mlc_cli.core.checkpoint import ModelCard
 from mlc_cli.core.data.build import build_eval_batches
 from mlc_cli.core.data.loader import Batches
-from mlc_cli.core.engines import is_exported
 from mlc_cli.core.exporting.int8 import Quantiser, Sample, has_attention
 from mlc_cli.core.exporting.ir import to_ir, write_ir
 from mlc_cli.core.exporting.onnx_graph import write_onnx
 from mlc_cli.core.files import folder_beside, write_json
-from mlc_cli.core.interrupts import undisturbed
+from mlc_cli.core.inference.engines import is_exported
+from mlc_cli.core.machine.interrupts import undisturbed
 from mlc_cli.core.models.build import load_classifier
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.runtime.metadata import ExportInfo, client_labels

@@ -11,7 +11,6 @@ import torch
 
 from mlc_cli.core.data.loader import Batches
 from mlc_cli.core.data.normalise import Normalise
-from mlc_cli.core.engines import Engine, TorchEngine, open_model
 from mlc_cli.core.exporting.client import run_client, undecided_apart
 from mlc_cli.core.exporting.ir import mark_ir
 from mlc_cli.core.exporting.onnx_graph import mark_onnx
@@ -25,6 +24,7 @@ from mlc_cli.core.exporting.parity import (
     run_in_turn,
     to_probabilities,
 )
+from mlc_cli.core.inference.engines import Engine, TorchEngine, open_model
 from mlc_cli.core.metrics import Floats
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.runtime.ir_file import IrEngine

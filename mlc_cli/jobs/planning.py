@@ -14,16 +14,16 @@ from mlc_cli.core.data.build import (
     read_splits,
 )
 from mlc_cli.core.data.normalise import Normalise
-from mlc_cli.core.device import (
+from mlc_cli.core.inference.scoring import Scorer
+from mlc_cli.core.losses.build import build_loss
+from mlc_cli.core.machine.device import (
     Precision,
     make_deterministic,
     pick_device,
     pick_precision,
     seed_step,
 )
-from mlc_cli.core.distributed import Group, current
-from mlc_cli.core.loop import Plan
-from mlc_cli.core.losses.build import build_loss
+from mlc_cli.core.machine.distributed import Group, current
 from mlc_cli.core.models.backbone import layer_depths
 from mlc_cli.core.models.build import BuiltModel, build_model, label_graph
 from mlc_cli.core.models.classifier import Classifier
@@ -36,10 +36,10 @@ from mlc_cli.core.optim.build import (
     build_schedule,
 )
 from mlc_cli.core.optim.ema import Ema
-from mlc_cli.core.scoring import Scorer
-from mlc_cli.core.state import LossWatch, TrainState
-from mlc_cli.core.step import Step
-from mlc_cli.core.warm_start import WarmStart
+from mlc_cli.core.training.loop import Plan
+from mlc_cli.core.training.state import LossWatch, TrainState
+from mlc_cli.core.training.step import Step
+from mlc_cli.core.training.warm_start import WarmStart
 from mlc_cli.errors import SettingsError
 from mlc_cli.jobs.recording import versions
 from mlc_cli.settings.train import TrainSettings

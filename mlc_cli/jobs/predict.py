@@ -12,13 +12,13 @@ from typing import TextIO
 import cv2
 import numpy as np
 
-from mlc_cli.core.cores import usable_cores
 from mlc_cli.core.data.sources import STDIN, Item, Sources, distinct_places
 from mlc_cli.core.data.stream import Picture, PictureReader, read_batches, stdin_lines
-from mlc_cli.core.distributed import Group, current
-from mlc_cli.core.engines import OpenedModel, TorchEngine, open_model
-from mlc_cli.core.interrupts import stop_requests
-from mlc_cli.core.predicting import Predictor
+from mlc_cli.core.inference.engines import OpenedModel, TorchEngine, open_model
+from mlc_cli.core.inference.predicting import Predictor
+from mlc_cli.core.machine.cores import usable_cores
+from mlc_cli.core.machine.distributed import Group, current
+from mlc_cli.core.machine.interrupts import stop_requests
 from mlc_cli.core.reports.predictions import Format, Prediction, Written, make_format
 from mlc_cli.core.reports.writer import Begun, RecordWriter, open_output, read_begun
 from mlc_cli.errors import DataError, Interrupted, UsageError

@@ -11,9 +11,9 @@ from torch import nn
 
 from mlc_cli import __version__
 from mlc_cli.core.checkpoint import ModelCard, save_checkpoint
-from mlc_cli.core.loop import EpochReport
 from mlc_cli.core.runs import RunFolder
-from mlc_cli.core.state import TrainState
+from mlc_cli.core.training.loop import EpochReport
+from mlc_cli.core.training.state import TrainState
 from mlc_cli.settings.train import TrainSettings
 
 

@@ -14,13 +14,13 @@ from mlc_cli.core.checkpoint import ModelCard
 from mlc_cli.core.data.build import build_eval_batches, read_split
 from mlc_cli.core.data.checks import check_classes
 from mlc_cli.core.data.loader import Batches
-from mlc_cli.core.distributed import current
-from mlc_cli.core.engines import Engine, OpenedModel, TorchEngine, is_exported, open_model
 from mlc_cli.core.files import write_text
+from mlc_cli.core.inference.engines import Engine, OpenedModel, TorchEngine, is_exported, open_model
+from mlc_cli.core.inference.scoring import Scores, score
+from mlc_cli.core.machine.distributed import current
 from mlc_cli.core.metrics import Floats
 from mlc_cli.core.reports.scores import SavedScores
 from mlc_cli.core.runs import open_run
-from mlc_cli.core.scoring import Scores, score
 from mlc_cli.errors import DataError, MlcError, RunError, UsageError
 from mlc_cli.settings.base import Settings
 from mlc_cli.settings.data import DataSettings

@@ -17,9 +17,9 @@ from mlc_cli.core.calibration import (
     shrink,
 )
 from mlc_cli.core.checkpoint import read_card, read_state, save_checkpoint
-from mlc_cli.core.distributed import current
-from mlc_cli.core.engines import is_exported
 from mlc_cli.core.files import write_atomic, write_json
+from mlc_cli.core.inference.engines import is_exported
+from mlc_cli.core.machine.distributed import current
 from mlc_cli.core.metrics import DecisionMetrics, Floats, decision_metrics
 from mlc_cli.core.reports.evaluation import SUMMARY, number
 from mlc_cli.core.reports.scores import SavedScores, read_scores

@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mlc_cli.core import loop
 from mlc_cli.core.data.loader import dead_workers_named
 from mlc_cli.core.files import write_text
-from mlc_cli.core.interrupts import stop_requests
-from mlc_cli.core.loop import EpochReport, Tick
+from mlc_cli.core.machine.interrupts import stop_requests
 from mlc_cli.core.models.complexity import complexity
 from mlc_cli.core.runs import RunFolder, create_run, open_run
+from mlc_cli.core.training import loop
+from mlc_cli.core.training.loop import EpochReport, Tick
 from mlc_cli.errors import Interrupted, MlcError, ProcessError, RunError
 from mlc_cli.jobs import wording
 from mlc_cli.jobs.evaluate import evaluate_run

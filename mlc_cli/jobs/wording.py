@@ -3,9 +3,9 @@
 import os
 
 from mlc_cli.core.annotations import Annotation
-from mlc_cli.core.loop import EpochReport
 from mlc_cli.core.models.label_graph import LabelGraph
 from mlc_cli.core.models.weights.report import LoadReport
+from mlc_cli.core.training.loop import EpochReport
 from mlc_cli.jobs.events import Event, Finished, Started
 
 SHOWN = 4

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from mlc_cli.core.checkpoint import read_state
-from mlc_cli.core.distributed import Group
-from mlc_cli.core.loop import Tick
+from mlc_cli.core.machine.distributed import Group
+from mlc_cli.core.training.loop import Tick
 from mlc_cli.errors import Interrupted
 from mlc_cli.jobs.train import run_settings, train
 from mlc_cli.jobs.wording import describe

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mlc_cli.core.annotations import Annotation, PackedStrings
 from mlc_cli.core.data.images import ImageFolder
 from mlc_cli.core.files import folder_beside
-from mlc_cli.core.interrupts import undisturbed
+from mlc_cli.core.machine.interrupts import undisturbed
 from mlc_cli.core.tally import Tally, listing
 from mlc_cli.errors import DataError, MlcError
 

@@ -28,9 +28,9 @@ from mlc_cli.core.data.images import SizeHW
 from mlc_cli.core.data.loader import Batches
 from mlc_cli.core.data.mixing import Cutmix, Mix, Mixup
 from mlc_cli.core.data.rand_augment import TorchvisionRandAugment, pair_rand_augment
-from mlc_cli.core.device import pick_workers
-from mlc_cli.core.distributed import ALONE, Group
-from mlc_cli.core.processes import place
+from mlc_cli.core.machine.device import pick_workers
+from mlc_cli.core.machine.distributed import ALONE, Group
+from mlc_cli.core.machine.processes import place
 from mlc_cli.settings.data import (
     AugmentSettings,
     CutmixSettings,

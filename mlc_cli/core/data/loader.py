@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Sampler
 
 from mlc_cli.core.data.dataset import Batch, Collate, ImageDataset, Key
-from mlc_cli.core.distributed import ALONE, Group
+from mlc_cli.core.machine.distributed import ALONE, Group
 from mlc_cli.errors import BadImageError, DataError, MlcError
 
 OnBadImage = Literal["error", "skip"]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlc_cli.core.cores import usable_cores
+from mlc_cli.core.machine.cores import usable_cores
 from mlc_cli.core.metrics import (
     Counts,
     DecisionMetrics,

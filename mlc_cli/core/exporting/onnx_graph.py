@@ -11,7 +11,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from mlc_cli.core.explain import evidence
+from mlc_cli.core.inference.explain import evidence
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.runtime.metadata import SECTION, ExportInfo, to_entries
 from mlc_cli.core.runtime.thresholds import threshold_logits

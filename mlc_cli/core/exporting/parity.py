@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from mlc_cli.core.data.loader import Batches
-from mlc_cli.core.engines import Engine
+from mlc_cli.core.inference.engines import Engine
+from mlc_cli.core.inference.scoring import check_finite, probabilities
 from mlc_cli.core.metrics import Floats, average_precision_C, mean_average_precision
-from mlc_cli.core.scoring import check_finite, probabilities
 
 Logits = NDArray[np.float32]
 

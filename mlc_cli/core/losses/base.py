@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from mlc_cli.core.device import full_precision
+from mlc_cli.core.machine.device import full_precision
 
 Reduction = Literal["batch_mean", "sum"]
 

@@ -6,8 +6,8 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from mlc_cli.core.cores import usable_cores
-from mlc_cli.core.device import in_slices
+from mlc_cli.core.machine.cores import usable_cores
+from mlc_cli.core.machine.device import in_slices
 from mlc_cli.core.runtime.metadata import SECTION, ExportInfo, from_entries
 from mlc_cli.core.runtime.thresholds import unfold
 from mlc_cli.errors import CheckpointError, UsageError

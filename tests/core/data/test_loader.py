@@ -12,7 +12,7 @@ from mlc_cli.core.data.augment import Compose, Cutout, Flip
 from mlc_cli.core.data.dataset import Batch, ImageDataset, RamCache
 from mlc_cli.core.data.loader import Batches, EpochSampler
 from mlc_cli.core.data.rand_augment import pair_rand_augment
-from mlc_cli.core.distributed import Group
+from mlc_cli.core.machine.distributed import Group
 from mlc_cli.errors import BadImageError, DataError, MlcError
 
 MakeSplit = Callable[..., Annotation]

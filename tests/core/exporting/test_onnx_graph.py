@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from mlc_cli.core.checkpoint import ModelCard
-from mlc_cli.core.explain import evidence
 from mlc_cli.core.exporting.onnx_graph import mark_onnx, write_onnx
+from mlc_cli.core.inference.explain import evidence
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.runtime.metadata import ExportInfo
 from mlc_cli.errors import MlcError

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mlc_cli.core.device import full_precision
+from mlc_cli.core.machine.device import full_precision
 from mlc_cli.core.models.heads.base import Head
 from mlc_cli.core.models.label_graph import LabelGraph
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from mlc_cli.core.data.loader import Batches, dead_workers_named
 from mlc_cli.core.data.normalise import Normalise
-from mlc_cli.core.device import Precision
-from mlc_cli.core.engines import Engine, TorchEngine
+from mlc_cli.core.inference.engines import Engine, TorchEngine
+from mlc_cli.core.machine.device import Precision
 from mlc_cli.core.metrics import average_precision_C, mean_average_precision
 from mlc_cli.errors import TrainingError
 

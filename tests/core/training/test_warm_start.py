@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from mlc_cli.core.checkpoint import save_checkpoint
-from mlc_cli.core.loop import train
+from mlc_cli.core.inference.scoring import Scorer
 from mlc_cli.core.models.classifier import Classifier
-from mlc_cli.core.scoring import Scorer
+from mlc_cli.core.training.loop import train
 from mlc_cli.errors import Interrupted, TrainingError
 from mlc_cli.jobs.planning import Training, prepare
 from mlc_cli.settings.train import TrainSettings
@@ -153,9 +153,7 @@ def test_the_average_starts_from_the_warm_head(warm: Prepare) -> None:
         assert torch.equal(value, ema.model.state_dict()[name])
 
 
-def test_a_head_from_starting_weights_keeps_its_biases(
-    warm: Prepare, tmp_path: Path
-) -> None:
+def test_a_head_from_starting_weights_keeps_its_biases(warm: Prepare, tmp_path: Path) -> None:
     first = warm("linear")
     run(first)
     model = first.state.model

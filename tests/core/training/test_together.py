@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mlc_cli.core.distributed import ALONE, Group
-from mlc_cli.core.loop import train
+from mlc_cli.core.machine.distributed import ALONE, Group
+from mlc_cli.core.training.loop import train
 from mlc_cli.errors import MlcError
 from mlc_cli.jobs.planning import Training, prepare
 from mlc_cli.settings.train import TrainSettings

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from mlc_cli.core.device import (
+from mlc_cli.core.machine.device import (
     autocast,
     make_deterministic,
     pick_device,

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from mlc_cli.core.data.loader import Batches
 from mlc_cli.core.data.normalise import Normalise
-from mlc_cli.core.device import Precision, autocast, in_slices, seed_step
 from mlc_cli.core.losses.base import MultilabelLoss
+from mlc_cli.core.machine.device import Precision, autocast, in_slices, seed_step
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.base import Head
 from mlc_cli.core.optim.schedules import OneCycle

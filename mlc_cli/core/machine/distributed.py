@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
-from mlc_cli.core.processes import place
+from mlc_cli.core.machine.processes import place
 from mlc_cli.errors import ProcessError
 
 T = TypeVar("T")

@@ -2,7 +2,7 @@
 
 import os
 
-from mlc_cli.core.processes import place
+from mlc_cli.core.machine.processes import place
 
 
 def usable_cores() -> int:

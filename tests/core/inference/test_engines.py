@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from mlc_cli.core.engines import TorchEngine, is_exported, open_model
 from mlc_cli.core.exporting.ir import mark_ir
 from mlc_cli.core.exporting.onnx_graph import mark_onnx
+from mlc_cli.core.inference.engines import TorchEngine, is_exported, open_model
 from mlc_cli.errors import CheckpointError, UsageError
 
 Exported = Callable[..., Any]

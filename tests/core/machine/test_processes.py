@@ -2,8 +2,8 @@
 
 import pytest
 
-from mlc_cli.core.cores import usable_cores
-from mlc_cli.core.processes import Place, place
+from mlc_cli.core.machine.cores import usable_cores
+from mlc_cli.core.machine.processes import Place, place
 
 TORCHRUN = {
     "RANK": "5",

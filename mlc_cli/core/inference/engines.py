@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mlc_cli.core.checkpoint import ModelCard
 from mlc_cli.core.data.normalise import Normalise
-from mlc_cli.core.device import Precision, autocast, in_slices, pick_device, pick_precision
+from mlc_cli.core.machine.device import Precision, autocast, in_slices, pick_device, pick_precision
 from mlc_cli.core.models.build import load_classifier
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.runtime.ir_file import Hint, IrEngine

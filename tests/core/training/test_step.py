@@ -19,8 +19,8 @@ from mlc_cli.core.optim.build import build_optimizer
 from mlc_cli.core.optim.ema import Ema
 from mlc_cli.core.optim.sam import Sam
 from mlc_cli.core.optim.schedules import Constant, OneCycle, Schedule
-from mlc_cli.core.state import LossWatch, TrainState
-from mlc_cli.core.step import Step
+from mlc_cli.core.training.state import LossWatch, TrainState
+from mlc_cli.core.training.step import Step
 from mlc_cli.settings.optim import AdamW, OptimSettings, Sgd
 
 CPU = torch.device("cpu")

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from mlc_cli.core.data.dataset import Batch
 from mlc_cli.core.data.mixing import Mix
 from mlc_cli.core.data.normalise import Normalise
-from mlc_cli.core.device import Precision, autocast, seed_step
-from mlc_cli.core.distributed import ALONE, Group
 from mlc_cli.core.losses.base import MultilabelLoss
+from mlc_cli.core.machine.device import Precision, autocast, seed_step
+from mlc_cli.core.machine.distributed import ALONE, Group
 from mlc_cli.core.optim.sam import Sam, frozen_bn_statistics
-from mlc_cli.core.state import TrainState
+from mlc_cli.core.training.state import TrainState
 from mlc_cli.errors import TrainingError
 
 Part = tuple[Tensor, Tensor]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mlc_cli.core.device import full_precision
+from mlc_cli.core.machine.device import full_precision
 from mlc_cli.core.models.heads.base import Head, Pool
 from mlc_cli.core.models.heads.graph import GraphHead
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder

@@ -10,7 +10,7 @@ import pytest
 
 from mlc_cli.core import files
 from mlc_cli.core.files import folder_beside, write_text
-from mlc_cli.core.interrupts import stop_requests, undisturbed
+from mlc_cli.core.machine.interrupts import stop_requests, undisturbed
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 

@@ -13,7 +13,7 @@ from mlc_cli.core.annotations import Annotation
 from mlc_cli.core.data.build import build_eval_batches, read_split
 from mlc_cli.core.data.loader import Batches
 from mlc_cli.core.data.normalise import Normalise
-from mlc_cli.core.scoring import Scorer, Scores
+from mlc_cli.core.inference.scoring import Scorer, Scores
 from mlc_cli.errors import TrainingError
 from mlc_cli.settings.data import DataSettings
 

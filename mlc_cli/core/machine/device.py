@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlc_cli.core.cores import usable_cores
-from mlc_cli.core.processes import place
+from mlc_cli.core.machine.cores import usable_cores
+from mlc_cli.core.machine.processes import place
 from mlc_cli.errors import UsageError
 
 Precision = Literal["fp32", "bf16", "fp16"]

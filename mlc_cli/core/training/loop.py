@@ -15,12 +15,12 @@ from typing import Literal
 from torch import nn
 
 from mlc_cli.core.data.loader import Batches
+from mlc_cli.core.inference.scoring import Scorer
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.optim.ema import Ema
-from mlc_cli.core.scoring import Scorer
-from mlc_cli.core.state import Best, Position, TrainState
-from mlc_cli.core.step import Step
-from mlc_cli.core.warm_start import WarmStart
+from mlc_cli.core.training.state import Best, Position, TrainState
+from mlc_cli.core.training.step import Step
+from mlc_cli.core.training.warm_start import WarmStart
 
 Phase = Literal["warm start", "train", "validate"]
 

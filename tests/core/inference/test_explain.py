@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mlc_cli.core.explain import evidence
+from mlc_cli.core.inference.explain import evidence
 from mlc_cli.core.models.backbone import Backbone, create_backbone
 from mlc_cli.core.models.heads.base import Head
 from mlc_cli.core.models.heads.graph import Constant, GraphHead

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from mlc_cli.core.distributed import ALONE, Group, current, joined
+from mlc_cli.core.machine.distributed import ALONE, Group, current, joined
 from mlc_cli.errors import ProcessError
 
 Together = Callable[..., list[Any]]

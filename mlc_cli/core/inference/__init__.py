@@ -1,0 +1,1 @@
+"""Using a model, trained or exported: scores of a split, predictions, heat maps."""
