@@ -200,8 +200,9 @@ def _images(place: str, dropped: Tally) -> Iterator[str]:
 
 
 def _itself_or_inside(place: str) -> list[str]:
-    inside = walk_images(Path(place)) if is_folder(Path(place)) else None
-    return [place] if inside is None else [f"{place}/{path}" for path in inside]
+    if is_folder(Path(place)):
+        return [f"{place}/{path}" for path in walk_images(Path(place))]
+    return [place]
 
 
 def _listed(file: Path, dropped: Tally) -> Iterator[str]:
