@@ -6,7 +6,8 @@
     [{"image": "/data/upload/1/0a1b2c3d-a.jpg", "animals": {"choices": ["dog", "cat"]}}]
 
 A task may have several annotations, of different people: a label of any of them counts. A task
-without any says nothing: all its states are unknown.
+without any says nothing: all its states are unknown. A path that is chosen in a taxonomy, such as
+`["animals", "dog"]`, is the label `animals / dog`, and none of `animals`.
 """
 
 import csv
@@ -176,8 +177,10 @@ def _labels_of_task(task: Mapping[str, Any], place: _Place) -> list[str] | None:
 
 
 def _labels_of_result(result: Any, place: _Place) -> list[str]:
-    """Choices, or the labels of a region."""
+    """Choices, paths of a taxonomy, or the labels of a region."""
     match result:
+        case {"type": "taxonomy", "value": {"taxonomy": paths}}:
+            return _joined(paths, place)
         case {"type": str(kind), "value": dict(value)} if kind == "choices" or "labels" in kind:
             return _names(value.get(kind), place)
         case _:
@@ -190,6 +193,17 @@ def _names(names: Any, place: _Place) -> list[str]:
         return names
     place.drop("results that are not labels", names)
     return []
+
+
+def _joined(paths: Any, place: _Place) -> list[str]:
+    """A label for each path of a taxonomy."""
+    labels = []
+    for path in paths if isinstance(paths, list) else [paths]:
+        if isinstance(path, list) and path and all(isinstance(name, str) for name in path):
+            labels.append(" / ".join(path))
+        else:
+            place.drop("results that are not labels", path)
+    return labels
 
 
 def _label_columns(file: Path, rows: Sequence[Any], dropped: Tally) -> list[str]:
@@ -250,6 +264,8 @@ def _labels_of_row(
 
 
 def _labels_of_region(region: Any, place: _Place) -> list[str]:
+    if isinstance(region, dict) and "taxonomy" in region:
+        return _joined(region["taxonomy"], place)
     kinds = [key for key in region if "labels" in key] if isinstance(region, dict) else []
     if len(kinds) == 1:
         return _names(region[kinds[0]], place)

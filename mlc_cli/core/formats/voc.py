@@ -5,22 +5,30 @@
 Without XML files, or without lists of splits, `ImageSets/Main/<class>_<split>.txt` says it all: an
 id and 1 (present), -1 (absent) or 0 (only difficult objects) on each line. `trainval` lists the
 images of `train` and `val` a second time; beside these, it is read for other images alone.
+
+    <split>/<id>.xml  <split>/<id>.jpg
+
+Roboflow and labelImg have the XML file beside its image: in folders of splits, or in one folder.
 """
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from mlc_cli.core.formats.base import Sample, Source
-from mlc_cli.core.formats.shared.lines import is_file, text_lines
+from mlc_cli.core.formats.shared.images import SUFFIXES
+from mlc_cli.core.formats.shared.lines import is_file, is_folder, text_lines
 from mlc_cli.core.formats.shared.naming import ImageNames, leads_out, without_suffix
+from mlc_cli.core.formats.shared.split_names import meaning
 from mlc_cli.core.formats.shared.xml_files import whole
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
 
 Difficult = Literal["positive", "unknown", "negative"]
 _CLASS_LIST = re.compile(r"(.+)_(train|val|trainval|test)")
+_ROOT = re.compile(rb"<annotation[\s>]")
 
 
 class _Image(NamedTuple):
@@ -48,17 +56,23 @@ class VocReader:
         """Name the folders that are there."""
         folders = _find(source)
         if not folders:
-            return None
+            beside = _beside(source)
+            places = ", ".join(split or str(source) for split in beside)
+            return f"XML files beside images in {places}" if beside else None
         names = [name for name in ("Annotations", "ImageSets/Main") if (folders[0] / name).is_dir()]
         return f"{' and '.join(names)} in {folders[0]}"
 
     def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
-        """Open a folder, or one or two folders above it.
+        """Open a folder, or one or two folders above it; or one with XML files beside images.
 
         Raises:
             DataError: There are no annotations of this kind, or those of several years.
         """
         folders = _find(source)
+        if not folders and (beside := _beside(source)):
+            root = images or source
+            pairs = _pairs(beside, dropped)
+            return Source(root, self._samples(pairs, ImageNames(root, dropped)))
         if len(folders) != 1:
             found = ", ".join(map(str, folders)) or "none has Annotations/*.xml or ImageSets/Main"
             raise DataError(
@@ -69,13 +83,13 @@ class VocReader:
         root = images or folders[0] / "JPEGImages"
         return Source(
             image_root=root,
-            samples=self._samples(lists, ImageNames(root, dropped)),
+            samples=self._samples(lists.images(), ImageNames(root, dropped)),
             classes=lists.classes,
             remarks=lists.remarks,
         )
 
-    def _samples(self, lists: "_Lists", names: ImageNames) -> Iterator[Sample]:
-        for split, (image, plain, hard) in lists.images():
+    def _samples(self, images: Iterable[tuple[str, _Image]], names: ImageNames) -> Iterator[Sample]:
+        for split, (image, plain, hard) in images:
             path = names(image, "JPEGImages")
             if path is None:
                 continue
@@ -97,6 +111,49 @@ def _is_voc(folder: Path) -> bool:
     return any((folder / "Annotations").glob("*.xml")) or any(
         (folder / "ImageSets/Main").glob("*.txt")
     )
+
+
+def _beside(source: Path) -> dict[str, Path]:
+    """The folders of splits that have XML files of objects; else the folder itself, as split ''."""
+    splits = {folder.name: folder for folder in sorted(source.glob("*")) if meaning(folder.name)}
+    found = {split: folder for split, folder in splits.items() if _has_objects(folder)}
+    return found or ({"": source} if _has_objects(source) else {})
+
+
+def _has_objects(folder: Path) -> bool:
+    """Whether any of ten XML files of a folder is one of Pascal VOC."""
+    files = islice(folder.glob("*.xml"), 10) if is_folder(folder) else ()
+    return any(is_file(file) and _begins_so(file) for file in files)
+
+
+def _begins_so(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            return _ROOT.search(stream.read(4096)) is not None
+    except OSError:
+        return False
+
+
+def _pairs(folders: dict[str, Path], dropped: Tally) -> Iterator[tuple[str, _Image]]:
+    """Split and objects of each XML file; images that have none are counted."""
+    for split, folder in folders.items():
+        prefix = f"{split}/" if split else ""
+        files = sorted(folder.glob("*.xml"))
+        stems = {file.stem for file in files}
+        for file in files:
+            yield from ((split, image) for image in _read(prefix + file.stem, file, dropped))
+        for file in sorted(folder.glob("*")):
+            is_image = file.name.lower().endswith(SUFFIXES)
+            if is_image and not stems & {file.name, without_suffix(file.name)}:
+                dropped.add("images without an XML file", prefix + file.name)
+
+
+def _read(image: str, file: Path, dropped: Tally) -> Iterator[_Image]:
+    """An image with the objects of its file, if that can be read."""
+    try:
+        yield _Image(image, *_objects(file, dropped))
+    except DataError as error:
+        dropped.add("images whose XML file cannot be read", error.message)
 
 
 class _Lists:
@@ -165,10 +222,7 @@ class _Lists:
             elif not is_file(path):
                 self._dropped.add("images without an XML file", f"{path!s:.200}")
             else:
-                try:
-                    yield _Image(image, *_objects(path, self._dropped))
-                except DataError as error:
-                    self._dropped.add("images whose XML file cannot be read", error.message)
+                yield from _read(image, path, self._dropped)
 
     def _with_states(self, lists: dict[str, Path]) -> dict[str, _Image]:
         images: dict[str, _Image] = {}

@@ -1,7 +1,8 @@
 """YOLO: `data.yaml`, and a text file of boxes for each image.
 
     path: ../coco8            names: [cat, dog] or {0: cat, 1: dog}
-    train: images/train       a folder, a .txt list of images, or a list of these
+    train: images/train       a folder, a pattern such as images/*/a_*.jpg, a .txt list of images,
+                              folders and patterns, or several of these: [images/a, b.txt]
 
 The boxes of `images/train/1.jpg` are in `labels/train/1.txt`, a line `class x y width height` each,
 or the points of an outline. An image without such a file, or with an empty one, has no labels.
@@ -17,7 +18,7 @@ import yaml
 
 from mlc_cli.core.files import read_text
 from mlc_cli.core.formats.base import Sample, Source
-from mlc_cli.core.formats.shared.images import walk_images
+from mlc_cli.core.formats.shared.images import SUFFIXES, walk_images
 from mlc_cli.core.formats.shared.lines import is_file, is_folder, text_lines
 from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
@@ -25,6 +26,8 @@ from mlc_cli.errors import DataError
 SPLITS = ("train", "val", "test")
 _NAMES = re.compile(rb"^(names|nc)\s*:", re.MULTILINE)
 _NOTHING = ("", "null", "~")
+_HIDDEN = re.compile(r"/\.[^./]")
+_PATTERN = re.compile(r"[*?[]")
 
 
 class YoloReader:
@@ -53,7 +56,9 @@ class YoloReader:
         root = _root(file, content, images, [entry for _, entry in entries])
         image_root = images or root
         below = f"{_absolute(image_root).as_posix().rstrip('/')}/"
-        places = [(split, _resolve(root, entry)) for split, entry in entries]
+        places = [
+            (split, place) for split, entry in entries for place in _resolve(root, entry, dropped)
+        ]
         return Source(
             image_root=image_root,
             samples=(
@@ -131,37 +136,90 @@ def _root(file: Path, content: Mapping[str, Any], images: Path | None, entries: 
     named = given if isinstance(given, str) and given not in _NOTHING else ""
     choices = [file.parent / named, file.parent, *([images] if images else [])]
     for root in choices:
-        if any(_exists(_resolve(root, entry)) for entry in entries):
+        if any(_resolve(root, entry, Tally()) for entry in entries):
             return root
     return choices[0]
 
 
-def _resolve(root: Path, entry: str) -> Path:
-    """Place of an entry; `../train/images` beside the file is `train/images`, as Roboflow means."""
+def _resolve(root: Path, entry: str, dropped: Tally) -> list[str]:
+    """Places of an entry; `../train/images` may mean `train/images`, as Roboflow writes it."""
+    lists = entry.endswith(".txt")
+    places = _places(root, entry, lists=lists)
+    if not places and entry.startswith("../"):
+        places = _places(root, entry.removeprefix("../"), lists=lists)
+    if not places:
+        kind = "folders and lists of images that are not there"
+        dropped.add(kind, f"{_absolute(root / entry)!s:.200}")
+    return places
+
+
+def _places(root: Path, entry: str, *, lists: bool) -> list[str]:
+    """The folder or file of this name, else folders and images, or lists, that fit the pattern."""
     place = _absolute(root / entry)
-    if not _exists(place) and entry.startswith("../"):
-        return _absolute(root / entry.removeprefix("../"))
-    return place
+    if is_file(place) or is_folder(place):
+        return [place.as_posix()]
+    found = {_absolute(match) for match in _matches(root, entry)}
+    folders = {match for match in found if not _is_image(match.name) and is_folder(match)}
+    return sorted(
+        match.as_posix()
+        for match in found
+        if match in folders or _is_image(match.name) or (lists and match.suffix == ".txt")
+        if folders.isdisjoint(match.parents)
+    )
+
+
+def _matches(root: Path, entry: str) -> list[Path]:
+    """All that fits a pattern, hidden files and folders only where it names them."""
+    if not _PATTERN.search(entry):
+        return []
+    anchor = Path(entry).anchor
+    base = Path(anchor) if anchor else root.absolute()
+    try:
+        found = list(base.glob(entry.removeprefix(anchor)))
+    except ValueError:  # ** beside other characters, a NUL byte
+        return []
+    if _HIDDEN.search(f"/{entry}"):
+        return found
+    return [match for match in found if not _HIDDEN.search(f"/{match.relative_to(base)}")]
 
 
 def _absolute(path: Path) -> Path:
     return Path(posixpath.normpath(path.absolute().as_posix()))
 
 
-def _exists(path: Path) -> bool:
-    return is_file(path) or is_folder(path)
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES)
 
 
-def _images(place: Path, dropped: Tally) -> Iterator[str]:
-    """Images of a folder, or of a list, whose lines are relative to its own folder."""
-    if is_folder(place):
-        yield from (f"{place.as_posix()}/{path}" for path in walk_images(place))
-    elif is_file(place):
-        base = place.parent.as_posix()
-        for _, line in text_lines(place):
-            yield posixpath.normpath(posixpath.join(base, line.replace("\\", "/")))
+def _images(place: str, dropped: Tally) -> Iterator[str]:
+    """Images at a place: itself, those of a folder, or those of a list."""
+    if _is_image(place) or is_folder(Path(place)):
+        yield from _itself_or_inside(place)
     else:
-        dropped.add("folders and lists of images that are not there", f"{place!s:.200}")
+        yield from _listed(Path(place), dropped)
+
+
+def _itself_or_inside(place: str) -> list[str]:
+    if is_folder(Path(place)):
+        return [f"{place}/{path}" for path in walk_images(Path(place))]
+    return [place]
+
+
+def _listed(file: Path, dropped: Tally) -> Iterator[str]:
+    """Images of a list, whose lines are relative to its own folder."""
+    base = file.parent
+    for number, text in text_lines(file):
+        line = text.replace("\\", "/")
+        image = posixpath.normpath(posixpath.join(base.as_posix(), line))
+        if _is_image(line) and not _PATTERN.search(line):  # without a look at the disk
+            yield image
+        elif places := _places(base, line, lists=False):
+            yield from (found for place in places for found in _itself_or_inside(place))
+        elif "*" in line or "?" in line:
+            kind = "patterns of a list that no image fits"
+            dropped.add(kind, f"{file}, line {number}: {line:.80}")
+        else:
+            yield image
 
 
 def _label_file(image: str) -> Path:
@@ -200,8 +258,8 @@ def _class_of(line: str) -> int | None:
     return int(index) if index.is_integer() and len(places) >= 4 else None
 
 
-def _remarks(places: list[tuple[str, Path]]) -> Iterator[str]:
+def _remarks(places: list[tuple[str, str]]) -> Iterator[str]:
     for split, place in places:
-        labels = _label_file(f"{place.as_posix()}/any.jpg").parent
-        if is_folder(place) and not is_folder(labels):
+        labels = _label_file(f"{place}/any.jpg").parent
+        if not _is_image(place) and is_folder(Path(place)) and not is_folder(labels):
             yield f"{split}: there is no folder {labels}, so that all images are without labels"

@@ -1,4 +1,4 @@
-"""CVAT for images."""
+"""CVAT for images and for video."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -68,16 +68,102 @@ def test_what_has_no_name_or_no_label_is_counted(put, read_all) -> None:
     file = put(
         "a.xml",
         "<annotations><meta/><image id='0'/><image name='a.jpg'><box/><tag label='x'/></image>"
-        "<track id='0' label='car'><box frame='0'/></track></annotations>",
+        "<track id='7'><box frame='0'/></track>"
+        "<track id='8' label='car'><box frame='-1'/><box/></track></annotations>",
     )
     reading = read_all(CvatReader(), file)
     assert reading.labels == {"a.jpg": {"x"}}
     assert reading.source.classes is None
     assert reading.dropped.examples == {
         "images without a name": [f"{file}, image 1"],
-        "tags and shapes without a label": ["a.jpg: box"],
-        "tracks of a video (export it as images)": ["car"],
+        "tags and shapes without a label": ["a.jpg: box", "track 7"],
+        "shapes of a track without a frame": ["car: -1", "car: "],
     }
+
+
+VIDEO = f"""{META}
+  <track id="0" label="cat" source="manual">
+    <box frame="0" keyframe="1" outside="0" occluded="0" xtl="1" ytl="2" xbr="3" ybr="4">
+      <attribute name="fur">yes</attribute>
+    </box>
+    <box frame="1" keyframe="0" outside="0" occluded="0" xtl="1" ytl="2" xbr="3" ybr="4"/>
+    <box frame="2" keyframe="1" outside="1" occluded="0" xtl="1" ytl="2" xbr="3" ybr="4"/>
+  </track>
+  <track id="1" label="traffic light"><polygon frame="1" outside="0" points="1,2;3,4;5,6"/></track>
+  <track id="2" label="body">
+    <skeleton frame="1" keyframe="1" z_order="0">
+      <points label="nose" outside="1" points="1,2"/><points label="ear" outside="0" points="1,2"/>
+      <attribute name="a">b</attribute>
+    </skeleton>
+    <skeleton frame="2" keyframe="1" z_order="0">
+      <points label="nose" outside="1" points="1,2"/><attribute name="a">b</attribute>
+    </skeleton>
+  </track>
+</annotations>
+"""
+NO_IMAGE = "frames of a video without an image (export it with images, or as CVAT for images)"
+
+
+def test_a_track_labels_the_frames_in_which_it_is_not_outside(put, read_all, tmp_path) -> None:
+    put("annotations.xml", VIDEO)
+    put("images/frame_000000.PNG"), put("images/frame_000001.jpg"), put("images/frame_000002.PNG")
+    put("images/frame_000012.PNG"), put("images/frame_000001.txt"), put("images/other.jpg")
+    reading = read_all(CvatReader(), tmp_path)
+    assert reading.states == {
+        ("", "frame_000000.PNG"): ({"cat"}, set()),
+        ("", "frame_000001.jpg"): ({"cat", "traffic light", "body"}, set()),
+        ("", "frame_000002.PNG"): (set(), set()),
+        ("", "frame_000012.PNG"): (set(), set()),
+    }
+    assert reading.source.classes == ["cat", "traffic light", "body", "unused"]
+    assert not reading.dropped.counts
+    assert CvatReader().detect(tmp_path) == "<annotations> in annotations.xml"
+
+
+def test_frames_without_an_image_are_counted(put, read_all, tmp_path: Path) -> None:
+    put("annotations.xml", VIDEO), put("images/frame_000000.PNG"), put("images/frame_000000.jpg")
+    reading = read_all(CvatReader(), tmp_path)
+    assert reading.labels == {"frame_000000.PNG": {"cat"}}
+    assert reading.dropped.examples == {
+        "further images of a frame": ["frame_000000.jpg"],
+        NO_IMAGE: [f"{tmp_path}/images/frame_000001: cat, traffic light, body"],
+    }
+
+
+def track(label: str, subset: str, task: int, frame: int) -> str:
+    return (
+        f'<track id="0" label="{label}" task_id="{task}" subset="{subset}">'
+        f'<box frame="{frame}" outside="0"/></track>'
+    )
+
+
+def test_videos_of_a_project_are_told_apart_by_their_subsets(put, read_all, tmp_path) -> None:
+    tracks = track("cat", "train", 1, 0) + track("dog", "default", 2, 0) + track("x", "train", 3, 1)
+    put("annotations.xml", f"<annotations><meta/>{tracks}</annotations>")
+    put("images/train/frame_000000.PNG"), put("images/train/frame_000001.PNG")
+    put("images/default/frame_000000.PNG")
+    reading = read_all(CvatReader(), tmp_path)
+    assert reading.states == {
+        ("train", "train/frame_000000.PNG"): ({"cat"}, set()),
+        ("train", "train/frame_000001.PNG"): (set(), set()),
+        ("", "default/frame_000000.PNG"): ({"dog"}, set()),
+    }
+    assert reading.dropped.examples == {
+        "tracks of a second video with images in the same folder (export each task)": ["x, task 3"]
+    }
+
+
+def test_a_video_exported_as_images_names_them_without_suffix(put, read_all, tmp_path) -> None:
+    image = '<image id="0" name="frame_000003" width="1" height="1"><tag label="cat"/></image>'
+    put("annotations.xml", f"<annotations><meta/>{image}</annotations>")
+    put("images/frame_000003.PNG")
+    assert read_all(CvatReader(), tmp_path).labels == {"frame_000003.PNG": {"cat"}}
+
+
+def test_any_damage_of_tracks_ends_in_a_message(put, tmp_path: Path, damaged_outcomes) -> None:
+    put("images/frame_000001.jpg")
+    file = put("annotations.xml", VIDEO)
+    assert damaged_outcomes(CvatReader(), tmp_path, file) <= {"read", "refused"}
 
 
 @pytest.mark.parametrize(

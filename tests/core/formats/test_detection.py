@@ -8,6 +8,7 @@ import pytest
 from mlc_cli.core.formats.build import detect, readers
 from mlc_cli.settings.convert import ConvertSettings
 
+XML = "<annotation><object><name>cat</name></object></annotation>"
 NUS = "ConceptsList/Concepts81.txt"
 LAYOUTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "VOC": (
@@ -16,6 +17,11 @@ LAYOUTS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     ),
     "VOC without XML": ("voc", {"ImageSets/Main/cat_val.txt": "1  1", "JPEGImages/1.jpg": ""}),
     "VOC devkit": ("voc", {"VOC2007/Annotations/1.xml": "", "VOC2007/JPEGImages/1.jpg": ""}),
+    "Roboflow VOC": (
+        "voc",
+        {"train/a.xml": XML, "train/a.jpg": "", "valid/b.xml": XML, "README.roboflow.txt": ""},
+    ),
+    "labelImg": ("voc", {"a.xml": "<annotation verified='yes'></annotation>", "a.jpg": ""}),
     "NUS-WIDE": (
         "nus-wide",
         {NUS: "sky", "ImageList/TrainImagelist.txt": "", "Flickr/a/1.jpg": ""},

@@ -101,6 +101,49 @@ def test_json_min(put, images, read_all) -> None:
     assert LabelStudioReader().detect(file) == "tasks in export.json"
 
 
+PATHS = [["animals", "dog"], ["animals", "cat", "Perser ä"], ["sky"]]
+JOINED = {"animals / dog", "animals / cat / Perser ä", "sky"}
+
+
+def taxonomy(*paths) -> dict:
+    return {"from_name": "tree", "to_name": "image", "type": "taxonomy",
+            "value": {"taxonomy": paths}}  # fmt: skip
+
+
+def test_a_path_of_a_taxonomy_is_a_label(put, images, read_all) -> None:
+    tasks = [
+        task(1, "a.jpg", annotation(taxonomy(*PATHS), choices("sun")), annotation(taxonomy())),
+        task(2, "c.jpg", annotation(taxonomy(["animals"], ["animals", "dog"]))),
+    ]
+    reading = read_all(LabelStudioReader(), put("export.json", tasks), images)
+    assert reading.labels == {"a.jpg": JOINED | {"sun"}, "c.jpg": {"animals", "animals / dog"}}
+    assert not reading.dropped.counts
+
+
+def test_a_path_of_a_taxonomy_is_a_label_in_rows_too(put, images, read_all) -> None:
+    rows = [row(1, "a.jpg", {"tree": [{"taxonomy": PATHS}], "weather": "sun"})]
+    reading = read_all(LabelStudioReader(), put("export.json", rows), images)
+    assert reading.labels == {"a.jpg": JOINED | {"sun"}}
+    cell = json.dumps([{"taxonomy": PATHS}]).replace('"', '""')
+    table = f'annotation_id,annotator,image,tree\n1,1,a.jpg,"{cell}"\n'
+    reading = read_all(LabelStudioReader(), put("export.csv", table), images)
+    assert reading.labels == {"a.jpg": JOINED}
+    assert not reading.dropped.counts
+
+
+@pytest.mark.parametrize("paths", [[[]], ["animals"], [["a", 3]], [None], 7, {"a": "b"}])
+def test_what_is_no_path_of_a_taxonomy_is_counted(put, images, read_all, paths) -> None:
+    bad = {"type": "taxonomy", "value": {"taxonomy": paths}}
+    tasks = [task(1, "a.jpg", annotation(bad, taxonomy(["sky"])))]
+    reading = read_all(LabelStudioReader(), put("export.json", tasks), images)
+    assert reading.labels == {"a.jpg": {"sky"}}
+    assert reading.dropped.counts == {"results that are not labels": 1}
+    rows = [row(1, "a.jpg", {"tree": [{"taxonomy": paths}, {"taxonomy": [["sky"]]}]})]
+    reading = read_all(LabelStudioReader(), put("export.json", rows), images)
+    assert reading.labels == {"a.jpg": {"sky"}}
+    assert reading.dropped.counts == {"results that are not labels": 1}
+
+
 HEADER = '"animals","annotation_id","annotator","brand","id","image","lead_time","weather"\n'
 TABLE = (
     '"{""choices"":[""cat"",""dog""]}",100,"1","",1,"/data/upload/1/0a1b2c3d-a.jpg",1.5,"sun"\n'
@@ -207,7 +250,7 @@ def test_a_folder_without_exports_is_refused(put) -> None:
         LabelStudioReader().read(folder, None, Tally())
 
 
-@pytest.mark.parametrize("content", [TASKS, ROWS])
+@pytest.mark.parametrize("content", [TASKS, ROWS, [task(1, "a.jpg", annotation(taxonomy(*PATHS)))]])
 def test_damage_is_reported_or_counted(put, images, stands_damage, content) -> None:
     file = put(f"{images.name}/export.json", content)
     stands_damage(LabelStudioReader(), file, file)

@@ -191,6 +191,68 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path, read_all) -> None
         read_all(VocReader(), tmp_path)
 
 
+@pytest.fixture
+def roboflow(put: Callable[..., Path]) -> Path:
+    """Roboflow's export: XML files beside the images, in a folder for each split."""
+    put("export/train/dog_jpg.rf.0af.xml", xml("dog_jpg.rf.0af", ("dog", 0), ("sofa", 1)))
+    put("export/train/dog_jpg.rf.0af.jpg")
+    put("export/train/same.xml", xml("same")), put("export/train/same.PNG")
+    put("export/valid/same.xml", xml("same", ("Fuß", 0))), put("export/valid/same.jpg")
+    put("export/test/gone.xml", xml("gone", ("dog", 0)))
+    return put("export/README.roboflow.txt", "VOC").parent
+
+
+def test_xml_files_may_be_beside_images_in_folders_of_splits(roboflow, read_all) -> None:
+    reading = read_all(VocReader("unknown"), roboflow)
+    assert reading.states == {
+        ("train", "train/dog_jpg.rf.0af.jpg"): ({"dog"}, {"sofa"}),
+        ("train", "train/same.PNG"): (set(), set()),
+        ("valid", "valid/same.jpg"): ({"Fuß"}, set()),
+        ("test", "test/gone.jpg"): ({"dog"}, set()),
+    }
+    assert reading.source.image_root == roboflow
+    assert not reading.dropped.counts
+    assert VocReader().detect(roboflow) == "XML files beside images in test, train, valid"
+
+
+def test_a_folder_with_xml_files_beside_images_has_no_split(roboflow, put, read_all) -> None:
+    put("export/train/x.jpg.xml", xml("x", ("dog", 0))), put("export/train/x.jpg")
+    assert read_all(VocReader(), roboflow / "train").states == {
+        ("", "dog_jpg.rf.0af.jpg"): ({"dog", "sofa"}, set()),
+        ("", "same.PNG"): (set(), set()),
+        ("", "x.jpg"): ({"dog"}, set()),
+    }
+
+
+def test_images_beside_without_an_xml_file_are_counted(roboflow, put, read_all) -> None:
+    put("export/train/alone.jpg"), put("export/train/notes.txt")
+    put("export/valid/cut.xml", "<annotation>"), put("export/valid/cut.jpg")
+    reading = read_all(VocReader(), roboflow)
+    assert len(reading.states) == 4
+    assert reading.dropped.counts == {
+        "images without an XML file": 1,
+        "images whose XML file cannot be read": 1,
+    }
+    assert reading.dropped.examples["images without an XML file"] == ["train/alone.jpg"]
+
+
+def test_images_of_files_beside_may_be_elsewhere(roboflow, put, read_all) -> None:
+    put("photos/train/same.webp")
+    labels = read_all(VocReader(), roboflow, roboflow.parent / "photos").labels
+    assert {"train/same.webp", "valid/same.jpg"} < set(labels)
+
+
+def test_other_xml_files_are_not_taken_for_it(put, tmp_path: Path) -> None:
+    put("train/a.xml", "<annotations></annotations>"), put("train/a.jpg")
+    put("val/b.xml/c.jpg")
+    assert VocReader().detect(tmp_path) is None
+
+
+def test_any_damage_of_a_file_beside_ends_in_a_message(roboflow, damaged_outcomes) -> None:
+    file = roboflow / "train/dog_jpg.rf.0af.xml"
+    assert "read" in damaged_outcomes(VocReader(), roboflow, file)
+
+
 @pytest.mark.parametrize("name", ["Annotations/000005.xml", "ImageSets/Main/train.txt"])
 def test_any_damage_ends_in_a_message(voc: Path, name: str, damaged_outcomes) -> None:
     assert damaged_outcomes(VocReader(), voc, voc / name) <= {"read", "refused"}

@@ -1,5 +1,6 @@
 """YOLO."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,6 +87,83 @@ def test_lists_of_images_and_several_folders(put, read_all, tmp_path: Path) -> N
         ("val", "/else/where/5.jpg"): (set(), set()),
         ("val", f"{tmp_path.parent}/6.jpg"): (set(), set()),
     }
+
+
+@pytest.fixture
+def scattered(put: Callable[..., Path]) -> Path:
+    """Images in several folders, in a folder whose own name looks like a pattern."""
+    for name in ("a/1.jpg", "a/2.PNG", "a/deep/3.jpg", "b/4.jpg", "b [1].jpg"):
+        put(f"set[1]/images/{name}")
+    put("set[1]/labels/a/1.txt", BOX.format(0)), put("set[1]/labels/a/deep/3.txt", BOX.format(1))
+    put("set[1]/images/a/notes.txt", "no list of images"), put("set[1]/images/.hidden/5.jpg")
+    return put("set[1]/more/x.jpg").parent.parent
+
+
+@pytest.mark.parametrize(
+    ("entry", "images"),
+    [
+        ("images/*/[12].*", ["a/1.jpg", "a/2.PNG"]),
+        ("images/?/*.jpg", ["a/1.jpg", "b/4.jpg"]),
+        ("../images/a/*.jpg", ["a/1.jpg"]),
+        ("images/a/**", ["a/1.jpg", "a/2.PNG", "a/deep/3.jpg"]),
+        ("images/**/*.jpg", ["a/1.jpg", "a/deep/3.jpg", "b [1].jpg", "b/4.jpg"]),
+        ("images/a*", ["a/1.jpg", "a/2.PNG", "a/deep/3.jpg"]),
+        ("images/a/*", ["a/1.jpg", "a/2.PNG", "a/deep/3.jpg"]),
+        ("images/b [1].jpg", ["b [1].jpg"]),
+        ("images/.hid*/5.jpg", [".hidden/5.jpg"]),
+        (["images/b", "images/a/1*"], ["b/4.jpg", "a/1.jpg"]),
+    ],
+)
+def test_an_entry_may_be_a_pattern_an_image_or_several(
+    scattered: Path, read_all, entry: str | list[str], images: list[str]
+) -> None:
+    (scattered / "data.yaml").write_text(f"train: {json.dumps(entry)}\nnames: [cat, dog]\n")
+    reading = read_all(YoloReader(), scattered)
+    assert list(reading.states) == [("train", f"images/{image}") for image in images]
+    labels = {"a/1.jpg": {"cat"}, "a/deep/3.jpg": {"dog"}}
+    assert list(reading.labels.values()) == [labels.get(image, set()) for image in images]
+    assert not reading.dropped.counts
+
+
+def test_a_pattern_may_be_absolute_and_name_lists(put, read_all, tmp_path: Path) -> None:
+    put("images/1.jpg"), put("more/2.jpg"), put("lists/notes.md", "x")
+    put("lists/a.txt", "../images/1.jpg\n"), put("lists/b.txt", "../more\n")
+    put("data.yaml", f"train: lists/*.txt\nval: '{tmp_path}/m*'\nnames: [cat]\n")
+    assert list(read_all(YoloReader(), tmp_path).states) == [
+        ("train", "images/1.jpg"),
+        ("train", "more/2.jpg"),
+        ("val", "more/2.jpg"),
+    ]
+
+
+def test_lines_of_a_list_may_be_patterns_and_folders(scattered: Path, put, read_all) -> None:
+    put("set[1]/data.yaml", "train: train.txt\nnames: [cat, dog]\n")
+    lines = ["./images/a/*.jpg", f"{scattered}/images/b", "images/b [1].jpg", "images/no [2].jpg",
+             "images/gone/*.jpg", "**x/*", "1.dng", "*.txt"]  # fmt: skip
+    put("set[1]/train.txt", "\ufeff" + "\r\n".join(lines))
+    reading = read_all(YoloReader(), scattered)
+    assert [path for _, path in reading.states] == [
+        "images/a/1.jpg", "images/b/4.jpg", "images/b [1].jpg", "images/no [2].jpg", "1.dng",
+    ]  # fmt: skip
+    assert reading.labels["images/a/1.jpg"] == {"cat"}
+    assert reading.dropped.counts == {"patterns of a list that no image fits": 3}
+    assert reading.dropped.examples["patterns of a list that no image fits"][0] == (
+        f"{scattered}/train.txt, line 5: images/gone/*.jpg"
+    )
+
+
+@pytest.mark.parametrize("entry", ["gone/*", "**x", "[z-a]*", "a\\0*", "*" * 5000, "/*/gone/?"])
+def test_a_pattern_that_nothing_fits_is_counted(put, read_all, entry: str) -> None:
+    reading = read_all(YoloReader(), put("data.yaml", f'train: "{entry}"\nnames: [a]\n'))
+    assert not reading.states
+    assert reading.dropped.counts == {"folders and lists of images that are not there": 1}
+
+
+def test_a_pattern_goes_round_no_circle_of_links(scattered: Path, read_all) -> None:
+    (scattered / "images/a/deep/one").symlink_to(scattered / "images")
+    (scattered / "images/a/deep/two").symlink_to(scattered / "images")
+    (scattered / "data.yaml").write_text("train: images/**/3.jpg\nnames: [cat, dog]\n")
+    assert read_all(YoloReader(), scattered).labels == {"images/a/deep/3.jpg": {"dog"}}
 
 
 def test_images_may_be_named_by_the_user(coco8: Path, read_all) -> None:
