@@ -363,7 +363,7 @@ def test_help_names_every_format(mlc) -> None:
 @pytest.mark.parametrize(
     ("place", "more", "splits"),
     [
-        ("coco/instances_val2017.json", ["--images", "coco/val2017"], {"train": 17, "val": 3}),
+        ("coco/instances_val2017.json", ["--images", "coco/val2017"], {"train": 16, "val": 4}),
         ("voc", [], {"train": 21, "val": 9, "test": 10}),
         (
             "roboflow_multilabel",
