@@ -4,6 +4,9 @@ Iterative stratification (Sechidis, Tsoumakas & Vlahavas 2011): the rarest class
 images goes where that class is wanted most. What is shared out are units: images, or groups of
 images that stay together.
 
+Images of several classes go where the rarest of them is wanted, so that another class of theirs can
+end up in one part alone. That is repaired afterwards, as far as one exchange at a time goes.
+
 Names of arrays: N images, C classes, K parts, U units; pairs are (unit, class) with a count.
 """
 
@@ -63,9 +66,23 @@ class Units:
         codes, counts = np.unique(unit_N[owners] * classes + labels, return_counts=True)
         return cls(*np.divmod(codes, classes), counts, np.bincount(unit_N), classes)
 
+    def by_class(self) -> list[Ints]:
+        """Pairs of each class."""
+        order = np.argsort(self.labels, kind="stable")
+        return np.split(order, np.searchsorted(self.labels[order], np.arange(1, self.classes)))
+
+    def by_unit(self) -> list[Ints]:
+        """Classes of each unit."""
+        starts = np.searchsorted(self.owners, np.arange(1, len(self.sizes_U)))
+        return np.split(self.labels, starts)
+
 
 def share_out(units: Units, shares: Sequence[float], seed: int) -> Ints:
     """Share units out to parts.
+
+    Where a part lacks a class that another has on two units or more, there is no unit left to move,
+    and no two to exchange, that would change this without taking the last unit of some class from
+    a part, or sizes further from what is wanted than they are and than one image.
 
     Args:
         units: Images, or groups of images.
@@ -75,7 +92,9 @@ def share_out(units: Units, shares: Sequence[float], seed: int) -> Ints:
     Returns:
         Part of each unit, 0 to K - 1.
     """
-    return _Sharing(units, shares, np.random.default_rng(seed)).run()
+    rng = np.random.default_rng(seed)
+    part_U = _Sharing(units, shares, rng).run()
+    return _Repair(units, shares, part_U, rng).run()
 
 
 class _Sharing:
@@ -93,11 +112,10 @@ class _Sharing:
         self._starts_U = np.searchsorted(units.owners, np.arange(len(units.sizes_U) + 1))
 
     def run(self) -> Ints:
-        units, by_class = self._units, np.argsort(self._units.labels, kind="stable")
-        starts_C = np.searchsorted(units.labels[by_class], np.arange(units.classes + 1))
+        units, pairs_C = self._units, self._units.by_class()
         while (self._left_C > 0).any():
             rarest = int(np.where(self._left_C > 0, self._left_C, np.inf).argmin())
-            pairs = by_class[starts_C[rarest] : starts_C[rarest + 1]]
+            pairs = pairs_C[rarest]
             pairs = self._largest_first(pairs[self._part_U[units.owners[pairs]] < 0], units.counts)
             for unit in units.owners[pairs].tolist():
                 self._place(unit, self._wanted_CK[rarest])
@@ -140,3 +158,109 @@ def _most_wanted(
     if len(best) > 1:
         best = best[second_K[best] == second_K[best].max()]
     return int(best[0] if len(best) == 1 else rng.choice(best))
+
+
+class _Repair:
+    """Exchanges that give parts a class which they lack and another part has twice.
+
+    Args:
+        units: What was shared out.
+        shares: Wanted part of the images of each of the K parts.
+        part_U: Part of each unit; changed in place.
+        rng: Decides between equals.
+    """
+
+    def __init__(
+        self, units: Units, shares: Sequence[float], part_U: Ints, rng: np.random.Generator
+    ) -> None:
+        share_K = np.asarray(shares, np.float64) / np.sum(shares)
+        self._units = units
+        self._rng = rng
+        self._part_U = part_U
+        sizes_K = np.bincount(part_U, units.sizes_U, len(share_K))
+        self._excess_K = sizes_K - units.sizes_U.sum() * share_K
+        # The sum of the numbers of all units that have a class names the unit where there is one.
+        self._count_CK = np.zeros((units.classes, len(share_K)), np.int64)
+        self._sum_CK = np.zeros_like(self._count_CK)
+        places = units.labels, part_U[units.owners]
+        np.add.at(self._count_CK, places, 1)
+        np.add.at(self._sum_CK, places, units.owners)
+
+    def run(self) -> Ints:
+        if len(self._lacks()):
+            self._labels_U = self._units.by_unit()
+            self._pairs_C = self._units.by_class()
+            while sum(self._supply(*lack) for lack in self._lacks().tolist()):
+                pass  # what was exchanged for one class may make room for another
+        return self._part_U
+
+    def _lacks(self) -> Ints:
+        """Classes and the parts that lack them though another could give; rare classes first."""
+        count_CK = self._count_CK
+        lacks = np.argwhere((count_CK == 0) & (count_CK.max(axis=1, keepdims=True) > 1))
+        return lacks[np.argsort(count_CK.sum(axis=1)[lacks[:, 0]], kind="stable")]
+
+    def _supply(self, label: int, part: int) -> bool:
+        """Whether a part was given a class."""
+        if self._count_CK[label, part]:
+            return False
+        owners, there = self._owners(label), np.flatnonzero(self._part_U == part)
+        for giver in np.flatnonzero(self._count_CK[label] > 1).tolist():
+            have = owners[self._part_U[owners] == giver]
+            if self._exchange(have, there) or self._give(have, giver, part):
+                return True
+        return False
+
+    def _exchange(self, ones: Ints, others: Ints) -> bool:
+        """Whether a unit of one part could change places with a unit of another."""
+        few, many = (ones, others) if len(ones) <= len(others) else (others, ones)
+        for unit in self._rng.permutation(few).tolist():
+            partners = self._partners(unit, many)
+            if len(partners):
+                partner = int(self._rng.choice(partners))
+                here, there = self._part_U[[unit, partner]].tolist()
+                self._move(unit, there)
+                self._move(partner, here)
+                return True
+        return False
+
+    def _partners(self, unit: int, choices: Ints) -> Ints:
+        """Those of another part that a unit can change places with."""
+        sizes_U, own = self._units.sizes_U, self._labels_U[unit]
+        here, there = self._part_U[[unit, choices[0]]].tolist()
+        choices = choices[self._stay_near(sizes_U[unit] - sizes_U[choices], here, there)]
+        last_C = self._count_CK[:, there] == 1
+        last_C[own] = False
+        choices = choices[~np.isin(choices, self._sum_CK[last_C, there])]
+        for label in own[self._count_CK[own, here] == 1].tolist():
+            choices = np.intersect1d(choices, self._owners(label))
+        return choices
+
+    def _give(self, have: Ints, giver: int, taker: int) -> bool:
+        """Whether a unit could go to another part."""
+        last_C = self._count_CK[:, giver] == 1
+        free = have[~np.isin(have, self._sum_CK[last_C, giver])]
+        free = free[self._stay_near(self._units.sizes_U[free], giver, taker)]
+        if len(free):
+            self._move(int(self._rng.choice(free)), taker)
+        return bool(len(free))
+
+    def _owners(self, label: int) -> Ints:
+        return self._units.owners[self._pairs_C[label]]
+
+    def _stay_near(self, change: Ints, giver: int, taker: int) -> NDArray[np.bool_]:
+        """Whether parts stay within an image of what is wanted, or get no further from it."""
+        before = np.abs(self._excess_K[[giver, taker]]).max()
+        after = np.maximum(
+            np.abs(self._excess_K[giver] - change), np.abs(self._excess_K[taker] + change)
+        )
+        near: NDArray[np.bool_] = after <= max(1, before) + 1e-6  # shares are rounded
+        return near
+
+    def _move(self, unit: int, part: int) -> None:
+        labels, old = self._labels_U[unit], self._part_U[unit]
+        for place, sign in ((old, -1), (part, 1)):
+            self._excess_K[place] += sign * self._units.sizes_U[unit]
+            self._count_CK[labels, place] += sign
+            self._sum_CK[labels, place] += sign * unit
+        self._part_U[unit] = part

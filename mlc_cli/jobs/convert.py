@@ -18,6 +18,7 @@ from mlc_cli.core.converting.splits import (
     rename_splits,
 )
 from mlc_cli.core.files import write_json
+from mlc_cli.core.formats import fiftyone
 from mlc_cli.core.formats.base import Sample, Source, Writer
 from mlc_cli.core.formats.build import pick_reader, pick_writer, read_classes
 from mlc_cli.core.formats.shared.lines import is_file, is_folder
@@ -194,7 +195,8 @@ def _write(
 ) -> Conversion:
     images = settings.images
     with staged(dest.folder, overwrite=settings.overwrite, grown=RECORD) as stage:
-        settled = settle(splits, dest.folder, stage, images.link, images.folder)
+        folders = {name: images.folder or _image_folder(writer, name) for name in splits}
+        settled = settle(splits, dest.folder, stage, images.link, folders)
         losses = writer.losses(settled)
         if losses:
             raise DataError(
@@ -209,3 +211,8 @@ def _write(
         conversion = replace(conversion, files=names)
         write_json(stage / RECORD, {"conversions": [*dest.records, as_dict(conversion)]})
     return conversion
+
+
+def _image_folder(writer: Writer, split: str) -> str:
+    """Where a format has the images of a split that are put in the result."""
+    return f"{split}/{fiftyone.DATA}" if writer.name == "fiftyone" else "images"

@@ -16,8 +16,9 @@ class ImageSettings(Settings):
     """Folder of the images; by default where the format has them."""
     link: Literal["reference", "copy", "symlink", "hardlink"] = "reference"
     """Leave images where they are, or put them in the result in one of three ways."""
-    folder: Annotated[str, Field(pattern=r"^[^/\\.][^/\\]*$")] = "images"
-    """Folder in the result for images that are put there."""
+    folder: Annotated[str, Field(pattern=r"^[^/\\.][^/\\]*$")] | None = None
+    """Folder in the result for images that are put there; by default `images`, and `data` in the
+    folder of each split for FiftyOne."""
     check: bool = True
     """Leave out images that are missing, or that lead out of their folder, and count them."""
 

@@ -54,7 +54,11 @@ def usable(annotation: Annotation, dropped: Tally) -> NDArray[np.int64]:
 
 
 def settle(
-    splits: Mapping[str, Annotation], dest: Path, stage: Path, link: Link, folder: str
+    splits: Mapping[str, Annotation],
+    dest: Path,
+    stage: Path,
+    link: Link,
+    folders: Mapping[str, str],
 ) -> dict[str, Annotation]:
     """Annotations with the paths that their images will have.
 
@@ -63,20 +67,21 @@ def settle(
         dest: The folder of the result.
         stage: What takes its place later, and now stands for it.
         link: How the images come into the result.
-        folder: Folder in the result for images that are put there.
+        folders: Folder in the result, for images of each split that are put there.
 
     Returns:
         The same images: below `stage` if they will be below `dest`, else where they are.
     """
-    prefix = f"{folder}/"
+    prefixes = {name: f"{folder}/" for name, folder in folders.items()}
     if link == "reference":
         root, real = next(iter(splits.values())).folder.resolve(), dest.resolve()
         if not root.is_relative_to(real):
             return dict(splits)
         prefix = "" if root == real else f"{root.relative_to(real).as_posix()}/"
-    elif all(path.startswith(prefix) for split in splits.values() for path in split.paths):
-        prefix = ""
-    return {name: _moved(split, stage, prefix) for name, split in splits.items()}
+        prefixes = dict.fromkeys(splits, prefix)
+    elif all(p.startswith(prefixes[name]) for name, split in splits.items() for p in split.paths):
+        prefixes = dict.fromkeys(splits, "")
+    return {name: _moved(split, stage, prefixes[name]) for name, split in splits.items()}
 
 
 def _moved(annotation: Annotation, folder: Path, prefix: str) -> Annotation:
@@ -87,17 +92,17 @@ def _moved(annotation: Annotation, folder: Path, prefix: str) -> Annotation:
 
 
 def place(before: Mapping[str, Annotation], after: Mapping[str, Annotation], link: Link) -> None:
-    """Put images where they belong; each once, if it is in several splits.
+    """Put images where they belong; each once, if several splits have it in one place.
 
     Raises:
         DataError: Two images want the same place.
         MlcError: A file cannot be written.
     """
-    done: set[str] = set()
+    done: set[tuple[str, str]] = set()
     for name, annotation in before.items():
-        for image, path in enumerate(annotation.paths):
-            if path not in done:
-                done.add(path)
+        for image, move in enumerate(zip(annotation.paths, after[name].paths, strict=True)):
+            if move not in done:
+                done.add(move)
                 _put(annotation.path(image), after[name].path(image), link)
 
 

@@ -31,7 +31,7 @@ from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError
 
 _LABELS = re.compile(r'"labels"\s*:\s*\{')
-LABELS, MANIFEST = "labels.json", "data.json"
+LABELS, MANIFEST, DATA = "labels.json", "data.json", "data"
 _HINT = 'The file looks like {"classes": ["cat", "dog"], "labels": {"image": [0, 1]}}.'
 
 Find = Callable[[str], str | None]
@@ -156,7 +156,7 @@ def _finder(folder: Path, root: Path, dropped: Tally, *, given: bool) -> Find:
     if manifest.is_file():
         paths = load(manifest, dict[str, str], 'It looks like {"image.jpg": "path/image.jpg"}.')
         return _by_manifest(paths, folder, root, dropped, given=given)
-    data = folder / "data"
+    data = folder / DATA
     base = root if given else data if data.is_dir() else folder
     return _by_stem(base, base.relative_to(root).as_posix(), dropped)
 
@@ -199,7 +199,8 @@ def _by_stem(base: Path, prefix: str, dropped: Tally) -> Find:
 class FiftyOneWriter:
     """Writes `<split>/labels.json`, and `<split>/data.json`, which says where the images are.
 
-    FiftyOne reads the folder of a split with `data_path="data.json"`.
+    FiftyOne reads the folder of a split as it is if the images of the split are in its `data`, and
+    with `data_path="data.json"` if they are elsewhere.
     """
 
     name = "fiftyone"
@@ -229,9 +230,10 @@ class FiftyOneWriter:
         files = []
         for split, annotation in splits.items():
             labels, manifest = folder / split / LABELS, folder / split / MANIFEST
-            write_object(labels, {"classes": annotation.class_names, "labels": _labels(annotation)})
+            keys, classes = _keys(split, annotation), annotation.class_names
+            write_object(labels, {"classes": classes, "labels": _labels(annotation, keys)})
             places = exported_paths(annotation, labels.parent)
-            write_object(manifest, dict(zip(annotation.paths, places, strict=True)))
+            write_object(manifest, dict(zip(keys, places, strict=True)))
             files += [labels, manifest]
         return files
 
@@ -244,9 +246,16 @@ def _unknown_N(annotation: Annotation) -> NDArray[np.int64]:
     return len(annotation.classes) - annotation.positives.sizes_N() - others_N
 
 
-def _labels(annotation: Annotation) -> dict[str, list[int] | None]:
+def _keys(split: str, annotation: Annotation) -> list[str]:
+    """Paths of the images: below the `data` of the split if all are there."""
+    paths, prefix = list(annotation.paths), f"{split}/{DATA}/"
+    inside = all(path.startswith(prefix) for path in paths)
+    return [path.removeprefix(prefix) for path in paths] if inside else paths
+
+
+def _labels(annotation: Annotation, keys: Sequence[str]) -> dict[str, list[int] | None]:
     blank_N = _unknown_N(annotation) == len(annotation.classes)
     return {
-        posixpath.splitext(path)[0]: None if blank else annotation.positives.of(image).tolist()
-        for image, (path, blank) in enumerate(zip(annotation.paths, blank_N, strict=True))
+        posixpath.splitext(key)[0]: None if blank else annotation.positives.of(image).tolist()
+        for image, (key, blank) in enumerate(zip(keys, blank_N, strict=True))
     }

@@ -13,6 +13,7 @@ from mlc_cli.core.tally import Tally
 from mlc_cli.errors import DataError, MlcError
 
 Make = Callable[..., Annotation]
+IMAGES = {"train": "images", "val": "images"}
 
 
 @pytest.fixture
@@ -63,11 +64,11 @@ def test_reference_leaves_images_and_finds_their_place_below_the_result(
 ) -> None:
     whole = {"train": make("x/a.jpg")}
     stage = tmp_path / "stage"
-    outside = settle(whole, tmp_path / "dest", stage, "reference", "images")
+    outside = settle(whole, tmp_path / "dest", stage, "reference", IMAGES)
     assert outside["train"].path(0) == tmp_path / "root/x/a.jpg"
-    same = settle(whole, tmp_path / "root", stage, "reference", "images")
+    same = settle(whole, tmp_path / "root", stage, "reference", IMAGES)
     assert same["train"].path(0) == stage / "x/a.jpg"
-    above = settle(whole, tmp_path, stage, "reference", "images")
+    above = settle(whole, tmp_path, stage, "reference", IMAGES)
     assert list(above["train"].paths) == ["root/x/a.jpg"]
 
 
@@ -75,7 +76,7 @@ def test_reference_leaves_images_and_finds_their_place_below_the_result(
 def test_images_are_put_into_the_result(make: Make, tmp_path: Path, link: str) -> None:
     before = {"train": make("x/a.jpg", "ü b.jpg"), "val": make("x/a.jpg")}
     stage = tmp_path / "stage"
-    after = settle(before, tmp_path / "dest", stage, link, "images")
+    after = settle(before, tmp_path / "dest", stage, link, IMAGES)
     place(before, after, link)
     assert list(after["train"].paths) == ["images/x/a.jpg", "images/ü b.jpg"]
     assert (stage / "images/x/a.jpg").read_text() == "x/a.jpg"
@@ -84,18 +85,31 @@ def test_images_are_put_into_the_result(make: Make, tmp_path: Path, link: str) -
     assert (own.stat().st_ino == source.stat().st_ino) == (link != "copy")
 
 
+def test_each_split_may_have_its_own_folder_of_images(make: Make, tmp_path: Path) -> None:
+    before = {"train": make("x/a.jpg"), "val": make("x/a.jpg", "b.jpg")}
+    folders = {"train": "train/data", "val": "val/data"}
+    after = settle(before, tmp_path / "dest", tmp_path / "stage", "copy", folders)
+    place(before, after, "copy")
+    assert list(after["val"].paths) == ["val/data/x/a.jpg", "val/data/b.jpg"]
+    assert all(split.path(0).read_text() == "x/a.jpg" for split in after.values())
+    again = settle(after, tmp_path / "dest", tmp_path / "other", "copy", folders)
+    assert [list(split.paths) for split in again.values()] == [
+        list(split.paths) for split in after.values()
+    ]
+
+
 def test_a_folder_of_images_is_not_put_in_another(make: Make, tmp_path: Path) -> None:
     before = {"train": make("images/a.jpg")}
-    after = settle(before, tmp_path / "dest", tmp_path / "stage", "copy", "images")
+    after = settle(before, tmp_path / "dest", tmp_path / "stage", "copy", IMAGES)
     assert list(after["train"].paths) == ["images/a.jpg"]
     mixed = {**before, "val": make("b.jpg")}
-    after = settle(mixed, tmp_path / "dest", tmp_path / "stage", "copy", "images")
+    after = settle(mixed, tmp_path / "dest", tmp_path / "stage", "copy", IMAGES)
     assert list(after["train"].paths) == ["images/images/a.jpg"]
 
 
 def test_two_images_that_want_one_place_are_refused(make: Make, tmp_path: Path) -> None:
     before = {"train": make("a.jpg")}
-    after = settle(before, tmp_path / "dest", tmp_path / "stage", "copy", "images")
+    after = settle(before, tmp_path / "dest", tmp_path / "stage", "copy", IMAGES)
     place(before, after, "copy")
     with pytest.raises(DataError, match="but for its case"):
         place(before, after, "copy")

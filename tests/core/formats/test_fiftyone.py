@@ -170,3 +170,20 @@ def test_images_elsewhere_are_named_from_the_manifest(make_splits, tmp_path) -> 
     [_, manifest] = FiftyOneWriter().write(splits, tmp_path / "other")
     assert json.loads(manifest.read_text()) == {"a.jpg": "../../result/a.jpg"}
     assert (manifest.parent / "../../result/a.jpg").is_file()
+
+
+def test_images_in_the_data_of_their_split_have_keys_below_it(make_splits, round_trip) -> None:
+    """FiftyOne looks for them there by default, without the manifest."""
+    train = [["train/data/x/ä.jpg", ["cat"]], ["train/data/b.c.png", []]]
+    splits = make_splits({"train": train, "val": [["val/data/1.jpg", []], ["2.jpg", []]]}, ["cat"])
+    round_trip(FiftyOneWriter(), FiftyOneReader(), splits)
+    folder = splits["train"].folder
+    keys = [json.loads((folder / s / "labels.json").read_text())["labels"] for s in splits]
+    assert keys == [{"x/ä": [0], "b.c": []}, {"val/data/1": [], "2": []}]
+    (folder / "train/data.json").unlink()
+    for image in range(2):
+        place = splits["train"].path(image)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+    source = FiftyOneReader().read(folder / "train", None, Tally())
+    assert [sample.path for sample in source.samples] == ["data/x/ä.jpg", "data/b.c.png"]
