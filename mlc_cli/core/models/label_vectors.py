@@ -42,7 +42,8 @@ def read_vectors(path: Path, classes: Sequence[Label]) -> tuple[Vector, list[str
             case _:
                 return _from_words(path, classes)
     except (OSError, ValueError, BadZipFile) as error:
-        raise DataError(f"{path}: vectors of labels cannot be read: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: vectors of labels cannot be read: {reason}") from None
 
 
 def _from_npz(path: Path, classes: Sequence[Label]) -> tuple[Vector, list[str]]:
