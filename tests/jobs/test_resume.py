@@ -23,6 +23,8 @@ from mlc_cli.jobs.train import run_settings, train
 from mlc_cli.main import main
 from mlc_cli.settings.train import TrainSettings
 
+pytestmark = pytest.mark.forks
+
 Mlc = Callable[..., Any]
 FULL = (
     "epochs=5", "ema.decay=0.9", "optim.sam.rho=0.05", "model.head.dropout=0.3",

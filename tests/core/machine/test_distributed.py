@@ -14,6 +14,8 @@ from torch import nn
 from mlc_cli.core.machine.distributed import ALONE, Group, current, joined
 from mlc_cli.errors import ProcessError
 
+pytestmark = pytest.mark.forks
+
 Together = Callable[..., list[Any]]
 
 
