@@ -30,6 +30,8 @@ from mlc_cli.settings.thresholds import ThresholdSettings
 
 STRENGTHS = (0.0, 10.0, 40.0, 160.0, 640.0)
 """Shrinkages that `auto` chooses from, in positives."""
+CHANCE = 0.005
+"""Difference of CF1 + OF1 out of fold that tells nothing."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     overall = fit_overall(*arrays, objective)
     folds = settings.folds if len(scores.paths) >= 2 * settings.folds > 2 else 0
     tried = _out_of_fold(settings, scores, objective) if folds else []
-    best = max(tried, key=lambda outcome: outcome.fitted.CF1 + outcome.fitted.OF1, default=None)
+    best = _steadiest(tried)
     strength = best.strength if best else _strengths(settings, objective)[0]
     per_class_C = shrink(thresholds, overall, scores.targets_NC, strength)
     result = ThresholdResult(
@@ -136,6 +138,21 @@ def _out_of_fold(
         strengths=_strengths(settings, objective),
         fold_N=stratify(scores.targets_NC, [1.0] * settings.folds, settings.seed),
     )
+
+
+def _steadiest(tried: list[OutOfFold]) -> OutOfFold | None:
+    """The strongest shrinkage that is as good out of fold as the best, but for chance.
+
+    Folds drawn otherwise move CF1 + OF1 by about this much; of equals the stronger pull carries
+    over better to other images.
+    """
+    best = max((_sum(outcome) for outcome in tried), default=0.0)
+    equals = [outcome for outcome in tried if _sum(outcome) >= best - CHANCE]
+    return max(equals, key=lambda outcome: outcome.strength, default=None)
+
+
+def _sum(outcome: OutOfFold) -> float:
+    return outcome.fitted.CF1 + outcome.fitted.OF1
 
 
 def _strengths(settings: ThresholdSettings, objective: Objective) -> tuple[float, ...]:
