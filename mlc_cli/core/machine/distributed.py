@@ -190,7 +190,10 @@ def joined() -> Iterator[Callable[[], bool]]:
     """
     store, rank, size = next(rendezvous("env://"))
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    dist.init_process_group(backend, store=store, rank=rank, world_size=size)
+    with _lost_processes_named():
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size)
+        # The leader keeps the store: were it to end here, others could not finish joining.
+        current().wait()
 
     def fails_first() -> bool:
         try:

@@ -137,6 +137,26 @@ def test_the_end_of_a_process_is_an_error_in_the_others(together: Together, lost
     assert told[1 - lost] == f"process {1 - lost} waits for another one, which has ended"
 
 
+def test_the_leader_may_end_as_soon_as_it_has_joined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_together: Callable[..., list[Any]]
+) -> None:
+    join = torch.distributed.init_process_group
+
+    def join_slowly(*arguments: Any, **options: Any) -> None:
+        join(*arguments, **options)
+        if options["rank"] == 1:
+            time.sleep(0.3)
+            (tmp_path / "joined").touch()
+
+    monkeypatch.setattr(torch.distributed, "init_process_group", join_slowly)
+
+    def work() -> bool:
+        with joined():
+            return (tmp_path / "joined").exists()
+
+    assert start_together(work) == [True, True]
+
+
 def test_of_processes_that_fail_one_is_the_first(start_together: Callable[..., list[Any]]) -> None:
     def work() -> bool:
         with joined() as fails_first:
