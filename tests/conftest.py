@@ -4,13 +4,9 @@ import contextlib
 import io
 import json
 import os
-import pickle
-import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +20,7 @@ from mlc_cli.core.runtime.signal_stack import kept_signal_stack
 from mlc_cli.main import main
 from mlc_cli.settings.resolve import gather, validate
 from mlc_cli.settings.train import TrainSettings
+from tests import launch
 
 torch.set_num_threads(1)  # tests run side by side, one on each core
 cv2.setNumThreads(1)
@@ -67,55 +64,6 @@ def mlc(
     return run
 
 
-@dataclass
-class Started:
-    """Processes that a launcher has started."""
-
-    pids: list[int]
-    _results: list[Connection]
-
-    def results(self, seconds: float = 60) -> list[Any]:
-        """What the processes gave back, by rank; the error for those that raised one."""
-        return [self._result(result, seconds) for result in self._results]
-
-    @staticmethod
-    def _result(result: Connection, seconds: float) -> Any:
-        assert result.poll(seconds), "a process hangs"
-        try:
-            return pickle.loads(result.recv_bytes())
-        except EOFError:
-            return None
-
-
-def start_processes(work: Callable[[], Any], size: int) -> Started:
-    """Do the same in several processes, in the environment that torchrun gives them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-
-    def run(rank: int, result: Connection) -> None:
-        os.environ |= {"RANK": f"{rank}", "WORLD_SIZE": f"{size}", "LOCAL_RANK": f"{rank}",
-                       "LOCAL_WORLD_SIZE": f"{size}", "MASTER_ADDR": "127.0.0.1",
-                       "MASTER_PORT": f"{port}"}  # fmt: skip
-        try:
-            made = work()
-        except BaseException as error:
-            made = error
-        result.send_bytes(pickle.dumps(made))
-
-    context = get_context("fork")
-    pids, results = [], []
-    for rank in range(size):
-        receiving, sending = context.Pipe(duplex=False)
-        process = context.Process(target=run, args=(rank, sending), daemon=False)
-        process.start()
-        sending.close()
-        assert process.pid
-        pids.append(process.pid)
-        results.append(receiving)
-    return Started(pids, results)
-
-
 @pytest.fixture(scope="session")
 def together() -> Callable[..., list[Any]]:
     """Do the same in several processes that have joined a group; what each gave, by rank."""
@@ -125,24 +73,18 @@ def together() -> Callable[..., list[Any]]:
             with joined():
                 return work(current())
 
-        return start_processes(join, size).results()
+        return launch.start_together(join, size).results()
 
     return run
 
 
-@pytest.fixture(scope="session")
-def start_together() -> Callable[..., list[Any]]:
-    """Do the same in two processes that have not joined a group; what each gave, by rank."""
-    return lambda work: start_processes(work, 2).results()
-
-
 @pytest.fixture
-def start_mlc(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Started]:
+def start_mlc(monkeypatch: pytest.MonkeyPatch) -> Callable[..., launch.Started]:
     """Start `mlc` in two processes as torchrun does; their results are `Outcome`s."""
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")
 
-    def run(*arguments: str | Path) -> Started:
+    def run(*arguments: str | Path) -> launch.Started:
         def command() -> Outcome:
             sys.argv = ["mlc", *map(str, arguments)]
             sys.stdin = io.StringIO()
@@ -154,7 +96,7 @@ def start_mlc(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Started]:
                     code = end.code if isinstance(end.code, int) else 1
             return Outcome(code, out.getvalue(), err.getvalue())
 
-        return start_processes(command, 2)
+        return launch.start_together(command)
 
     return run
 

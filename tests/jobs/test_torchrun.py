@@ -22,8 +22,6 @@ from mlc_cli.jobs.train import run_settings, train
 from mlc_cli.jobs.wording import describe
 from mlc_cli.settings.train import TrainSettings
 
-pytestmark = pytest.mark.forks
-
 Mlc = Callable[..., Any]
 VIT = ("model.backbone=test_vit", "batch_size=7", "optim.name=sgd", "optim.lr=0.02", "epochs=3")
 

@@ -13,8 +13,7 @@ from torch import nn
 
 from mlc_cli.core.machine.distributed import ALONE, Group, current, joined
 from mlc_cli.errors import ProcessError
-
-pytestmark = pytest.mark.forks
+from tests import launch
 
 Together = Callable[..., list[Any]]
 
@@ -137,31 +136,28 @@ def test_the_end_of_a_process_is_an_error_in_the_others(together: Together, lost
     assert told[1 - lost] == f"process {1 - lost} waits for another one, which has ended"
 
 
-def test_the_leader_may_end_as_soon_as_it_has_joined(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_together: Callable[..., list[Any]]
-) -> None:
-    join = torch.distributed.init_process_group
-
-    def join_slowly(*arguments: Any, **options: Any) -> None:
-        join(*arguments, **options)
-        if options["rank"] == 1:
-            time.sleep(0.3)
-            (tmp_path / "joined").touch()
-
-    monkeypatch.setattr(torch.distributed, "init_process_group", join_slowly)
-
+def test_the_leader_may_end_as_soon_as_it_has_joined(tmp_path: Path) -> None:
     def work() -> bool:
+        join = torch.distributed.init_process_group
+
+        def join_slowly(*arguments: Any, **options: Any) -> None:
+            join(*arguments, **options)
+            if options["rank"] == 1:
+                time.sleep(0.3)
+                (tmp_path / "joined").touch()
+
+        torch.distributed.init_process_group = join_slowly
         with joined():
             return (tmp_path / "joined").exists()
 
-    assert start_together(work) == [True, True]
+    assert launch.start_together(work).results() == [True, True]
 
 
-def test_of_processes_that_fail_one_is_the_first(start_together: Callable[..., list[Any]]) -> None:
+def test_of_processes_that_fail_one_is_the_first() -> None:
     def work() -> bool:
         with joined() as fails_first:
             first = fails_first()
             current().wait()
             return first
 
-    assert sorted(start_together(work)) == [False, True]
+    assert sorted(launch.start_together(work).results()) == [False, True]

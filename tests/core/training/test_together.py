@@ -14,8 +14,6 @@ from mlc_cli.errors import MlcError
 from mlc_cli.jobs.planning import Training, prepare
 from mlc_cli.settings.train import TrainSettings
 
-pytestmark = pytest.mark.forks
-
 Together = Callable[..., list[Any]]
 VIT = ("model.backbone=test_vit", "batch_size=7", "eval_batch_size=5", "epochs=2")
 SGD = ("optim.name=sgd", "optim.lr=0.05", "schedule.name=constant")

@@ -1,0 +1,87 @@
+"""Processes as a launcher such as torchrun starts them.
+
+They are forked from a server that has only imported: torch refuses to train in the fork of a
+process in which autograd has started threads, and CUDA works in no fork of one that has used it.
+"""
+
+import os
+import pickle
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+SERVER = get_context("forkserver")
+SERVER.set_forkserver_preload(["mlc_cli.main", "mlc_cli.jobs.train"])
+
+
+def start(
+    work: Callable[[], Any], variables: Mapping[str, str] | None = None
+) -> tuple[BaseProcess, Connection]:
+    """Start a process that works as this one would: in its folder, with its variables and more.
+
+    Returns:
+        The process, and where its result or the error that it raised will arrive, pickled.
+    """
+    receiving, sending = SERVER.Pipe(duplex=False)
+    around = (sys.path, Path.cwd(), {**os.environ, **(variables or {})})
+    process = SERVER.Process(target=_run, args=(cloudpickle.dumps(work), around, sending))
+    process.start()
+    sending.close()
+    return process, receiving
+
+
+def _run(work: bytes, around: tuple[list[str], Path, dict[str, str]], result: Connection) -> None:
+    sys.path[:], folder, variables = around
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(variables)
+    try:
+        made = pickle.loads(work)()
+    except BaseException as error:
+        made = error
+    result.send_bytes(cloudpickle.dumps(made))
+
+
+@dataclass
+class Started:
+    """Processes that a launcher has started."""
+
+    pids: list[int]
+    _results: list[Connection]
+
+    def results(self, seconds: float = 60) -> list[Any]:
+        """What the processes gave back, by rank; the error for those that raised one."""
+        return [self._result(result, seconds) for result in self._results]
+
+    @staticmethod
+    def _result(result: Connection, seconds: float) -> Any:
+        assert result.poll(seconds), "a process hangs"
+        try:
+            return pickle.loads(result.recv_bytes())
+        except EOFError:
+            return None
+
+
+def start_together(work: Callable[[], Any], size: int = 2) -> Started:
+    """Do the same in several processes, in the environment that torchrun gives them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    pids, results = [], []
+    for rank in range(size):
+        process, result = start(work, {
+            "RANK": f"{rank}", "WORLD_SIZE": f"{size}", "LOCAL_RANK": f"{rank}",
+            "LOCAL_WORLD_SIZE": f"{size}", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": f"{port}",
+        })  # fmt: skip
+        assert process.pid
+        pids.append(process.pid)
+        results.append(result)
+    return Started(pids, results)
