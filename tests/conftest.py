@@ -13,7 +13,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from mlc_cli.core.machine.distributed import current, joined
 from mlc_cli.core.runtime.signal_stack import kept_signal_stack
@@ -22,8 +21,7 @@ from mlc_cli.settings.resolve import gather, validate
 from mlc_cli.settings.train import TrainSettings
 from tests import launch
 
-torch.set_num_threads(1)  # tests run side by side, one on each core
-cv2.setNumThreads(1)
+launch.use_one_core()
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
+import cv2
+import torch
 
 SERVER = get_context("forkserver")
 SERVER.set_forkserver_preload(["mlc_cli.main", "mlc_cli.jobs.train"])
+
+
+def use_one_core() -> None:
+    """Leave the others to tests beside this one; to the bit, results depend on it as well."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
 
 
 def start(
@@ -39,6 +47,7 @@ def start(
 
 
 def _run(work: bytes, around: tuple[list[str], Path, dict[str, str]], result: Connection) -> None:
+    use_one_core()
     sys.path[:], folder, variables = around
     os.chdir(folder)
     os.environ.clear()
@@ -57,7 +66,7 @@ class Started:
     pids: list[int]
     _results: list[Connection]
 
-    def results(self, seconds: float = 60) -> list[Any]:
+    def results(self, seconds: float = 300) -> list[Any]:
         """What the processes gave back, by rank; the error for those that raised one."""
         return [self._result(result, seconds) for result in self._results]
 

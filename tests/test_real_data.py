@@ -32,7 +32,7 @@ def subset(real_data: Path, tmp_path: Path) -> Path:
     return root
 
 
-def test_from_photographs_to_an_exported_model(
+def test_from_photographs_to_thresholds_and_an_exported_model(
     mlc: Callable[..., object], real_data: Path, subset: Path, tmp_path: Path
 ) -> None:
     weights = real_data.parent / "weights" / "tf_efficientnet_lite0.safetensors"
@@ -50,6 +50,11 @@ def test_from_photographs_to_an_exported_model(
     # Chance is 0.11; random features reach about 0.16.
     assert json.loads((runs / "latest" / "eval.json").read_text())["mAP"] > 0.4
     assert mlc("thresholds", "--run", runs / "latest").code == 0
+    held_out = mlc("eval", "--run", runs / "latest", "--split", "test", "--json", "--output", runs)
+    assert held_out.code == 0, held_out.err
+    metrics = json.loads(held_out.out)
+    for name in ("CF1", "OF1"):
+        assert metrics["at_thresholds"][name] > metrics["at_0.5"][name] + 0.02, name
     exported = mlc(
         "export", "--run", runs / "latest", "--precision", "fp32,fp16,int8", "--fold-thresholds",
         "--set", "parity.client_images=50", "--json",

@@ -106,7 +106,7 @@ def test_images_lie_beside_the_file_or_where_told(read, tmp_path: Path) -> None:
     ("content", "words"),
     [
         ("", "not valid JSON: Expecting value (line 1, column 1)"),
-        ('{"classes": ["a"],\n "images": [["a", ]]}', "(line 2, column 19)"),
+        ('{"classes": ["a"],\n "images": [["a" "b"]]}', "(line 2, column 18)"),
         ('{"classes": ["a"]', "(line 1, column 18)"),
         ("[" * 100_000, "not valid JSON"),
         ('{"classes": [' + "1" * 5000 + '], "images": []}', "not valid JSON"),
