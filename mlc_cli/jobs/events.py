@@ -20,6 +20,7 @@ class Started:
         run: Its folder.
         device: Where it runs, and in which precision.
         train: Training split.
+        drawn: Images of an epoch, those that come again counted again.
         val: Validation split.
         backbone: timm's name.
         head: Name of the head.
@@ -34,6 +35,7 @@ class Started:
     run: RunFolder
     device: str
     train: Annotation
+    drawn: int
     val: Annotation
     backbone: str
     head: str

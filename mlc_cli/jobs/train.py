@@ -148,6 +148,7 @@ def _started(training: Training, run: RunFolder, warning: str) -> Started:
         run=run,
         device=_where(training),
         train=splits.train,
+        drawn=training.plan.train.drawn,
         val=splits.val,
         backbone=settings.model.backbone,
         head=settings.model.head.name,

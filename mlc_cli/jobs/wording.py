@@ -25,7 +25,7 @@ def describe(event: Event) -> str:
 def _started(event: Started) -> str:
     lines = [
         f"run    {event.run.path} on {event.device}",
-        f"train  {_split(event.train)}",
+        f"train  {_split(event.train)}{_repeated(event)}",
         f"val    {_split(event.val)}",
         f"model  {event.backbone}, {event.head} head:"
         f" {event.size.mparams:.2f} M parameters ({event.size.trained_mparams:.2f} M learn),"
@@ -58,6 +58,11 @@ def _split(split: Annotation) -> str:
     )
     unknown = int(split.unknown_C().sum())
     return f"{text}, {unknown} unknown" if unknown else text
+
+
+def _repeated(event: Started) -> str:
+    again = event.drawn - len(event.train)
+    return f"; rare classes repeated: {event.drawn} images an epoch" if again else ""
 
 
 def _weights(report: LoadReport) -> str:

@@ -28,6 +28,9 @@ class DataSettings(Settings):
     """Processes that read images; `auto` takes what the machine has."""
     cache: Literal["none", "ram", "auto"] = "auto"
     """Keep resized images in memory; `auto` does if they fit in a quarter of what is free."""
+    repeat_rare: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Show images of classes in fewer than this part of the images more often, sqrt(part /
+    frequency) times an epoch (Gupta et al. 2019)."""
     on_bad_image: Literal["error", "skip"] = "error"
     """Stop at an image that cannot be read, or name it, count it and go on without it."""
     on_leak: Literal["error", "warn"] = "error"

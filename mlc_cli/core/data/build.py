@@ -28,6 +28,7 @@ from mlc_cli.core.data.images import SizeHW
 from mlc_cli.core.data.loader import Batches
 from mlc_cli.core.data.mixing import Cutmix, Mix, Mixup
 from mlc_cli.core.data.rand_augment import TorchvisionRandAugment, pair_rand_augment
+from mlc_cli.core.data.sampling import repeat_factors
 from mlc_cli.core.machine.device import pick_workers
 from mlc_cli.core.machine.distributed import ALONE, Group
 from mlc_cli.core.machine.processes import place
@@ -153,6 +154,7 @@ def build_train_batches(
         workers=pick_workers(settings.workers, device),
         shuffle_seed=seed,
         drop_last=True,
+        repeats_N=repeat_factors(annotation, part) if (part := settings.repeat_rare) else None,
         pin_memory=device.type == "cuda",
         on_bad_image=settings.on_bad_image,
         group=group,

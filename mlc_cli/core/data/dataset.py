@@ -19,6 +19,7 @@ from mlc_cli.core.data.images import Pixels, SizeHW, read_image, resize
 from mlc_cli.errors import BadImageError
 
 Key = tuple[int, int]
+"""Epoch, and draw in it (see `EpochSampler`)."""
 Augment = Callable[[Pixels, np.random.Generator], Pixels]
 
 
@@ -93,14 +94,15 @@ class ImageDataset(Dataset[Sample]):
         return len(self.annotation)
 
     def __getitem__(self, key: Key) -> Sample:
-        """Read an image for an epoch."""
-        epoch, index = key
+        """Read an image for an epoch; its changes are others each time it comes again."""
+        epoch, draw = key
+        index = draw % len(self)
         try:
             image = self._load(index)
         except BadImageError as error:
             return Sample(index, BadImage(error.path, error.reason))
         if self.augment is not None:
-            image = self.augment(image, np.random.default_rng((self.seed, epoch, index)))
+            image = self.augment(image, np.random.default_rng((self.seed, epoch, draw)))
         return Sample(index, image)
 
     def _load(self, index: int) -> Pixels:

@@ -12,78 +12,15 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
-from mlc_cli.core.data.dataset import Batch, Collate, ImageDataset, Key
+from mlc_cli.core.data.dataset import Batch, Collate, ImageDataset
+from mlc_cli.core.data.sampling import EpochSampler
 from mlc_cli.core.machine.distributed import ALONE, Group
 from mlc_cli.errors import BadImageError, DataError, MlcError
 
 OnBadImage = Literal["error", "skip"]
 GRACE_SECONDS = 30
-
-
-class EpochSampler(Sampler[list[Key]]):
-    """Keys of the batches of an epoch: those of this process, where there are several.
-
-    A shuffled batch is shared by all processes, in parts that differ by one image at most, so
-    that a step sees the same images however many processes make it. In the order of the file
-    whole batches are dealt out, so that a model sees the very batches that one process would
-    give it; who has none left gets an empty one.
-
-    Args:
-        images: Number of images.
-        batch_size: Images a batch, all processes together.
-        seed: Of the order; `None` keeps the order of the file.
-        drop_last: Leave out a last batch that is not full.
-        group: The processes.
-    """
-
-    def __init__(
-        self,
-        images: int,
-        batch_size: int,
-        seed: int | None,
-        *,
-        drop_last: bool,
-        group: Group = ALONE,
-    ) -> None:
-        self._images = images
-        self._batch_size = min(batch_size, images)
-        self._seed = seed
-        self._drop_last = drop_last
-        self._group = group
-        self._order = (-1, np.arange(images))
-        self.epoch = 0
-        self.first_batch = 0
-
-    def __len__(self) -> int:
-        full, rest = divmod(self._images, self._batch_size)
-        batches = full if self._drop_last or not rest else full + 1
-        return batches if self._seed is not None else -(-batches // self._group.size)
-
-    def __iter__(self) -> Iterator[list[Key]]:
-        order = self.order(self.epoch)
-        for batch in range(self.first_batch, len(self)):
-            yield [(self.epoch, int(index)) for index in self._own(order, batch)]
-
-    def order(self, epoch: int) -> NDArray[np.int64]:
-        """Images of an epoch in the order of their batches."""
-        if self._seed is not None and self._order[0] != epoch:
-            order = np.arange(self._images)
-            np.random.default_rng((self._seed, epoch)).shuffle(order)
-            self._order = (epoch, order)
-        return self._order[1]
-
-    def whole(self, order: NDArray[np.int64], batch: int) -> NDArray[np.int64]:
-        """Images of a batch, all processes together."""
-        return order[batch * self._batch_size : (batch + 1) * self._batch_size]
-
-    def _own(self, order: NDArray[np.int64], batch: int) -> NDArray[np.int64]:
-        rank, size = self._group.rank, self._group.size
-        if self._seed is None:
-            return self.whole(order, batch * size + rank)
-        shared = self.whole(order, batch)
-        return shared[rank * len(shared) // size : (rank + 1) * len(shared) // size]
 
 
 class Batches:
@@ -95,6 +32,7 @@ class Batches:
         workers: Processes that read; 0 reads in this one.
         shuffle_seed: Seed of the order; `None` keeps the order of the file.
         drop_last: Leave out a last batch that is not full.
+        repeats_N: How often a shuffled epoch shows each image (see `EpochSampler`).
         pin_memory: Use page-locked memory, from which copies to a GPU need not be waited for.
         on_bad_image: Raise at an image that cannot be read, or go on without it.
         group: The processes that share the batches.
@@ -108,6 +46,7 @@ class Batches:
         workers: int,
         shuffle_seed: int | None = None,
         drop_last: bool = False,
+        repeats_N: NDArray[np.float64] | None = None,
         pin_memory: bool = False,
         on_bad_image: OnBadImage = "error",
         group: Group = ALONE,
@@ -117,7 +56,12 @@ class Batches:
         self.bad_images: dict[str, str] = {}
         self._on_bad_image = on_bad_image
         self._sampler = EpochSampler(
-            len(dataset), batch_size, shuffle_seed, drop_last=drop_last, group=group
+            len(dataset),
+            batch_size,
+            shuffle_seed,
+            drop_last=drop_last,
+            repeats_N=repeats_N,
+            group=group,
         )
         self._loader: DataLoader[Batch] = DataLoader(
             dataset,  # type: ignore[arg-type]
@@ -133,6 +77,11 @@ class Batches:
 
     def __len__(self) -> int:
         return len(self._sampler)
+
+    @property
+    def drawn(self) -> int:
+        """Images of an epoch, those that come again counted again."""
+        return self._sampler.drawn
 
     def epoch(self, epoch: int = 0, first_batch: int = 0) -> Iterator[Batch]:
         """Batches of an epoch from `first_batch` on, those without a readable image too.
@@ -168,8 +117,7 @@ class Batches:
 
     def images_of(self, epoch: int, batches: range) -> list[int]:
         """Positions of the images of some batches, those of all processes."""
-        order = self._sampler.order(epoch)
-        return [int(i) for batch in batches for i in self._sampler.whole(order, batch)]
+        return self._sampler.images_of(epoch, batches)
 
     def _alive(self) -> Iterator[Batch]:
         with dead_workers_named():

@@ -10,9 +10,8 @@ import torch
 from mlc_cli.core.annotations import Annotation
 from mlc_cli.core.data.augment import Compose, Cutout, Flip
 from mlc_cli.core.data.dataset import Batch, ImageDataset, RamCache
-from mlc_cli.core.data.loader import Batches, EpochSampler
+from mlc_cli.core.data.loader import Batches
 from mlc_cli.core.data.rand_augment import pair_rand_augment
-from mlc_cli.core.machine.distributed import Group
 from mlc_cli.errors import BadImageError, DataError, MlcError
 
 MakeSplit = Callable[..., Annotation]
@@ -38,39 +37,18 @@ def assert_same(found: list[Batch], expected: list[Batch]) -> None:
         assert torch.equal(one.targets_NC, other.targets_NC)
 
 
-def keys(sampler: EpochSampler, epoch: int) -> list[list[tuple[int, int]]]:
-    sampler.epoch = epoch
-    return list(sampler)
-
-
-def test_order_depends_on_seed_and_epoch_alone() -> None:
-    first, again, other = (EpochSampler(50, 7, seed, drop_last=False) for seed in (1, 1, 2))
-    keys(again, 0)
-    assert keys(first, 4) == keys(again, 4)
-    assert keys(first, 4) != keys(first, 5)
-    assert keys(first, 4) != keys(other, 4)
-
-
-@pytest.mark.parametrize("seed", [None, 1])
-def test_every_image_comes_once_in_an_epoch(seed: int | None) -> None:
-    batches = keys(EpochSampler(50, 7, seed, drop_last=False), 3)
-    assert [len(batch) for batch in batches] == [7] * 7 + [1]
-    flat = [key for batch in batches for key in batch]
-    assert sorted(flat) == [(3, index) for index in range(50)]
-    assert (flat == sorted(flat)) == (seed is None)
-
-
-@pytest.mark.parametrize(
-    ("images", "drop_last", "count"), [(50, True, 7), (50, False, 8), (49, True, 7), (3, True, 1)]
-)
-def test_length_is_the_number_of_batches(images: int, drop_last: bool, count: int) -> None:
-    sampler = EpochSampler(images, 7, 0, drop_last=drop_last)
-    assert len(sampler) == len(keys(sampler, 0)) == count
-
-
-def test_fewer_images_than_a_batch_are_one_batch() -> None:
-    (batch,) = keys(EpochSampler(3, 7, 0, drop_last=True), 0)
-    assert len(batch) == 3
+def test_an_image_that_comes_again_is_changed_otherwise(make_split: MakeSplit) -> None:
+    split = make_split(3)
+    dataset = ImageDataset(split, SIZE, AUGMENT, seed=3)
+    batches = Batches(dataset, 8, workers=0, shuffle_seed=3, repeats_N=np.array([1.0, 4.0, 1.0]))
+    (batch,) = batches.epoch(1)
+    assert sorted(batch.indices_N.tolist()) == [0, 1, 1, 1, 1, 2]
+    again = batch.images_NHWC[batch.indices_N == 1]
+    assert len(torch.unique(again.flatten(1), dim=0)) > 1
+    assert (
+        batch.targets_NC[batch.indices_N == 1] == batch.targets_NC[batch.indices_N == 1][0]
+    ).all()
+    assert batches.drawn == 6
 
 
 def test_evaluation_keeps_the_order_of_the_file(make_split: MakeSplit) -> None:
@@ -193,40 +171,6 @@ def test_other_faults_in_a_worker_are_not_taken_for_its_death(make_split: MakeSp
 def test_one_image_is_one_batch(make_split: MakeSplit) -> None:
     (batch,) = train_batches(make_split(1)).epoch(0)
     assert batch.images_NHWC.shape == (1, *SIZE, 3)
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 5])
-def test_processes_share_each_shuffled_batch_in_nearly_equal_parts(size: int) -> None:
-    whole = EpochSampler(50, 7, 3, drop_last=False)
-    shares = [
-        keys(EpochSampler(50, 7, 3, drop_last=False, group=Group(rank, size)), 2)
-        for rank in range(size)
-    ]
-    for batch, parts in zip(keys(whole, 2), zip(*shares, strict=True), strict=True):
-        assert [key for part in parts for key in part] == batch
-        assert max(map(len, parts)) - min(map(len, parts)) <= 1
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 9])
-def test_whole_batches_are_dealt_out_in_the_order_of_the_file(size: int) -> None:
-    whole = keys(EpochSampler(50, 7, None, drop_last=False), 0)
-    samplers = [
-        EpochSampler(50, 7, None, drop_last=False, group=Group(rank, size)) for rank in range(size)
-    ]
-    rounds = list(zip(*(keys(sampler, 0) for sampler in samplers), strict=True))
-    assert [len(sampler) for sampler in samplers] == [len(rounds)] * size
-    dealt = [batch for batches in rounds for batch in batches]
-    assert dealt == whole + [[]] * (len(dealt) - len(whole))
-    assert len(dealt) - len(whole) < size
-
-
-def test_images_of_a_batch_are_known_without_reading_it() -> None:
-    sampler = EpochSampler(50, 7, 3, drop_last=False, group=Group(1, 2))
-    batches = keys(EpochSampler(50, 7, 3, drop_last=False), 4)
-    order = sampler.order(4)
-    assert [sampler.whole(order, batch).tolist() for batch in range(8)] == [
-        [index for _, index in batch] for batch in batches
-    ]
 
 
 def test_closing_ends_the_readers_and_reading_again_starts_new_ones(

@@ -32,6 +32,7 @@ EXACT = {
     "decoder": (*SGD, "model.head.name=ml_decoder", "model.head.dropout=0", "model.head.dim=32",
                 "model.head.heads=2", "model.head.ffn_dim=16"),
     "frozen statistics": (*SGD, "model.backbone=test_resnet", "model.freeze_bn=true"),
+    "rare classes repeated": (*SGD, "data.repeat_rare=0.8"),
     "warm start": (*SGD, "warm_start.epochs=3", "warm_start.batch_size=8", "ema.decay=0.9"),
     "shares without images": (*SGD, "batch_size=3", "data.on_bad_image=skip", "optim.clip_norm=1"),
     "fp16, shares without images": (*SGD, "batch_size=3", "data.on_bad_image=skip",
