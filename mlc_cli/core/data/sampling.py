@@ -49,6 +49,9 @@ class EpochSampler(Sampler[list[Key]]):
         drop_last: Leave out a last batch that is not full.
         repeats_N: How often a shuffled epoch shows each image, at least 1; by default once.
         group: The processes.
+
+    Attributes:
+        drawn: Images of an epoch, those that come again counted again; the same in all epochs.
     """
 
     def __init__(
@@ -67,20 +70,15 @@ class EpochSampler(Sampler[list[Key]]):
         self._whole_N, self._ends_N = _whole_and_rest(
             np.ones(images) if repeats_N is None else repeats_N
         )
-        self._drawn = int(self._whole_N.sum() + self._ends_N[-1])
-        self._batch_size = min(batch_size, self._drawn)
+        self.drawn = int(self._whole_N.sum() + self._ends_N[-1])
+        self._batch_size = min(batch_size, self.drawn)
         self._group = group
         self._order = (-1, np.arange(images))
         self.epoch = 0
         self.first_batch = 0
 
-    @property
-    def drawn(self) -> int:
-        """Images of an epoch, those that come again counted again; the same in all epochs."""
-        return self._drawn
-
     def __len__(self) -> int:
-        full, rest = divmod(self._drawn, self._batch_size)
+        full, rest = divmod(self.drawn, self._batch_size)
         batches = full if self._drop_last or not rest else full + 1
         return batches if self._seed is not None else -(-batches // self._group.size)
 
@@ -97,9 +95,8 @@ class EpochSampler(Sampler[list[Key]]):
     def _order_of(self, epoch: int) -> NDArray[np.int64]:
         if self._seed is not None and self._order[0] != epoch:
             rng = np.random.default_rng((self._seed, epoch))
-            order = self._draw(rng)
-            rng.shuffle(order)
-            self._order = (epoch, order)
+            order = rng.permutation(self.drawn)
+            self._order = (epoch, self._draw(rng)[order])
         return self._order[1]
 
     def _draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
