@@ -70,7 +70,7 @@ def thresholds(
     )
     screen.warn(result.warning)
     if as_json:
-        screen.result_json(as_dict(result, settings.objective))
+        screen.result_json(as_dict(result))
     else:
         _show(result)
     for name in result.overfitted:

@@ -40,6 +40,7 @@ class ThresholdResult:
 
     Attributes:
         source: Checkpoint or scores that they were chosen on.
+        objective: What they maximise, as the settings say it.
         scores: Of the images that they were chosen on.
         thresholds: Of all classes, before any shrinkage.
         per_class_C: Threshold of each class as written.
@@ -55,6 +56,7 @@ class ThresholdResult:
     """
 
     source: Path
+    objective: str
     scores: SavedScores
     thresholds: Thresholds
     per_class_C: Floats
@@ -70,8 +72,8 @@ class ThresholdResult:
 
     @property
     def overfitted(self) -> list[str]:
-        """Measures that out of fold are lower than at 0.5."""
-        if self.out_of_fold is None:
+        """Measures that out of fold are lower than at 0.5; other objectives than F1 ask for it."""
+        if self.out_of_fold is None or self.objective != "f1":
             return []
         fitted = self.out_of_fold
         return [n for n in ("CF1", "OF1") if getattr(fitted, n) < getattr(self.at_half, n)]
@@ -102,6 +104,7 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     per_class_C = shrink(thresholds, overall, scores.targets_NC, strength)
     result = ThresholdResult(
         source=source,
+        objective=settings.objective,
         scores=scores,
         thresholds=thresholds,
         per_class_C=per_class_C,
@@ -165,7 +168,7 @@ def _strengths(settings: ThresholdSettings, objective: Objective) -> tuple[float
 def _write(result: ThresholdResult, settings: ThresholdSettings) -> None:
     thresholds_C = result.per_class_C
     write_atomic(result.folder / "thresholds.npy", lambda path: _save_array(path, thresholds_C))
-    write_json(result.folder / "thresholds.json", as_dict(result, settings.objective))
+    write_json(result.folder / "thresholds.json", as_dict(result))
     write_settings(result.folder / "thresholds.yaml", settings)
     if result.stored:
         card = replace(read_card(result.source), thresholds=thresholds_C.tolist())
@@ -177,14 +180,14 @@ def _save_array(path: Path, array: NDArray[np.float64]) -> None:
         np.save(stream, array, allow_pickle=False)
 
 
-def as_dict(result: ThresholdResult, objective: str) -> dict[str, Any]:
+def as_dict(result: ThresholdResult) -> dict[str, Any]:
     """The thresholds and what they come to, as plain values for JSON."""
     summaries = {"at_0.5": result.at_half, "at_thresholds": result.at_thresholds}
     if result.out_of_fold:
         summaries["out_of_fold"] = result.out_of_fold
     return {
         "source": str(result.source),
-        "objective": objective,
+        "objective": result.objective,
         "images": len(result.scores.paths),
         "overall_threshold": result.overall,
         "shrinkage": result.shrinkage,

@@ -70,6 +70,9 @@ def test_warns_when_the_gain_does_not_hold_out_of_fold(mlc, tmp_path: Path) -> N
     assert falls
     for name in falls:
         assert f"out of fold {name} falls" in outcome.err
+    asked = mlc("thresholds", "--scores", tmp_path / "scores.npz", "--objective", "recall>=0.99")
+    assert asked.code == 0, asked.err
+    assert "warning: out of fold" not in asked.err
 
 
 @pytest.mark.parametrize(
