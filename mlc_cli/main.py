@@ -21,7 +21,7 @@ from mlc_cli.commands.predict import predict
 from mlc_cli.commands.presets import presets
 from mlc_cli.commands.thresholds import thresholds
 from mlc_cli.commands.train import train
-from mlc_cli.core.machine.processes import place
+from mlc_cli.core.system.processes import place
 from mlc_cli.errors import Interrupted, MlcError, UsageError
 
 SHARED = ("train", "eval", "thresholds", "predict")
@@ -74,7 +74,7 @@ def main() -> None:
         if place().size == 1:
             _run(lambda: True)
             return
-        from mlc_cli.core.machine.distributed import joined
+        from mlc_cli.core.system.distributed import joined
 
         with joined() as fails_first:
             _run(fails_first)

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mlc_cli.core.machine.distributed import current, joined
-from mlc_cli.core.runtime.signal_stack import kept_signal_stack
+from mlc_cli.core.inference.runtime.signal_stack import kept_signal_stack
+from mlc_cli.core.system.distributed import current, joined
 from mlc_cli.main import main
 from mlc_cli.settings.resolve import gather, validate
 from mlc_cli.settings.train import TrainSettings

@@ -8,7 +8,7 @@ import cv2
 import pytest
 from model_api.models import Model
 
-from mlc_cli.core.data.build import read_splits
+from mlc_cli.core.loading.build import read_splits
 from mlc_cli.settings.data import DataSettings
 
 

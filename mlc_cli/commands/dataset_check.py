@@ -7,9 +7,9 @@ import typer
 from mlc_cli.commands import options, progress, screen
 
 if TYPE_CHECKING:
-    from mlc_cli.core.inspection.findings import Finding
-    from mlc_cli.core.inspection.inspect import Inspection
-    from mlc_cli.core.inspection.statistics import Statistics
+    from mlc_cli.core.datasets.inspection.findings import Finding
+    from mlc_cli.core.datasets.inspection.inspect import Inspection
+    from mlc_cli.core.datasets.inspection.statistics import Statistics
     from mlc_cli.jobs.check import Checked, Cleaned
     from mlc_cli.settings.check import CheckSettings
 
@@ -91,7 +91,7 @@ def dataset_check(
 
 
 def _check(settings: "CheckSettings", *, as_json: bool) -> None:
-    from mlc_cli.core.inspection.summary import as_dict
+    from mlc_cli.core.datasets.inspection.summary import as_dict
     from mlc_cli.errors import GateMissed
     from mlc_cli.jobs import check as job
 
@@ -124,7 +124,7 @@ def _show(inspection: "Inspection") -> None:
 
 
 def _show_splits(statistics: "Statistics") -> None:
-    from mlc_cli.core.inspection.statistics import MOST_LABELS
+    from mlc_cli.core.datasets.inspection.statistics import MOST_LABELS
 
     screen.table(
         ("split", "images", "labels an image", "without labels", "unknown labels"),
@@ -198,7 +198,7 @@ def _show_together(statistics: "Statistics") -> None:
 
 
 def _show_files(inspection: "Inspection") -> None:
-    from mlc_cli.core.inspection.summary import file_facts, span_words
+    from mlc_cli.core.datasets.inspection.summary import file_facts, span_words
 
     assert inspection.files is not None
     facts = file_facts(inspection.files)

@@ -8,8 +8,8 @@ import typer
 from mlc_cli.commands import options, screen
 
 if TYPE_CHECKING:
-    from mlc_cli.core.tally import Tally
-    from mlc_cli.jobs.conversion import Conversion
+    from mlc_cli.core.datasets.converting.summary import Conversion
+    from mlc_cli.core.system.issues import Tally
 
 IMAGES = "Images"
 LABELS = "Labels and splits"
@@ -142,8 +142,8 @@ def dataset_convert(
     settings = options.settings_of(
         ConvertSettings, "dataset-convert", flags, config, assignments, show=show_settings
     )
+    from mlc_cli.core.datasets.converting.summary import as_dict
     from mlc_cli.errors import GateMissed
-    from mlc_cli.jobs.conversion import as_dict
     from mlc_cli.jobs.convert import convert
 
     conversion = convert(settings)

@@ -55,7 +55,7 @@ def evaluate(
     settings = options.settings_of(
         EvalSettings, "eval", flags, config, assignments, show=show_settings
     )
-    from mlc_cli.core.reports.evaluation import as_dict
+    from mlc_cli.core.evaluation.results import as_dict
     from mlc_cli.errors import GateMissed
     from mlc_cli.jobs.evaluate import evaluate_checkpoint
 

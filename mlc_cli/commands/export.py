@@ -89,7 +89,7 @@ def export(
     settings = options.settings_of(
         ExportSettings, "export", flags, config, assignments, show=show_settings
     )
-    from mlc_cli.core.files import read_json
+    from mlc_cli.core.system.files import read_json
     from mlc_cli.errors import GateMissed
     from mlc_cli.jobs.export import export as job
 

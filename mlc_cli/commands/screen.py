@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from mlc_cli.core.metrics import DecisionMetrics
-    from mlc_cli.core.reports.evaluation import Evaluation
+    from mlc_cli.core.evaluation.metrics import DecisionMetrics
+    from mlc_cli.core.evaluation.results import Evaluation
 
 
 def note(text: str) -> None:
@@ -74,7 +74,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) 
 
 def summary_table(columns: Mapping[str, "DecisionMetrics"]) -> None:
     """Print the summary of decisions, a column for each way to decide."""
-    from mlc_cli.core.reports.evaluation import SUMMARY
+    from mlc_cli.core.evaluation.results import SUMMARY
 
     rows = [
         (name.replace("_", " "), *(cell(getattr(metrics, name)) for metrics in columns.values()))
@@ -85,7 +85,7 @@ def summary_table(columns: Mapping[str, "DecisionMetrics"]) -> None:
 
 def show_evaluation(evaluation: "Evaluation") -> None:
     """Print the table of classes and the summary."""
-    from mlc_cli.core.reports.evaluation import class_rows
+    from mlc_cli.core.evaluation.results import class_rows
 
     at = "thresholds" if evaluation.at_thresholds else "0.5"
     keys = ("AP", "precision", "recall", "F1", "threshold")

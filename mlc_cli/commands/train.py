@@ -9,7 +9,7 @@ import typer
 from mlc_cli.commands import options, progress, screen
 
 if TYPE_CHECKING:
-    from mlc_cli.jobs.events import Event
+    from mlc_cli.core.training.events import Event
 
 
 def train(
@@ -102,8 +102,8 @@ def _continue(resume: Path, given: Sequence[object]) -> None:
 
 
 def _show(events: "Iterator[Event]", bar: progress.TrainingBar) -> None:
-    from mlc_cli.jobs.events import Finished
-    from mlc_cli.jobs.wording import describe
+    from mlc_cli.core.training.events import Finished
+    from mlc_cli.core.training.messages import describe
 
     for event in events:
         bar.note(describe(event))

@@ -1,1 +1,1 @@
-"""The engine: data, models, losses, optimisation, metrics. It knows no terminal."""
+"""The engine: data sets, images, models, training, evaluation, export. It knows no terminal."""

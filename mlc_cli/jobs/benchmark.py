@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlc_cli.core.files import write_json
+from mlc_cli.core.inference.build import find_checkpoint
 from mlc_cli.core.inference.engines import Engine, is_exported, open_model
-from mlc_cli.core.machine.cores import usable_cores
-from mlc_cli.core.runtime.ir_file import cpu_name
+from mlc_cli.core.inference.runtime.ir_file import cpu_name
+from mlc_cli.core.system.cores import usable_cores
+from mlc_cli.core.system.files import write_json
 from mlc_cli.errors import UsageError
-from mlc_cli.jobs.scoring import find_checkpoint
 from mlc_cli.settings.benchmark import BenchmarkSettings
 
 OnRound = Callable[[int, int], object]

@@ -4,13 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlc_cli.core.inspection.cleaning import Plan, check_destination, plan_cleaning, write_clean
-from mlc_cli.core.inspection.collection import read_collection
-from mlc_cli.core.inspection.html.page import write_page
-from mlc_cli.core.inspection.inspect import Inspection, inspect
-from mlc_cli.core.inspection.look import look_at_all
-from mlc_cli.core.machine.cores import usable_cores
-from mlc_cli.core.tally import Tally
+from mlc_cli.core.datasets.inspection.cleaning import (
+    Plan,
+    check_destination,
+    plan_cleaning,
+    write_clean,
+)
+from mlc_cli.core.datasets.inspection.collection import read_collection
+from mlc_cli.core.datasets.inspection.html.page import write_page
+from mlc_cli.core.datasets.inspection.inspect import Inspection, inspect
+from mlc_cli.core.datasets.inspection.look import look_at_all
+from mlc_cli.core.system.cores import usable_cores
+from mlc_cli.core.system.issues import Tally
 from mlc_cli.errors import UsageError
 from mlc_cli.settings.check import CheckSettings
 

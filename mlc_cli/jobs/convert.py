@@ -7,26 +7,26 @@ from pathlib import Path
 
 import numpy as np
 
-from mlc_cli.core.annotations import Annotation
-from mlc_cli.core.converting.collect import Collected, Findings, collect
-from mlc_cli.core.converting.placing import place, settle, staged, usable
-from mlc_cli.core.converting.splits import (
+from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.datasets.converting.collect import Collected, Findings, collect
+from mlc_cli.core.datasets.converting.output_folder import RECORD, Destination, look_at
+from mlc_cli.core.datasets.converting.placing import place, settle, staged, usable
+from mlc_cli.core.datasets.converting.splits import (
     divide,
     group,
     in_order,
     missing_classes,
     rename_splits,
 )
-from mlc_cli.core.files import write_json
-from mlc_cli.core.formats import fiftyone
-from mlc_cli.core.formats.base import Sample, Source, Writer
-from mlc_cli.core.formats.build import pick_reader, pick_writer, read_classes
-from mlc_cli.core.formats.shared.lines import is_file, is_folder
-from mlc_cli.core.formats.shared.split_names import split_in_name
-from mlc_cli.core.tally import SHOWN
+from mlc_cli.core.datasets.converting.summary import Conversion, as_dict, summarise
+from mlc_cli.core.datasets.formats import fiftyone
+from mlc_cli.core.datasets.formats.base import Sample, Source, Writer
+from mlc_cli.core.datasets.formats.build import pick_reader, pick_writer, read_classes
+from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder
+from mlc_cli.core.datasets.formats.shared.split_names import split_in_name
+from mlc_cli.core.system.files import write_json
+from mlc_cli.core.system.issues import SHOWN
 from mlc_cli.errors import DataError, UsageError
-from mlc_cli.jobs.conversion import Conversion, as_dict, summarise
-from mlc_cli.jobs.destination import RECORD, Destination, look_at
 from mlc_cli.settings.convert import ConvertSettings
 
 SHARES = (0.8, 0.2)

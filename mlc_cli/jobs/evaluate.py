@@ -6,17 +6,11 @@ from typing import Any
 
 import torch
 
-from mlc_cli.core.data.loader import Batches
-from mlc_cli.core.inference.engines import open_model
-from mlc_cli.core.inference.scoring import score
-from mlc_cli.core.machine.distributed import current
-from mlc_cli.core.metrics import Floats
-from mlc_cli.core.reports.evaluation import Evaluation, evaluate, write_evaluation
-from mlc_cli.core.reports.scores import write_scores
-from mlc_cli.core.runs import RunFolder
-from mlc_cli.jobs.report import make_report
-from mlc_cli.jobs.scoring import (
-    ScoredSplit,
+from mlc_cli.core.evaluation.metrics import Floats
+from mlc_cli.core.evaluation.report.build import make_report
+from mlc_cli.core.evaluation.results import Evaluation, evaluate, write_evaluation
+from mlc_cli.core.evaluation.scores import ScoredSplit, write_scores
+from mlc_cli.core.inference.build import (
     default_folder,
     pick_thresholds,
     result_folder,
@@ -25,6 +19,11 @@ from mlc_cli.jobs.scoring import (
     suffix_of,
     write_settings,
 )
+from mlc_cli.core.inference.engines import open_model
+from mlc_cli.core.inference.scoring import score
+from mlc_cli.core.loading.loader import Batches
+from mlc_cli.core.runs.folder import RunFolder
+from mlc_cli.core.system.distributed import current
 from mlc_cli.settings.evaluate import EvalSettings
 
 

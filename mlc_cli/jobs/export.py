@@ -9,27 +9,27 @@ import numpy as np
 import openvino as ov
 import torch
 
-from mlc_cli.core.checkpoint import ModelCard
-from mlc_cli.core.data.build import build_eval_batches
-from mlc_cli.core.data.loader import Batches
+from mlc_cli.core.exporting.gate import Check, Exported, check_files, mark
 from mlc_cli.core.exporting.int8 import Quantiser, Sample, has_attention
 from mlc_cli.core.exporting.ir import to_ir, write_ir
 from mlc_cli.core.exporting.onnx_graph import write_onnx
-from mlc_cli.core.files import folder_beside, write_json
-from mlc_cli.core.inference.engines import is_exported
-from mlc_cli.core.machine.interrupts import undisturbed
-from mlc_cli.core.models.build import load_classifier
-from mlc_cli.core.models.classifier import Classifier
-from mlc_cli.core.runtime.metadata import ExportInfo, client_labels
-from mlc_cli.errors import CheckpointError, MlcError, UsageError
-from mlc_cli.jobs.parity import Check, Exported, check_files, mark
-from mlc_cli.jobs.scoring import (
+from mlc_cli.core.inference.build import (
     data_settings,
     find_checkpoint,
     read_checked_split,
     result_folder,
     write_settings,
 )
+from mlc_cli.core.inference.engines import is_exported
+from mlc_cli.core.inference.runtime.metadata import ExportInfo, client_labels
+from mlc_cli.core.loading.build import build_eval_batches
+from mlc_cli.core.loading.loader import Batches
+from mlc_cli.core.models.build import load_classifier
+from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.core.runs.checkpoint import ModelCard
+from mlc_cli.core.system.files import folder_beside, write_json
+from mlc_cli.core.system.interrupts import undisturbed
+from mlc_cli.errors import CheckpointError, MlcError, UsageError
 from mlc_cli.settings.export import ExportSettings
 
 OnStep = Callable[[str], object]

@@ -12,18 +12,23 @@ from typing import TextIO
 import cv2
 import numpy as np
 
-from mlc_cli.core.data.sources import STDIN, Item, Sources, distinct_places
-from mlc_cli.core.data.stream import Picture, PictureReader, read_batches, stdin_lines
+from mlc_cli.core.inference.build import (
+    find_checkpoint,
+    host_device,
+    pick_thresholds,
+    write_settings,
+)
 from mlc_cli.core.inference.engines import OpenedModel, TorchEngine, open_model
+from mlc_cli.core.inference.pictures import Pictures
 from mlc_cli.core.inference.predicting import Predictor
-from mlc_cli.core.machine.cores import usable_cores
-from mlc_cli.core.machine.distributed import Group, current
-from mlc_cli.core.machine.interrupts import stop_requests
-from mlc_cli.core.reports.predictions import Format, Prediction, Written, make_format
-from mlc_cli.core.reports.writer import Begun, RecordWriter, open_output, read_begun
+from mlc_cli.core.inference.predictions import Format, Prediction, Written, make_format
+from mlc_cli.core.inference.writer import Begun, RecordWriter, open_output, read_begun
+from mlc_cli.core.loading.sources import STDIN, Item, Sources, distinct_places
+from mlc_cli.core.loading.stream import Picture, PictureReader, read_batches, stdin_lines
+from mlc_cli.core.system.cores import usable_cores
+from mlc_cli.core.system.distributed import Group, current
+from mlc_cli.core.system.interrupts import stop_requests
 from mlc_cli.errors import DataError, Interrupted, UsageError
-from mlc_cli.jobs.pictures import Pictures
-from mlc_cli.jobs.scoring import find_checkpoint, host_device, pick_thresholds, write_settings
 from mlc_cli.settings.predict import PredictSettings
 
 _GALLERY_SIDE = 400  # of previews when nothing is drawn: the thumbnails twice over

@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlc_cli.core.calibration import (
+from mlc_cli.core.datasets.stratify import stratify
+from mlc_cli.core.evaluation.metrics import DecisionMetrics, Floats, decision_metrics
+from mlc_cli.core.evaluation.results import SUMMARY, number
+from mlc_cli.core.evaluation.scores import SavedScores, read_scores
+from mlc_cli.core.evaluation.thresholds import (
     Objective,
     OutOfFold,
     Thresholds,
@@ -16,16 +20,17 @@ from mlc_cli.core.calibration import (
     out_of_fold,
     shrink,
 )
-from mlc_cli.core.checkpoint import read_card, read_state, save_checkpoint
-from mlc_cli.core.files import write_atomic, write_json
+from mlc_cli.core.inference.build import (
+    default_folder,
+    result_folder,
+    score_checkpoint,
+    write_settings,
+)
 from mlc_cli.core.inference.engines import is_exported
-from mlc_cli.core.machine.distributed import current
-from mlc_cli.core.metrics import DecisionMetrics, Floats, decision_metrics
-from mlc_cli.core.reports.evaluation import SUMMARY, number
-from mlc_cli.core.reports.scores import SavedScores, read_scores
-from mlc_cli.core.stratify import stratify
+from mlc_cli.core.runs.checkpoint import read_card, read_state, save_checkpoint
+from mlc_cli.core.system.distributed import current
+from mlc_cli.core.system.files import write_atomic, write_json
 from mlc_cli.errors import SettingsError
-from mlc_cli.jobs.scoring import default_folder, result_folder, score_checkpoint, write_settings
 from mlc_cli.settings.thresholds import ThresholdSettings
 
 STRENGTHS = (0.0, 10.0, 40.0, 160.0, 640.0)

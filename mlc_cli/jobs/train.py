@@ -4,19 +4,18 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mlc_cli.core.data.loader import dead_workers_named
-from mlc_cli.core.files import write_text
-from mlc_cli.core.machine.interrupts import stop_requests
+from mlc_cli.core.loading.loader import dead_workers_named
 from mlc_cli.core.models.complexity import complexity
-from mlc_cli.core.runs import RunFolder, create_run, open_run
-from mlc_cli.core.training import loop
+from mlc_cli.core.runs.folder import RunFolder, create_run, open_run
+from mlc_cli.core.system.files import write_text
+from mlc_cli.core.system.interrupts import stop_requests
+from mlc_cli.core.training import loop, messages
+from mlc_cli.core.training.build import Training, prepare
+from mlc_cli.core.training.events import Event, Finished, Started
 from mlc_cli.core.training.loop import EpochReport, Tick
+from mlc_cli.core.training.recorder import Bystander, Recorder
 from mlc_cli.errors import Interrupted, MlcError, ProcessError, RunError
-from mlc_cli.jobs import wording
 from mlc_cli.jobs.evaluate import evaluate_run
-from mlc_cli.jobs.events import Event, Finished, Started
-from mlc_cli.jobs.planning import Training, prepare
-from mlc_cli.jobs.recording import Bystander, Recorder
 from mlc_cli.settings.resolve import as_yaml, validate
 from mlc_cli.settings.train import TrainSettings
 from mlc_cli.settings.yaml_io import read_yaml
@@ -49,11 +48,11 @@ def train(
     started = time.perf_counter()
     try:
         for event in _events(training, run, warning, recorder, on_tick):
-            recorder.log(wording.describe(event))
+            recorder.log(messages.describe(event))
             yield event
         evaluation = evaluate_run(run, training.plan.val, training.device)
         finished = Finished(run, training.state.best, evaluation, time.perf_counter() - started)
-        recorder.log(wording.describe(finished))
+        recorder.log(messages.describe(finished))
         yield finished
     finally:
         recorder.close()

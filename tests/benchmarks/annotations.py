@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from timing import show
 
-from mlc_cli.core.annotations import read_annotation
+from mlc_cli.core.datasets.annotations import read_annotation
 
 IMAGES = 1_000_000
 CLASSES = 80

@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 from timing import alternate, show
 
-from mlc_cli.core.annotations import read_annotation
-from mlc_cli.core.files import write_json
-from mlc_cli.core.inspection.collection import Collection
-from mlc_cli.core.inspection.look import look_at_all
-from mlc_cli.core.inspection.near import near_pairs
-from mlc_cli.core.machine.cores import usable_cores
+from mlc_cli.core.datasets.annotations import read_annotation
+from mlc_cli.core.datasets.inspection.collection import Collection
+from mlc_cli.core.datasets.inspection.look import look_at_all
+from mlc_cli.core.datasets.inspection.near import near_pairs
+from mlc_cli.core.system.cores import usable_cores
+from mlc_cli.core.system.files import write_json
 
 
 def make_images(folder: Path, images: int) -> Collection:

@@ -16,12 +16,12 @@ from model_api.models import Model
 from samples import make_annotation, make_checkpoint, make_images
 from timing import alternate, show
 
-from mlc_cli.core.data.build import build_eval_batches
+from mlc_cli.core.inference.build import data_settings, host_device, read_checked_split
 from mlc_cli.core.inference.engines import OpenedModel, open_model
 from mlc_cli.core.inference.scoring import score
-from mlc_cli.core.machine.cores import usable_cores
+from mlc_cli.core.loading.build import build_eval_batches
+from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.jobs.export import export
-from mlc_cli.jobs.scoring import data_settings, host_device, read_checked_split
 from mlc_cli.settings.export import ExportSettings
 from mlc_cli.settings.scoring import SplitChoice
 

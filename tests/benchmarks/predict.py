@@ -13,8 +13,8 @@ from pathlib import Path
 from samples import make_checkpoint, make_images
 from timing import alternate, show
 
-from mlc_cli.core.data.stream import PictureReader, read_batches
-from mlc_cli.core.machine.cores import usable_cores
+from mlc_cli.core.loading.stream import PictureReader, read_batches
+from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.jobs.predict import Prepared, predict, prepare
 from mlc_cli.settings.predict import PredictSettings
 

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from timing import show
 
-from mlc_cli.core.files import write_json
+from mlc_cli.core.system.files import write_json
 from mlc_cli.core.training import loop
+from mlc_cli.core.training.build import Training, prepare
 from mlc_cli.core.training.loop import EpochReport
-from mlc_cli.jobs.planning import Training, prepare
 from mlc_cli.settings.resolve import gather, validate
 from mlc_cli.settings.train import TrainSettings
 

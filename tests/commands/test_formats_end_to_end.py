@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mlc_cli.core.annotations import read_annotation
+from mlc_cli.core.datasets.annotations import read_annotation
 
 NAMES = ("blue", "dark green", "red")
 COLOURS = ((255, 0, 0), (0, 160, 0), (0, 0, 255))

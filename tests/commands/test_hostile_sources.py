@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mlc_cli.core.annotations import read_annotation
-from mlc_cli.core.formats.build import readers, writers
+from mlc_cli.core.datasets.annotations import read_annotation
+from mlc_cli.core.datasets.formats.build import readers, writers
 from mlc_cli.settings.convert import ConvertSettings
 
 FORMATS = [reader.name for reader in readers(ConvertSettings(format="auto", source="a", dest="b"))]

@@ -11,15 +11,15 @@ import pytest
 import torch
 from torch import nn
 
-from mlc_cli.core.checkpoint import ModelCard, save_checkpoint
 from mlc_cli.core.exporting.ir import to_ir, write_ir
 from mlc_cli.core.exporting.onnx_graph import write_onnx
+from mlc_cli.core.inference.runtime.metadata import ExportInfo
 from mlc_cli.core.models.backbone import Backbone, create_backbone
 from mlc_cli.core.models.build import build_head
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.pooled import LinearHead
 from mlc_cli.core.models.label_graph import LabelGraph
-from mlc_cli.core.runtime.metadata import ExportInfo
+from mlc_cli.core.runs.checkpoint import ModelCard, save_checkpoint
 from mlc_cli.settings.model import ModelSettings
 
 DECODER = {"name": "ml_decoder", "dim": 32, "heads": 4, "ffn_dim": 16}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mlc_cli.core.checkpoint import read_card, read_state, save_checkpoint
+from mlc_cli.core.runs.checkpoint import read_card, read_state, save_checkpoint
 from mlc_cli.jobs.export import export
 from mlc_cli.jobs.train import train
 from mlc_cli.settings.export import ExportSettings

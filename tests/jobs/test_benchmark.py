@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mlc_cli.jobs.parity import mark
+from mlc_cli.core.exporting.gate import mark
 
 Mlc = Callable[..., Any]
 FILES = ["model-fp16.xml", "model-int8.xml", "model.onnx", "model.xml"]

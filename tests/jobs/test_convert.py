@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlc_cli.core.annotations import read_annotation
-from mlc_cli.core.formats.build import writers
+from mlc_cli.core.datasets.annotations import read_annotation
+from mlc_cli.core.datasets.converting.summary import Conversion
+from mlc_cli.core.datasets.formats.build import writers
 from mlc_cli.errors import DataError
-from mlc_cli.jobs.conversion import Conversion
 from mlc_cli.jobs.convert import convert
 from mlc_cli.settings.convert import ConvertSettings
 

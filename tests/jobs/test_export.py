@@ -14,11 +14,11 @@ import pytest
 import torch
 from model_api.models import Model
 
-from mlc_cli.core.checkpoint import read_card, read_state, save_checkpoint
 from mlc_cli.core.exporting.onnx_graph import write_onnx
 from mlc_cli.core.inference.engines import open_model
+from mlc_cli.core.inference.runtime.openvino_core import openvino_core
 from mlc_cli.core.models.build import build_model
-from mlc_cli.core.runtime.openvino_core import openvino_core
+from mlc_cli.core.runs.checkpoint import read_card, read_state, save_checkpoint
 from mlc_cli.errors import MlcError
 from mlc_cli.jobs import export as job
 from mlc_cli.settings.model import ModelSettings

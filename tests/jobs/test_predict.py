@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mlc_cli.core.checkpoint import read_card, read_state, save_checkpoint
+from mlc_cli.core.runs.checkpoint import read_card, read_state, save_checkpoint
 
 Mlc = Callable[..., Any]
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from mlc_cli.core.checkpoint import read_state
+from mlc_cli.core.runs.checkpoint import read_state
 from mlc_cli.core.training.loop import Tick
 from mlc_cli.errors import Interrupted, MlcError
 from mlc_cli.jobs.train import run_settings, train

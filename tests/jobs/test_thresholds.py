@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlc_cli.core.checkpoint import read_card, read_state
-from mlc_cli.core.reports.scores import SavedScores, write_scores
+from mlc_cli.core.evaluation.scores import SavedScores, write_scores
+from mlc_cli.core.runs.checkpoint import read_card, read_state
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
-from mlc_cli.core.checkpoint import read_card, read_state
+from mlc_cli.core.runs.checkpoint import read_card, read_state
 from mlc_cli.jobs.train import train
 from mlc_cli.settings.train import TrainSettings
 

@@ -15,8 +15,8 @@ from model_api.adapters import OpenvinoAdapter
 from model_api.models import Model
 from numpy.typing import NDArray
 
-from mlc_cli.core.metrics import Floats
-from mlc_cli.core.runtime.openvino_core import openvino_core
+from mlc_cli.core.evaluation.metrics import Floats
+from mlc_cli.core.inference.runtime.openvino_core import openvino_core
 from mlc_cli.errors import MlcError
 
 CLIENT_THRESHOLD = 0.5

@@ -13,10 +13,10 @@ import openvino as ov
 from numpy.typing import NDArray
 from torch import nn
 
+from mlc_cli.core.evaluation.metrics import average_precision_C, mean_average_precision
 from mlc_cli.core.exporting.onnx_graph import INPUT, LOGITS
-from mlc_cli.core.metrics import average_precision_C, mean_average_precision
-from mlc_cli.core.runtime.requests import Requests
-from mlc_cli.core.runtime.signal_stack import kept_signal_stack
+from mlc_cli.core.inference.runtime.requests import Requests
+from mlc_cli.core.inference.runtime.signal_stack import kept_signal_stack
 from mlc_cli.errors import MlcError
 
 Images = NDArray[np.uint8]

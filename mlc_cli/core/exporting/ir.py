@@ -6,8 +6,8 @@ import openvino as ov
 from openvino.preprocess import PrePostProcessor
 
 from mlc_cli.core.exporting.onnx_graph import INPUT
-from mlc_cli.core.runtime.metadata import SECTION, ExportInfo, to_entries
-from mlc_cli.core.runtime.openvino_core import openvino_core
+from mlc_cli.core.inference.runtime.metadata import SECTION, ExportInfo, to_entries
+from mlc_cli.core.inference.runtime.openvino_core import openvino_core
 
 
 def to_ir(onnx_file: Path, info: ExportInfo) -> ov.Model:

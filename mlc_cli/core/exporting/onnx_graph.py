@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from mlc_cli.core.inference.explain import evidence
+from mlc_cli.core.inference.runtime.metadata import SECTION, ExportInfo, to_entries
+from mlc_cli.core.inference.runtime.thresholds import threshold_logits
 from mlc_cli.core.models.classifier import Classifier
-from mlc_cli.core.runtime.metadata import SECTION, ExportInfo, to_entries
-from mlc_cli.core.runtime.thresholds import threshold_logits
 from mlc_cli.errors import MlcError
 
 INPUT, LOGITS, SALIENCY = "data", "logits", "saliency_map"

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mlc_cli.core.data.loader import Batches
+from mlc_cli.core.evaluation.metrics import Floats, average_precision_C, mean_average_precision
 from mlc_cli.core.inference.engines import Engine
 from mlc_cli.core.inference.scoring import check_finite, probabilities
-from mlc_cli.core.metrics import Floats, average_precision_C, mean_average_precision
+from mlc_cli.core.loading.loader import Batches
 
 Logits = NDArray[np.float32]
 

@@ -8,13 +8,13 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from mlc_cli.core.checkpoint import ModelCard
-from mlc_cli.core.data.normalise import Normalise
-from mlc_cli.core.machine.device import Precision, autocast, in_slices, pick_device, pick_precision
+from mlc_cli.core.inference.runtime.ir_file import Hint, IrEngine
+from mlc_cli.core.inference.runtime.onnx_file import OnnxEngine
+from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.models.build import load_classifier
 from mlc_cli.core.models.classifier import Classifier
-from mlc_cli.core.runtime.ir_file import Hint, IrEngine
-from mlc_cli.core.runtime.onnx_file import OnnxEngine
+from mlc_cli.core.runs.checkpoint import ModelCard
+from mlc_cli.core.system.device import Precision, autocast, in_slices, pick_device, pick_precision
 from mlc_cli.errors import UsageError
 
 HINTS: dict[str, Hint] = {"auto": "auto", "fp32": "f32", "bf16": "bf16", "fp16": "f16"}

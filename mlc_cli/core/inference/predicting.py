@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mlc_cli.core.data.stream import Picture
+from mlc_cli.core.evaluation.metrics import Floats
 from mlc_cli.core.inference.engines import Engine, TorchEngine
 from mlc_cli.core.inference.explain import evidence
+from mlc_cli.core.inference.predictions import Prediction, decide
 from mlc_cli.core.inference.scoring import check_finite, probabilities
-from mlc_cli.core.metrics import Floats
+from mlc_cli.core.loading.stream import Picture
 from mlc_cli.core.models.classifier import Classifier
-from mlc_cli.core.reports.predictions import Prediction, decide
 
 Maps = list[NDArray[np.float32] | None]
 

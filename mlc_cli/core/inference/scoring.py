@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mlc_cli.core.data.loader import Batches, dead_workers_named
-from mlc_cli.core.data.normalise import Normalise
+from mlc_cli.core.evaluation.metrics import average_precision_C, mean_average_precision
 from mlc_cli.core.inference.engines import Engine, TorchEngine
-from mlc_cli.core.machine.device import Precision
-from mlc_cli.core.metrics import average_precision_C, mean_average_precision
+from mlc_cli.core.loading.loader import Batches, dead_workers_named
+from mlc_cli.core.loading.normalise import Normalise
+from mlc_cli.core.system.device import Precision
 from mlc_cli.errors import TrainingError
 
 

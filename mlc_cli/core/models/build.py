@@ -5,8 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mlc_cli.core.annotations import Annotation
-from mlc_cli.core.checkpoint import ModelCard, read_card, read_state
+from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.models.backbone import RGB, Backbone, create_backbone
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.base import Head, auto_scale
@@ -25,6 +24,7 @@ from mlc_cli.core.models.weights.foreign import load_foreign
 from mlc_cli.core.models.weights.own import is_checkpoint, load_checkpoint
 from mlc_cli.core.models.weights.report import LoadReport
 from mlc_cli.core.models.weights.timm import load_backbone
+from mlc_cli.core.runs.checkpoint import ModelCard, read_card, read_state
 from mlc_cli.errors import CheckpointError, SettingsError
 from mlc_cli.settings.model import CosineHead as CosineSettings
 from mlc_cli.settings.model import GraphHead as GraphSettings

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
-from mlc_cli.core.annotations import Annotation, LabelSets
+from mlc_cli.core.datasets.annotations import Annotation, LabelSets
 from mlc_cli.core.models.label_vectors import read_vectors
 
 Matrix = NDArray[np.float64]

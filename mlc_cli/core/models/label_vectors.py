@@ -9,8 +9,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from mlc_cli.core.annotations import Label
-from mlc_cli.core.tally import listing
+from mlc_cli.core.datasets.annotations import Label
+from mlc_cli.core.system.issues import listing
 from mlc_cli.errors import DataError
 
 Vector = NDArray[np.float32]

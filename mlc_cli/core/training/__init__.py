@@ -1,1 +1,1 @@
-"""Training: what is learnt from batches, step by step and epoch by epoch."""
+"""Training: steps, epochs, the state that resumes, and what is written on the way."""

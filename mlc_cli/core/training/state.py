@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mlc_cli.core.files import write_atomic
-from mlc_cli.core.optim.early_stop import EarlyStop
-from mlc_cli.core.optim.ema import Ema
-from mlc_cli.core.optim.schedules import Schedule
+from mlc_cli.core.system.files import write_atomic
+from mlc_cli.core.training.optim.early_stop import EarlyStop
+from mlc_cli.core.training.optim.ema import Ema
+from mlc_cli.core.training.optim.schedules import Schedule
 from mlc_cli.errors import RunError, TrainingError
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mlc_cli.core.data.dataset import Batch
-from mlc_cli.core.data.mixing import Mix
-from mlc_cli.core.data.normalise import Normalise
-from mlc_cli.core.losses.base import MultilabelLoss
-from mlc_cli.core.machine.device import Precision, autocast, seed_step
-from mlc_cli.core.machine.distributed import ALONE, Group
-from mlc_cli.core.optim.sam import Sam, frozen_bn_statistics
+from mlc_cli.core.loading.dataset import Batch
+from mlc_cli.core.loading.mixing import Mix
+from mlc_cli.core.loading.normalise import Normalise
+from mlc_cli.core.system.device import Precision, autocast, seed_step
+from mlc_cli.core.system.distributed import ALONE, Group
+from mlc_cli.core.training.losses.base import MultilabelLoss
+from mlc_cli.core.training.optim.sam import Sam, frozen_bn_statistics
 from mlc_cli.core.training.state import TrainState
 from mlc_cli.errors import TrainingError
 

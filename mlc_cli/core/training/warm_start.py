@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mlc_cli.core.data.loader import Batches
-from mlc_cli.core.data.normalise import Normalise
-from mlc_cli.core.losses.base import MultilabelLoss
-from mlc_cli.core.machine.device import Precision, autocast, in_slices, seed_step
+from mlc_cli.core.loading.loader import Batches
+from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.base import Head
-from mlc_cli.core.optim.schedules import OneCycle
+from mlc_cli.core.system.device import Precision, autocast, in_slices, seed_step
+from mlc_cli.core.training.losses.base import MultilabelLoss
+from mlc_cli.core.training.optim.schedules import OneCycle
 from mlc_cli.errors import TrainingError
 
 OnBatch = Callable[[int, int], Any]

@@ -9,16 +9,16 @@ import torch
 from sklearn.metrics import average_precision_score
 from torch import nn
 
-from mlc_cli.core.checkpoint import ModelCard
 from mlc_cli.core.exporting.int8 import Quantiser, Sample, has_attention
 from mlc_cli.core.exporting.ir import to_ir
 from mlc_cli.core.exporting.onnx_graph import write_onnx
+from mlc_cli.core.inference.runtime.metadata import ExportInfo
+from mlc_cli.core.inference.runtime.openvino_core import openvino_core
 from mlc_cli.core.models.backbone import create_backbone
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder
 from mlc_cli.core.models.heads.pooled import LinearHead
-from mlc_cli.core.runtime.metadata import ExportInfo
-from mlc_cli.core.runtime.openvino_core import openvino_core
+from mlc_cli.core.runs.checkpoint import ModelCard
 from mlc_cli.errors import MlcError
 
 SIZE = (16, 16)

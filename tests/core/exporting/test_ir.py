@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mlc_cli.core.checkpoint import ModelCard, card_to_json
 from mlc_cli.core.exporting.ir import mark_ir, to_ir, write_ir
 from mlc_cli.core.exporting.onnx_graph import write_onnx
+from mlc_cli.core.inference.runtime.metadata import ExportInfo, to_entries
+from mlc_cli.core.inference.runtime.openvino_core import openvino_core
 from mlc_cli.core.models.classifier import Classifier
-from mlc_cli.core.runtime.metadata import ExportInfo, to_entries
-from mlc_cli.core.runtime.openvino_core import openvino_core
+from mlc_cli.core.runs.checkpoint import ModelCard, card_to_json
 from mlc_cli.errors import MlcError
 
 Exported = Callable[..., Any]

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mlc_cli.core.checkpoint import ModelCard
 from mlc_cli.core.exporting.onnx_graph import mark_onnx, write_onnx
 from mlc_cli.core.inference.explain import evidence
+from mlc_cli.core.inference.runtime.metadata import ExportInfo
 from mlc_cli.core.models.classifier import Classifier
-from mlc_cli.core.runtime.metadata import ExportInfo
+from mlc_cli.core.runs.checkpoint import ModelCard
 from mlc_cli.errors import MlcError
 
 Exported = Callable[..., Any]

@@ -8,8 +8,6 @@ import torch
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
-from mlc_cli.core.data.build import build_eval_batches, read_split
-from mlc_cli.core.data.loader import Batches
 from mlc_cli.core.exporting.parity import (
     Difference,
     Limits,
@@ -18,6 +16,8 @@ from mlc_cli.core.exporting.parity import (
     run_in_turn,
     to_probabilities,
 )
+from mlc_cli.core.loading.build import build_eval_batches, read_split
+from mlc_cli.core.loading.loader import Batches
 from mlc_cli.errors import TrainingError
 from mlc_cli.settings.data import DataSettings
 

@@ -9,11 +9,11 @@ import torch
 from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 
-from mlc_cli.core.annotations import Annotation
-from mlc_cli.core.data.build import build_eval_batches, read_split
-from mlc_cli.core.data.loader import Batches
-from mlc_cli.core.data.normalise import Normalise
+from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.inference.scoring import Scorer, Scores
+from mlc_cli.core.loading.build import build_eval_batches, read_split
+from mlc_cli.core.loading.loader import Batches
+from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.errors import TrainingError
 from mlc_cli.settings.data import DataSettings
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlc_cli.core.annotations import Annotation, read_annotation
+from mlc_cli.core.datasets.annotations import Annotation, read_annotation
 from mlc_cli.core.models.label_graph import build_label_graph, conditional, normalised_links
 
 Make = Callable[[np.ndarray, str], Annotation]

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from mlc_cli.core.training.build import Training, prepare
 from mlc_cli.core.training.loop import EpochReport, Tick, train
 from mlc_cli.errors import BadImageError, DataError, Interrupted, TrainingError
-from mlc_cli.jobs.planning import Training, prepare
 from mlc_cli.settings.train import TrainSettings
 
 Make = Callable[..., Training]

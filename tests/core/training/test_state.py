@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from mlc_cli.core.optim.early_stop import EarlyStop
-from mlc_cli.core.optim.ema import Ema
-from mlc_cli.core.optim.schedules import Plateau
+from mlc_cli.core.training.optim.early_stop import EarlyStop
+from mlc_cli.core.training.optim.ema import Ema
+from mlc_cli.core.training.optim.schedules import Plateau
 from mlc_cli.core.training.state import Best, LossWatch, Position, TrainState
 from mlc_cli.errors import RunError, TrainingError
 

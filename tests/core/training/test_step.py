@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mlc_cli.core.data.dataset import Batch
-from mlc_cli.core.data.mixing import Mixup
-from mlc_cli.core.data.normalise import Normalise
-from mlc_cli.core.losses.base import MultilabelLoss
-from mlc_cli.core.losses.elements import Aam, Asl, Bce
-from mlc_cli.core.optim.build import build_optimizer
-from mlc_cli.core.optim.ema import Ema
-from mlc_cli.core.optim.sam import Sam
-from mlc_cli.core.optim.schedules import Constant, OneCycle, Schedule
+from mlc_cli.core.loading.dataset import Batch
+from mlc_cli.core.loading.mixing import Mixup
+from mlc_cli.core.loading.normalise import Normalise
+from mlc_cli.core.training.losses.base import MultilabelLoss
+from mlc_cli.core.training.losses.elements import Aam, Asl, Bce
+from mlc_cli.core.training.optim.build import build_optimizer
+from mlc_cli.core.training.optim.ema import Ema
+from mlc_cli.core.training.optim.sam import Sam
+from mlc_cli.core.training.optim.schedules import Constant, OneCycle, Schedule
 from mlc_cli.core.training.state import LossWatch, TrainState
 from mlc_cli.core.training.step import Step
 from mlc_cli.settings.optim import AdamW, OptimSettings, Sgd

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mlc_cli.core.machine.distributed import ALONE, Group
+from mlc_cli.core.system.distributed import ALONE, Group
+from mlc_cli.core.training.build import Training, prepare
 from mlc_cli.core.training.loop import train
 from mlc_cli.errors import MlcError
-from mlc_cli.jobs.planning import Training, prepare
 from mlc_cli.settings.train import TrainSettings
 
 Together = Callable[..., list[Any]]

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from mlc_cli.core.checkpoint import save_checkpoint
 from mlc_cli.core.inference.scoring import Scorer
 from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.core.runs.checkpoint import save_checkpoint
+from mlc_cli.core.training.build import Training, prepare
 from mlc_cli.core.training.loop import train
 from mlc_cli.errors import Interrupted, TrainingError
-from mlc_cli.jobs.planning import Training, prepare
 from mlc_cli.settings.train import TrainSettings
 
 Prepare = Callable[..., Training]

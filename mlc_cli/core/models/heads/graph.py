@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mlc_cli.core.machine.device import full_precision
 from mlc_cli.core.models.heads.base import Head
 from mlc_cli.core.models.label_graph import LabelGraph
+from mlc_cli.core.system.device import full_precision
 
 
 class GraphHead(Head):

@@ -13,7 +13,7 @@ from urllib.parse import urlparse
 import torch
 from torch import Tensor
 
-from mlc_cli.core.checkpoint import read_state
+from mlc_cli.core.runs.checkpoint import read_state
 from mlc_cli.errors import CheckpointError, WeightsError
 
 BOOKKEEPING = ("torch.optim.", "torchreid.", "builtins.getattr", "builtins.dict")

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from mlc_cli.core.checkpoint import has_card, read_card, read_state
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.weights.report import LoadReport, other_classes
+from mlc_cli.core.runs.checkpoint import has_card, read_card, read_state
 from mlc_cli.errors import WeightsError
 
 ORIGIN = "a checkpoint of mlc"

@@ -1,1 +1,0 @@
-"""Reading, checking, augmenting and batching images."""

@@ -1,0 +1,1 @@
+"""Labelled data sets: annotation files, formats of other tools, conversion, inspection."""

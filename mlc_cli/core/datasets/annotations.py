@@ -1,0 +1,297 @@
+"""Annotation files: which labels each image has, lacks, or may have.
+
+    {"classes": ["cat", "dog"], "images": [["a.jpg", ["cat"]], ["b.jpg", [], ["dog"]]]}
+
+The first list of an image holds its labels; the optional second one holds labels whose state is
+unknown. Every other label is absent. Where most states are unknown, `"unlisted": "unknown"` at the
+top level turns this round: the second list then holds labels that are known to be absent, and
+every other one is unknown. Class order is `sorted(classes)`, integers as numbers. Paths are
+relative to the file, or to the folder that `"image_root"` at the top level names from there.
+
+Names of arrays: N images, C classes.
+"""
+
+import difflib
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlc_cli.core.system.files import read_json
+from mlc_cli.core.system.issues import SHOWN, Tally
+from mlc_cli.errors import DataError
+
+Label = str | int
+State = Literal["absent", "unknown"]
+
+
+@dataclass(frozen=True)
+class PackedStrings(Sequence[str]):
+    """A million strings in one block of bytes: 8 bytes each beside the text itself."""
+
+    blob: bytes
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def pack(cls, strings: Sequence[str]) -> "PackedStrings":
+        """Pack strings in their order."""
+        encoded = [string.encode() for string in strings]
+        lengths = np.fromiter((len(item) for item in encoded), np.int64, len(encoded))
+        return cls(b"".join(encoded), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: Any) -> Any:
+        """String at a position; slices are not needed and not offered."""
+        position = range(len(self))[index]
+        start, stop = self.offsets[position], self.offsets[position + 1]
+        return self.blob[start:stop].decode()
+
+    def take(self, positions_N: NDArray[np.int64]) -> "PackedStrings":
+        """The strings at some positions, in that order."""
+        starts_N, stops_N = self.offsets[positions_N], self.offsets[positions_N + 1]
+        parts = zip(starts_N.tolist(), stops_N.tolist(), strict=True)
+        blob = b"".join(self.blob[start:stop] for start, stop in parts)
+        return PackedStrings(blob, np.concatenate([[0], np.cumsum(stops_N - starts_N)]))
+
+
+@dataclass(frozen=True)
+class LabelSets:
+    """Class indexes of each image, back to back (compressed sparse rows)."""
+
+    indices: NDArray[np.unsignedinteger[Any]]
+    starts: NDArray[np.int64]
+
+    def of(self, image: int) -> NDArray[Any]:
+        """Class indexes of one image, sorted."""
+        return self.indices[self.starts[image] : self.starts[image + 1]]
+
+    def sizes_N(self) -> NDArray[np.int64]:
+        """Labels of each image."""
+        return np.diff(self.starts)
+
+    def counts_C(self, classes: int) -> NDArray[np.int64]:
+        """Images of each class."""
+        return np.bincount(self.indices, minlength=classes)
+
+    def take(self, images_N: NDArray[np.int64]) -> "LabelSets":
+        """The label sets of some images, in that order."""
+        sizes_N = self.sizes_N()[images_N]
+        starts = np.concatenate([[0], np.cumsum(sizes_N)]).astype(np.int64)
+        shifts_N = self.starts[images_N] - starts[:-1]
+        return LabelSets(self.indices[np.arange(starts[-1]) + np.repeat(shifts_N, sizes_N)], starts)
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One split of a data set.
+
+    Attributes:
+        source: The annotation file.
+        folder: Folder that image paths are relative to.
+        classes: Class names in sorted order.
+        paths: Image paths, as written in the file.
+        positives: Labels of each image.
+        others: Labels of each image whose state is not that of unlisted ones: unknown labels where
+            unlisted ones are absent, and absent labels where they are unknown.
+        unlisted: State of the labels that are in neither list.
+    """
+
+    source: Path
+    folder: Path
+    classes: tuple[Label, ...]
+    paths: PackedStrings
+    positives: LabelSets
+    others: LabelSets
+    unlisted: State = "absent"
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def class_names(self) -> list[str]:
+        """Class names as text, in sorted order."""
+        return [str(name) for name in self.classes]
+
+    def path(self, image: int) -> Path:
+        """Where an image is."""
+        return self.folder / str(self.paths[image])
+
+    def targets_NC(self, images: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int8]:
+        """States of all labels: 1 present, 0 absent, -1 unknown; shape len(images)×C."""
+        unlisted, other = (0, -1) if self.unlisted == "absent" else (-1, 0)
+        targets = np.full((len(images), len(self.classes)), unlisted, np.int8)
+        for row, image in enumerate(images):
+            targets[row, self.positives.of(int(image))] = 1
+            targets[row, self.others.of(int(image))] = other
+        return targets
+
+    def unknown_C(self) -> NDArray[np.int64]:
+        """Images of each class whose state is unknown."""
+        others_C = self.others.counts_C(len(self.classes))
+        if self.unlisted == "absent":
+            return others_C
+        return len(self) - self.positives.counts_C(len(self.classes)) - others_C
+
+    def take(self, images_N: NDArray[np.int64]) -> "Annotation":
+        """Some of the images, in that order."""
+        return replace(
+            self,
+            paths=self.paths.take(images_N),
+            positives=self.positives.take(images_N),
+            others=self.others.take(images_N),
+        )
+
+
+_FORM_HINT = (
+    'The file looks like {"classes": ["cat", "dog"], "images": [["images/1.jpg", ["dog"]], ...]};'
+    " a third element of an image lists labels whose state is unknown."
+)
+
+
+def read_annotation(source: Path, image_root: Path | None = None) -> Annotation:
+    """Read and check an annotation file.
+
+    Args:
+        source: The JSON file.
+        image_root: Folder that image paths are relative to; by default what the file says.
+
+    Raises:
+        DataError: The file is missing or malformed, a label is not one of its classes, or an
+            image is listed twice. All faults are reported at once.
+    """
+    content, unlisted = _read_content(source)
+    classes = sorted_classes(content["classes"], source)
+    index = {name: position for position, name in enumerate(classes)}
+    faults = Tally()
+    paths: list[str] = []
+    positives, others = SetsBuilder(index), SetsBuilder(index)
+    for number, path, present, second in _entries(content["images"], faults):
+        paths.append(path)
+        known = positives.add(present, path, faults)
+        if known & others.add(second, path, faults):
+            faults.add("images with a label in both lists", f"{path} (entry {number})")
+    _check_duplicates(paths, faults)
+    if faults.counts:
+        raise DataError(f"{source}: {faults.lines()}", _FORM_HINT)
+    if not paths:
+        raise DataError(f"{source}: lists no images", _FORM_HINT)
+    return Annotation(
+        source=source,
+        folder=image_root or source.parent / content.get("image_root", ""),
+        classes=classes,
+        paths=PackedStrings.pack(paths),
+        positives=positives.build(),
+        others=others.build(),
+        unlisted=unlisted,
+    )
+
+
+def _read_content(source: Path) -> tuple[dict[str, Any], State]:
+    if not source.exists():
+        raise DataError(
+            f"{source}: there is no such annotation file",
+            "Pass the folder of the data set with --data, or name the file with"
+            " `--set data.train=FILE`.",
+        )
+    content = read_json(source)
+    missing = [key for key in ("classes", "images") if not isinstance(content, dict)
+               or not isinstance(content.get(key), list)]  # fmt: skip
+    if missing:
+        raise DataError(f"{source}: has no list '{missing[0]}' at the top level", _FORM_HINT)
+    if not isinstance(content.get("image_root", ""), str):
+        raise DataError(f"{source}: 'image_root' is not the name of a folder")
+    unlisted = content.get("unlisted", "absent")
+    if unlisted not in ("absent", "unknown"):
+        raise DataError(f'{source}: \'unlisted\' is {unlisted!r:.80}, not "absent" or "unknown"')
+    return content, unlisted
+
+
+def sorted_classes(names: Sequence[Any], source: Path) -> tuple[Label, ...]:
+    """Class names in the order that holds everywhere; a DataError says what is wrong with them."""
+    if not names:
+        raise DataError(f"{source}: the list 'classes' is empty", _FORM_HINT)
+    kinds = {type(name) for name in names}
+    if kinds not in ({str}, {int}):
+        found = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise DataError(f"{source}: classes must be all text or all integers, found {found}")
+    garbled = [ascii(name) for name in names if not _encodable(name)]
+    if garbled:
+        raise DataError(f"{source}: classes that are not text: {', '.join(garbled[:SHOWN])}")
+    twice = sorted(str(name) for name, count in Counter(names).items() if count > 1)
+    if twice:
+        raise DataError(f"{source}: classes listed more than once: {', '.join(twice[:SHOWN])}")
+    return tuple(sorted(names))
+
+
+def _encodable(name: Label) -> bool:
+    """Whether a name is text that can be written; half of a surrogate pair cannot."""
+    try:
+        str(name).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _entries(
+    images: list[Any], faults: Tally
+) -> Iterator[tuple[int, str, list[Label], list[Label]]]:
+    """Well-formed entries as number, path, labels, unknown labels."""
+    for number, entry in enumerate(images):
+        match entry:
+            case [str(path), *_] if not _encodable(path):
+                faults.add("image paths that are not text", f"entry {number}: {path!a}")
+            case [str(path), list(present)] if path:
+                yield number, path, present, []
+            case [str(path), list(present), list(unsure)] if path:
+                yield number, path, present, unsure
+            case _:
+                faults.add(
+                    "entries that are not [path, [labels]]", f"entry {number}: {entry!r:.80}"
+                )
+
+
+def _check_duplicates(paths: list[str], faults: Tally) -> None:
+    seen: set[str] = set()
+    for path in paths:
+        if path in seen:
+            faults.add("images listed more than once (list each once, with all labels)", path)
+        seen.add(path)
+
+
+class SetsBuilder:
+    """Collects label sets in flat arrays."""
+
+    def __init__(self, index: dict[Label, int]) -> None:
+        self._index = index
+        self._indices = array("H" if len(index) <= 2**16 else "I")
+        self._starts = array("q", [0])
+
+    def add(self, labels: list[Label], path: str, faults: Tally) -> set[int]:
+        """Add the labels of the next image; their positions."""
+        found = set()
+        for label in labels:
+            position = self._index.get(label) if type(label) in (str, int) else None
+            if position is None:
+                faults.add("labels that are not in 'classes'", partial(self._describe, label, path))
+            else:
+                found.add(position)
+        self._indices.extend(sorted(found))
+        self._starts.append(len(self._indices))
+        return found
+
+    def _describe(self, label: Any, path: str) -> str:
+        known = {str(name): name for name in self._index}
+        near = difflib.get_close_matches(str(label), known, n=1)
+        return f"{path}: {label!r:.80}" + (f", did you mean {known[near[0]]!r}?" if near else "")
+
+    def build(self) -> LabelSets:
+        """The label sets of all images."""
+        return LabelSets(np.array(self._indices), np.array(self._starts))

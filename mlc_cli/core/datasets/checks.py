@@ -1,0 +1,106 @@
+"""What must be right before the first training step."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.images.folder import ImageFolder
+from mlc_cli.core.system.issues import SHOWN, listing
+from mlc_cli.errors import DataError
+
+
+def check_images(annotation: Annotation, *, allow_outside: bool) -> None:
+    """Check that every image is a regular file inside its folder.
+
+    Raises:
+        DataError: With the number of faulty images and the first ten of each kind.
+    """
+    folder = ImageFolder(annotation.folder, allow_outside=allow_outside)
+    found: dict[str, list[str]] = {}
+    for path in annotation.paths:
+        problem = folder.problem(path)
+        if problem:
+            found.setdefault(problem, []).append(path)
+    if found:
+        lines = [
+            f"{len(paths)} of {len(annotation)} images: file {problem}:\n"
+            + listing(paths[:SHOWN], len(paths))
+            for problem, paths in found.items()
+        ]
+        raise DataError(f"{annotation.source}: " + "\n".join(lines), _hint(annotation, found))
+
+
+def _hint(annotation: Annotation, found: Mapping[str, Sequence[str]]) -> str:
+    hints = []
+    if "is missing" in found:
+        hints.append(
+            f"Paths are relative to {annotation.folder}; another folder is set with"
+            " `--set data.image_root=DIR`."
+        )
+    if "leads out of the image folder" in found:
+        hints.append("Files elsewhere are accepted with `--set data.allow_outside_root=true`.")
+    return " ".join(hints)
+
+
+def check_same_classes(first: Annotation, second: Annotation) -> None:
+    """Check that two splits name the same classes.
+
+    Raises:
+        DataError: With the names that only one of them has.
+    """
+    check_classes(second, first.classes, f"those of {first.source}")
+
+
+def check_classes(annotation: Annotation, classes: Sequence[str | int], owner: str) -> None:
+    """Check that a split has exactly the given classes.
+
+    Args:
+        annotation: The split.
+        classes: The expected class names, sorted.
+        owner: Whose classes they are, for the message.
+
+    Raises:
+        DataError: With the names that only one side has.
+    """
+    here, there = set(annotation.classes), set(classes)
+    if here == there:
+        return
+    lines = [f"{annotation.source}: its classes are not {owner}:"]
+    for title, names in (("only here", here - there), ("only there", there - here)):
+        if names:
+            shown = sorted(map(str, names))
+            more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
+            lines.append(f"  {title}: {', '.join(shown[:SHOWN])}{more}")
+    raise DataError(
+        "\n".join(lines),
+        "List the same classes in all files, those without images too: the list fixes the order.",
+    )
+
+
+def shared_images(first: Annotation, second: Annotation) -> list[str]:
+    """Images of the second split that are also in the first, as paths."""
+    known = {os.path.normpath(first.folder / path) for path in first.paths}
+    return [path for path in second.paths if os.path.normpath(second.folder / path) in known]
+
+
+def leak_message(first: Annotation, second: Annotation, shared: Sequence[str]) -> str:
+    """Say which images two splits share."""
+    return (
+        f"{len(shared)} of {len(second)} images of {second.source} are also in {first.source}:\n"
+        + listing(shared, len(shared))
+    )
+
+
+def check_leak(first: Annotation, second: Annotation) -> None:
+    """Check that two splits share no image.
+
+    Raises:
+        DataError: With the number of shared images and the first ten.
+    """
+    shared = shared_images(first, second)
+    if shared:
+        raise DataError(
+            leak_message(first, second, shared),
+            "Metrics on images that were trained on mean little. Split the data anew, or accept"
+            " it with `--set data.on_leak=warn`.",
+        )

@@ -1,0 +1,248 @@
+"""From the samples of a source to compact arrays, in one pass.
+
+Where an image comes more than once, what is said of a label beats what is not said, and present
+beats both: present > in the other list > in neither.
+
+Names of arrays: N images, L labels of all samples, P positions of classes in the order in which
+they came.
+"""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlc_cli.core.datasets.annotations import Annotation, Label, LabelSets, PackedStrings
+from mlc_cli.core.datasets.converting.positions import Positions
+from mlc_cli.core.datasets.formats.base import Source
+from mlc_cli.core.system.issues import SHOWN, Tally
+from mlc_cli.errors import DataError
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a conversion has to tell.
+
+    Attributes:
+        dropped: What of the source is not in the result.
+        noted: What else a user of the result should know.
+    """
+
+    dropped: Tally = field(default_factory=Tally)
+    noted: Tally = field(default_factory=Tally)
+
+
+@dataclass(frozen=True)
+class Collected:
+    """A whole source.
+
+    Attributes:
+        annotation: All images, in the order in which they first came.
+        splits: Names of the splits, as the source has them.
+        split_N: Split of each image.
+    """
+
+    annotation: Annotation
+    splits: tuple[str, ...]
+    split_N: Ints
+
+    def take(self, images_N: Ints) -> "Collected":
+        """Some of the images, in that order."""
+        return Collected(self.annotation.take(images_N), self.splits, self.split_N[images_N])
+
+    def by_split(self) -> dict[str, Annotation]:
+        """The images of each split that has some."""
+        return {
+            name: self.annotation.take(np.flatnonzero(self.split_N == split))
+            for split, name in enumerate(self.splits)
+            if (self.split_N == split).any()
+        }
+
+
+def collect(
+    source: Source,
+    place: Path,
+    findings: Findings,
+    *,
+    classes: Sequence[Label] | None = None,
+    drop_strangers: bool = False,
+    join_splits: bool = False,
+) -> Collected:
+    """Read all samples of a source.
+
+    Args:
+        source: As a reader has opened it.
+        place: Where it is.
+        findings: Takes what is dropped and what is odd.
+        classes: The classes, if the user fixes them.
+        drop_strangers: Leave out labels that are not among the classes.
+        join_splits: Take no notice of the splits.
+
+    Raises:
+        DataError: There are no images or no classes, or a label is not one of the classes.
+    """
+    rows = _Rows(Positions(source.classes if classes is None else classes))
+    rows.read(source, findings, join_splits=join_splits)
+    if not rows.split_N:
+        raise DataError(f"{place}: no images were found", findings.dropped.lines())
+    names = rows.positions.names(place)
+    _check_strangers(rows, place, findings.dropped, drop=drop_strangers)
+    paths = rows.paths()
+    _note_twins(paths, findings.noted)
+    present, others = (labels.codes(rows.positions.ranks_P(names)) for labels in rows.lists())
+    both = _among(others, present)
+    kind = f"labels both present and {_other(source)} (present counts)"
+    _add(findings.dropped, kind, paths, others[both] // len(names))
+    annotation = Annotation(
+        source=place,
+        folder=source.image_root,
+        classes=names,
+        paths=paths,
+        positives=_sets(present, len(paths), len(names)),
+        others=_sets(others[~both], len(paths), len(names)),
+        unlisted=source.unlisted,
+    )
+    return Collected(annotation, tuple(rows.splits), np.array(rows.split_N, np.int64))
+
+
+def _other(source: Source) -> str:
+    return "unknown" if source.unlisted == "absent" else "absent"
+
+
+class _Labels:
+    """Labels of all samples: 8 bytes each."""
+
+    def __init__(self) -> None:
+        self.images = array("I")
+        self.positions = array("i")
+
+    def positions_L(self) -> NDArray[np.int32]:
+        """Position of each label, without a copy."""
+        return np.frombuffer(self.positions, np.int32)
+
+    def codes(self, rank_P: Ints) -> Ints:
+        """Labels as image × classes + class, sorted, each once; strangers left out."""
+        images_L, positions_L = np.frombuffer(self.images, np.uint32), self.positions_L()
+        if (positions_L < 0).any():
+            known_L = positions_L >= 0
+            images_L, positions_L = images_L[known_L], positions_L[known_L]
+        codes_L = images_L.astype(np.int64)
+        codes_L *= len(rank_P)
+        codes_L += rank_P[positions_L]
+        codes_L.sort()
+        return codes_L[np.diff(codes_L, prepend=-1) > 0]
+
+
+class _Rows:
+    """Samples in flat arrays, images numbered as they first come."""
+
+    def __init__(self, positions: Positions) -> None:
+        self.positions = positions
+        self.splits: dict[str, int] = {}
+        self.split_N = array("I")
+        self.present, self.others = _Labels(), _Labels()
+        self._numbers: dict[str, dict[str, int]] = {}
+        self._blob = bytearray()
+        self._offsets = array("q", [0])
+
+    def read(self, source: Source, findings: Findings, *, join_splits: bool) -> None:
+        """Add all samples."""
+        position = self.positions.__getitem__
+        last_path, last_split, image = None, None, None
+        for path, present, others, split in source.samples:
+            if path != last_path or split != last_split or not source.scattered:
+                last_path, last_split = path, split
+                image = self._number(path, "" if join_splits else split, source, findings)
+            if image is None:
+                continue
+            for own, labels in ((self.present, present), (self.others, others)):
+                for label in labels:
+                    own.images.append(image)
+                    own.positions.append(position(label))
+        self._numbers.clear()
+
+    def _number(self, path: str, split: str, source: Source, findings: Findings) -> int | None:
+        """Number of an image, a new one if it has none; `None` if its path cannot be written."""
+        plain = _plain(path)
+        number = self._numbers.setdefault(split, {}).get(plain)
+        if number is None:
+            return self._start(plain, split, findings)
+        if not source.scattered:
+            findings.noted.add("images listed again (labels joined)", plain)
+        return number
+
+    def _start(self, path: str, split: str, findings: Findings) -> int | None:
+        try:
+            self._blob += path.encode()
+        except UnicodeEncodeError:
+            findings.dropped.add("images whose path is not text", ascii(path))
+            return None
+        if any(path in numbers for numbers in self._numbers.values()):
+            findings.noted.add("images in more than one split", path)
+        number = self._numbers[split][path] = len(self.split_N)
+        self._offsets.append(len(self._blob))
+        self.split_N.append(self.splits.setdefault(split, len(self.splits)))
+        return number
+
+    def paths(self) -> PackedStrings:
+        """Path of each image."""
+        return PackedStrings(bytes(self._blob), np.array(self._offsets))
+
+    def lists(self) -> tuple[_Labels, _Labels]:
+        """Both lists."""
+        return self.present, self.others
+
+
+def _plain(path: str) -> str:
+    """A path without parts that mean nothing; those that lead elsewhere stay, to be refused."""
+    if "./" not in path and "//" not in path:
+        return path
+    root = "/" if path.startswith("/") else ""
+    return root + "/".join(part for part in path.split("/") if part not in ("", "."))
+
+
+def _among(codes: Ints, sorted_codes: Ints) -> NDArray[np.bool_]:
+    """Which codes are among others."""
+    if not len(sorted_codes):
+        return np.zeros(len(codes), np.bool_)
+    places = np.searchsorted(sorted_codes, codes)
+    return np.equal(sorted_codes[np.minimum(places, len(sorted_codes) - 1)], codes)
+
+
+def _sets(codes: Ints, images: int, classes: int) -> LabelSets:
+    owners, labels = np.divmod(codes, classes)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=images))])
+    return LabelSets(labels.astype(np.uint16 if classes <= 2**16 else np.uint32), starts)
+
+
+def _check_strangers(rows: _Rows, place: Path, dropped: Tally, *, drop: bool) -> None:
+    positions_L = np.concatenate([labels.positions_L() for labels in rows.lists()])
+    counts = np.bincount(-1 - positions_L[positions_L < 0]).tolist()
+    rows.positions.check_strangers(counts, place, dropped, drop=drop)
+
+
+def _note_twins(paths: PackedStrings, noted: Tally) -> None:
+    """Say which images have names that differ from another's in case alone."""
+    folded_N = np.fromiter((hash(path.casefold()) for path in paths), np.int64, len(paths))
+    _, first, count = np.unique(folded_N, return_index=True, return_counts=True)
+    if len(first) == len(paths):
+        return
+    again = np.isin(folded_N, folded_N[first[count > 1]])
+    spelled: dict[str, str] = {}
+    for image in np.flatnonzero(again).tolist():
+        path = paths[image]
+        if spelled.setdefault(path.casefold(), path) != path:
+            noted.add("images whose path differs from that of another in case alone", path)
+
+
+def _add(tally: Tally, kind: str, paths: PackedStrings, images: Ints) -> None:
+    """Count images, with the paths of the first ones."""
+    for image in images[:SHOWN].tolist():
+        tally.add(kind, paths[image])
+    if len(images) > SHOWN:
+        tally.add(kind, "", len(images) - SHOWN)

@@ -1,0 +1,94 @@
+"""A folder that conversions write to, and what earlier ones left there."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlc_cli.core.datasets.annotations import Label
+from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder
+from mlc_cli.core.datasets.formats.shared.split_names import SPLITS
+from mlc_cli.core.system.files import read_json
+from mlc_cli.core.system.issues import SHOWN
+from mlc_cli.errors import DataError
+
+RECORD = "convert.json"
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A folder for results.
+
+    Attributes:
+        folder: The folder; it need not exist.
+        classes: Classes of each split that is there, by its name.
+        records: What earlier conversions recorded.
+    """
+
+    folder: Path
+    classes: Mapping[str, frozenset[Label]]
+    records: Sequence[Any]
+
+    def check(self, classes: Sequence[Label], replaced: Sequence[str]) -> None:
+        """Refuse to put splits of other classes side by side.
+
+        Args:
+            classes: Of what is to be added.
+            replaced: Splits that are to be written.
+
+        Raises:
+            DataError: With the classes that only one side has.
+        """
+        for name, there in self.classes.items():
+            here = frozenset(classes)
+            if name not in replaced and here != there:
+                lines = [
+                    f"  {title}: {_some(names)}"
+                    for title, names in (("only here", here - there), ("only there", there - here))
+                    if names
+                ]
+                raise DataError(
+                    f"{self.folder / name}.json has other classes:\n" + "\n".join(lines),
+                    "Splits of a data set share their classes. Fix them with"
+                    f" `--classes {self.folder / name}.json`, or choose another DEST.",
+                )
+
+
+def _some(names: frozenset[Label]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(sorted(map(str, names))[:SHOWN]) + more
+
+
+def look_at(folder: Path) -> Destination:
+    """What a folder holds already.
+
+    Raises:
+        DataError: It is there and no folder, or a file in it cannot be read.
+    """
+    if os.path.lexists(folder) and not is_folder(folder):
+        raise DataError(f"{folder}: is there already and no folder; the result is one")
+    records = _list(_read(folder / RECORD), "conversions")
+    names = dict.fromkeys([*SPLITS, *(split for record in records for split in _splits(record))])
+    found = {name: _list(_read(folder / f"{name}.json"), "classes") for name in names}
+    classes = {
+        name: frozenset(label for label in own if isinstance(label, str | int))
+        for name, own in found.items()
+        if own
+    }
+    return Destination(folder, classes, records)
+
+
+def _splits(record: Any) -> list[str]:
+    splits = record.get("splits") if isinstance(record, dict) else None
+    return list(splits) if isinstance(splits, dict) else []
+
+
+def _list(content: dict[str, Any], key: str) -> list[Any]:
+    value = content.get(key)
+    return value if isinstance(value, list) else []
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content = read_json(path) if is_file(path) else {}
+    return content if isinstance(content, dict) else {}

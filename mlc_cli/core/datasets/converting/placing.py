@@ -1,0 +1,196 @@
+"""Images of a converted data set: which can be used, and where they come to lie.
+
+A result is written to a folder beside its destination and takes its place only when it is whole.
+Into a folder that exists files are added; none is replaced unless the user says so.
+"""
+
+import filecmp
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlc_cli.core.datasets.annotations import Annotation, PackedStrings
+from mlc_cli.core.images.folder import ImageFolder
+from mlc_cli.core.system.files import folder_beside
+from mlc_cli.core.system.interrupts import undisturbed
+from mlc_cli.core.system.issues import Tally, listing
+from mlc_cli.errors import DataError, MlcError
+
+Link = Literal["reference", "copy", "symlink", "hardlink"]
+
+
+def usable(annotation: Annotation, dropped: Tally) -> NDArray[np.int64]:
+    """Numbers of the images that are regular files inside their folder.
+
+    Args:
+        annotation: All images.
+        dropped: Takes the others, by reason.
+
+    Raises:
+        DataError: There is none.
+    """
+    folder = ImageFolder(annotation.folder)
+    kept = []
+    for image, path in enumerate(annotation.paths):
+        problem = folder.problem(path)
+        if problem is None:
+            kept.append(image)
+        else:
+            dropped.add(f"images whose file {problem}", path)
+    if not kept:
+        raise DataError(
+            f"{annotation.source}: none of its images can be used. {dropped.lines()}",
+            f"They are looked for in {annotation.folder}; name another folder with --images, or"
+            " convert without looking with `--set images.check=false`.",
+        )
+    return np.array(kept)
+
+
+def settle(
+    splits: Mapping[str, Annotation],
+    dest: Path,
+    stage: Path,
+    link: Link,
+    folders: Mapping[str, str],
+) -> dict[str, Annotation]:
+    """Annotations with the paths that their images will have.
+
+    Args:
+        splits: Images where they are now, all below one folder.
+        dest: The folder of the result.
+        stage: What takes its place later, and now stands for it.
+        link: How the images come into the result.
+        folders: Folder in the result, for images of each split that are put there.
+
+    Returns:
+        The same images: below `stage` if they will be below `dest`, else where they are.
+    """
+    prefixes = {name: f"{folder}/" for name, folder in folders.items()}
+    if link == "reference":
+        root, real = next(iter(splits.values())).folder.resolve(), dest.resolve()
+        if not root.is_relative_to(real):
+            return dict(splits)
+        prefix = "" if root == real else f"{root.relative_to(real).as_posix()}/"
+        prefixes = dict.fromkeys(splits, prefix)
+    elif all(p.startswith(prefixes[name]) for name, split in splits.items() for p in split.paths):
+        prefixes = dict.fromkeys(splits, "")
+    return {name: _moved(split, stage, prefixes[name]) for name, split in splits.items()}
+
+
+def _moved(annotation: Annotation, folder: Path, prefix: str) -> Annotation:
+    paths = annotation.paths
+    if prefix:
+        paths = PackedStrings.pack([prefix + path for path in paths])
+    return replace(annotation, folder=folder, paths=paths)
+
+
+def place(before: Mapping[str, Annotation], after: Mapping[str, Annotation], link: Link) -> None:
+    """Put images where they belong; each once, if several splits have it in one place.
+
+    Raises:
+        DataError: Two images want the same place.
+        MlcError: A file cannot be written.
+    """
+    done: set[tuple[str, str]] = set()
+    for name, annotation in before.items():
+        for image, move in enumerate(zip(annotation.paths, after[name].paths, strict=True)):
+            if move not in done:
+                done.add(move)
+                _put(annotation.path(image), after[name].path(image), link)
+
+
+def _put(source: Path, target: Path, link: Link) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if link == "symlink":
+            target.symlink_to(source.resolve())
+        elif link == "hardlink":
+            target.hardlink_to(source.resolve())
+        else:
+            with source.open("rb") as reader, target.open("xb") as writer:
+                shutil.copyfileobj(reader, writer, 1 << 20)
+    except FileExistsError:
+        raise DataError(
+            f"{source}: another image has this name but for its case, and this file system keeps"
+            " one of them",
+            "Rename one, or leave the images where they are with `--link reference`.",
+        ) from None
+    except OSError as error:
+        hint = "Hard links stay on one disk; use --link copy." if link == "hardlink" else ""
+        raise MlcError(
+            f"{source}: no {link} can be made: {error.strerror or error}", hint
+        ) from error
+
+
+@contextmanager
+def staged(dest: Path, *, overwrite: bool, grown: str) -> Iterator[Path]:
+    """A folder for the result, which takes the place of `dest` if nothing goes wrong.
+
+    Args:
+        dest: Folder of the result. If it exists, the files are added to it.
+        overwrite: Replace files that exist.
+        grown: File that is replaced in any case, as it holds what was there before.
+
+    Raises:
+        DataError: Files would be replaced.
+        MlcError: The folder cannot be written to.
+    """
+    try:
+        dest = Path(os.path.realpath(dest))  # Path.resolve fails at links in a circle
+        dest.parent.mkdir(parents=True, exist_ok=True)
+        with folder_beside(dest) as stage:
+            yield stage
+            if dest.exists():
+                _add_to(stage, dest, None if overwrite else grown)
+            else:
+                stage.chmod(0o755)
+                stage.rename(dest)
+    except OSError as error:
+        raise MlcError(f"{dest} cannot be made: {error.strerror or error}") from error
+
+
+def _add_to(stage: Path, dest: Path, grown: str | None) -> None:
+    """Move all files of one folder into another, annotations after the images they list."""
+    files = sorted(
+        (
+            Path(root, name).relative_to(stage)
+            for root, _, names in os.walk(stage)
+            for name in names
+        ),
+        key=lambda file: (-len(file.parts), file),
+    )
+    if grown is not None:
+        new = [
+            file for file in files if str(file) != grown and not _same(stage / file, dest / file)
+        ]
+        _check_free(dest, new)
+    with undisturbed():  # annotations of one conversion go together
+        for file in files:
+            (dest / file).parent.mkdir(parents=True, exist_ok=True)
+            (stage / file).replace(dest / file)
+
+
+def _check_free(dest: Path, files: Sequence[Path]) -> None:
+    """Refuse to replace files.
+
+    Raises:
+        DataError: With those that exist.
+    """
+    taken = [str(file) for file in files if os.path.lexists(dest / file)]
+    if taken:
+        raise DataError(
+            f"{dest} has files of these names already:\n{listing(taken, len(taken))}",
+            "Choose another DEST, or replace them with `--overwrite`.",
+        )
+
+
+def _same(first: Path, second: Path) -> bool:
+    """Whether a file is there already, byte for byte."""
+    return second.is_file() and filecmp.cmp(first, second, shallow=False)

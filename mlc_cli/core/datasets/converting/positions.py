@@ -1,0 +1,92 @@
+"""Which classes there are: those of a list, or those that come."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlc_cli.core.datasets.annotations import Label, sorted_classes
+from mlc_cli.core.system.issues import SHOWN, Tally, listing
+from mlc_cli.errors import DataError
+
+
+class Positions(dict[Label, int]):
+    """Position of each label: in a fixed list, or in the order in which labels come.
+
+    A label that is not in a fixed list, compared as text, gets a negative position.
+
+    Args:
+        fixed: The list; `None` takes whatever comes.
+    """
+
+    def __init__(self, fixed: Sequence[Label] | None) -> None:
+        super().__init__()
+        self._fixed = fixed
+        self._by_text = {str(name): position for position, name in enumerate(fixed or ())}
+        self._strangers: list[Label] = []
+
+    def __missing__(self, label: Label) -> int:
+        if self._fixed is None:
+            position = len(self)
+        elif str(label) in self._by_text:
+            position = self._by_text[str(label)]
+        else:
+            self._strangers.append(label)
+            position = -len(self._strangers)
+        self[label] = position
+        return position
+
+    def names(self, place: Path) -> tuple[Label, ...]:
+        """The classes in sorted order.
+
+        Raises:
+            DataError: There are none, or they are of two kinds.
+        """
+        names = self._unsorted()
+        if not names:
+            raise DataError(
+                f"{place}: no image has a label, and no classes are listed",
+                "Name the classes with --classes.",
+            )
+        return sorted_classes(names, place)
+
+    def ranks_P(self, names: Sequence[Label]) -> NDArray[np.int64]:
+        """Place of each position in the order of `names`."""
+        rank = {name: place for place, name in enumerate(names)}
+        return np.array([rank[name] for name in self._unsorted()], np.int64)
+
+    def _unsorted(self) -> list[Label]:
+        return list(self) if self._fixed is None else list(self._fixed)
+
+    def check_strangers(
+        self, counts: Sequence[int], place: Path, dropped: Tally, *, drop: bool
+    ) -> None:
+        """Count the labels that are not in the fixed list, or refuse them.
+
+        Args:
+            counts: How often each came, in the order of their first time.
+            place: Where they come from.
+            dropped: Takes them.
+            drop: Whether they may be dropped.
+
+        Raises:
+            DataError: There are some, and they may not.
+        """
+        lines: list[str] = []
+        for label, count in zip(self._strangers, counts, strict=True):
+            near = self._near(label) if len(lines) < SHOWN else ""
+            lines.append(f"{label!r}, {count} times{near}")
+            if drop:
+                dropped.add("labels that are not among the classes", lines[-1], count)
+        if lines and not drop:
+            raise DataError(
+                f"{place}: {len(lines)} labels are not among the {len(self._by_text)} classes:\n"
+                + listing(lines, len(lines)),
+                "Add them to --classes, or leave them out with `--set on_unknown_class=drop`.",
+            )
+
+    def _near(self, label: Label) -> str:
+        near = difflib.get_close_matches(str(label), self._by_text, n=1)
+        return f", did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,100 @@
+"""Splits of a data set: their names in the result, and dividing a data set anew."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.datasets.formats.shared.split_names import SPLITS, meaning
+from mlc_cli.core.datasets.stratify import Units, share_out
+from mlc_cli.core.system.issues import Tally
+
+RESERVED = "convert"
+"""No split has this name: its file would be that of the record."""
+
+
+def rename_splits(names: Iterable[str]) -> dict[str, str]:
+    """The name of each split in the result, fit for a file.
+
+    A name whose meaning two claim stays as it is, as do those without a clear one.
+    """
+    names = list(names)
+    claims = [meaning(name) for name in names]
+    result: dict[str, str] = {}
+    for name, claim in zip(names, claims, strict=True):
+        own = name if name in SPLITS or claims.count(claim) > 1 else claim or name
+        result[name] = _free(_for_file(own), result.values())
+    return result
+
+
+def _for_file(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name).strip("._-") or "rest"
+
+
+def _free(name: str, taken: Iterable[str]) -> str:
+    taken = [*taken, RESERVED]
+    numbered = (f"{name}-{number}" for number in count(2))
+    return next(choice for choice in chain([name], numbered) if choice not in taken)
+
+
+def in_order(splits: Mapping[str, Annotation]) -> dict[str, Annotation]:
+    """The same, train, val and test first."""
+    names = sorted(splits, key=lambda name: SPLITS.index(name) if name in SPLITS else len(SPLITS))
+    return {name: splits[name] for name in names}
+
+
+def divide(
+    annotation: Annotation, shares: Sequence[float], seed: int, group_N: NDArray[np.int64] | None
+) -> dict[str, Annotation]:
+    """Divide images so that every class is shared out evenly.
+
+    Args:
+        annotation: The images.
+        shares: Parts for train and val, or for train, val and test.
+        seed: Decides between equals.
+        group_N: Group of each image, from 0 without gaps; a group stays together.
+    """
+    sizes_N = annotation.positives.sizes_N()
+    unit_N = np.arange(len(annotation)) if group_N is None else group_N
+    owners = np.repeat(np.arange(len(annotation)), sizes_N)
+    labels = annotation.positives.indices.astype(np.int64)
+    units = Units.of_images(unit_N, owners, labels, len(annotation.classes))
+    part_N = share_out(units, shares, seed)[unit_N]
+    return {
+        name: annotation.take(np.flatnonzero(part_N == part))
+        for part, name in zip(range(len(shares)), SPLITS, strict=False)
+    }
+
+
+def group(annotation: Annotation, pattern: re.Pattern[str], noted: Tally) -> NDArray[np.int64]:
+    """Group of each image, from 0 without gaps.
+
+    Args:
+        annotation: The images.
+        pattern: What it matches in a path, or its first group, names the group of the image. An
+            image that it does not match is a group of its own.
+        noted: Takes the number of images without a match.
+    """
+    numbers: dict[str, int] = {}
+    group_N = np.empty(len(annotation), np.int64)
+    for image, path in enumerate(annotation.paths):
+        found = pattern.search(path)
+        if found is None:
+            noted.add("images that --group-by does not match, each a group of its own", path)
+        name = path if found is None else found[min(1, pattern.groups)] or ""
+        group_N[image] = numbers.setdefault(f"{found is None}{name}", len(numbers))
+    return group_N
+
+
+def missing_classes(splits: Mapping[str, Annotation]) -> dict[str, list[str]]:
+    """Classes without a positive, for each split that lacks some which others have."""
+    counts = {name: split.positives.counts_C(len(split.classes)) for name, split in splits.items()}
+    anywhere_C = np.sum(list(counts.values()), axis=0) > 0
+    lacking = {
+        name: [splits[name].class_names[c] for c in np.flatnonzero(anywhere_C & (counts_C == 0))]
+        for name, counts_C in counts.items()
+    }
+    return {name: classes for name, classes in lacking.items() if classes}

@@ -1,0 +1,140 @@
+"""What a conversion came to, for people and for `convert.json`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlc_cli import __version__
+from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.system.issues import Tally
+
+
+@dataclass(frozen=True)
+class SplitSummary:
+    """Numbers of a split.
+
+    Attributes:
+        images: How many.
+        empty: Images without labels.
+        positives_C: Images that have each class.
+        unknown_C: Images whose state of each class is unknown.
+    """
+
+    images: int
+    empty: int
+    positives_C: NDArray[np.int64]
+    unknown_C: NDArray[np.int64]
+
+    @property
+    def labels(self) -> int:
+        """Labels of all images together."""
+        return int(self.positives_C.sum())
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A conversion.
+
+    Attributes:
+        format: Name of the format that was read.
+        title: The same for people.
+        seen: What was seen at the source, where the format was detected.
+        remarks: What the reader has to say of how it read.
+        source: What was read.
+        image_root: Folder of its images.
+        to: Name of the format that was written.
+        dest: Folder of the result.
+        classes: Names of the classes, sorted.
+        classes_from: `user`, `source`, or `labels` where they are all labels that came.
+        splits: By name.
+        renamed: Splits whose name is another in the source.
+        alone: The only split of the source, where that was divided; empty otherwise.
+        shares: Parts that the images were divided in; empty where splits were kept.
+        missing: Classes of which a split has no image.
+        dropped: What of the source is not in the result.
+        noted: What else there is to know.
+        files: Files that were written, below `dest`; empty if nothing was.
+        beside: Splits that were in `dest` before and still are.
+    """
+
+    format: str
+    title: str
+    seen: str | None
+    remarks: tuple[str, ...]
+    source: Path
+    image_root: Path
+    to: str
+    dest: Path
+    classes: tuple[str, ...]
+    classes_from: str
+    splits: Mapping[str, SplitSummary]
+    renamed: Mapping[str, str]
+    alone: str
+    shares: tuple[float, ...]
+    missing: Mapping[str, list[str]]
+    dropped: Tally
+    noted: Tally
+    files: tuple[str, ...]
+    beside: tuple[str, ...]
+
+
+def summarise(annotation: Annotation) -> SplitSummary:
+    """Count images and labels of a split."""
+    return SplitSummary(
+        images=len(annotation),
+        empty=int((annotation.positives.sizes_N() == 0).sum()),
+        positives_C=annotation.positives.counts_C(len(annotation.classes)),
+        unknown_C=annotation.unknown_C(),
+    )
+
+
+def as_dict(conversion: Conversion) -> dict[str, Any]:
+    """A conversion as plain values for JSON."""
+    return {
+        "version": __version__,
+        "format": conversion.format,
+        "source": str(conversion.source),
+        "seen": conversion.seen,
+        "remarks": list(conversion.remarks),
+        "image_root": str(conversion.image_root),
+        "to": conversion.to,
+        "dest": str(conversion.dest),
+        "files": list(conversion.files),
+        "classes": list(conversion.classes),
+        "classes_from": conversion.classes_from,
+        "renamed_splits": dict(conversion.renamed),
+        "shares": list(conversion.shares),
+        "splits": {
+            name: _split(split, conversion.classes) for name, split in conversion.splits.items()
+        },
+        "classes_without_images": dict(conversion.missing),
+        "dropped": _findings(conversion.dropped),
+        "noted": _findings(conversion.noted),
+    }
+
+
+def _split(split: SplitSummary, classes: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "images": split.images,
+        "labels": split.labels,
+        "labels_per_image": round(split.labels / split.images, 4),
+        "without_labels": split.empty,
+        "unknown": int(split.unknown_C.sum()),
+        "positives": dict(zip(classes, split.positives_C.tolist(), strict=True)),
+        "unknown_per_class": {
+            name: count
+            for name, count in zip(classes, split.unknown_C.tolist(), strict=True)
+            if count
+        },
+    }
+
+
+def _findings(tally: Tally) -> dict[str, Any]:
+    return {
+        kind: {"count": count, "examples": tally.examples[kind]}
+        for kind, count in tally.counts.items()
+    }

@@ -1,0 +1,99 @@
+"""What every format is: a reader, and for some a writer."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from mlc_cli.core.datasets.annotations import Annotation, Label, State
+from mlc_cli.core.system.issues import Tally
+
+
+class Sample(NamedTuple):
+    """An image as a format lists it.
+
+    Attributes:
+        path: Below the image root of the source, with forward slashes.
+        labels: Labels that are present, in any order; repetitions count once.
+        others: Labels in the state that unlisted ones of the source are not in: unknown, or
+            absent where unlisted ones are unknown.
+        split: Its split in the source; empty if the source has none.
+    """
+
+    path: str
+    labels: Sequence[Label]
+    others: Sequence[Label] = ()
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set that a reader has opened.
+
+    Attributes:
+        image_root: Folder that paths of samples are relative to.
+        samples: Read as they are asked for, once.
+        classes: The classes, if the format lists them; otherwise those that samples have.
+        unlisted: State of labels that a sample does not list.
+        scattered: Whether an image may come in several samples by the nature of the format, so
+            that joining them is nothing to report.
+        remarks: What the user should know of how it is read, such as a separator that was found.
+    """
+
+    image_root: Path
+    samples: Iterable[Sample]
+    classes: Sequence[Label] | None = None
+    unlisted: State = "absent"
+    scattered: bool = False
+    remarks: tuple[str, ...] = ()
+
+
+class Reader(Protocol):
+    """Reads one format. What the user may choose about it are its constructor's arguments."""
+
+    @property
+    def name(self) -> str:
+        """As it is typed: `coco`."""
+
+    @property
+    def title(self) -> str:
+        """As people call it: `COCO instances`."""
+
+    def detect(self, source: Path) -> str | None:
+        """What of this format is at a place (`annotations and categories in a.json`), if it is.
+
+        Judged from names and the first bytes alone; never raises.
+        """
+
+    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+        """Open a data set.
+
+        Args:
+            source: File or folder.
+            images: Folder of the images, where the user names one.
+            dropped: Takes, by reason, all that the samples leave out, while they are read.
+
+        Raises:
+            DataError: It is not of this format, or so damaged that nothing can be said of it.
+        """
+
+
+class Writer(Protocol):
+    """Writes one format."""
+
+    @property
+    def name(self) -> str:
+        """As it is typed: `coco`."""
+
+    def losses(self, splits: Mapping[str, Annotation]) -> list[str]:
+        """What of a data set the format cannot hold, each as a reason; empty if it holds all."""
+
+    def write(self, splits: Mapping[str, Annotation], folder: Path) -> list[Path]:
+        """Write annotation files; images are where `Annotation.path` is below `folder`.
+
+        Returns:
+            The files.
+
+        Raises:
+            MlcError: A file cannot be written.
+        """

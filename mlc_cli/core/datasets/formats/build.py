@@ -1,0 +1,139 @@
+"""From settings to readers and writers."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+from mlc_cli.core.datasets.annotations import Label
+from mlc_cli.core.datasets.formats.base import Reader, Writer
+from mlc_cli.core.datasets.formats.celeba import CelebaReader
+from mlc_cli.core.datasets.formats.coco import CocoReader, CocoWriter
+from mlc_cli.core.datasets.formats.csv_list import CsvListReader, CsvListWriter
+from mlc_cli.core.datasets.formats.csv_onehot import CsvOnehotReader, CsvOnehotWriter
+from mlc_cli.core.datasets.formats.cvat import CvatReader
+from mlc_cli.core.datasets.formats.datumaro import DatumaroReader, DatumaroWriter
+from mlc_cli.core.datasets.formats.fiftyone import FiftyOneReader, FiftyOneWriter
+from mlc_cli.core.datasets.formats.image_folder import ImageFolderReader
+from mlc_cli.core.datasets.formats.imagenet_txt import ImageNetTxtReader
+from mlc_cli.core.datasets.formats.label_studio import LabelStudioReader
+from mlc_cli.core.datasets.formats.mlc import MlcReader, MlcWriter
+from mlc_cli.core.datasets.formats.mmpretrain import MmpretrainReader
+from mlc_cli.core.datasets.formats.nus_wide import NusWideReader
+from mlc_cli.core.datasets.formats.open_images import OpenImagesReader
+from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder
+from mlc_cli.core.datasets.formats.vg500 import Vg500Reader
+from mlc_cli.core.datasets.formats.voc import VocReader
+from mlc_cli.core.datasets.formats.yolo import YoloReader
+from mlc_cli.core.system.files import read_json, read_text
+from mlc_cli.errors import DataError, UsageError
+from mlc_cli.settings.convert import ConvertSettings
+
+
+def readers(settings: ConvertSettings) -> tuple[Reader, ...]:
+    """All formats that can be read."""
+    return (
+        MlcReader(),
+        CocoReader(settings.coco.crowd, settings.coco.min_area),
+        DatumaroReader(),
+        LabelStudioReader(),
+        FiftyOneReader(settings.fiftyone.null),
+        MmpretrainReader(),
+        Vg500Reader(settings.vg500.names),
+        VocReader(settings.voc.difficult),
+        NusWideReader(),
+        OpenImagesReader(settings.open_images.unverified),
+        CsvOnehotReader(settings.csv.minus_one),
+        CsvListReader(settings.csv.separator),
+        CvatReader(),
+        YoloReader(),
+        ImageNetTxtReader(),
+        CelebaReader(),
+        ImageFolderReader(),
+    )
+
+
+def writers() -> tuple[Writer, ...]:
+    """All formats that can be written."""
+    return (
+        MlcWriter(),
+        CocoWriter(),
+        DatumaroWriter(),
+        FiftyOneWriter(),
+        CsvOnehotWriter(),
+        CsvListWriter(),
+    )
+
+
+def pick_reader(settings: ConvertSettings) -> tuple[Reader, str | None]:
+    """The reader of a format, and for `auto` what was seen of that format.
+
+    Raises:
+        UsageError: There is no such format.
+        DataError: Nothing or more than one format was seen.
+    """
+    known = {reader.name: reader for reader in readers(settings)}
+    if settings.format == "auto":
+        return detect(Path(settings.source), list(known.values()))
+    if settings.format not in known:
+        raise _no_such("format to read", settings.format, ["auto", *known])
+    return known[settings.format], None
+
+
+def pick_writer(settings: ConvertSettings) -> Writer:
+    """The writer of a format.
+
+    Raises:
+        UsageError: There is none.
+    """
+    known = {writer.name: writer for writer in writers()}
+    if settings.to not in known:
+        raise _no_such("format to write", settings.to, list(known))
+    return known[settings.to]
+
+
+def _no_such(what: str, name: str, known: Sequence[str]) -> UsageError:
+    near = difflib.get_close_matches(name, known, n=1)
+    suggestion = f", did you mean '{near[0]}'?" if near else ""
+    return UsageError(f"'{name}' is no {what}{suggestion}", f"There are {', '.join(known)}.")
+
+
+def detect(source: Path, choices: Sequence[Reader]) -> tuple[Reader, str]:
+    """The one format that a place is seen to have, and what was seen.
+
+    Raises:
+        DataError: There is no sign of any, or there are signs of several.
+    """
+    found = [(reader, seen) for reader in choices if (seen := reader.detect(source))]
+    names = ", ".join(reader.name for reader in choices)
+    if not found:
+        raise DataError(
+            f"{source}: the format is not clear from what is there", f"Name it, one of {names}."
+        )
+    if len(found) > 1:
+        lines = [f"  {reader.name}: {seen}" for reader, seen in found]
+        raise DataError(
+            f"{source} may be of {len(found)} formats:\n" + "\n".join(lines),
+            "Name one of them in place of auto.",
+        )
+    return found[0]
+
+
+def read_classes(settings: ConvertSettings) -> list[Label] | None:
+    """The classes that the user fixes: a list, a file of them, or names with commas.
+
+    Raises:
+        DataError: The file cannot be read, or is no list.
+    """
+    given = settings.classes
+    if not isinstance(given, str):
+        return None if given is None else list(given)
+    path = Path(given)
+    if "," in given or not (path.suffix or is_file(path) or is_folder(path)):
+        return [name for part in given.split(",") if (name := part.strip())]
+    if path.suffix.lower() != ".json":
+        return [name for line in read_text(path).splitlines() if (name := line.strip())]
+    content = read_json(path)
+    names = content.get("classes") if isinstance(content, dict) else content
+    if not isinstance(names, list) or not all(type(name) in (str, int) for name in names):
+        raise DataError(f'{path}: is neither a list of names nor {{"classes": [names]}}')
+    return names

@@ -1,0 +1,256 @@
+"""COCO: objects, or just labels, of images that are known by number.
+
+    {"images": [{"id": 7, "file_name": "a.jpg"}], "categories": [{"id": 18, "name": "dog"}],
+     "annotations": [{"image_id": 7, "category_id": 18, "area": 702.1, "iscrowd": 0}]}
+
+Read are the official layout, that of Roboflow, and the `labels_<split>.json` of Datumaro, in which
+annotations have no boxes. That is what is written: it says no more than is known.
+"""
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.json_files import Id, find_files, load, seen, write_object
+from mlc_cli.core.datasets.formats.shared.layout import (
+    common_prefix,
+    image_prefix,
+    root_of,
+    split_of,
+)
+from mlc_cli.core.datasets.formats.shared.losses import numbered_classes, unknown_states
+from mlc_cli.core.datasets.formats.shared.references import ImageFinder, is_address
+from mlc_cli.core.system.issues import Tally
+from mlc_cli.errors import DataError
+
+_IMAGES = re.compile(r'"images"\s*:\s*\[\s*[{\]]')
+_OBJECTS = re.compile(r'"annotations"\s*:\s*\[\s*\{')
+_LAYOUTS = (
+    "*/_annotations.coco.json",
+    "annotations/instances_*.json",
+    "annotations/labels_*.json",
+    "instances_*.json",
+)
+_ELSEWHERE = ("*.json", "annotations/*.json")
+_HINT = 'A COCO file has the lists "images", "categories" and "annotations".'
+
+
+class _Image(Struct, gc=False):
+    id: Id = None
+    file_name: str | None = None
+
+
+class _Category(Struct, gc=False):
+    id: Id = None
+    name: str | int | None = None
+    supercategory: Any = None
+
+
+class _Object(Struct, gc=False):
+    image_id: Id = None
+    category_id: Id = None
+    iscrowd: bool | int | float | None = None
+    area: int | float | None = None
+
+
+class _Content(Struct):
+    images: list[_Image]
+    categories: list[_Category]
+    annotations: list[_Object]
+
+
+class _Part(Struct):
+    """One file, with the names of its categories by their numbers."""
+
+    file: Path
+    content: _Content
+    names: dict[Id, str]
+
+
+class CocoReader:
+    """Reads COCO; an object of a category makes that a label of the image.
+
+    Args:
+        crowd: Whether objects that stand for a crowd count.
+        min_area: Objects of a smaller area, in square pixels, do not count. An object whose area
+            is not told counts.
+    """
+
+    name = "coco"
+    title = "COCO"
+
+    def __init__(self, crowd: Literal["keep", "drop"] = "keep", min_area: float = 0) -> None:
+        self._drop_crowd = crowd == "drop"
+        self._min_area = min_area
+
+    def detect(self, source: Path) -> str | None:
+        """Which files list images or objects as COCO does."""
+        return seen("images and annotations", source, _looks_right, _files(source))
+
+    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+        """Open a file, or those of a folder that are of one layout.
+
+        Args:
+            source: File or folder.
+            images: Folder of the images; by default looked for beside the annotations.
+            dropped: Takes objects without an image or a category, and those that do not count.
+
+        Raises:
+            DataError: There is no such file, or it has another shape.
+        """
+        contents = {file: load(file, _Content, _HINT) for file in _files(source)}
+        if not contents:
+            raise DataError(f"{source}: has no COCO annotations", _HINT)
+        zero_used = any(
+            item.category_id == 0 for content in contents.values() for item in content.annotations
+        )
+        parts = [
+            _Part(file, content, _names(file, content, dropped, zero_used=zero_used))
+            for file, content in contents.items()
+        ]
+        root = images or root_of(source)
+        return Source(
+            image_root=root,
+            samples=self._samples(parts, root, dropped),
+            classes=list(dict.fromkeys(name for part in parts for name in part.names.values())),
+        )
+
+    def _samples(self, parts: Sequence[_Part], root: Path, dropped: Tally) -> Iterator[Sample]:
+        finder = ImageFinder(root, dropped)
+        for part in parts:
+            split = split_of(part.file)
+            paths = _paths(part, dropped)
+            labels = self._labels(part, paths, dropped)
+            prefix = image_prefix(root, split, paths.values())
+            for number, name in paths.items():
+                local = not is_address(name)
+                path = posixpath.join(prefix, name) if local else finder.find(name)
+                if path is not None:
+                    yield Sample(path, tuple(labels.get(number, ())), (), split)
+
+    def _labels(
+        self, part: _Part, paths: Mapping[Id, str], dropped: Tally
+    ) -> dict[Id, dict[str, None]]:
+        """Names of the categories of each image that has some, in the order of objects."""
+        labels: dict[Id, dict[str, None]] = {}
+        for number, item in enumerate(part.content.annotations):
+            reason = self._reason_to_drop(item, paths, part.names)
+            if reason:
+                dropped.add(reason, partial(_describe, part.file, number, item))
+            else:
+                labels.setdefault(item.image_id, {})[part.names[item.category_id]] = None
+        return labels
+
+    def _reason_to_drop(
+        self, item: _Object, paths: Mapping[Id, str], names: Mapping[Id, str]
+    ) -> str | None:
+        if item.image_id not in paths:
+            return "annotations of images that are not listed"
+        if item.category_id not in names:
+            return "annotations of categories that are not listed"
+        if self._drop_crowd and item.iscrowd:
+            return "annotations of crowds"
+        if item.area is not None and item.area < self._min_area:
+            return f"annotations of less than {self._min_area:g} square pixels"
+        return None
+
+
+def _looks_right(opening: str) -> bool:
+    objects = _OBJECTS.search(opening) and '"image_id"' in opening
+    return opening.lstrip().startswith("{") and bool(_IMAGES.search(opening) or objects)
+
+
+def _files(source: Path) -> list[Path]:
+    for layout in _LAYOUTS if source.is_dir() else ():
+        if found := sorted(source.glob(layout)):
+            return found
+    return find_files(source, _looks_right, _ELSEWHERE)
+
+
+def _describe(file: Path, number: int, item: _Object) -> str:
+    return f"{file.name}, entry {number}: image {item.image_id!r}, category {item.category_id!r}"
+
+
+def _names(file: Path, content: _Content, dropped: Tally, *, zero_used: bool) -> dict[Id, str]:
+    """Names of categories by number; a name that comes twice is one class."""
+    parents = {str(category.supercategory) for category in content.categories if category.id != 0}
+    names: dict[Id, str] = {}
+    taken: set[str] = set()
+    for category in content.categories:
+        name, reason = str(category.name), ""
+        if category.id is None or category.name is None or category.id in names:
+            reason = "categories without a name, or without a number of their own"
+        elif category.id == 0 and not zero_used and name in parents:
+            reason = "categories that only head others"
+        else:
+            if name in taken:
+                reason = "categories with the name of another (joined)"
+            names[category.id] = name
+            taken.add(name)
+        if reason:
+            dropped.add(reason, f"{file.name}: {category.id!r} {category.name!r:.80}")
+    return names
+
+
+def _paths(part: _Part, dropped: Tally) -> dict[Id, str]:
+    """Names of image files by number."""
+    paths: dict[Id, str] = {}
+    for image in part.content.images:
+        if image.id is None or not image.file_name or image.id in paths:
+            reason = "images without a file name, or without a number of their own"
+            dropped.add(reason, f"{part.file.name}: {image.id!r} {image.file_name!r:.80}")
+        else:
+            paths[image.id] = image.file_name.replace("\\", "/")
+    return paths
+
+
+class CocoWriter:
+    """Writes `annotations/labels_<split>.json`."""
+
+    name = "coco"
+
+    def losses(self, splits: Mapping[str, Annotation]) -> list[str]:
+        """Unknown states, and classes that are numbers."""
+        return [*unknown_states(splits), *numbered_classes(splits)]
+
+    def write(self, splits: Mapping[str, Annotation], folder: Path) -> list[Path]:
+        """Write a file for each split; file names start at `images/<split>/` if all are there.
+
+        Raises:
+            MlcError: A file cannot be written.
+        """
+        files = []
+        for split, annotation in splits.items():
+            files.append(folder / "annotations" / f"labels_{split}.json")
+            write_object(files[-1], _content(annotation, common_prefix(annotation, split)))
+        return files
+
+
+def _content(annotation: Annotation, prefix: str) -> dict[str, object]:
+    """Numbers start at 1: some readers take 0 for none."""
+    return {
+        "categories": [
+            {"id": number, "name": name, "supercategory": ""}
+            for number, name in enumerate(annotation.class_names, 1)
+        ],
+        "images": (
+            {"id": number, "file_name": path.removeprefix(prefix)}
+            for number, path in enumerate(annotation.paths, 1)
+        ),
+        "annotations": _objects(annotation),
+    }
+
+
+def _objects(annotation: Annotation) -> Iterator[dict[str, int]]:
+    number = 0
+    for image in range(len(annotation)):
+        for label in annotation.positives.of(image).tolist():
+            number += 1
+            yield {"id": number, "image_id": image + 1, "category_id": label + 1}

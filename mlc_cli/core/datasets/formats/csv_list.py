@@ -1,0 +1,248 @@
+"""CSV with a column that lists the labels of each image.
+
+Labels are separated by a comma, `|`, `;` or a space, or are a Python list as text. An empty cell
+is an image without labels. A file, or a folder with a CSV file for each split.
+"""
+
+import ast
+import csv
+import re
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+
+from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.losses import unknown_states
+from mlc_cli.core.datasets.formats.shared.naming import ImageNames, check_below, exported_paths
+from mlc_cli.core.datasets.formats.shared.tables import (
+    HEAD,
+    Table,
+    changed_by_tables,
+    find_tables,
+    look,
+)
+from mlc_cli.core.system.files import write_atomic
+from mlc_cli.core.system.issues import SHOWN, Tally
+from mlc_cli.errors import DataError
+
+PYTHON_LIST = "[]"
+_EMPTY = ("", "nan", "NaN")
+_NAMES = {PYTHON_LIST: "a Python list", " ": "a space", "": "none, a cell is one label"}
+_WITHOUT_COMMA = re.compile(r"['\"]\s+['\"]")  # as numpy prints; Python would join the two
+
+
+def find_separator(cells: Sequence[str]) -> str:
+    """What separates labels, judged from cells.
+
+    `PYTHON_LIST` if all that are not empty stand in brackets; else the first of `|`, `;` and `,`
+    that any of them has; else a space if they consist of fewer different words than there are
+    different cells; else nothing, which is empty text.
+    """
+    filled = {cell for cell in cells if cell not in _EMPTY}
+    if filled and all(cell.startswith("[") and cell.endswith("]") for cell in filled):
+        return PYTHON_LIST
+    for separator in "|;,":
+        if any(separator in cell for cell in filled):
+            return separator
+    words = {word for cell in filled for word in cell.split()}
+    return " " if len(words) < len(filled) else ""
+
+
+class CsvListReader:
+    """Reads CSV with a column that lists labels.
+
+    Args:
+        separator: Between labels; `None` finds it out from the first rows.
+    """
+
+    name = "csv-list"
+    title = "CSV with a column of labels"
+
+    def __init__(self, separator: str | None = None) -> None:
+        self._separator = separator
+
+    def detect(self, source: Path) -> str | None:
+        """Name the column that is called after labels."""
+        table = look(source)
+        if table is None or table.label_column is None:
+            return None
+        return f"column {table.header[table.label_column]} in {table.path.name}"
+
+    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+        """Open a file, or the files of a folder.
+
+        Raises:
+            DataError: There is no CSV file with such a column.
+        """
+        tables = [(table, _label_column(table)) for table in find_tables(source)]
+        first = [row[column] for table, column in tables for row in table.first]
+        separator = find_separator(first) if self._separator is None else self._separator
+        labels = _labels_of(separator)
+        root = images or (source if source.is_dir() else source.parent)
+        names = ImageNames(root, dropped)
+        remark = f"separator of labels: {_NAMES.get(separator, separator)}"
+        return Source(
+            image_root=root,
+            samples=(
+                sample
+                for table, column in tables
+                for sample in _samples(table, column, labels, names, dropped)
+            ),
+            remarks=() if self._separator is not None else (remark,),
+        )
+
+
+def _label_column(table: Table) -> int:
+    """The column that is called so, or the only one that there is."""
+    if table.label_column is not None:
+        return table.label_column
+    taken = (table.image_column, table.split_column)
+    others = [
+        column for column, name in enumerate(table.header) if name and column not in taken
+    ]  # fmt: skip
+    if len(others) == 1:
+        return others[0]
+    raise DataError(
+        f"{table.path}: no column is called labels, there are {', '.join(table.header):.200}",
+        "Call the columns image, labels and, if there are splits, split.",
+    )
+
+
+def _labels_of(separator: str) -> Callable[[str], Sequence[str]]:
+    """What reads a cell; it raises ValueError where that cannot be done."""
+    if separator == PYTHON_LIST:
+        return _python_list
+    return partial(_separated, separator)
+
+
+def _separated(separator: str, cell: str) -> Sequence[str]:
+    if cell in _EMPTY:
+        return ()
+    parts = [cell] if not separator else cell.split(None if separator == " " else separator)
+    return [label for part in parts if (label := part.strip())]
+
+
+@lru_cache(maxsize=65536)
+def _python_list(cell: str) -> Sequence[str]:
+    if cell in _EMPTY:
+        return ()
+    if _WITHOUT_COMMA.search(cell):
+        raise ValueError("no comma between labels")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            labels = ast.literal_eval(cell)
+    except (SyntaxError, TypeError, MemoryError, RecursionError):
+        raise ValueError("not a Python list") from None
+    if not isinstance(labels, list) or not all(type(label) in (str, int) for label in labels):
+        raise ValueError("not a list of labels")
+    return [text for label in labels if (text := str(label).strip())]
+
+
+def _samples(
+    table: Table,
+    column: int,
+    labels_of: Callable[[str], Sequence[str]],
+    names: ImageNames,
+    dropped: Tally,
+) -> Iterator[Sample]:
+    prefix = table.folder(names.root)
+    for number, row in table.rows(dropped):
+        if not row[table.image_column]:
+            dropped.add("rows without an image", f"{table.path}, line {number}")
+            continue
+        try:
+            labels = labels_of(row[column])
+        except ValueError:
+            where = f"{table.path}, line {number}: {row[column]!r:.80}"
+            dropped.add("rows whose labels are not a Python list", where)
+            continue
+        split = table.split_of(row)
+        path = names(prefix + row[table.image_column], split)
+        if path is not None:
+            yield Sample(path, labels, (), split)
+
+
+class CsvListWriter:
+    """Writes a CSV file for each split: `image_path,label`, labels with commas between them.
+
+    Only labels that images have are in it: a class that none has would be lost. lightly-train reads
+    these files, but leaves out images without labels.
+
+    Args:
+        separator: Between labels.
+    """
+
+    name = "csv-list"
+
+    def __init__(self, separator: str = ",") -> None:
+        self._separator = separator
+
+    def losses(self, splits: Mapping[str, Annotation]) -> list[str]:
+        """Unknown labels, classes without images, names in which the separator would be seen."""
+        used = {name for annotation in splits.values() for name in _used(annotation)}
+        reasons = [*changed_by_tables(splits), *unknown_states(splits), *_unused(splits, used)]
+        broken = [name for name in sorted(used) if self._separator in name or name in _EMPTY]
+        if broken:
+            reasons.append(f"the separator {self._separator} is in names of classes: {broken[0]}")
+        elif self._is_hidden(splits, used):
+            reasons.append("the first images do not show what separates their labels")
+        return reasons
+
+    def _is_hidden(self, splits: Mapping[str, Annotation], names: Iterable[str]) -> bool:
+        """Whether the reader would see another separator, one that names have inside."""
+        found = find_separator(self._first_cells(splits))
+        if found in (self._separator, PYTHON_LIST):
+            return found == PYTHON_LIST
+        return any(list(_separated(found, name)) != [name] for name in names)
+
+    def _first_cells(self, splits: Mapping[str, Annotation]) -> list[str]:
+        return [
+            self._cell(annotation, image)
+            for annotation in splits.values()
+            for image in range(min(HEAD, len(annotation)))
+        ]
+
+    def _cell(self, annotation: Annotation, image: int) -> str:
+        names = annotation.class_names
+        return self._separator.join(names[label] for label in annotation.positives.of(image))
+
+    def write(self, splits: Mapping[str, Annotation], folder: Path) -> list[Path]:
+        """Write `<split>.csv`.
+
+        Raises:
+            DataError: Images are outside of the folder.
+            MlcError: A file cannot be written.
+        """
+        check_below(splits, folder)
+        files = []
+        for split, annotation in splits.items():
+            path = folder / f"{split or 'annotations'}.csv"
+            write_atomic(path, partial(self._write, annotation=annotation, folder=folder))
+            files.append(path)
+        return files
+
+    def _write(self, path: Path, annotation: Annotation, folder: Path) -> None:
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(["image_path", "label"])
+            for image, name in enumerate(exported_paths(annotation, folder)):
+                writer.writerow([name, self._cell(annotation, image)])
+
+
+def _used(annotation: Annotation) -> list[str]:
+    """Names of the classes that images have."""
+    counts_C = annotation.positives.counts_C(len(annotation.classes))
+    return [annotation.class_names[label] for label in counts_C.nonzero()[0]]
+
+
+def _unused(splits: Mapping[str, Annotation], used: Collection[str]) -> list[str]:
+    """A reason if there are classes that no image has."""
+    names = next(iter(splits.values())).class_names
+    unused = [name for name in names if name not in used]
+    if not unused:
+        return []
+    some = ", ".join(unused[:SHOWN]) + (", ..." if len(unused) > SHOWN else "")
+    return [f"no image has {some}: {len(unused)} of {len(names)} classes would be named nowhere"]

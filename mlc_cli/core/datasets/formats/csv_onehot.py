@@ -1,0 +1,197 @@
+"""CSV with a column for each class: 1 is present, 0 absent, blank unknown.
+
+A file, or a folder with `<split>/_classes.csv` or a CSV file for each split. Columns that hold
+nothing of this kind in the first rows, such as the age of a patient, are no classes.
+"""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from mlc_cli.core.datasets.annotations import Annotation, State
+from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.naming import ImageNames, check_below, exported_paths
+from mlc_cli.core.datasets.formats.shared.tables import (
+    Table,
+    changed_by_tables,
+    find_tables,
+    flag,
+    is_flag,
+    look,
+)
+from mlc_cli.core.system.files import write_atomic
+from mlc_cli.core.system.issues import Tally
+from mlc_cli.errors import DataError
+
+BLOCK = 4096
+_CELLS = {1: "1", 0: "0", -1: ""}
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Columns of a table.
+
+    Attributes:
+        classes: Column and name of each class.
+        left_out: Names of columns that hold something else.
+    """
+
+    classes: Sequence[tuple[int, str]]
+    left_out: Sequence[str]
+
+    @classmethod
+    def of(cls, table: Table) -> "_Columns":
+        classes, left_out = [], []
+        for column, name in enumerate(table.header):
+            if column in (table.image_column, table.split_column) or not name:
+                continue
+            cells = table.cells(column)
+            if not any(cells) or any(cell and is_flag(cell) for cell in cells):
+                classes.append((column, name))
+            else:
+                left_out.append(name)
+        return cls(classes, left_out)
+
+
+class CsvOnehotReader:
+    """Reads CSV with a column for each class.
+
+    Args:
+        minus_one: State that -1 stands for.
+    """
+
+    name = "csv-onehot"
+    title = "CSV with a column for each class"
+
+    def __init__(self, minus_one: State = "unknown") -> None:
+        self._flags = {1: 1, 0: 0, None: -1, -1: -1 if minus_one == "unknown" else 0}
+
+    def detect(self, source: Path) -> str | None:
+        """Name the columns that hold 0 and 1, where no column lists labels."""
+        table = look(source)
+        if table is None or table.label_column is not None:
+            return None
+        names = [name for column, name in _Columns.of(table).classes if table.holds_flags(column)]
+        return f"{len(names)} columns of 0 and 1 in {table.path.name}" if names else None
+
+    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+        """Open a file, or the files of a folder.
+
+        Raises:
+            DataError: There is no CSV file with such columns.
+        """
+        tables = [(table, _Columns.of(table)) for table in find_tables(source)]
+        classes = dict.fromkeys(name for _, columns in tables for _, name in columns.classes)
+        if not classes:
+            raise DataError(
+                f"{source}: no column holds 0 and 1", "A class is a column: image,dog,cat"
+            )
+        root = images or (source if source.is_dir() else source.parent)
+        names = ImageNames(root, dropped)
+        return Source(
+            image_root=root,
+            samples=(
+                sample
+                for table, columns in tables
+                for sample in self._samples(table, columns, list(classes), names, dropped)
+            ),
+            classes=list(classes),
+            remarks=tuple(_remarks(tables, list(classes))),
+        )
+
+    def _samples(
+        self,
+        table: Table,
+        columns: _Columns,
+        classes: Sequence[str],
+        names: ImageNames,
+        dropped: Tally,
+    ) -> Iterator[Sample]:
+        own = {name for _, name in columns.classes}
+        lacking = [name for name in classes if name not in own]
+        prefix = table.folder(names.root)
+        for number, row in table.rows(dropped):
+            if not row[table.image_column]:
+                dropped.add("rows without an image", f"{table.path}, line {number}")
+                continue
+            split = table.split_of(row)
+            path = names(prefix + row[table.image_column], split)
+            if path is None:
+                continue
+            present, unknown = [], list(lacking)
+            for column, name in columns.classes:
+                cell = row[column]
+                if cell == "0":  # what most cells are
+                    continue
+                state = self._state(cell)
+                if state == 1:
+                    present.append(name)
+                elif state != 0:
+                    unknown.append(name)
+                if state is None:
+                    kind = "cells that are not 0, 1, -1 or blank (label unknown)"
+                    where = f"{table.path}, line {number}, {name:.40}: {cell!r:.40}"
+                    dropped.add(kind, where)
+            yield Sample(path, present, unknown, split)
+
+    def _state(self, cell: str) -> int | None:
+        """1 present, 0 absent, -1 unknown, `None` for what means nothing."""
+        try:
+            return self._flags[flag(cell)]
+        except ValueError:
+            return None
+
+
+def _remarks(tables: Sequence[tuple[Table, _Columns]], classes: Sequence[str]) -> Iterator[str]:
+    for table, columns in tables:
+        if columns.left_out:
+            names = ", ".join(columns.left_out)
+            yield f"{table.path.name}: columns that hold no 0 or 1 are no classes: {names:.300}"
+        own = {name for _, name in columns.classes}
+        lacking = ", ".join(name for name in classes if name not in own)
+        if lacking:
+            yield f"{table.path}: has no column for, so that they are unknown: {lacking:.300}"
+
+
+class CsvOnehotWriter:
+    """Writes one CSV file: image, a column for each class, split; unknown is an empty cell."""
+
+    name = "csv-onehot"
+
+    def losses(self, splits: Mapping[str, Annotation]) -> list[str]:
+        """Spaces at the ends of names, and that integers are not text."""
+        return changed_by_tables(splits)
+
+    def write(self, splits: Mapping[str, Annotation], folder: Path) -> list[Path]:
+        """Write `annotations.csv`.
+
+        Raises:
+            DataError: Images are outside of the folder.
+            MlcError: It cannot be written.
+        """
+        check_below(splits, folder)
+        path = folder / "annotations.csv"
+        write_atomic(path, partial(_write, splits=splits, folder=folder))
+        return [path]
+
+
+def _write(path: Path, splits: Mapping[str, Annotation], folder: Path) -> None:
+    classes = next(iter(splits.values())).class_names
+    image = _free(("image", "image_path", "file"), classes)
+    split_column = _free(("split", "subset", "partition"), classes)
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow([image, *classes, split_column])
+        for split, annotation in splits.items():
+            paths = exported_paths(annotation, folder)
+            for start in range(0, len(annotation), BLOCK):
+                block = range(start, min(start + BLOCK, len(annotation)))
+                for states in annotation.targets_NC(block).tolist():
+                    writer.writerow([next(paths), *map(_CELLS.__getitem__, states), split])
+
+
+def _free(names: Sequence[str], classes: Sequence[str]) -> str:
+    """The first of some names of a column that no class has."""
+    return next(name for name in names if name not in classes)

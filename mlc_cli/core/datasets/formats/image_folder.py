@@ -1,0 +1,156 @@
+"""A folder for each class: `<split>/<class>/*.jpg` or `<class>/*.jpg`.
+
+The folders at the top are splits if all of them bear names of splits (train, val, test and the
+like), else classes. An image with several labels lies in several folders: files of a split that
+have the same bytes are one image, under the first of their paths. Files that only have the same
+name are not, since many tools number the images of each class.
+"""
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.images import SUFFIXES, walk_images
+from mlc_cli.core.datasets.formats.shared.split_names import meaning
+from mlc_cli.core.system.issues import Tally
+from mlc_cli.errors import DataError
+
+_FOLDERS_OF_OTHERS = {
+    "images", "labels", "annotations", "imagesets", "jpegimages", "data", "img_align_celeba",
+}  # fmt: skip
+_ANNOTATIONS = (".json", ".csv", ".xml", ".yaml", ".yml")
+
+
+class ImageFolderReader:
+    """Reads a folder for each class."""
+
+    name = "image-folder"
+    title = "a folder for each class"
+
+    def detect(self, source: Path) -> str | None:
+        """Name folders that have images, where no file beside them looks like annotations."""
+        splits, classes = _layout(source)
+        parents = [source, *(source / split for split in splits)]
+        lower = {name.lower() for name in classes}
+        if lower & _FOLDERS_OF_OTHERS or any(map(_has_annotations, parents)):
+            return None
+        has_images = (
+            name for name in classes if any(_has_image(parent / name) for parent in parents)
+        )
+        found = list(islice(has_images, 3))
+        return f"images in {', '.join(found)}" if found else None
+
+    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+        """Open a folder.
+
+        Raises:
+            DataError: It has no folders.
+        """
+        root = images or source
+        splits, classes = _layout(root)
+        if not classes:
+            raise DataError(
+                f"{root}: has no folders of classes", "Images are looked for in <class>/*.jpg."
+            )
+        return Source(
+            image_root=root,
+            samples=(
+                sample for split in splits or [""] for sample in _samples(root, split, dropped)
+            ),
+            classes=classes,
+        )
+
+
+def _layout(root: Path) -> tuple[list[str], list[str]]:
+    """Names of the splits, and of the classes of all of them."""
+    top = _folders(root)
+    if not all(map(meaning, top)):
+        return [], top
+    return top, sorted({name for split in top for name in _folders(root / split)})
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError:  # a file, or a folder without permission
+        return []
+
+
+def _folders(root: Path) -> list[str]:
+    return sorted(entry.name for entry in _entries(root) if _is_folder(entry))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _has_annotations(folder: Path) -> bool:
+    """Whether there is a file that another format would have, such as train.txt."""
+    names = [Path(entry.name) for entry in _entries(folder)]
+    return any(
+        name.suffix.lower() in _ANNOTATIONS or (name.suffix == ".txt" and meaning(name.stem))
+        for name in names
+    )
+
+
+def _has_image(folder: Path) -> bool:
+    return any(entry.name.lower().endswith(SUFFIXES) for entry in _entries(folder))
+
+
+def _samples(root: Path, split: str, dropped: Tally) -> Iterator[Sample]:
+    prefix = f"{split}/" if split else ""
+    paths = []
+    for path in walk_images(root / split):
+        if "/" in path:
+            paths.append(path)
+        else:
+            dropped.add("images outside the folders of classes", prefix + path)
+    for same in _same_content(root / split, paths):
+        labels = list(dict.fromkeys(path.partition("/")[0] for path in same))
+        if len(labels) == 1:  # copies in one folder are for others to judge
+            yield from (Sample(prefix + path, labels, (), split) for path in same)
+            continue
+        if len(labels) < len(same):
+            kind = "further copies of an image in the folder of one class"
+            dropped.add(kind, prefix + same[0], len(same) - len(labels))
+        yield Sample(prefix + same[0], labels, (), split)
+
+
+def _same_content(root: Path, paths: Sequence[str]) -> list[list[str]]:
+    """Files with the same bytes together, in the order of the first of each.
+
+    Only files of one size in folders of several classes are read.
+    """
+    by_size: dict[int, list[str]] = defaultdict(list)
+    for path in paths:
+        by_size[_size(root / path)].append(path)
+    groups: dict[tuple[int, bytes | str], list[str]] = defaultdict(list)
+    for size, alike in by_size.items():
+        several = size > 0 and len({path.partition("/")[0] for path in alike}) > 1
+        for path in alike:
+            groups[size, _digest(root / path) if several else path].append(path)
+    return sorted(groups.values())
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 for what cannot be read, which has its own message later."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _digest(path: Path) -> bytes | str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").digest()
+    except OSError:
+        return str(path)

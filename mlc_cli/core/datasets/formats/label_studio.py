@@ -1,0 +1,273 @@
+"""Label Studio: its exports JSON, JSON-MIN and CSV.
+
+    [{"data": {"image": "/data/upload/1/0a1b2c3d-a.jpg"}, "annotations": [{"was_cancelled": false,
+      "result": [{"type": "choices", "value": {"choices": ["dog"]}}]}]}]
+
+    [{"image": "/data/upload/1/0a1b2c3d-a.jpg", "animals": {"choices": ["dog", "cat"]}}]
+
+A task may have several annotations, of different people: a label of any of them counts. A task
+without any says nothing: all its states are unknown. A path that is chosen in a taxonomy, such as
+`["animals", "dog"]`, is the label `animals / dog`, and none of `animals`.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.images import SUFFIXES
+from mlc_cli.core.datasets.formats.shared.json_files import find_files, load, seen
+from mlc_cli.core.datasets.formats.shared.references import ImageFinder
+from mlc_cli.core.system.files import read_text
+from mlc_cli.core.system.issues import Tally
+from mlc_cli.errors import DataError
+
+_TASKS = re.compile(r'\s*\[\s*\{.*?"(?:annotations|completions)"\s*:\s*\[', re.DOTALL)
+_ROWS = re.compile(r'\s*\[\s*\{.*?"annotation_id"\s*:', re.DOTALL)
+_TABLE = re.compile(r"(?=[^\n]*\bannotation_id\b)[^\n]*\b(?:annotator|lead_time)\b[^\n]*\n")
+_PLACES = ("*.json", "*.csv")
+_HINT = "Label Studio exports it as JSON, JSON-MIN or CSV."
+_BOOKKEEPING = {
+    "id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement"
+}  # fmt: skip
+
+
+class _Task(NamedTuple):
+    """An image, and its labels in one annotation or in all; `None` if there is no annotation."""
+
+    image: str
+    labels: list[str] | None
+
+
+class _Place(NamedTuple):
+    """An entry of a file, and where to count what it has in vain."""
+
+    file: Path
+    number: int
+    dropped: Tally
+
+    def drop(self, kind: str, what: object = "") -> None:
+        self.dropped.add(kind, f"{self.file.name}, entry {self.number}: {what!r:.80}")
+
+
+class LabelStudioReader:
+    """Reads exports of Label Studio. Images are looked up by name below the image root."""
+
+    name = "label-studio"
+    title = "Label Studio"
+
+    def detect(self, source: Path) -> str | None:
+        """Which files have tasks, or rows of annotations."""
+        return seen("tasks", source, _looks_right, find_files(source, _looks_right, _PLACES))
+
+    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+        """Open an export, or all of a folder.
+
+        Args:
+            source: File or folder.
+            images: Folder of the images, at any depth; by default that of the export.
+            dropped: Takes tasks without an image, images that are not found, annotations that
+                were cancelled, results that are not labels, and tasks that are not labelled.
+
+        Raises:
+            DataError: There is no such file, it has another shape, or it does not tell which
+                column has the labels.
+        """
+        files = find_files(source, _looks_right, _PLACES)
+        if not files:
+            raise DataError(f"{source}: has no export of Label Studio", _HINT)
+        tasks = [task for file in files for task in _read(file, dropped)]
+        root = images or (source if source.is_dir() else source.parent)
+        return Source(root, _samples(tasks, ImageFinder(root, dropped), dropped), scattered=True)
+
+
+def _looks_right(opening: str) -> bool:
+    return any(pattern.match(opening) for pattern in (_TASKS, _ROWS, _TABLE))
+
+
+def _samples(tasks: Sequence[_Task], finder: ImageFinder, dropped: Tally) -> Iterator[Sample]:
+    classes = sorted({label for task in tasks for label in task.labels or ()})
+    found = [(finder.find(task.image), task.labels) for task in tasks]
+    labelled = {path for path, labels in found if labels is not None}
+    for path, labels in found:
+        if path is not None and labels is not None:
+            yield Sample(path, labels)
+        elif path is not None and path not in labelled:
+            dropped.add("tasks that are not labelled (all their states are unknown)", path)
+            yield Sample(path, (), classes)
+
+
+def _read(file: Path, dropped: Tally) -> list[_Task]:
+    entries = _read_table(file) if file.suffix.lower() == ".csv" else load(file, list[Any], _HINT)
+    nested = any(
+        isinstance(entry, dict) and isinstance(entry.get("data"), dict) for entry in entries
+    )
+    columns = [] if nested else _label_columns(file, entries, dropped)
+    tasks = []
+    for number, entry in enumerate(entries):
+        place = _Place(file, number, dropped)
+        fields = entry.get("data") if nested and isinstance(entry, dict) else entry
+        if not isinstance(fields, dict):
+            place.drop("entries that are not tasks", entry)
+            continue
+        image = _image({key: field for key, field in fields.items() if key not in columns})
+        if image is None:
+            place.drop("tasks that do not have one image", fields)
+            continue
+        labels = _labels_of_task(entry, place) if nested else _labels_of_row(entry, columns, place)
+        tasks.append(_Task(image, labels))
+    return tasks
+
+
+def _read_table(file: Path) -> list[dict[str, Any]]:
+    """Rows without their empty cells; cells of JSON are read."""
+    reader = csv.DictReader(io.StringIO(read_text(file), newline=""), strict=True)
+    rows = []
+    try:
+        for row in reader:
+            if None in row:
+                raise DataError(f"{file}: line {reader.line_num}: has more cells than columns")
+            rows.append({key: _cell(cell) for key, cell in row.items() if cell})
+    except csv.Error as error:
+        raise DataError(f"{file}: line {reader.reader.line_num}: {error}", _HINT) from None
+    return rows
+
+
+def _cell(cell: str) -> Any:
+    if cell[0] in "[{":
+        try:
+            return json.loads(cell)
+        except (ValueError, RecursionError):
+            pass
+    return cell
+
+
+def _image(fields: Mapping[str, Any]) -> str | None:
+    """The field called image, or the only one with the name of an image file."""
+    named = fields.get("image")
+    if isinstance(named, str) and named:
+        return named
+    images = [
+        field
+        for field in fields.values()
+        if isinstance(field, str) and field.partition("?")[0].lower().endswith(SUFFIXES)
+    ]
+    return images[0] if len(images) == 1 else None
+
+
+def _labels_of_task(task: Mapping[str, Any], place: _Place) -> list[str] | None:
+    """Labels in all annotations that were not cancelled; `None` if there are none."""
+    labels, annotated = [], False
+    annotations = task.get("annotations", task.get("completions"))
+    for annotation in annotations if isinstance(annotations, list) else ():
+        match annotation:
+            case {"was_cancelled": cancelled} if cancelled:
+                place.drop("annotations that were cancelled", annotation.get("id"))
+            case {"result": list(results)}:
+                annotated = True
+                for result in results:
+                    labels += _labels_of_result(result, place)
+            case _:
+                place.drop("annotations without a result", annotation)
+    return labels if annotated else None
+
+
+def _labels_of_result(result: Any, place: _Place) -> list[str]:
+    """Choices, paths of a taxonomy, or the labels of a region."""
+    match result:
+        case {"type": "taxonomy", "value": {"taxonomy": paths}}:
+            return _joined(paths, place)
+        case {"type": str(kind), "value": dict(value)} if kind == "choices" or "labels" in kind:
+            return _names(value.get(kind), place)
+        case _:
+            place.drop("results that are not labels", result)
+            return []
+
+
+def _names(names: Any, place: _Place) -> list[str]:
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        return names
+    place.drop("results that are not labels", names)
+    return []
+
+
+def _joined(paths: Any, place: _Place) -> list[str]:
+    """A label for each path of a taxonomy."""
+    labels = []
+    for path in paths if isinstance(paths, list) else [paths]:
+        if isinstance(path, list) and path and all(isinstance(name, str) for name in path):
+            labels.append(" / ".join(path))
+        else:
+            place.drop("results that are not labels", path)
+    return labels
+
+
+def _label_columns(file: Path, rows: Sequence[Any], dropped: Tally) -> list[str]:
+    """Columns that have labels.
+
+    JSON-MIN writes them between the number of the task and the annotator. A table sorts its
+    columns, and a single choice is as bare as any other text: there a column is known by a cell
+    of JSON, or by being the only one of text.
+    """
+    fields = [row for row in rows if isinstance(row, dict)]
+    if file.suffix.lower() != ".csv":
+        return list(dict.fromkeys(key for row in fields for key in _keys_of_results(row)))
+    texts: dict[str, bool] = {}
+    for row in fields:
+        image = _image(row)
+        for key, field in row.items():
+            if key not in _BOOKKEEPING and field != image:
+                texts[key] = texts.get(key, True) and isinstance(field, str)
+    open_ones = [key for key, text in texts.items() if text]
+    certain = [key for key, text in texts.items() if not text]
+    if not certain and len(open_ones) > 1:
+        raise DataError(
+            f"{file}: which column has the labels is not clear: {', '.join(open_ones)}",
+            "Export it as JSON, which tells labels from other text.",
+        )
+    for key in open_ones if certain else ():
+        dropped.add("columns of text that are not taken for labels", f"{file.name}: {key:.80}")
+    return certain or open_ones
+
+
+def _keys_of_results(row: Mapping[str, Any]) -> list[str]:
+    keys = list(row)
+    first = keys.index("id") + 1 if "id" in row else 0
+    last = keys.index("annotator") if "annotator" in row else len(keys)
+    image = _image(row)
+    return [key for key in keys[first:last] if key not in _BOOKKEEPING and row[key] != image]
+
+
+def _labels_of_row(
+    row: Mapping[str, Any], columns: Sequence[str], place: _Place
+) -> list[str] | None:
+    """Labels in all columns; `None` if the row is of a task without an annotation."""
+    labels: list[str] = []
+    for key in columns:
+        match row.get(key):
+            case None:
+                pass
+            case str(name):
+                labels.append(name)
+            case {"choices": names}:
+                labels += _names(names, place)
+            case list(regions):
+                for region in regions:
+                    labels += _labels_of_region(region, place)
+            case other:
+                place.drop("results that are not labels", other)
+    return labels if labels or row.get("annotation_id") is not None else None
+
+
+def _labels_of_region(region: Any, place: _Place) -> list[str]:
+    if isinstance(region, dict) and "taxonomy" in region:
+        return _joined(region["taxonomy"], place)
+    kinds = [key for key in region if "labels" in key] if isinstance(region, dict) else []
+    if len(kinds) == 1:
+        return _names(region[kinds[0]], place)
+    place.drop("results that are not labels", region)
+    return []

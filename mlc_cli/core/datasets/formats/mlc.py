@@ -1,0 +1,145 @@
+"""Our own annotation files, one for each split.
+
+{"classes": ["cat", "dog"], "images": [["a.jpg", ["cat"]], ["b.jpg", [], ["dog"]]]}
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from mlc_cli.core.datasets.annotations import Annotation, Label
+from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.json_files import find_files, load, seen, write_object
+from mlc_cli.core.datasets.formats.shared.naming import relative
+from mlc_cli.core.system.issues import Tally
+from mlc_cli.errors import DataError
+
+_CLASSES = re.compile(r'"classes"\s*:\s*\[')
+_IMAGES = re.compile(r'"images"\s*:\s*\[\s*[\[\]]')
+_HINT = (
+    'An annotation file looks like {"classes": ["cat", "dog"],'
+    ' "images": [["images/1.jpg", ["dog"]], ...]}.'
+)
+
+
+class _Content(Struct):
+    classes: list[str | int]
+    images: list[Any]
+    unlisted: Literal["absent", "unknown"] = "absent"
+    image_root: str = ""
+
+
+class MlcReader:
+    """Reads our annotation files; an image in two of them is in both splits."""
+
+    name = "mlc"
+    title = "annotation files of mlc"
+
+    def detect(self, source: Path) -> str | None:
+        """Which files list classes, and images with their labels."""
+        return seen("classes and images", source, _looks_right, find_files(source, _looks_right))
+
+    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+        """Open a file, or all annotation files of a folder; the name of a file is its split.
+
+        Args:
+            source: File or folder.
+            images: Folder of the images; by default what the files say.
+            dropped: Takes entries that are not `[path, [labels]]`.
+
+        Raises:
+            DataError: There is no annotation file, one is malformed, or two say that their images
+                are in different folders.
+        """
+        files = find_files(source, _looks_right)
+        if not files:
+            raise DataError(f"{source}: has no annotation files", _HINT)
+        contents = {file: load(file, _Content, _HINT) for file in files}
+        classes = list(dict.fromkeys(name for part in contents.values() for name in part.classes))
+        sparse = all(part.unlisted == "unknown" for part in contents.values())
+        return Source(
+            image_root=images or _image_root(contents),
+            samples=_samples(contents, classes, dropped, sparse=sparse),
+            classes=classes,
+            unlisted="unknown" if sparse else "absent",
+        )
+
+
+def _looks_right(opening: str) -> bool:
+    return bool(_CLASSES.search(opening) and _IMAGES.search(opening))
+
+
+def _image_root(contents: Mapping[Path, _Content]) -> Path:
+    roots = {file.parent / content.image_root: file for file, content in contents.items()}
+    if len(roots) > 1:
+        lines = [f"  {root}, says {file.name}" for root, file in roots.items()]
+        raise DataError(
+            "images of one data set must be below one folder, but are in\n" + "\n".join(lines),
+            "Read one file at a time, or name the folder with --images.",
+        )
+    return next(iter(roots))
+
+
+def _samples(
+    contents: Mapping[Path, _Content], classes: Sequence[Label], dropped: Tally, *, sparse: bool
+) -> Iterator[Sample]:
+    for file, content in contents.items():
+        for number, entry in enumerate(content.images):
+            match entry:
+                case [str(path), list(labels), *rest] if (
+                    path and len(rest) < 2 and _are_labels(labels) and _are_labels(*rest)
+                ):
+                    others = rest[0] if rest else []
+                    if content.unlisted == "unknown" and not sparse:
+                        listed = {*labels, *others}
+                        others = [name for name in classes if name not in listed]
+                    yield Sample(path, labels, others, file.stem)
+                case _:
+                    reason = "entries that are not [path, [labels]]"
+                    dropped.add(reason, f"{file.name}, entry {number}: {entry!r:.80}")
+
+
+def _are_labels(labels: Any = ()) -> bool:
+    return isinstance(labels, list | tuple) and all(type(label) in (str, int) for label in labels)
+
+
+class MlcWriter:
+    """Writes an annotation file for each split, an image a line."""
+
+    name = "mlc"
+
+    def losses(self, splits: Mapping[str, Annotation]) -> list[str]:  # noqa: ARG002 - a protocol
+        """Nothing is lost."""
+        return []
+
+    def write(self, splits: Mapping[str, Annotation], folder: Path) -> list[Path]:
+        """Write `<split>.json` for each split.
+
+        Raises:
+            MlcError: A file cannot be written.
+        """
+        files = {folder / f"{split}.json": annotation for split, annotation in splits.items()}
+        for file, annotation in files.items():
+            write_object(file, _content(annotation, folder))
+        return list(files)
+
+
+def _content(annotation: Annotation, folder: Path) -> dict[str, object]:
+    content: dict[str, object] = {"classes": annotation.classes}
+    if annotation.unlisted == "unknown":
+        content["unlisted"] = "unknown"
+    root = relative(annotation.folder, folder)
+    if root != ".":
+        content["image_root"] = root
+    return content | {"images": _entries(annotation)}
+
+
+def _entries(annotation: Annotation) -> Iterator[list[object]]:
+    classes = annotation.classes
+    for image, path in enumerate(annotation.paths):
+        labels = [classes[label] for label in annotation.positives.of(image)]
+        others = [classes[label] for label in annotation.others.of(image)]
+        yield [path, labels, others] if others else [path, labels]

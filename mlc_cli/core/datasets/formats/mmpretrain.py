@@ -1,0 +1,107 @@
+"""mmpretrain: `{"metainfo": {"classes": [...]}, "data_list": [{"img_path", "gt_label"}]}`."""
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, field
+
+from mlc_cli.core.datasets.annotations import Label
+from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.json_files import find_files, load, seen
+from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of, split_of
+from mlc_cli.core.system.issues import Tally
+from mlc_cli.errors import DataError
+
+_META = re.compile(r'"(?:metainfo|img_path)"\s*:')
+_DATA = re.compile(r'"(?:data_list|gt_label)"\s*:')
+_PLACES = ("*.json", "annotations/*.json")
+_HINT = 'The file looks like {"metainfo": {"classes": [...]}, "data_list": [...]}.'
+
+
+class _Meta(Struct):
+    classes: list[str] | None = None
+
+
+class _Entry(Struct, gc=False):
+    img_path: str | None = None
+    gt_label: Any = None
+
+
+class _Content(Struct):
+    data_list: list[_Entry]
+    metainfo: _Meta = field(default_factory=_Meta)
+
+
+class MmpretrainReader:
+    """Reads data sets of mmpretrain; without names of the classes, their numbers are the names."""
+
+    name = "mmpretrain"
+    title = "mmpretrain"
+
+    def detect(self, source: Path) -> str | None:
+        """Which files have a list of data."""
+        files = find_files(source, _looks_right, _PLACES)
+        return seen("metainfo and data_list", source, _looks_right, files)
+
+    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+        """Open a file, or all of a folder.
+
+        Args:
+            source: File or folder.
+            images: Folder of the images; by default looked for beside the annotations.
+            dropped: Takes entries without an image or labels, and labels that no class has.
+
+        Raises:
+            DataError: There is no such file, or it has another shape, or one file names the
+                classes and another does not.
+        """
+        files = find_files(source, _looks_right, _PLACES)
+        if not files:
+            raise DataError(f"{source}: has no annotations of mmpretrain", _HINT)
+        contents = {file: load(file, _Content, _HINT) for file in files}
+        root = images or root_of(source)
+        return Source(root, _samples(contents, root, dropped), _classes(source, contents))
+
+
+def _looks_right(opening: str) -> bool:
+    return bool(_META.search(opening) and _DATA.search(opening))
+
+
+def _classes(source: Path, contents: Mapping[Path, _Content]) -> list[Label] | None:
+    lists = [content.metainfo.classes for content in contents.values()]
+    named = [names for names in lists if names is not None]
+    if named and len(named) < len(lists):
+        raise DataError(f"{source}: some files name the classes, others do not", _HINT)
+    return list(dict.fromkeys(name for names in named for name in names)) if named else None
+
+
+def _samples(contents: Mapping[Path, _Content], root: Path, dropped: Tally) -> Iterator[Sample]:
+    for file, content in contents.items():
+        split = split_of(file)
+        paths = [(entry.img_path or "").replace("\\", "/") for entry in content.data_list]
+        prefix = image_prefix(root, split, filter(None, paths))
+        for number, (entry, path) in enumerate(zip(content.data_list, paths, strict=True)):
+            place = f"{file.name}, entry {number}"
+            numbers = entry.gt_label if isinstance(entry.gt_label, list) else [entry.gt_label]
+            if not path or entry.gt_label is None:
+                dropped.add("entries without img_path or gt_label", f"{place}: {path:.80}")
+            else:
+                labels = _labels(numbers, content.metainfo.classes, place, dropped)
+                yield Sample(posixpath.join(prefix, path), labels, (), split)
+
+
+def _labels(
+    numbers: Sequence[Any], names: Sequence[str] | None, place: str, dropped: Tally
+) -> list[Label]:
+    labels: list[Label] = []
+    for number in numbers:
+        if type(number) is not int or not 0 <= number < (
+            number + 1 if names is None else len(names)
+        ):
+            dropped.add("labels that are not the number of a class", f"{place}: {number!r:.80}")
+        else:
+            labels.append(number if names is None else names[number])
+    return labels

@@ -1,0 +1,178 @@
+"""Open Images: labels that people have verified, of which most of nine million images have few.
+
+    class-descriptions*.csv             LabelName,DisplayName (older files have no header)
+    *-human-imagelabels*.csv            ImageID,Source,LabelName,Confidence
+    *-annotations-bbox.csv              ImageID,Source,LabelName,Confidence,XMin,...
+
+Confidence 1 is verified as present and 0 as absent; what is not listed has not been looked at.
+Each box is a label that is present. Images are `<split>/<ImageID>.jpg`, or without the folder where
+the user names one that has none for the split.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+
+from mlc_cli.core.datasets.annotations import State
+from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.lines import is_file
+from mlc_cli.core.datasets.formats.shared.tables import csv_rows
+from mlc_cli.core.system.issues import Tally
+from mlc_cli.errors import DataError
+
+_STATES = {"1": True, "0": False, "1.0": True, "0.0": False}
+_SPLIT = re.compile(r"(?:^|[-_.])(train|validation|val|test)(?:[-_.]|$)")
+_COLUMNS = ("ImageID", "LabelName", "Confidence")
+
+
+class OpenImagesReader:
+    """Reads Open Images.
+
+    Args:
+        unverified: State of labels that nobody has verified.
+    """
+
+    name = "open-images"
+    title = "Open Images"
+
+    def __init__(self, unverified: State = "unknown") -> None:
+        self._unverified = unverified
+
+    def detect(self, source: Path) -> str | None:
+        """Name the first table of labels or boxes."""
+        files = _tables(source)
+        return files[0].name if files else None
+
+    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+        """Open a folder with tables, or one table beside its class descriptions.
+
+        Raises:
+            DataError: There are no such tables, or one lacks a column.
+        """
+        files = _tables(source)
+        if not files:
+            raise DataError(
+                f"{source}: has no *-human-imagelabels.csv and no *-bbox.csv",
+                "Name the folder with the tables of labels and class-descriptions.csv.",
+            )
+        tables = [(file, _columns(file)) for file in files]
+        folder = source if source.is_dir() else source.parent
+        names, remarks = _names(folder)
+        return Source(
+            image_root=images or folder,
+            samples=(
+                sample
+                for file, columns in tables
+                for sample in self._samples(file, columns, names, images, dropped)
+            ),
+            unlisted=self._unverified,
+            scattered=True,
+            remarks=remarks,
+        )
+
+    def _samples(
+        self,
+        file: Path,
+        columns: tuple[int, ...],
+        names: Mapping[str, str],
+        images: Path | None,
+        dropped: Tally,
+    ) -> Iterator[Sample]:
+        """Samples of a table, one for each run of rows of one image."""
+        split = _split(file)
+        flat = not split or (images is not None and not (images / split).is_dir())
+        prefix = "" if flat else f"{split}/"
+        keep_absent = self._unverified == "unknown"
+        present: list[str] = []
+        absent: list[str] = []
+        last = ""
+        for image, label, state in _rows(file, columns, dropped):
+            if image != last:
+                if last:
+                    yield Sample(f"{prefix}{last}.jpg", present, absent, split)
+                last, present, absent = image, [], []
+            if state:
+                present.append(names.get(label, label))
+            elif keep_absent:
+                absent.append(names.get(label, label))
+        if last:
+            yield Sample(f"{prefix}{last}.jpg", present, absent, split)
+
+
+def _tables(source: Path) -> list[Path]:
+    files = _csv_files(source) if source.is_dir() else [source]
+    return [file for file in files if _is_table(file.name) and is_file(file)]
+
+
+def _csv_files(folder: Path) -> list[Path]:
+    """Files in a folder and in those below it, not deeper, where millions of images may be."""
+    return sorted([*folder.glob("*.csv"), *folder.glob("*/*.csv")])
+
+
+def _is_table(name: str) -> bool:
+    return name.endswith(".csv") and ("human-imagelabels" in name or "-bbox" in name)
+
+
+def _split(file: Path) -> str:
+    """Split that the name of a table tells, as the folder of its images is called."""
+    match = _SPLIT.search(file.stem)
+    split = match[1] if match else ""
+    return "validation" if split == "val" else split
+
+
+def _columns(file: Path) -> tuple[int, ...]:
+    """Columns of image and label, and of their confidence unless the table is one of boxes."""
+    _, row = next(csv_rows(file), (1, []))
+    header = [name.strip() for name in row]
+    needed = _COLUMNS[:2] if "-bbox" in file.name else _COLUMNS
+    missing = [name for name in needed if name not in header]
+    if missing:
+        raise DataError(f"{file}: has no column {missing[0]}, but {', '.join(header):.80}")
+    return tuple(header.index(name) for name in needed)
+
+
+def _rows(file: Path, columns: tuple[int, ...], dropped: Tally) -> Iterator[tuple[str, str, bool]]:
+    """Image, label and whether it is present, row by row."""
+    image, label, *confidence = columns
+    state: bool | None = True
+    for number, row in islice(csv_rows(file), 1, None):
+        try:
+            if confidence:
+                state = _STATES.get(row[confidence[0]])
+            if state is None or not row[image] or not row[label]:
+                kind = "rows without an image, a label, or a confidence of 0 or 1"
+                dropped.add(kind, f"{file}, line {number}")
+            else:
+                yield row[image], row[label], state
+        except IndexError:
+            if row:
+                dropped.add("rows with too few cells", f"{file}, line {number}")
+
+
+def _names(folder: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Display name of each class, and what the user should know of them.
+
+    The files describe more classes than there are labels of, so that they are no list of classes.
+    """
+    files = [file for file in _csv_files(folder) if "class-descriptions" in file.name]
+    if not files:
+        return {}, (
+            "no class-descriptions.csv: classes are called by their codes, such as /m/01g317",
+        )
+    names: dict[str, str] = {}
+    for file in files:
+        for _, row in csv_rows(file):
+            if len(row) > 1 and row[0] != "LabelName" and row[1].strip():
+                names[row[0]] = row[1].strip()
+    counts = Counter(names.values())
+    shared = sorted(name for name, count in counts.items() if count > 1)
+    if not shared:
+        return names, ()
+    apart = {
+        code: f"{name} ({code})" if counts[name] > 1 else name for code, name in names.items()
+    }  # fmt: skip
+    return apart, (
+        f"names of several classes, kept apart by their codes: {', '.join(shared):.300}",
+    )

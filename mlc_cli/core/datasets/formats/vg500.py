@@ -1,0 +1,110 @@
+"""Visual Genome with 500 classes, as SSGRL lists it.
+
+`train_list_500.txt` and `test_list_500.txt` have a file name a line;
+`vg_category_500_labels_index.json` is `{"2386621.jpg": [3, 17]}`. The images of Visual Genome come
+in two folders, `VG_100K` and `VG_100K_2`. No file names the classes.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.images import ImageIndex
+from mlc_cli.core.datasets.formats.shared.json_files import load
+from mlc_cli.core.datasets.formats.shared.lines import text_lines
+from mlc_cli.core.system.issues import Tally
+from mlc_cli.errors import DataError
+
+CLASSES = 500
+LABELS = "vg_category_500_labels_index.json"
+LISTS = {"train": "train_list_500.txt", "test": "test_list_500.txt"}
+
+
+class Vg500Reader:
+    """Reads the lists of VG-500.
+
+    Args:
+        names: File with the names of the 500 classes, one a line; without it they are called
+            `class_000` to `class_499`.
+    """
+
+    name = "vg500"
+    title = "Visual Genome, 500 classes"
+
+    def __init__(self, names: Path | str | None = None) -> None:
+        self._names = names
+
+    def detect(self, source: Path) -> str | None:
+        """Whether the file of labels is there."""
+        return LABELS if (_folder(source) / LABELS).is_file() else None
+
+    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+        """Open the folder of the lists.
+
+        Args:
+            source: The folder, or the file of labels in it.
+            images: Folder of the images, at any depth; by default that of the lists.
+            dropped: Takes images that are not found, or that only the list or the labels have.
+
+        Raises:
+            DataError: A file is missing or malformed, or there are not 500 names.
+        """
+        folder = _folder(source)
+        labels = load(folder / LABELS, dict[str, list[int]], 'It looks like {"1.jpg": [3, 17]}.')
+        lists = {
+            split: [line for _, line in text_lines(folder / file)]
+            for split, file in LISTS.items()
+            if (folder / file).exists()
+        }
+        if not lists:
+            raise DataError(f"{folder}: has neither {' nor '.join(LISTS.values())}")
+        names = self._read_names()
+        root = images or folder
+        return Source(root, _samples(lists, labels, names, root, dropped), names)
+
+    def _read_names(self) -> list[str]:
+        if self._names is None:
+            return [f"class_{number:03d}" for number in range(CLASSES)]
+        names = [line for _, line in text_lines(Path(self._names))]
+        if len(set(names)) != CLASSES:
+            raise DataError(
+                f"{self._names}: has {len(set(names))} names, not {CLASSES}",
+                "Put one name on a line, in the order of the numbers; no name may come twice.",
+            )
+        return names
+
+
+def _folder(source: Path) -> Path:
+    return source.parent if source.name == LABELS else source
+
+
+def _samples(
+    lists: Mapping[str, list[str]],
+    labels: Mapping[str, list[int]],
+    names: list[str],
+    root: Path,
+    dropped: Tally,
+) -> Iterator[Sample]:
+    index = ImageIndex(root)
+    for split, files in lists.items():
+        for file in files:
+            found = index.named(file)
+            if file not in labels:
+                dropped.add("listed images of which no labels are told", file)
+            elif len(found) != 1:
+                dropped.add("images of which there is no file, or more than one", file)
+            else:
+                yield Sample(found[0], _labels(file, labels[file], names, dropped), (), split)
+    listed = {file for files in lists.values() for file in files}
+    for file in labels:
+        if file not in listed:
+            dropped.add("images with labels that are in no list", file)
+
+
+def _labels(file: str, numbers: list[int], names: list[str], dropped: Tally) -> list[str]:
+    for number in numbers:
+        if not 0 <= number < CLASSES:
+            dropped.add(
+                f"labels that are not a number from 0 to {CLASSES - 1}", f"{file}: {number}"
+            )
+    return [names[number] for number in numbers if 0 <= number < CLASSES]

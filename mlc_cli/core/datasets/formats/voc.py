@@ -1,0 +1,259 @@
+"""Pascal VOC: an XML file of objects for each image, and lists of images for each split.
+
+    Annotations/<id>.xml  ImageSets/Main/<split>.txt  JPEGImages/<id>.jpg
+
+Without XML files, or without lists of splits, `ImageSets/Main/<class>_<split>.txt` says it all: an
+id and 1 (present), -1 (absent) or 0 (only difficult objects) on each line. `trainval` lists the
+images of `train` and `val` a second time; beside these, it is read for other images alone.
+
+    <split>/<id>.xml  <split>/<id>.jpg
+
+Roboflow and labelImg have the XML file beside its image: in folders of splits, or in one folder.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.images import SUFFIXES
+from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder, text_lines
+from mlc_cli.core.datasets.formats.shared.naming import ImageNames, leads_out, without_suffix
+from mlc_cli.core.datasets.formats.shared.split_names import meaning
+from mlc_cli.core.datasets.formats.shared.xml_files import whole
+from mlc_cli.core.system.issues import Tally
+from mlc_cli.errors import DataError
+
+Difficult = Literal["positive", "unknown", "negative"]
+_CLASS_LIST = re.compile(r"(.+)_(train|val|trainval|test)")
+_ROOT = re.compile(rb"<annotation[\s>]")
+
+
+class _Image(NamedTuple):
+    """An image of a list: its classes with a plain object, and those with difficult ones alone."""
+
+    id: str
+    plain: list[str]
+    hard: list[str]
+
+
+class VocReader:
+    """Reads Pascal VOC.
+
+    Args:
+        difficult: State of a class of which an image has only objects marked difficult.
+    """
+
+    name = "voc"
+    title = "Pascal VOC"
+
+    def __init__(self, difficult: Difficult = "positive") -> None:
+        self._difficult = difficult
+
+    def detect(self, source: Path) -> str | None:
+        """Name the folders that are there."""
+        folders = _find(source)
+        if not folders:
+            beside = _beside(source)
+            places = ", ".join(split or str(source) for split in beside)
+            return f"XML files beside images in {places}" if beside else None
+        names = [name for name in ("Annotations", "ImageSets/Main") if (folders[0] / name).is_dir()]
+        return f"{' and '.join(names)} in {folders[0]}"
+
+    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+        """Open a folder, or one or two folders above it; or one with XML files beside images.
+
+        Raises:
+            DataError: There are no annotations of this kind, or those of several years.
+        """
+        folders = _find(source)
+        if not folders and (beside := _beside(source)):
+            root = images or source
+            pairs = _pairs(beside, dropped)
+            return Source(root, self._samples(pairs, ImageNames(root, dropped)))
+        if len(folders) != 1:
+            found = ", ".join(map(str, folders)) or "none has Annotations/*.xml or ImageSets/Main"
+            raise DataError(
+                f"{source}: is not one folder of Pascal VOC: {found:.300}",
+                "Name the folder that has Annotations, such as VOCdevkit/VOC2007.",
+            )
+        lists = _Lists(folders[0] / "ImageSets/Main", folders[0] / "Annotations", dropped)
+        root = images or folders[0] / "JPEGImages"
+        return Source(
+            image_root=root,
+            samples=self._samples(lists.images(), ImageNames(root, dropped)),
+            classes=lists.classes,
+            remarks=lists.remarks,
+        )
+
+    def _samples(self, images: Iterable[tuple[str, _Image]], names: ImageNames) -> Iterator[Sample]:
+        for split, (image, plain, hard) in images:
+            path = names(image, "JPEGImages")
+            if path is None:
+                continue
+            if path == without_suffix(path):
+                path += ".jpg"
+            if self._difficult == "positive":
+                yield Sample(path, [*plain, *hard], (), split)
+            else:
+                yield Sample(path, plain, hard if self._difficult == "unknown" else (), split)
+
+
+def _find(source: Path) -> list[Path]:
+    """A folder, if it is one of Pascal VOC, or those below it that are called VOC2007 or so."""
+    choices = [source] if _is_voc(source) else [*source.glob("VOC*"), *source.glob("*/VOC*")]
+    return sorted(folder for folder in choices if _is_voc(folder))
+
+
+def _is_voc(folder: Path) -> bool:
+    return any((folder / "Annotations").glob("*.xml")) or any(
+        (folder / "ImageSets/Main").glob("*.txt")
+    )
+
+
+def _beside(source: Path) -> dict[str, Path]:
+    """The folders of splits that have XML files of objects; else the folder itself, as split ''."""
+    splits = {folder.name: folder for folder in sorted(source.glob("*")) if meaning(folder.name)}
+    found = {split: folder for split, folder in splits.items() if _has_objects(folder)}
+    return found or ({"": source} if _has_objects(source) else {})
+
+
+def _has_objects(folder: Path) -> bool:
+    """Whether any of ten XML files of a folder is one of Pascal VOC."""
+    files = islice(folder.glob("*.xml"), 10) if is_folder(folder) else ()
+    return any(is_file(file) and _begins_so(file) for file in files)
+
+
+def _begins_so(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            return _ROOT.search(stream.read(4096)) is not None
+    except OSError:
+        return False
+
+
+def _pairs(folders: dict[str, Path], dropped: Tally) -> Iterator[tuple[str, _Image]]:
+    """Split and objects of each XML file; images that have none are counted."""
+    for split, folder in folders.items():
+        prefix = f"{split}/" if split else ""
+        files = sorted(folder.glob("*.xml"))
+        stems = {file.stem for file in files}
+        for file in files:
+            yield from ((split, image) for image in _read(prefix + file.stem, file, dropped))
+        for file in sorted(folder.glob("*")):
+            is_image = file.name.lower().endswith(SUFFIXES)
+            if is_image and not stems & {file.name, without_suffix(file.name)}:
+                dropped.add("images without an XML file", prefix + file.name)
+
+
+def _read(image: str, file: Path, dropped: Tally) -> Iterator[_Image]:
+    """An image with the objects of its file, if that can be read."""
+    try:
+        yield _Image(image, *_objects(file, dropped))
+    except DataError as error:
+        dropped.add("images whose XML file cannot be read", error.message)
+
+
+class _Lists:
+    """Lists of images for each split, with the objects of each image.
+
+    Attributes:
+        classes: The classes, if there is a list for each.
+        remarks: What the user should know.
+    """
+
+    def __init__(self, main: Path, annotations: Path, dropped: Tally) -> None:
+        self._annotations = annotations
+        self._dropped = dropped
+        self._seen: set[str] = set()
+        self._of_splits: dict[str, Path] = {}
+        self._of_classes: dict[str, dict[str, Path]] = {}
+        for path in sorted(main.glob("*.txt")):
+            match = _CLASS_LIST.fullmatch(path.stem)
+            if match and _has_states(path):
+                self._of_classes.setdefault(match[2], {})[match[1]] = path
+            else:
+                self._of_splits[path.stem] = path
+        has_objects = any(annotations.glob("*.xml"))
+        self._by_object = has_objects and (bool(self._of_splits) or not self._of_classes)
+        if not self._by_object and not self._of_classes:
+            raise DataError(f"{annotations}: has no XML files, and no list names a class")
+        self.classes = None if self._by_object else self._names()
+        splits = self._of_splits if self._by_object else self._of_classes
+        self._splits = sorted(splits, key=lambda split: (split == "trainval", split))
+        self.remarks: tuple[str, ...] = ()
+        if "trainval" in splits and {"train", "val"} & set(splits):
+            self.remarks = ("trainval lists images of train and val again: they are in those",)
+
+    def _names(self) -> list[str]:
+        return sorted({name for lists in self._of_classes.values() for name in lists})
+
+    def images(self) -> Iterator[tuple[str, _Image]]:
+        """Split and objects of each image."""
+        if not self._splits:
+            ids = (path.stem for path in sorted(self._annotations.glob("*.xml")))
+            yield from (("", image) for image in self._with_objects(ids))
+        for split in self._splits:
+            yield from ((split, image) for image in self._of_split(split))
+
+    def _of_split(self, split: str) -> Iterator[_Image]:
+        if self._by_object:
+            ids = (line for _, line in text_lines(self._of_splits[split]))
+            yield from self._with_objects(self._new(split, ids))
+        else:
+            images = self._with_states(self._of_classes[split])
+            yield from (images[image] for image in self._new(split, images))
+
+    def _new(self, split: str, ids: Iterable[str]) -> Iterator[str]:
+        """The ids, in `trainval` those that neither `train` nor `val` had."""
+        for image in ids:
+            if split in ("train", "val"):
+                self._seen.add(image)
+            if split != "trainval" or image not in self._seen:
+                yield image
+
+    def _with_objects(self, ids: Iterable[str]) -> Iterator[_Image]:
+        for image in ids:
+            path = self._annotations / f"{without_suffix(image)}.xml"
+            if leads_out(image):
+                self._dropped.add("images whose id leads out of the folder", f"{image:.80}")
+            elif not is_file(path):
+                self._dropped.add("images without an XML file", f"{path!s:.200}")
+            else:
+                yield from _read(image, path, self._dropped)
+
+    def _with_states(self, lists: dict[str, Path]) -> dict[str, _Image]:
+        images: dict[str, _Image] = {}
+        for name, path in lists.items():
+            for number, line in text_lines(path):
+                image, _, state = " ".join(line.split()).rpartition(" ")
+                if not image or state not in ("1", "0", "-1"):
+                    kind = "lines that are not an id and 1, 0 or -1"
+                    self._dropped.add(kind, f"{path}, line {number}: {line!r:.80}")
+                    continue
+                _, plain, hard = images.setdefault(image, _Image(image, [], []))
+                if state != "-1":
+                    (plain if state == "1" else hard).append(name)
+        return images
+
+
+def _has_states(path: Path) -> bool:
+    """Whether the first line of a list ends in a state; a list of a split has ids alone."""
+    _, line = next(text_lines(path), (0, ""))
+    words = line.split()
+    return len(words) > 1 and words[-1] in ("1", "0", "-1")
+
+
+def _objects(path: Path, dropped: Tally) -> tuple[list[str], list[str]]:
+    """Classes with an object that is not difficult, and those with difficult ones alone."""
+    plain, hard = dict[str, None](), dict[str, None]()
+    for thing in whole(path).iterfind("object"):
+        name = (thing.findtext("name") or "").strip()
+        if not name:
+            dropped.add("objects without a name", str(path))
+            continue
+        difficult = (thing.findtext("difficult") or "").strip().lower() in ("1", "true")
+        (hard if difficult else plain)[name] = None
+    return list(plain), [name for name in hard if name not in plain]

@@ -1,0 +1,187 @@
+"""Images that are there more than once: the same bytes, or nearly the same picture.
+
+Names of arrays: K contents (files with different bytes), U hashes that are different.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlc_cli.core.datasets.annotations import Label
+from mlc_cli.core.datasets.inspection.collection import Collection
+from mlc_cli.core.datasets.inspection.look import Files
+from mlc_cli.core.datasets.inspection.near import near_pairs
+
+MOST_PAIRS = 100_000
+MOST_COMPARED = 1_000
+
+
+class Copies(NamedTuple):
+    """Files with the same bytes.
+
+    Attributes:
+        rows: Their rows, in order.
+        contradict: Whether their labels contradict each other.
+    """
+
+    rows: tuple[int, ...]
+    contradict: bool
+
+
+class Alike(NamedTuple):
+    """Two pictures that are nearly the same.
+
+    Attributes:
+        first: Row of one, the first of its copies.
+        second: Row of the other.
+        distance: Bits in which their hashes differ, of 64.
+        contradict: Whether their labels contradict each other.
+    """
+
+    first: int
+    second: int
+    distance: int
+    contradict: bool
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """What is there more than once.
+
+    Attributes:
+        copies: Groups of files with the same bytes, in the order of their first.
+        alike: Pairs of nearly the same pictures, the closest first. Of many that are all alike,
+            each is in a pair, but not all pairs are there.
+        complete: Whether `alike` is all; otherwise there were too many to collect.
+    """
+
+    copies: tuple[Copies, ...]
+    alike: tuple[Alike, ...]
+    complete: bool
+
+
+def find_duplicates(collection: Collection, files: Files, distance: int) -> Duplicates:
+    """Find copies and nearly equal pictures.
+
+    Args:
+        collection: The data set.
+        files: What its files look like.
+        distance: Bits of 64 in which hashes of nearly equal pictures differ at most.
+    """
+    rows = np.flatnonzero(files.usable_N)
+    order = rows[np.argsort(files.digests_N[rows], kind="stable")]
+    digests = files.digests_N[order]
+    starts = np.flatnonzero(np.concatenate([[True], digests[1:] != digests[:-1]])[: len(order)])
+    groups = [tuple(group.tolist()) for group in np.split(order, starts[1:]) if len(group) > 1]
+    copies = [Copies(group, _contradict(collection, group)) for group in sorted(groups)]
+    contents = _Contents.of(collection, files, order, starts)
+    found, complete = contents.pairs(distance)
+    alike = [
+        Alike(first, second, bits, _contradict(collection, (first, second)))
+        for first, second, bits in sorted(found, key=lambda pair: (pair[2], pair[0], pair[1]))
+    ]
+    return Duplicates(tuple(copies), tuple(alike), complete)
+
+
+def _contradict(collection: Collection, rows: tuple[int, ...]) -> bool:
+    labels = [collection.labels(row) for row in rows]
+    present = frozenset[Label]().union(*(one.present for one in labels))
+    return any(one.absent(present) for one in labels)
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """Different files, without those of one shade, in the order of their rows.
+
+    Attributes:
+        rows_K: First row of each.
+        splits_K: Splits that each is in, a bit for each split.
+        coarse_K: What each shows.
+        fine_K4: The same in more detail.
+    """
+
+    rows_K: NDArray[np.int64]
+    splits_K: NDArray[np.int64]
+    coarse_K: NDArray[np.uint64]
+    fine_K4: NDArray[np.uint64]
+
+    @classmethod
+    def of(
+        cls,
+        collection: Collection,
+        files: Files,
+        order: NDArray[np.int64],
+        starts: NDArray[np.int64],
+    ) -> "_Contents":
+        """Contents of rows that are ordered by their bytes."""
+        bounds = [collection.rows(name).stop for name in collection.names]
+        bits = 1 << np.searchsorted(bounds, order, side="right").astype(np.int64)
+        splits_K = np.bitwise_or.reduceat(bits, starts) if len(order) else bits
+        rows_K = order[starts]  # the sort was stable: the first of equals is the first row
+        kept = np.argsort(rows_K)
+        kept = kept[~files.flat_N[rows_K[kept]]]
+        rows_K = rows_K[kept]
+        return cls(rows_K, splits_K[kept], files.coarse_N[rows_K], files.fine_N4[rows_K])
+
+    def pairs(self, distance: int) -> tuple[set[tuple[int, int, int]], bool]:
+        """Pairs of rows with their distance, and whether these are all."""
+        hashes_U, member_K, counts_U = np.unique(
+            self.coarse_K, return_inverse=True, return_counts=True
+        )
+        near = near_pairs(hashes_U, distance, MOST_PAIRS)
+        meetings = [(u, u, 0) for u in np.flatnonzero(counts_U > 1).tolist()]
+        meetings += zip(
+            near.first_P.tolist(), near.second_P.tolist(), near.distances_P.tolist(), strict=True
+        )
+        wanted_U = np.zeros(len(hashes_U), np.bool_)
+        wanted_U[[u for u, _, _ in meetings]] = wanted_U[[v for _, v, _ in meetings]] = True
+        members: dict[int, list[int]] = {}
+        for k in np.flatnonzero(wanted_U[member_K]).tolist():
+            members.setdefault(int(member_K[k]), []).append(k)
+        found = {
+            (int(self.rows_K[k]), int(self.rows_K[other]), bits)
+            for u, v, bits in meetings
+            for one, two in self._compared(members[u], members[v])
+            for k, other in [sorted((one, two))]
+            if k < other and self._fine_distance(k, other) <= fine_limit(distance)
+        }
+        return found, near.complete
+
+    def _compared(self, us: list[int], vs: list[int]) -> Iterator[tuple[int, int]]:
+        """Contents of two hashes that are compared: all with all, if they are not too many.
+
+        Otherwise each is compared with the first of the others in every split: if it has an equal
+        in another split, it finds one.
+        """
+        if len(us) * len(vs) <= MOST_COMPARED:
+            yield from product(us, vs)
+        else:
+            yield from product(us, self._first_in_splits(vs))
+            yield from product(vs, self._first_in_splits(us))
+
+    def _first_in_splits(self, contents: list[int]) -> set[int]:
+        """The first of some contents in each split."""
+        firsts: dict[int, int] = {}
+        for k in contents:
+            splits = int(self.splits_K[k])
+            for number in range(splits.bit_length()):
+                if splits >> number & 1:
+                    firsts.setdefault(number, k)
+        return set(firsts.values())
+
+    def _fine_distance(self, one: int, other: int) -> int:
+        return int(np.bitwise_count(self.fine_K4[one] ^ self.fine_K4[other]).sum())
+
+
+def fine_limit(distance: int) -> int:
+    """Bits of 256 in which nearly equal pictures differ at most.
+
+    As large a part as of the 64, and some more, as fine detail suffers first: of photographs that
+    were saved anew, resized or made brighter, all are within it; of sparse drawings, whose coarse
+    hashes are often close by chance, hardly any.
+    """
+    return 4 * distance + 12

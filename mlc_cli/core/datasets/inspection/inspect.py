@@ -1,0 +1,61 @@
+"""A data set looked through: numbers, duplicates and findings."""
+
+from dataclasses import dataclass
+
+from mlc_cli.core.datasets.inspection.collection import Collection
+from mlc_cli.core.datasets.inspection.duplicates import Duplicates, find_duplicates
+from mlc_cli.core.datasets.inspection.findings import SEVERITIES, Finding, Severity, ordered
+from mlc_cli.core.datasets.inspection.judge_images import judge_duplicates, judge_images
+from mlc_cli.core.datasets.inspection.judge_labels import judge_labels
+from mlc_cli.core.datasets.inspection.look import Files
+from mlc_cli.core.datasets.inspection.statistics import Statistics, count
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """All that is known of a data set.
+
+    Attributes:
+        collection: The data set.
+        statistics: Its labels in numbers.
+        files: Its image files, if they were opened.
+        duplicates: What is there more than once, if files were opened.
+        findings: What is wrong with it, the worst first.
+    """
+
+    collection: Collection
+    statistics: Statistics
+    files: Files | None
+    duplicates: Duplicates | None
+    findings: tuple[Finding, ...]
+
+    def number_of(self, severity: Severity) -> int:
+        """Findings of a severity."""
+        return sum(finding.severity == severity for finding in self.findings)
+
+    @property
+    def verdict(self) -> str:
+        """How many findings there are of each severity, in words."""
+        return ", ".join(
+            f"{number} {severity}{'' if number == 1 else 's'}"
+            for severity in SEVERITIES
+            for number in [self.number_of(severity)]
+        )
+
+
+def inspect(collection: Collection, files: Files | None, near: int) -> Inspection:
+    """Judge a data set.
+
+    Args:
+        collection: The data set.
+        files: What its files look like; `None` judges the annotation alone.
+        near: Bits of 64 in which the hashes of nearly equal pictures differ at most.
+    """
+    statistics = count(collection)
+    findings = list(judge_labels(collection, statistics))
+    duplicates = None
+    if files is not None:
+        duplicates = find_duplicates(collection, files, near)
+        findings += judge_images(collection, files)
+        findings += judge_duplicates(collection, duplicates)
+    return Inspection(collection, statistics, files, duplicates, ordered(findings))

@@ -1,0 +1,294 @@
+"""One look at each image file: header, whether it decodes, its content in two hashes."""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.datasets.inspection.collection import Collection
+from mlc_cli.core.images.decode import Header, Pixels, read_file
+from mlc_cli.core.images.folder import ImageFolder
+from mlc_cli.errors import BadImageError
+
+OnProgress = Callable[[int, int], object]
+T = TypeVar("T")
+R = TypeVar("R")
+
+_ORIENTATION = 0x0112
+_ENTRY = 12  # bytes of each in a table of EXIF
+_GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
+_SIDE = 32  # of what the hash is computed from
+_ENOUGH = 64  # pixels of the shorter side that a reduced decode must leave
+_FLAT = 3.0  # grey levels: below this deviation a picture shows nothing to compare
+_DIGEST = 16  # bytes of it are kept
+_AHEAD = 64
+_GREY_FLAGS = {
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    1: cv2.IMREAD_GRAYSCALE,
+}
+_COLOUR_FLAGS = {
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    1: cv2.IMREAD_COLOR,
+}
+
+
+class Look(NamedTuple):
+    """What one look at a file found.
+
+    Attributes:
+        problem: Why the image cannot be used; all else is empty then.
+        width: In pixels as shown, turned by its EXIF orientation.
+        height: In pixels as shown.
+        form: Format, such as `JPEG`.
+        grey: Whether the pixels have no colour.
+        transparent: Whether there is transparency.
+        turned: Whether EXIF says to turn or mirror it.
+        flat: Whether it is of one shade.
+        digest: Of its bytes, 16 of SHA-256.
+        coarse: Hash of what it shows, 8 bytes.
+        fine: The same in more detail, 32 bytes.
+    """
+
+    problem: str = ""
+    width: int = 0
+    height: int = 0
+    form: str = ""
+    grey: bool = False
+    transparent: bool = False
+    turned: bool = False
+    flat: bool = False
+    digest: bytes = b""
+    coarse: bytes = b""
+    fine: bytes = b""
+
+
+def look_at(path: Path, max_pixels: float = 200e6) -> Look:
+    """Look at a file.
+
+    Args:
+        path: The file.
+        max_pixels: Larger images are a problem, found before they are decoded.
+    """
+    try:
+        content, header = read_file(path, max_pixels)
+    except BadImageError as error:
+        return Look(error.reason)
+    data = np.frombuffer(content, np.uint8)
+    pixels = cv2.imdecode(data, _GREY_FLAGS[_reduction(header, _ENOUGH)])
+    if pixels is None:
+        return Look("cannot be decoded")
+    small = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    frequencies = cv2.dct(small.astype(np.float32))
+    orientation = _orientation(header)
+    width, height = header.width, header.height
+    if orientation >= 5:
+        width, height = height, width
+    return Look(
+        width=width,
+        height=height,
+        form=header.form,
+        grey=header.mode in _GREY,
+        transparent=header.transparent,
+        turned=orientation > 1,
+        flat=float(cv2.meanStdDev(small)[1][0, 0]) < _FLAT,
+        digest=hashlib.sha256(content).digest()[:_DIGEST],
+        coarse=perceptual_hash(frequencies, 8),
+        fine=perceptual_hash(frequencies, 16),
+    )
+
+
+def read_reduced(path: Path, least: int, max_pixels: float = 200e6) -> Pixels:
+    """RGB pixels of an image, decoded at a part of its size where the format allows.
+
+    Args:
+        path: The file.
+        least: Pixels of the shorter side that are left, if there are as many.
+        max_pixels: Larger images are refused.
+
+    Raises:
+        BadImageError: The file cannot be used.
+    """
+    content, header = read_file(path, max_pixels)
+    flag = _COLOUR_FLAGS[_reduction(header, least)]
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
+    if pixels is None:
+        raise BadImageError(str(path), "cannot be decoded")
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _reduction(header: Header, least: int) -> int:
+    """Part of its size at which a JPEG can be decoded, for a part of the time: 8, 4, 2 or 1."""
+    if header.form not in ("JPEG", "MPO"):
+        return 1
+    shorter = min(header.width, header.height)
+    return next((factor for factor in (8, 4, 2) if shorter >= factor * least), 1)
+
+
+def _orientation(header: Header) -> int:
+    """Of EXIF, 1 to 8; 1 where there is none or it is damaged.
+
+    It is read from the table itself: Pillow warns of damage that nobody here can mend.
+    """
+    exif = header.exif.removeprefix(b"Exif\0\0")
+    if exif[:2] not in (b"II", b"MM"):
+        return 1
+    order: Literal["little", "big"] = "little" if exif[:2] == b"II" else "big"
+
+    def number(place: int, size: int) -> int:
+        return int.from_bytes(exif[place : place + size], order)
+
+    table = number(4, 4)
+    for entry in range(min(number(table, 2), len(exif) // _ENTRY)):
+        place = table + 2 + _ENTRY * entry
+        if number(place, 2) == _ORIENTATION:
+            value = number(place + 8, 2)
+            return value if value in range(1, 9) else 1
+    return 1
+
+
+def perceptual_hash(frequencies: NDArray[Any], side: int) -> bytes:
+    """Bits of what a picture shows: which of its lowest frequencies are above their median.
+
+    Change of size, of quality or of brightness leaves nearly all bits as they are (the pHash of
+    Zauner 2010, "Implementation and benchmarking of perceptual image hash functions").
+
+    Args:
+        frequencies: Cosine transform of the grey levels.
+        side: Of the square of lowest frequencies; there are side·side bits.
+    """
+    lowest = frequencies[:side, :side].ravel()
+    others = np.sort(lowest[1:])  # the first is the mean brightness
+    bits = lowest > others[len(others) // 2]
+    return np.packbits(bits).tobytes()
+
+
+@dataclass(frozen=True)
+class Files:
+    """What is known of the image files, in the order of the rows of a collection.
+
+    Attributes:
+        problems: Why images cannot be used, by row.
+        forms: Names of formats.
+        sizes_N2: Width and height in pixels; 0 where a file cannot be used.
+        forms_N: Place of each file's format in `forms`.
+        grey_N: Files without colour.
+        transparent_N: Files with transparency.
+        turned_N: Files with an EXIF orientation.
+        flat_N: Pictures of one shade.
+        digests_N: Of the bytes; empty where a file cannot be used.
+        coarse_N: Hashes of 64 bits of what is shown.
+        fine_N4: Hashes of 256 bits of what is shown.
+    """
+
+    problems: dict[int, str]
+    forms: list[str]
+    sizes_N2: NDArray[np.int32]
+    forms_N: NDArray[np.uint8]
+    grey_N: NDArray[np.bool_]
+    transparent_N: NDArray[np.bool_]
+    turned_N: NDArray[np.bool_]
+    flat_N: NDArray[np.bool_]
+    digests_N: NDArray[np.bytes_]
+    coarse_N: NDArray[np.uint64]
+    fine_N4: NDArray[np.uint64]
+
+    @classmethod
+    def empty(cls, rows: int) -> "Files":
+        """Room for so many files, some 75 bytes each."""
+        return cls(
+            problems={},
+            forms=[],
+            sizes_N2=np.zeros((rows, 2), np.int32),
+            forms_N=np.zeros(rows, np.uint8),
+            grey_N=np.zeros(rows, np.bool_),
+            transparent_N=np.zeros(rows, np.bool_),
+            turned_N=np.zeros(rows, np.bool_),
+            flat_N=np.zeros(rows, np.bool_),
+            digests_N=np.zeros(rows, f"S{_DIGEST}"),
+            coarse_N=np.zeros(rows, np.uint64),
+            fine_N4=np.zeros((rows, 4), np.uint64),
+        )
+
+    def put(self, row: int, look: Look) -> None:
+        """Keep what a look found."""
+        if look.problem:
+            self.problems[row] = look.problem
+            return
+        if look.form not in self.forms:
+            self.forms.append(look.form)
+        self.sizes_N2[row] = look.width, look.height
+        self.forms_N[row] = self.forms.index(look.form)
+        self.grey_N[row] = look.grey
+        self.transparent_N[row] = look.transparent
+        self.turned_N[row] = look.turned
+        self.flat_N[row] = look.flat
+        self.digests_N[row] = look.digest
+        self.coarse_N[row] = np.frombuffer(look.coarse, np.uint64)[0]
+        self.fine_N4[row] = np.frombuffer(look.fine, np.uint64)
+
+    @property
+    def usable_N(self) -> NDArray[np.bool_]:
+        """Files that can be used."""
+        return self.sizes_N2[:, 0] > 0
+
+
+def look_at_all(
+    collection: Collection,
+    *,
+    threads: int,
+    max_pixels: float = 200e6,
+    allow_outside: bool = False,
+    progress: OnProgress | None = None,
+) -> Files:
+    """Look at every image file once.
+
+    Args:
+        collection: The data set.
+        threads: That read and decode.
+        max_pixels: Larger images are a problem.
+        allow_outside: Accept paths that lead out of the folder.
+        progress: Told how many of how many images are done.
+    """
+    folders = {
+        id(split): ImageFolder(split.folder, allow_outside=allow_outside)
+        for split in collection.splits.values()
+    }
+
+    def look(place: tuple[Annotation, str]) -> Look:
+        split, path = place
+        problem = folders[id(split)].problem(path)
+        return Look(problem) if problem else look_at(split.folder / path, max_pixels)
+
+    files = Files.empty(len(collection))
+    for row, found in enumerate(in_threads(look, collection.files(), threads)):
+        files.put(row, found)
+        if progress:
+            progress(row + 1, len(collection))
+    return files
+
+
+def in_threads(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
+    """Results in the order of the items, a bounded number of them ahead of the one who asks."""
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="look")
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) >= _AHEAD + threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,162 @@
+"""Counting labels: by class and split, by image, and together.
+
+Names of arrays: S splits, C classes of all splits together.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, vstack
+
+from mlc_cli.core.datasets.annotations import Annotation, Label
+from mlc_cli.core.datasets.inspection.collection import Collection
+
+MOST_LABELS = 10
+"""Labels from which images are counted together in histograms."""
+LEAST_TOGETHER = 5
+"""Images that two labels must share before something is made of it."""
+
+
+class SplitCounts(NamedTuple):
+    """A split in numbers.
+
+    Attributes:
+        images: Images.
+        labels: Labels on them, all together.
+        without: Images without labels.
+        unknown: Labels of unknown state.
+        histogram: Images by their number of labels, 0 to `MOST_LABELS` and more.
+    """
+
+    images: int
+    labels: int
+    without: int
+    unknown: int
+    histogram: list[int]
+
+
+class Together(NamedTuple):
+    """Two classes on the same images.
+
+    Attributes:
+        first: Place of the rarer class.
+        second: Place of the other.
+        images: Images with both.
+        share: Part of the images with the first that have the second, too.
+        lift: How many times more often than by chance they are together.
+    """
+
+    first: int
+    second: int
+    images: int
+    share: float
+    lift: float
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Labels of a collection in numbers.
+
+    Attributes:
+        classes: Of all splits together.
+        splits: By name.
+        positives_SC: Images with each label.
+        unknown_SC: Images with unknown state of each label.
+        listed_SC: Whether a split lists a class at all.
+        together: Images with both of two classes.
+    """
+
+    classes: tuple[Label, ...]
+    splits: dict[str, SplitCounts]
+    positives_SC: NDArray[np.int64]
+    unknown_SC: NDArray[np.int64]
+    listed_SC: NDArray[np.bool_]
+    together: csr_array
+
+    @property
+    def images(self) -> int:
+        """Images of all splits."""
+        return sum(split.images for split in self.splits.values())
+
+    @property
+    def positives_C(self) -> NDArray[np.int64]:
+        """Images with each label in all splits."""
+        return np.asarray(self.positives_SC.sum(axis=0), np.int64)
+
+    @property
+    def shares_SC(self) -> NDArray[np.float64]:
+        """Part of the images of known state that have each label; 0 where none is known."""
+        images_S = np.array([split.images for split in self.splits.values()])
+        known_SC = images_S[:, None] - self.unknown_SC
+        return np.asarray(self.positives_SC / np.maximum(1, known_SC), np.float64)
+
+    def imbalance(self) -> float | None:
+        """Positives of the most frequent class against those of the rarest that has any."""
+        there = self.positives_C[self.positives_C > 0]
+        return float(there.max() / there.min()) if len(there) else None
+
+    def pairs(self, least: int = LEAST_TOGETHER) -> list[Together]:
+        """Pairs of classes that share images, those with the highest lift first."""
+        positives_C = self.positives_C
+        upper = self.together.tocoo()
+        kept = (upper.row < upper.col) & (upper.data >= least)
+        found = []
+        for a, b, images in zip(
+            upper.row[kept].tolist(), upper.col[kept].tolist(), upper.data[kept].tolist(),
+            strict=True,
+        ):  # fmt: skip
+            first, second = sorted((a, b), key=lambda c: (positives_C[c], c))
+            share = images / int(positives_C[first])
+            lift = share * self.images / int(positives_C[second])
+            found.append(Together(first, second, int(images), share, lift))
+        return sorted(found, key=lambda pair: (-pair.lift, -pair.images, pair.first))
+
+    def matrix(self, classes: list[int]) -> NDArray[np.int64]:
+        """Images with both of any two of some classes."""
+        return np.asarray(self.together[classes][:, classes].toarray(), np.int64)
+
+
+def count(collection: Collection) -> Statistics:
+    """Count the labels of a collection."""
+    classes = collection.classes
+    place = {name: c for c, name in enumerate(classes)}
+    shape = len(collection.splits), len(classes)
+    positives_SC, unknown_SC = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    listed_SC = np.zeros(shape, np.bool_)
+    labels = []
+    for s, split in enumerate(collection.splits.values()):
+        places = np.array([place[name] for name in split.classes])
+        positives_SC[s, places] = split.positives.counts_C(len(places))
+        unknown_SC[s, places] = split.unknown_C()
+        listed_SC[s, places] = True
+        labels.append(_sparse(split, places, len(classes)))
+    stacked = vstack(labels) if labels else csr_array((0, 0), dtype=np.int64)
+    return Statistics(
+        classes,
+        {name: _count_split(split) for name, split in collection.splits.items()},
+        positives_SC,
+        unknown_SC,
+        listed_SC,
+        csr_array(stacked.T @ stacked),
+    )
+
+
+def _sparse(split: Annotation, places: NDArray[np.int64], classes: int) -> csr_array:
+    """Labels of a split as a sparse matrix of ones, images×classes."""
+    columns = places[split.positives.indices]
+    ones = np.ones(len(columns), np.int64)
+    return csr_array((ones, columns, split.positives.starts), shape=(len(split), classes))
+
+
+def _count_split(split: Annotation) -> SplitCounts:
+    sizes_N = split.positives.sizes_N()
+    histogram = np.bincount(np.minimum(sizes_N, MOST_LABELS), minlength=MOST_LABELS + 1)
+    return SplitCounts(
+        images=len(split),
+        labels=int(sizes_N.sum()),
+        without=int((sizes_N == 0).sum()),
+        unknown=int(split.unknown_C().sum()),
+        histogram=histogram.tolist(),
+    )

@@ -1,1 +1,0 @@
-"""What lies behind the metrics of a split: how sure they are, and where the mistakes come from."""

@@ -1,0 +1,1 @@
+"""Metrics, decision thresholds, and where the mistakes of a model come from."""

@@ -1,0 +1,189 @@
+"""Multilabel metrics, exact with ties, without positives and with unknown labels.
+
+Names of arrays: N images, C classes. Targets are int8: 1 present, 0 absent, -1 unknown. Unknown
+entries are left out of every metric. A label is predicted where score >= threshold.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlc_cli.core.evaluation.ranking import RankedPositives, over_classes
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Decisions of each class, over images whose state is known.
+
+    Attributes:
+        true_C: Predicted and present.
+        predicted_C: Predicted.
+        present_C: Present.
+        known_C: Known.
+    """
+
+    true_C: NDArray[np.int64]
+    predicted_C: NDArray[np.int64]
+    present_C: NDArray[np.int64]
+    known_C: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class DecisionMetrics:
+    """Metrics of decisions at given thresholds.
+
+    Class means run over classes with at least one positive, as for mAP; a precision without
+    predictions counts as 0 in them.
+
+    Attributes:
+        precision_C: Precision of each class; nan where nothing is predicted.
+        recall_C: Recall of each class; nan where nothing is present.
+        f1_C: F1 of each class; nan where nothing is present.
+        CP: Mean precision of classes.
+        CR: Mean recall of classes.
+        CF1: Harmonic mean of CP and CR.
+        OP: Precision of all decisions together.
+        OR: Recall of all decisions together.
+        OF1: Harmonic mean of OP and OR.
+        macro_f1: Mean F1 of classes.
+        exact_match: Part of the images with every known label right.
+    """
+
+    precision_C: Floats
+    recall_C: Floats
+    f1_C: Floats
+    CP: float
+    CR: float
+    CF1: float
+    OP: float
+    OR: float
+    OF1: float
+    macro_f1: float
+    exact_match: float
+
+
+def average_precision_C(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> Floats:
+    """Average precision of each class, not interpolated; nan for a class without positives.
+
+    For each positive with score s the precision is (positives >= s) / (known >= s); their mean
+    is AP = sum over thresholds of (R_n - R_(n-1)) P_n, ties included.
+
+    Args:
+        scores_NC: Finite scores or probabilities.
+        targets_NC: States, see the module.
+
+    Raises:
+        ValueError: A score is not finite, or the shapes differ.
+    """
+    check_scores(scores_NC, targets_NC)
+    result = np.full(scores_NC.shape[1], np.nan)
+
+    def fill(c: int, ranked: RankedPositives) -> None:
+        if len(ranked.scores_P):
+            result[c] = np.mean(ranked.hits_P / ranked.ranks_P)
+
+    over_classes(scores_NC, targets_NC, fill)
+    return result
+
+
+def mean_average_precision(ap_C: Floats) -> float:
+    """Mean over the classes that have positives; nan if none has."""
+    return float(np.nanmean(ap_C)) if np.isfinite(ap_C).any() else float("nan")
+
+
+def count_decisions(decisions_NC: NDArray[np.bool_], targets_NC: NDArray[np.int8]) -> Counts:
+    """Count decisions of each class where the state is known."""
+    known_NC = targets_NC >= 0
+    present_NC = targets_NC == 1
+    return Counts(
+        true_C=np.count_nonzero(decisions_NC & present_NC, axis=0),
+        predicted_C=np.count_nonzero(decisions_NC & known_NC, axis=0),
+        present_C=np.count_nonzero(present_NC, axis=0),
+        known_C=np.count_nonzero(known_NC, axis=0),
+    )
+
+
+def decision_metrics(
+    scores_NC: NDArray[Any], targets_NC: NDArray[np.int8], thresholds: Floats | float = 0.5
+) -> DecisionMetrics:
+    """Metrics at one threshold for all classes or one for each.
+
+    Args:
+        scores_NC: Finite scores or probabilities.
+        targets_NC: States, see the module.
+        thresholds: One number, or C of them.
+
+    Raises:
+        ValueError: A score is not finite, or the shapes differ.
+    """
+    check_scores(scores_NC, targets_NC)
+    return metrics_of_decisions(scores_NC >= np.asarray(thresholds, np.float64), targets_NC)
+
+
+def metrics_of_decisions(
+    decisions_NC: NDArray[np.bool_], targets_NC: NDArray[np.int8]
+) -> DecisionMetrics:
+    """Metrics of decisions, however they were made."""
+    counts = count_decisions(decisions_NC, targets_NC)
+    right_NC = (decisions_NC == (targets_NC == 1)) | (targets_NC < 0)
+    exact = float(right_NC.all(axis=1).mean()) if len(right_NC) else float("nan")
+    return metrics_of_counts(counts, exact)
+
+
+def metrics_of_counts(counts: Counts, exact_match: float) -> DecisionMetrics:
+    """Metrics of counted decisions; `exact_match`, which counts do not tell, is passed through."""
+    true, predicted, present = counts.true_C, counts.predicted_C, counts.present_C
+    has_positives = present > 0
+    precision_C = ratio(true, predicted)
+    recall_C = ratio(true, present)
+    f1_C = np.where(has_positives, ratio(2 * true, predicted + present), np.nan)
+    class_precision = _mean(np.nan_to_num(precision_C)[has_positives])
+    class_recall = _mean(recall_C[has_positives])
+    overall_precision = float(ratio(true.sum(), predicted.sum()))
+    overall_recall = float(ratio(true.sum(), present.sum()))
+    return DecisionMetrics(
+        precision_C=precision_C,
+        recall_C=recall_C,
+        f1_C=f1_C,
+        CP=class_precision,
+        CR=class_recall,
+        CF1=harmonic(class_precision, class_recall),
+        OP=overall_precision,
+        OR=overall_recall,
+        OF1=float(ratio(2 * true.sum(), predicted.sum() + present.sum())),
+        macro_f1=_mean(f1_C[has_positives]),
+        exact_match=exact_match,
+    )
+
+
+def ratio(above: Any, below: Any) -> Floats:
+    """Quotient with nan, and no warning, where there is nothing to divide by."""
+    above, below = np.asarray(above, np.float64), np.asarray(below, np.float64)
+    quotient: Floats = np.full(below.shape, np.nan)
+    np.divide(above, below, out=quotient, where=below != 0)
+    return quotient
+
+
+def harmonic(first: float, second: float) -> float:
+    """Harmonic mean 2ab / (a + b), 0 if both are 0."""
+    return 2 * first * second / (first + second) if first + second else 0.0
+
+
+def _mean(values: Floats) -> float:
+    return float(values.mean()) if values.size else float("nan")
+
+
+def check_scores(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> None:
+    """Refuse what would make metrics meaningless.
+
+    Raises:
+        ValueError: A score is not finite, or the shapes differ.
+    """
+    if scores_NC.shape != targets_NC.shape or scores_NC.ndim != 2:
+        raise ValueError(f"scores {scores_NC.shape} and targets {targets_NC.shape} do not match")
+    if not np.isfinite(scores_NC).all():
+        raise ValueError("scores must be finite")

@@ -1,0 +1,140 @@
+"""`report.html`: from the scores of a split to one page for people."""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from os import cpu_count
+from pathlib import Path
+from typing import Any
+
+from mlc_cli.core.evaluation.diagnosis import choose_images, diagnose
+from mlc_cli.core.evaluation.report.content import Content
+from mlc_cli.core.evaluation.report.report import write_report
+from mlc_cli.core.evaluation.results import Evaluation
+from mlc_cli.core.evaluation.scores import ScoredSplit
+from mlc_cli.core.images.decode import read_image
+from mlc_cli.core.images.thumbnails import Picture, thumbnail
+from mlc_cli.core.runs.checkpoint import ModelCard
+from mlc_cli.core.runs.folder import RunFolder
+from mlc_cli.errors import BadImageError
+
+MOST_PICTURES = 300
+CHOSEN_HERE = (
+    "Thresholds are chosen on the validation split, which these images are: new images will do a"
+    " little worse at them. For numbers without that advantage: `mlc eval --report --split test`."
+)
+TRAINED_HERE = (
+    "The model was trained on these images: every number here is better than on new images, and"
+    " wrong labels may have been learnt by heart."
+)
+
+
+def make_report(path: Path, split: str, scored: ScoredSplit, evaluation: Evaluation) -> None:
+    """Write the report of an evaluation.
+
+    Args:
+        path: Of the page.
+        split: `train`, `val`, `test` or another name.
+        scored: Scores of the split.
+        evaluation: Their metrics.
+
+    Raises:
+        MlcError: It cannot be written.
+    """
+    scores = scored.scores
+    diagnosis = diagnose(scores.probabilities_NC, scores.targets_NC, evaluation.thresholds_C)
+    chosen = choose_images(diagnosis, MOST_PICTURES)
+    content = Content(
+        title=f"{_run_name(scored.checkpoint)} on {scored.source.name}",
+        scores=scores,
+        evaluation=evaluation,
+        diagnosis=diagnosis,
+        chosen=chosen,
+        pictures=_read_pictures(scored, chosen.images),
+        facts=_facts(scored, evaluation),
+        history=_history(scored.checkpoint),
+        epoch=scored.card.epoch,
+        warnings=_warnings(split, scored.card, evaluation),
+        out_of_fold=_out_of_fold(scored.checkpoint, evaluation) if split == "val" else {},
+    )
+    write_report(path, content)
+
+
+def _run_name(checkpoint: Path) -> str:
+    run = checkpoint.resolve().parent.name
+    return run if checkpoint.name == "best.safetensors" and run else checkpoint.name
+
+
+def _warnings(split: str, card: ModelCard, evaluation: Evaluation) -> list[str]:
+    if split == "train":
+        return [TRAINED_HERE]
+    used_C = evaluation.thresholds_C
+    if split == "val" and used_C is not None and used_C.tolist() == card.thresholds:
+        return [CHOSEN_HERE]
+    return []
+
+
+def _facts(scored: ScoredSplit, evaluation: Evaluation) -> dict[str, str]:
+    card = scored.card
+    weights = "moving average of the weights" if card.averaged else "weights as trained"
+    height, width = card.input_size
+    return {
+        "Checkpoint": str(scored.checkpoint),
+        "Data": str(scored.source),
+        "Trained": f"{card.epoch} epochs, {weights}",
+        "Model": _model(card),
+        "Input": f"{height}×{width} pixels (height×width)",
+        "Thresholds": _thresholds(evaluation),
+        "Written by": ", ".join(f"{name} {version}" for name, version in card.versions.items()),
+    }
+
+
+def _thresholds(evaluation: Evaluation) -> str:
+    used_C = evaluation.thresholds_C
+    if used_C is None:
+        return "none: labels are decided at 0.5"
+    if (used_C == used_C[0]).all():
+        return f"{used_C[0]:.4g} for all labels"
+    return f"one for each label, {used_C.min():.3f} to {used_C.max():.3f}"
+
+
+def _model(card: ModelCard) -> str:
+    head = card.model.get("head")
+    kind = head.get("name", "?") if isinstance(head, dict) else "?"
+    return f"{card.model.get('backbone', '?')}, head {kind}"
+
+
+def _history(checkpoint: Path) -> list[dict[str, Any]]:
+    """Epochs of the run that the checkpoint lies in; nothing if they cannot be read."""
+    try:
+        rows = RunFolder(checkpoint.parent).read_metrics()
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
+        return []
+    return [row for row in rows if isinstance(row, dict)]
+
+
+def _out_of_fold(checkpoint: Path, evaluation: Evaluation) -> dict[str, float]:
+    """What `mlc thresholds` estimated for these very thresholds; nothing if it did not."""
+    try:
+        content = json.loads((checkpoint.parent / "thresholds.json").read_text(encoding="utf-8"))
+        fitted = [row["threshold"] for row in content["classes"]]
+        estimate = content["metrics"].get("out_of_fold", {})
+        same = evaluation.thresholds_C is not None and fitted == evaluation.thresholds_C.tolist()
+        same = same and content["images"] == evaluation.images
+        return {key: float(number) for key, number in estimate.items()} if same else {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _read_pictures(scored: ScoredSplit, images: Sequence[int]) -> dict[int, Picture]:
+    """Thumbnails of images by row; those that cannot be read say why."""
+    paths = [scored.folder / scored.scores.paths[image] for image in images]
+
+    def read(path: Path) -> Picture:
+        try:
+            return Picture(thumbnail(read_image(path, scored.max_pixels)))
+        except BadImageError as error:
+            return Picture(reason=error.reason)
+
+    with ThreadPoolExecutor(min(8, cpu_count() or 1)) as pool:
+        return dict(zip(images, pool.map(read, paths), strict=True))

@@ -1,0 +1,171 @@
+"""The evaluation of a split: one object, as JSON and as a table of classes.
+
+Names of arrays: N images, C classes.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlc_cli.core.evaluation.metrics import (
+    DecisionMetrics,
+    Floats,
+    average_precision_C,
+    decision_metrics,
+    mean_average_precision,
+)
+from mlc_cli.core.system.files import write_json, write_text
+
+SUMMARY = ("CP", "CR", "CF1", "OP", "OR", "OF1", "macro_f1", "exact_match")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics of one split.
+
+    Attributes:
+        classes: Class names in the order of the arrays.
+        images: Images that were scored.
+        unreadable: Images that could not be read, with the reason.
+        unknown: Labels left out because their state is unknown.
+        map: Mean average precision over the classes that have positives.
+        ap_C: Average precision; nan without positives.
+        positives_C: Positive images.
+        at_half: Decisions at 0.5.
+        thresholds_C: Thresholds of the classes, if there are any.
+        at_thresholds: Decisions at the thresholds.
+    """
+
+    classes: list[str]
+    images: int
+    unreadable: dict[str, str]
+    unknown: int
+    map: float
+    ap_C: Floats
+    positives_C: NDArray[np.int64]
+    at_half: DecisionMetrics
+    thresholds_C: Floats | None
+    at_thresholds: DecisionMetrics | None
+
+    @property
+    def empty_classes(self) -> list[str]:
+        """Classes without positives, which the means leave out."""
+        pairs = zip(self.classes, self.positives_C, strict=True)
+        return [name for name, positives in pairs if positives == 0]
+
+
+def evaluate(
+    probabilities_NC: NDArray[Any],
+    targets_NC: NDArray[np.int8],
+    classes: Sequence[str | int],
+    *,
+    thresholds_C: Floats | None = None,
+    unreadable: dict[str, str] | None = None,
+) -> Evaluation:
+    """Compute all metrics of a split.
+
+    Args:
+        probabilities_NC: In 0..1.
+        targets_NC: 1 present, 0 absent, -1 unknown.
+        classes: C names.
+        thresholds_C: Probability from which each class counts as present.
+        unreadable: Images that could not be read, with the reason.
+    """
+    ap_C = average_precision_C(probabilities_NC, targets_NC)
+    at_thresholds = None
+    if thresholds_C is not None:
+        at_thresholds = decision_metrics(probabilities_NC, targets_NC, thresholds_C)
+    return Evaluation(
+        classes=[str(name) for name in classes],
+        images=len(targets_NC),
+        unreadable=unreadable or {},
+        unknown=int(np.count_nonzero(targets_NC < 0)),
+        map=mean_average_precision(ap_C),
+        ap_C=ap_C,
+        positives_C=np.count_nonzero(targets_NC == 1, axis=0),
+        at_half=decision_metrics(probabilities_NC, targets_NC),
+        thresholds_C=thresholds_C,
+        at_thresholds=at_thresholds,
+    )
+
+
+def number(value: float) -> float | None:
+    """A number for JSON: `None` in place of nan."""
+    return None if math.isnan(value) else float(value)
+
+
+def as_dict(evaluation: Evaluation, **about: Any) -> dict[str, Any]:
+    """The evaluation as plain values for JSON.
+
+    Args:
+        evaluation: What to write.
+        about: Where it comes from; written first.
+    """
+    content: dict[str, Any] = {
+        **about,
+        "images": evaluation.images,
+        "unreadable_images": evaluation.unreadable,
+        "unknown_labels": evaluation.unknown,
+        "mAP": number(evaluation.map),
+        "classes_in_means": len(evaluation.classes) - len(evaluation.empty_classes),
+        "classes_without_positives": evaluation.empty_classes,
+        "at_0.5": _summary(evaluation.at_half),
+    }
+    if evaluation.at_thresholds is not None:
+        content["at_thresholds"] = _summary(evaluation.at_thresholds)
+    content["per_class"] = class_rows(evaluation)
+    return content
+
+
+def _summary(metrics: DecisionMetrics) -> dict[str, float | None]:
+    return {name: number(getattr(metrics, name)) for name in SUMMARY}
+
+
+def class_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """A row for each class; undefined values are `None`."""
+    metrics = evaluation.at_thresholds or evaluation.at_half
+    thresholds = evaluation.thresholds_C
+    if thresholds is None:
+        thresholds = np.full(len(evaluation.classes), 0.5)
+    return [
+        {
+            "class": name,
+            "AP": number(evaluation.ap_C[c]),
+            "precision": number(metrics.precision_C[c]),
+            "recall": number(metrics.recall_C[c]),
+            "F1": number(metrics.f1_C[c]),
+            "threshold": float(thresholds[c]),
+            "positives": int(evaluation.positives_C[c]),
+        }
+        for c, name in enumerate(evaluation.classes)
+    ]
+
+
+def write_evaluation(
+    folder: Path, suffix: str, evaluation: Evaluation, **about: Any
+) -> tuple[Path, Path]:
+    """Write `eval{suffix}.json` and `per_class{suffix}.csv`; their paths."""
+    json_path, csv_path = folder / f"eval{suffix}.json", folder / f"per_class{suffix}.csv"
+    write_json(json_path, as_dict(evaluation, **about))
+    write_text(csv_path, _csv_text(class_rows(evaluation)))
+    return json_path, csv_path
+
+
+def _csv_text(rows: list[dict[str, Any]]) -> str:
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, rows[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**row, "class": csv_safe(row["class"])} for row in rows)
+    return stream.getvalue()
+
+
+def csv_safe(text: str) -> str:
+    """Text that a spreadsheet does not take for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text

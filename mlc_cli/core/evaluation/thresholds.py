@@ -1,0 +1,228 @@
+"""Thresholds: the probability from which each class counts as present.
+
+Recall changes only at the score of a positive, and between two of them a higher threshold has the
+higher precision. So the optimum of every objective here lies at the score of a positive, and only
+those are looked at. The threshold is then put halfway to the next lower score, where it stands
+best against small changes.
+
+Names of arrays: N images, C classes, P positives of a class.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlc_cli.core.evaluation.metrics import (
+    DecisionMetrics,
+    Floats,
+    check_scores,
+    metrics_of_decisions,
+)
+from mlc_cli.core.evaluation.ranking import RankedPositives, over_classes, rank_positives
+
+Kind = Literal["fbeta", "precision", "recall"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a threshold is to maximise.
+
+    Attributes:
+        kind: F-beta; recall at a precision of at least `value`; or precision at a recall of at
+            least `value`.
+        value: beta, or the smallest precision or recall.
+    """
+
+    kind: Kind
+    value: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Objective":
+        """Read `f1`, `fbeta=B`, `precision>=P` or `recall>=R`.
+
+        Raises:
+            ValueError: The text is none of these, or its number is out of range.
+        """
+        if text == "f1":
+            return cls("fbeta", 1.0)
+        match = re.fullmatch(r"(fbeta)=([0-9.]+)|(precision|recall)>=([0-9.]+)", text)
+        if not match:
+            raise ValueError("f1, fbeta=B, precision>=P or recall>=R")
+        kind, value = match[1] or match[3], float(match[2] or match[4])
+        if value <= 0 or (kind != "fbeta" and value > 1):
+            raise ValueError("a number above 0" + ("" if kind == "fbeta" else " and at most 1"))
+        return cls(kind, value)  # type: ignore[arg-type]
+
+    def choose(self, hits_P: NDArray[Any], ranks_P: NDArray[Any]) -> int | None:
+        """Best cut among the positives of a class; `None` if none reaches what is asked.
+
+        Args:
+            hits_P: Positives with at least this score.
+            ranks_P: Known images with at least this score.
+        """
+        if self.kind == "fbeta":
+            square = self.value**2
+            return int(np.argmax((1 + square) * hits_P / (ranks_P + square * len(hits_P))))
+        precision_P, recall_P = hits_P / ranks_P, hits_P / len(hits_P)
+        if self.kind == "precision":
+            return _best_of(recall_P, precision_P >= self.value)
+        return _best_of(precision_P, recall_P >= self.value)
+
+
+def _best_of(values: Floats, allowed: NDArray[np.bool_]) -> int | None:
+    return int(np.argmax(np.where(allowed, values, -1.0))) if allowed.any() else None
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Thresholds of all classes.
+
+    Attributes:
+        per_class_C: Threshold of each class, fallbacks included.
+        fallbacks: Why a class takes the overall threshold, by class index.
+    """
+
+    per_class_C: Floats
+    fallbacks: dict[int, str]
+
+
+def fit_thresholds(
+    probabilities_NC: NDArray[Any],
+    targets_NC: NDArray[np.int8],
+    objective: Objective,
+    min_positives: int,
+) -> Thresholds:
+    """Find the best threshold of every class.
+
+    Args:
+        probabilities_NC: In 0..1.
+        targets_NC: 1 present, 0 absent, -1 unknown.
+        objective: What to maximise.
+        min_positives: A class with fewer takes the overall threshold.
+
+    Raises:
+        ValueError: A probability is not finite, or the shapes differ.
+    """
+    check_scores(probabilities_NC, targets_NC)
+    per_class_C = np.full(probabilities_NC.shape[1], np.nan)
+    fallbacks: dict[int, str] = {}
+
+    def fit(c: int, ranked: RankedPositives) -> None:
+        positives = len(ranked.scores_P)
+        if positives < max(1, min_positives):
+            fallbacks[c] = f"{positives} positives, fewer than {min_positives}"
+            return
+        threshold = _fit(ranked, objective)
+        if threshold is None:
+            fallbacks[c] = f"{objective.kind} of {objective.value:g} is out of reach"
+        else:
+            per_class_C[c] = threshold
+
+    over_classes(probabilities_NC, targets_NC, fit)
+    if fallbacks:
+        overall = fit_overall(probabilities_NC, targets_NC, objective)
+        per_class_C[list(fallbacks)] = overall
+    return Thresholds(per_class_C, dict(sorted(fallbacks.items())))
+
+
+def fit_overall(
+    probabilities_NC: NDArray[Any], targets_NC: NDArray[np.int8], objective: Objective
+) -> float:
+    """Find the one threshold that is best for all decisions together; 0.5 if none is."""
+    threshold = _fit(rank_positives(probabilities_NC.ravel(), targets_NC.ravel()), objective)
+    return 0.5 if threshold is None else threshold
+
+
+def _fit(ranked: RankedPositives, objective: Objective) -> float | None:
+    if not len(ranked.scores_P):
+        return None
+    cut = objective.choose(ranked.hits_P, ranked.ranks_P)
+    if cut is None:
+        return None
+    score = float(ranked.scores_P[cut])
+    lower = max(0.0, float(ranked.lower_P[cut]))
+    middle = (score + lower) / 2
+    return middle if lower < middle < score else score
+
+
+def shrink(
+    thresholds: Thresholds, overall: float, targets_NC: NDArray[np.int8], strength: float
+) -> Floats:
+    """Pull the threshold of each class towards that for all classes, the rarer the more.
+
+    logit(t_c) <- (n_c logit(t_c) + strength logit(overall)) / (n_c + strength) with n_c the
+    positives of the class: the optimum on few positives is mostly chance. Classes that took the
+    overall threshold keep it.
+
+    Args:
+        thresholds: Optimum of each class.
+        overall: The one threshold that is best for all decisions together.
+        targets_NC: That the thresholds were chosen on.
+        strength: In positives; 0 leaves the optima as they are.
+    """
+    if strength == 0:
+        return thresholds.per_class_C
+    positives_C = np.count_nonzero(targets_NC == 1, axis=0)
+    pulled_C = positives_C * _logit(thresholds.per_class_C) + strength * _logit(overall)
+    return np.asarray(1 / (1 + np.exp(-pulled_C / (positives_C + strength))), np.float64)
+
+
+def _logit(probability: Floats | float) -> Floats:
+    inside = np.clip(np.asarray(probability, np.float64), 1e-12, 1 - 1e-12)
+    return np.asarray(np.log(inside) - np.log1p(-inside), np.float64)
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """What thresholds come to on images that they were not chosen on.
+
+    Attributes:
+        strength: Of the shrinkage.
+        fitted: Decisions at thresholds of the other folds.
+    """
+
+    strength: float
+    fitted: DecisionMetrics
+
+
+def out_of_fold(
+    probabilities_NC: NDArray[Any],
+    targets_NC: NDArray[np.int8],
+    objective: Objective,
+    min_positives: int,
+    *,
+    strengths: Sequence[float],
+    fold_N: NDArray[np.int64],
+) -> list[OutOfFold]:
+    """Choose thresholds on all folds but one and decide on that one, for each in turn.
+
+    All decisions together give the metrics, so that rare classes count as they do in sample.
+
+    Args:
+        probabilities_NC: In 0..1.
+        targets_NC: 1 present, 0 absent, -1 unknown.
+        objective: What to maximise.
+        min_positives: A class with fewer takes the overall threshold.
+        strengths: Shrinkages to try.
+        fold_N: Fold of each image, counted from 0; best multilabel-stratified.
+
+    Returns:
+        One outcome for each strength, in their order.
+    """
+    decisions = [np.zeros(targets_NC.shape, np.bool_) for _ in strengths]
+    for fold in range(int(fold_N.max()) + 1):
+        inside_N = fold_N == fold
+        rest = probabilities_NC[~inside_N], targets_NC[~inside_N]
+        thresholds = fit_thresholds(*rest, objective, min_positives)
+        overall = fit_overall(*rest, objective)
+        for decided_NC, strength in zip(decisions, strengths, strict=True):
+            thresholds_C = shrink(thresholds, overall, rest[1], strength)
+            decided_NC[inside_N] = probabilities_NC[inside_N] >= thresholds_C
+    return [
+        OutOfFold(strength, metrics_of_decisions(decided_NC, targets_NC))
+        for strength, decided_NC in zip(strengths, decisions, strict=True)
+    ]

@@ -1,0 +1,255 @@
+"""The gate of `mlc export`: every file against its checkpoint, on real images."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mlc_cli.core.evaluation.metrics import Floats
+from mlc_cli.core.exporting.client import run_client, undecided_apart
+from mlc_cli.core.exporting.ir import mark_ir
+from mlc_cli.core.exporting.onnx_graph import mark_onnx
+from mlc_cli.core.exporting.parity import (
+    Difference,
+    Limits,
+    Logits,
+    Outputs,
+    compare,
+    map_of,
+    run_in_turn,
+    to_probabilities,
+)
+from mlc_cli.core.inference.engines import Engine, TorchEngine, open_model
+from mlc_cli.core.inference.runtime.ir_file import IrEngine
+from mlc_cli.core.inference.runtime.metadata import ExportInfo, client_labels
+from mlc_cli.core.inference.runtime.thresholds import threshold_logits
+from mlc_cli.core.loading.loader import Batches
+from mlc_cli.core.loading.normalise import Normalise
+from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.settings.export import Int8Settings, IrPrecision, ParitySettings, Tolerance
+
+TORCH = "torch"
+
+
+@dataclass(frozen=True)
+class ClientCheck:
+    """The stock client from image files on, against the same graph on images read by mlc.
+
+    Attributes:
+        images: Number of images.
+        probability: Largest difference of a probability.
+        same_labels: Images whose labels are all the same.
+        rate: Images a second, one after the other, reading included.
+    """
+
+    images: int
+    probability: float
+    same_labels: int
+    rate: float
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One exported file.
+
+    Attributes:
+        name: In the folder of the export.
+        form: `onnx` or `ir`.
+        precision: Of its weights.
+        bytes: Of the file, or of both files of an IR.
+        map: On the compared images.
+        rate: Images a second, reading not counted.
+        difference: From torch, in float32 arithmetic.
+        default_arithmetic: What the device takes for IR when it is not told.
+        default_difference: From torch with that.
+        client: The stock client, where it can run the file.
+        faults: What is above its limit, in words.
+    """
+
+    name: str
+    form: str
+    precision: IrPrecision
+    bytes: int = 0
+    map: float | None = None
+    rate: float | None = None
+    difference: Difference | None = None
+    default_arithmetic: str | None = None
+    default_difference: Difference | None = None
+    client: ClientCheck | None = None
+    faults: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return _finite(asdict(self))
+
+
+@dataclass(frozen=True)
+class Check:
+    """What the files were compared on.
+
+    Attributes:
+        source: Annotation file.
+        images: Images that could be read.
+        map: Of the checkpoint in torch, on the CPU in fp32.
+        rate: Of torch, images a second.
+    """
+
+    source: Path
+    images: int
+    map: float
+    rate: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return _finite({**asdict(self), "source": str(self.source)})
+
+
+def _finite(content: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no nan."""
+    return {
+        key: _finite(value)
+        if isinstance(value, dict)
+        else None
+        if isinstance(value, float) and math.isnan(value)
+        else value
+        for key, value in content.items()
+    }
+
+
+def check_files(
+    parity: ParitySettings,
+    int8: Int8Settings,
+    classifier: Classifier,
+    info: ExportInfo,
+    folder: Path,
+    files: Sequence[Exported],
+    batches: Batches,
+) -> tuple[list[Exported], Check]:
+    """Compare files with the model that they were made of.
+
+    Args:
+        parity: Images and tolerances.
+        int8: Tolerance of quantised files.
+        classifier: In evaluation mode, on the CPU.
+        info: What the files know.
+        folder: Where they are.
+        files: The files.
+        batches: Images to compare on.
+
+    Returns:
+        The files with what was found, and what they were compared on.
+    """
+    engines: dict[str, Engine] = {TORCH: _torch(classifier, info)}
+    for file in files:
+        engines[file.name] = open_model(folder / file.name, "cpu", "fp32").engine
+        if file.form == "ir":
+            engines[_default(file)] = IrEngine(folder / file.name, hint="auto")
+    outputs = run_in_turn(engines, batches)
+    limits = {
+        "fp32": _limits(parity.fp32),
+        "fp16": _limits(parity.fp16),
+        "int8": Limits(map_drop=int8.max_drop),
+    }
+    checked = []
+    for file in files:
+        found = _compared(file, outputs, info, limits[file.precision])
+        if file.form == "ir":
+            auto = engines[_default(file)]
+            assert isinstance(auto, IrEngine)
+            found = replace(
+                found,
+                default_arithmetic=auto.arithmetic,
+                default_difference=_difference(outputs, _default(file), info),
+            )
+            if parity.client_images and len(info.card.classes) > 1:
+                found = _with_client(found, parity, folder, info, outputs, batches)
+        checked.append(found)
+    torch_map = map_of(outputs.logits[TORCH], outputs.targets_NC)
+    source = batches.dataset.annotation.source
+    check = Check(source, len(outputs.indices_N), torch_map, outputs.rates[TORCH])
+    return checked, check
+
+
+def mark(path: Path, *, passed: bool) -> None:
+    """Write the outcome into a file."""
+    (mark_ir if path.suffix == ".xml" else mark_onnx)(path, "passed" if passed else "failed")
+
+
+def _torch(classifier: Classifier, info: ExportInfo) -> TorchEngine:
+    cpu = torch.device("cpu")
+    return TorchEngine(
+        classifier.place(cpu), Normalise(info.card.mean, info.card.std, cpu), cpu, "fp32"
+    )
+
+
+def _default(file: Exported) -> str:
+    return f"{file.name} as it comes"
+
+
+def _limits(tolerance: Tolerance) -> Limits:
+    return Limits(tolerance.logit, tolerance.probability, tolerance.map)
+
+
+def _thresholds(info: ExportInfo) -> Floats:
+    chosen = info.card.thresholds
+    return np.full(len(info.card.classes), 0.5) if chosen is None else np.array(chosen)
+
+
+def _difference(outputs: Outputs, name: str, info: ExportInfo) -> Difference:
+    logits = outputs.logits
+    return compare(logits[name], logits[TORCH], outputs.targets_NC, _thresholds(info))
+
+
+def _compared(file: Exported, outputs: Outputs, info: ExportInfo, limits: Limits) -> Exported:
+    difference = _difference(outputs, file.name, info)
+    return replace(
+        file,
+        map=map_of(outputs.logits[file.name], outputs.targets_NC),
+        rate=outputs.rates[file.name],
+        difference=difference,
+        faults=tuple(limits.faults(difference)),
+    )
+
+
+def _with_client(
+    file: Exported,
+    parity: ParitySettings,
+    folder: Path,
+    info: ExportInfo,
+    outputs: Outputs,
+    batches: Batches,
+) -> Exported:
+    """Compare the stock client with the file that it runs."""
+    images = outputs.indices_N[: parity.client_images]
+    annotation = batches.dataset.annotation
+    client = run_client(
+        folder / file.name,
+        [annotation.path(int(image)) for image in images],
+        client_labels(info.card.classes),
+    )
+    margin = None if file.precision == "int8" else parity.client.probability
+    expected_NC = to_probabilities(_as_written(outputs.logits[file.name][: len(images)], info))
+    far = math.inf if margin is None else margin
+    probability, same, wrong = undecided_apart(client, expected_NC, far)
+    faults = list(file.faults)
+    if margin is not None and probability > margin:
+        faults.append(f"client: a probability differs by {probability:.2g}, more than {margin:g}")
+    if wrong:
+        faults.append(f"client: {wrong} decisions differ that are not near the threshold")
+    return replace(
+        file,
+        client=ClientCheck(len(images), probability, same, client.rate),
+        faults=tuple(faults),
+    )
+
+
+def _as_written(logits_NC: Logits, info: ExportInfo) -> Logits:
+    """Logits as the graph gives them, thresholds subtracted if they are folded."""
+    if not info.folded or info.card.thresholds is None:
+        return logits_NC
+    written: Logits = logits_NC - threshold_logits(info.card.thresholds).numpy()
+    return written

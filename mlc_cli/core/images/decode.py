@@ -1,0 +1,177 @@
+"""Reading image files safely.
+
+Pixels are RGB uint8, height×width×3. Orientation in EXIF is applied, grey becomes three equal
+channels, transparency is dropped: what a stock OpenCV client sees, so that numbers measured here
+are the numbers that it gets.
+"""
+
+import io
+import os
+import re
+import stat
+import threading
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from mlc_cli.errors import BadImageError
+
+Pixels = NDArray[np.uint8]
+SizeHW = tuple[int, int]
+
+_JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # not stuffing, not restarts
+_START_OF_SCAN, _END_OF_JPEG = 0xDA, 0xD9
+_HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")
+_PILLOW_LIMIT = threading.Lock()  # Pillow keeps its limit in a variable of its module
+
+
+class Header(NamedTuple):
+    """What an image file says of itself before its pixels.
+
+    Attributes:
+        width: In pixels as stored, before it is turned.
+        height: In pixels as stored.
+        form: Pillow's name of the format, such as `JPEG`.
+        mode: Pillow's name of the kind of pixels, such as `RGB`.
+        transparent: Whether there is transparency.
+        exif: The block of EXIF data as it stands in the file; empty without.
+    """
+
+    width: int
+    height: int
+    form: str
+    mode: str
+    transparent: bool
+    exif: bytes
+
+
+def read_image(path: Path, max_pixels: float = 200e6) -> Pixels:
+    """Decode an image file.
+
+    Args:
+        path: A regular file in any format that OpenCV decodes.
+        max_pixels: Larger images are refused by their header, before they are decoded.
+
+    Returns:
+        RGB pixels, height×width×3.
+
+    Raises:
+        BadImageError: The file is missing, not regular, too large, truncated or no image.
+    """
+    content, _ = read_file(path, max_pixels)
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if pixels is None:
+        raise BadImageError(str(path), "cannot be decoded")
+    return pixels  # type: ignore[return-value]
+
+
+def read_file(path: Path, max_pixels: float = 200e6) -> tuple[bytes, Header]:
+    """Content of an image file, complete by its marks but not decoded.
+
+    Raises:
+        BadImageError: The file is missing, not regular, too large, truncated or no image.
+    """
+    content = _read_regular_file(path)
+    if not content:
+        raise BadImageError(str(path), "is empty")
+    try:
+        header = _header(content)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        raise BadImageError(str(path), _why_unknown(content)) from None
+    width, height = header.width, header.height
+    if width * height > max_pixels:
+        raise BadImageError(
+            str(path), f"{width}x{height} has more than {max_pixels / 1e6:g} megapixels"
+        )
+    if _is_truncated(content):
+        raise BadImageError(str(path), "is truncated")
+    return content, header
+
+
+def _why_unknown(content: bytes) -> str:
+    """Phones write HEIC, for which neither Pillow nor OpenCV has a decoder."""
+    if content[4:8] == b"ftyp" and content[8:12] in _HEIC:
+        return "is HEIC, which cannot be decoded: convert it to JPEG"
+    return "is not an image"
+
+
+def resize(pixels: Pixels, size: SizeHW) -> Pixels:
+    """Squash to height and width with bilinear interpolation, rounded to the nearest integer.
+
+    The interpolation is done in floating point, as OpenVINO and its clients do: OpenCV's own for
+    bytes is one off in every ninth value, which is enough to change decisions.
+    """
+    if pixels.shape[:2] == size:
+        return pixels
+    floats = cv2.resize(
+        pixels.astype(np.float32), (size[1], size[0]), interpolation=cv2.INTER_LINEAR
+    )
+    return cv2.convertScaleAbs(floats)  # type: ignore[return-value]
+
+
+def _read_regular_file(path: Path) -> bytes:
+    """Content of a file; pipes and devices are refused without opening them for long."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise BadImageError(str(path), "is not a regular file")
+            with os.fdopen(handle, "rb", closefd=False) as stream:
+                return stream.read()
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise BadImageError(str(path), error.strerror or "cannot be read") from None
+
+
+def _header(content: bytes) -> Header:
+    """Header of an image; Pillow's own limit of pixels, lower than ours, does not count here.
+
+    Nor do its warnings of damaged EXIF blocks: the image is good without.
+    """
+    with _PILLOW_LIMIT, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        limit = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = None
+        try:
+            image = Image.open(io.BytesIO(content))
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+    return Header(
+        *image.size,
+        form=image.format or "",
+        mode=image.mode,
+        transparent=image.has_transparency_data,
+        exif=image.info.get("exif", b""),
+    )
+
+
+def _is_truncated(content: bytes) -> bool:
+    """Whether the end of the format is missing; OpenCV would fill the rest with grey."""
+    if content.startswith(b"\xff\xd8"):
+        return not _jpeg_ends(content)
+    if content.startswith(b"\x89PNG"):
+        return b"IEND" not in content
+    if content.startswith(b"RIFF"):
+        return len(content) < int.from_bytes(content[4:8], "little") + 8
+    return False
+
+
+def _jpeg_ends(content: bytes) -> bool:
+    """Whether the end marker comes, be there more behind it (a video, as phones append it).
+
+    Segments are stepped over: a thumbnail inside one has an end marker of its own.
+    """
+    position = 2
+    while marker := _JPEG_MARKER.search(content, position):
+        kind, position = marker[1][0], marker.end()
+        if kind == _END_OF_JPEG:
+            return True
+        if kind != _START_OF_SCAN:
+            position += int.from_bytes(content[position : position + 2], "big")
+    return False

@@ -1,0 +1,241 @@
+"""Predictions as text, one record an image, and how to take up a file of them that broke off.
+
+Names of arrays: C classes, K decided classes of an image, H×W positions of a heat map.
+"""
+
+import csv
+import io
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlc_cli.core.evaluation.metrics import Floats
+from mlc_cli.core.evaluation.results import csv_safe
+from mlc_cli.errors import DataError
+
+FormatName = Literal["jsonl", "json", "csv", "onehot"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one image.
+
+    Attributes:
+        image: Its name.
+        probabilities_C: float64, in 0..1; empty if the image could not be read.
+        decided: Classes that count as present, best first.
+        error: Why the image could not be read.
+        heat_KHW: float32, where the evidence for each decided class lies.
+    """
+
+    image: str
+    probabilities_C: Floats = field(default_factory=lambda: np.empty(0))
+    decided: Sequence[int] = ()
+    error: str = ""
+    heat_KHW: NDArray[np.float32] | None = None
+
+    def ranked(self, most: int | None = None) -> list[int]:
+        """Classes from the most to the least probable; those alike in the order of classes."""
+        return np.argsort(-self.probabilities_C, kind="stable")[:most].tolist()  # type: ignore[no-any-return]
+
+    def written(self, class_index: int) -> float:
+        """The probability in nine digits: one more than the model's float32 can tell apart."""
+        return float(f"{self.probabilities_C[class_index]:.9g}")
+
+
+def decide(probabilities_C: Floats, thresholds_C: Floats) -> list[int]:
+    """Classes whose probability reaches their threshold, best first."""
+    present = np.flatnonzero(probabilities_C >= thresholds_C)
+    best_first = present[np.argsort(-probabilities_C[present], kind="stable")]
+    return best_first.tolist()  # type: ignore[no-any-return]
+
+
+class Written(NamedTuple):
+    """What a record in a file tells: the image, and the error if it could not be read."""
+
+    image: str
+    error: str
+
+
+class Format(ABC):
+    """A way to write predictions.
+
+    Args:
+        classes: C names.
+        most: List only so many probabilities, the largest; decisions do not depend on it.
+    """
+
+    before = ""
+    between = ""
+    after = ""
+
+    def __init__(self, classes: Sequence[str], most: int | None = None) -> None:
+        self.classes = classes
+        self.most = most
+
+    @abstractmethod
+    def record(self, prediction: Prediction) -> str:
+        """One image."""
+
+    @abstractmethod
+    def read(self, record: str) -> Written:
+        """The image that a record is of; ValueError if it is none."""
+
+    def shown(self, image: str) -> str:
+        """The name of an image as `read` finds it."""
+        return image
+
+
+class JsonLines(Format):
+    """One JSON object a line."""
+
+    def record(self, prediction: Prediction) -> str:
+        """One image as a line."""
+        return json.dumps(self._object(prediction), ensure_ascii=False, allow_nan=False) + "\n"
+
+    def _object(self, prediction: Prediction) -> dict[str, Any]:
+        if prediction.error:
+            return {"image": prediction.image, "error": prediction.error}
+        ranked = prediction.ranked(self.most)
+        return {
+            "image": prediction.image,
+            "labels": [self.classes[c] for c in prediction.decided],
+            "probabilities": {self.classes[c]: prediction.written(c) for c in ranked},
+        }
+
+    def read(self, record: str) -> Written:
+        """The image that a line is of."""
+        match json.loads(record):
+            case {"image": str(image), "error": str(error)}:
+                return Written(image, error)
+            case {"image": str(image), "labels": list()}:
+                return Written(image, "")
+        raise ValueError("a line is no prediction")
+
+
+class JsonArray(JsonLines):
+    """One JSON array of the same objects, one on each line."""
+
+    before, between, after = "[\n", ",\n", "\n]\n"
+
+    def record(self, prediction: Prediction) -> str:
+        """One image as an element."""
+        return super().record(prediction).rstrip("\n")
+
+
+class Rows(Format):
+    """CSV with a column for each class behind those of `head`."""
+
+    head: tuple[str, ...]
+
+    def __init__(self, classes: Sequence[str], most: int | None = None) -> None:
+        super().__init__(classes, most)
+        self.before = _row([*self.head, *map(csv_safe, classes)])
+
+    def shown(self, image: str) -> str:
+        """The name of an image as no spreadsheet takes it for a formula."""
+        return csv_safe(image)
+
+    def cells(self, record: str) -> list[str]:
+        """Cells of a row; ValueError if they are not as many as the columns."""
+        cells = next(csv.reader(io.StringIO(record, newline="")))
+        if len(cells) != len(self.head) + len(self.classes):
+            raise ValueError("a row has another number of columns")
+        return cells
+
+
+class Table(Rows):
+    """CSV: image, labels joined by `;`, error, and a probability for each class."""
+
+    head = ("image", "labels", "error")
+
+    def record(self, prediction: Prediction) -> str:
+        """One image as a row; probabilities that are not listed are empty."""
+        listed = set(prediction.ranked(self.most))
+        numbers = [prediction.written(c) if c in listed else "" for c in range(len(self.classes))]
+        labels = ";".join(self.classes[c] for c in prediction.decided)
+        return _row([csv_safe(prediction.image), csv_safe(labels), prediction.error, *numbers])
+
+    def read(self, record: str) -> Written:
+        """The image that a row is of."""
+        cells = self.cells(record)
+        return Written(cells[0], cells[2])
+
+
+class OneHot(Rows):
+    """CSV: image, and 0 or 1 for each class; empty where the image could not be read."""
+
+    head = ("image",)
+
+    def record(self, prediction: Prediction) -> str:
+        """One image as a row."""
+        decided = set(prediction.decided)
+        cells = ["" if prediction.error else int(c in decided) for c in range(len(self.classes))]
+        return _row([csv_safe(prediction.image), *cells])
+
+    def read(self, record: str) -> Written:
+        """The image that a row is of."""
+        cells = self.cells(record)
+        return Written(cells[0], "" if cells[1] else "could not be read")
+
+
+def make_format(name: FormatName, classes: Sequence[str], most: int | None = None) -> Format:
+    """The format of a name."""
+    kinds: dict[FormatName, type[JsonLines | Table | OneHot]] = {
+        "jsonl": JsonLines,
+        "json": JsonArray,
+        "csv": Table,
+        "onehot": OneHot,
+    }
+    return kinds[name](classes, most)
+
+
+def _row(cells: Sequence[object]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerow(cells)
+    return stream.getvalue()
+
+
+def complete_records(path: Path, form: Format) -> Iterator[tuple[Written, int]]:
+    """What a file that broke off already has, each with the byte at which it ends.
+
+    Raises:
+        DataError: The file is of another format or of other classes.
+    """
+    end = 0
+    try:
+        for record in _records(path, quoted=bool(form.before)):
+            end += len(record)
+            text = record.decode()
+            if end > len(form.before.encode()):
+                yield form.read(text), end
+            else:
+                _check_head(text, form)
+    except ValueError as error:
+        raise DataError(
+            f"{path}: cannot be continued: {error}",
+            "Continue with the --format and the model that it was begun with, or write another"
+            " file with --output.",
+        ) from None
+
+
+def _check_head(text: str, form: Format) -> None:
+    if text != form.before:
+        raise ValueError("its first line is another")
+
+
+def _records(path: Path, *, quoted: bool) -> Iterator[bytes]:
+    """Whole lines; in CSV a line goes on while a quote is open."""
+    with path.open("rb") as stream:
+        record = b""
+        for line in stream:
+            record += line
+            if line.endswith(b"\n") and not (quoted and record.count(b'"') % 2):
+                yield record
+                record = b""

@@ -1,0 +1,1 @@
+"""Running exported models: their metadata, ONNX Runtime, OpenVINO."""

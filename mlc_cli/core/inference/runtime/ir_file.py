@@ -1,0 +1,133 @@
+"""OpenVINO IR files, several requests at a time."""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import openvino as ov
+import torch
+from openvino.preprocess import PrePostProcessor
+from torch import Tensor
+
+from mlc_cli.core.inference.runtime.metadata import SECTION, ExportInfo, from_entries
+from mlc_cli.core.inference.runtime.openvino_core import openvino_core
+from mlc_cli.core.inference.runtime.requests import Requests
+from mlc_cli.core.inference.runtime.thresholds import unfold
+from mlc_cli.errors import CheckpointError, UsageError
+
+Hint = Literal["auto", "f32", "bf16", "f16"]
+"""Arithmetic of the device; `auto` leaves it to the device, which may be bf16 on a CPU."""
+REQUEST_IMAGES = 4
+"""A CPU runs INT8 a fifth faster on four images at once than on one, and no faster on eight."""
+
+
+class IrEngine:
+    """Float32 logits (N×C) of uint8 RGB images (N×H×W×3), a few images a request.
+
+    The device decides how many requests run side by side. Images are handed over as they are;
+    layout and order of channels are changed inside.
+
+    Args:
+        path: The `.xml` file; its `.bin` is beside it.
+        device: Of OpenVINO: `CPU`, `GPU`, `NPU`, ...
+        hint: Arithmetic.
+        latency: Whether the time of one image matters more than the number a second.
+
+    Raises:
+        CheckpointError: The file cannot be opened, or was not exported by mlc.
+        UsageError: There is no such device, or it cannot run the model, or not in this arithmetic.
+    """
+
+    def __init__(
+        self, path: Path, device: str = "CPU", hint: Hint = "f32", *, latency: bool = False
+    ) -> None:
+        _check_device(device)
+        model = read_ir(path)
+        self.info: ExportInfo = from_entries(read_entries(model), path)
+        height, width = self.info.card.input_size
+        steps = PrePostProcessor(model)
+        steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+        steps.input().tensor().set_shape([-1, height, width, 3])
+        steps.input().preprocess().reverse_channels()
+        steps.input().model().set_layout(ov.Layout("NCHW"))
+        config: dict[str, str] = {"PERFORMANCE_HINT": "LATENCY" if latency else "THROUGHPUT"}
+        if hint != "auto":
+            config["INFERENCE_PRECISION_HINT"] = hint
+        compiled = _compile(steps.build(), device, config)
+        self.arithmetic = _arithmetic(compiled)
+        if hint != "auto" and self.arithmetic not in ("", hint):
+            raise UsageError(
+                f"device '{device}' computes in {self.arithmetic} and has no {hint}",
+                "Leave the precision to the device with --set precision=auto.",
+            )
+        self._requests = Requests(compiled)
+
+    def __call__(self, images_NHWC: Tensor) -> Tensor:
+        """Logits of the classes, thresholds not subtracted."""
+        images = np.ascontiguousarray(images_NHWC.numpy())
+        logits_NC = np.empty((len(images), len(self.info.card.classes)), np.float32)
+        starts = range(0, len(images), REQUEST_IMAGES)
+        inputs = ({"data": images[row : row + REQUEST_IMAGES]} for row in starts)
+        for row, some_NC in zip(starts, self._requests.run(inputs, "logits"), strict=True):
+            logits_NC[row : row + REQUEST_IMAGES] = some_NC
+        return unfold(torch.from_numpy(logits_NC), self.info)
+
+
+def read_ir(path: Path) -> ov.Model:
+    """Read an `.xml` file and the `.bin` beside it.
+
+    Raises:
+        CheckpointError: One of them is missing or damaged.
+    """
+    for file in (path, path.with_suffix(".bin")):
+        if not file.is_file():
+            raise CheckpointError(
+                f"{file}: there is no such file", "An IR is two files: NAME.xml and NAME.bin."
+            )
+    try:
+        return openvino_core().read_model(path)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{path}: is damaged or not an OpenVINO IR ({_last_line(error)})"
+        ) from None
+
+
+def read_entries(model: ov.Model) -> dict[str, str]:
+    """The keys that clients read."""
+    if not model.has_rt_info([SECTION]):
+        return {}
+    section = model.get_rt_info([SECTION]).value
+    return {key: str(value) for key, value in section.items()}
+
+
+def _compile(model: ov.Model, device: str, config: dict[str, str]) -> ov.CompiledModel:
+    try:
+        return openvino_core().compile_model(model, device, config)
+    except RuntimeError as error:
+        raise UsageError(
+            f"device '{device}': OpenVINO cannot run this model on it ({_last_line(error)})"
+        ) from None
+
+
+def _arithmetic(compiled: ov.CompiledModel) -> str:
+    """Empty for devices that only choose others, such as AUTO: they do not tell."""
+    key = "INFERENCE_PRECISION_HINT"
+    known = compiled.get_property("SUPPORTED_PROPERTIES")
+    return str(compiled.get_property(key).to_string()) if key in known else ""
+
+
+def cpu_name() -> str:
+    """What the processor calls itself."""
+    return str(openvino_core().get_property("CPU", "FULL_DEVICE_NAME"))
+
+
+def _check_device(device: str) -> None:
+    known = openvino_core().available_devices
+    if re.split("[.:]", device, maxsplit=1)[0] not in {*known, "AUTO", "MULTI", "HETERO"}:
+        raise UsageError(f"device '{device}': OpenVINO finds {', '.join(known)} on this machine")
+
+
+def _last_line(error: RuntimeError) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:200] if lines else "unknown reason"

@@ -1,0 +1,111 @@
+"""What an exported file knows beside its graph.
+
+The keys are those that OpenVINO Model API reads, so that its stock client needs no configuration;
+clients leave out keys that they do not know, which is where the whole model card stands. In an
+IR they are `rt_info` under `model_info`, in ONNX metadata named `model_info KEY`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mlc_cli.core.runs.checkpoint import ModelCard, card_from_json, card_to_json
+from mlc_cli.errors import CheckpointError, MlcError
+
+SECTION = "model_info"
+Parity = Literal["unchecked", "passed", "failed"]
+
+
+@dataclass(frozen=True)
+class ExportInfo:
+    """What is known of an exported file.
+
+    Attributes:
+        card: Of the checkpoint that it was made of.
+        folded: Whether the graph subtracts the logits of the thresholds, so that 0.5 decides.
+        parity: Whether its outputs were compared with those of the checkpoint, and the outcome.
+    """
+
+    card: ModelCard
+    folded: bool = False
+    parity: Parity = "unchecked"
+
+
+def to_entries(info: ExportInfo, *, normalised_inside: bool) -> dict[str, str]:
+    """Keys and values to write.
+
+    Args:
+        info: What is known.
+        normalised_inside: Whether the graph takes BGR in 0..255 and normalises it itself (the
+            IR), or takes normalised RGB, which the client then has to make (ONNX).
+
+    Raises:
+        MlcError: Two class names would be one for the client.
+    """
+    card = info.card
+    entries = {
+        "model_type": "Classification",
+        "task_type": "classification",
+        "multilabel": "True",
+        "hierarchical": "False",
+        "labels": " ".join(client_labels(card.classes)),
+        "label_info": json.dumps([str(name) for name in card.classes], ensure_ascii=False),
+        "confidence_threshold": "0.5",
+        "output_raw_scores": "True",
+        "resize_type": "standard",
+        "interpolation_mode": "LINEAR",
+        "pad_value": "0",
+        "reverse_input_channels": str(not normalised_inside),
+        "thresholds_folded": str(info.folded),
+        "parity": info.parity,
+        "mlc": card_to_json(card),
+    }
+    if not normalised_inside:
+        entries["mean_values"] = " ".join(f"{255 * value:.9g}" for value in card.mean)
+        entries["scale_values"] = " ".join(f"{255 * value:.9g}" for value in card.std)
+    if card.thresholds is not None:
+        entries["thresholds"] = " ".join(repr(value) for value in card.thresholds)
+    return entries
+
+
+def client_labels(classes: Sequence[str] | Sequence[int]) -> list[str]:
+    """Class names for a client that splits its list at white space: `_` stands for it.
+
+    Raises:
+        MlcError: Two names become one.
+    """
+    labels = ["_".join(str(name).split()) or "_" for name in classes]
+    first: dict[str, str] = {}
+    for name, label in zip(map(str, classes), labels, strict=True):
+        if label in first:
+            raise MlcError(
+                f"the classes {first[label]!r} and {name!r} would both be {label!r} for clients of"
+                " OpenVINO Model API, whose labels hold no white space",
+                "Rename one of them in the annotation files and train again.",
+            )
+        first[label] = name
+    return labels
+
+
+def from_entries(entries: Mapping[str, str], path: Path) -> ExportInfo:
+    """Read what `to_entries` wrote.
+
+    Raises:
+        CheckpointError: The file was not exported by mlc.
+    """
+    if "mlc" not in entries:
+        raise CheckpointError(
+            f"{path}: was not exported by mlc: it does not know its classes and input size",
+            "Export a checkpoint with: mlc export --ir",
+        )
+    return ExportInfo(
+        card=card_from_json(entries["mlc"], path),
+        folded=entries.get("thresholds_folded") == "True",
+        parity=_parity(entries.get("parity", "")),
+    )
+
+
+def _parity(text: str) -> Parity:
+    return "passed" if text == "passed" else "failed" if text == "failed" else "unchecked"

@@ -1,0 +1,1 @@
+"""From annotation and image files to batches: augmentation, sampling, reader processes."""

@@ -1,0 +1,196 @@
+"""From data settings to annotations, data sets and batches."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+
+from mlc_cli.core.datasets.annotations import Annotation, read_annotation
+from mlc_cli.core.datasets.checks import (
+    check_images,
+    check_leak,
+    check_same_classes,
+    leak_message,
+    shared_images,
+)
+from mlc_cli.core.datasets.digits import make_digits
+from mlc_cli.core.images.decode import SizeHW
+from mlc_cli.core.loading.augment import (
+    Compose,
+    Cutout,
+    Flip,
+    RandomResizedCrop,
+    Transform,
+    crop_load_size,
+)
+from mlc_cli.core.loading.dataset import ImageDataset, RamCache
+from mlc_cli.core.loading.loader import Batches
+from mlc_cli.core.loading.mixing import Cutmix, Mix, Mixup
+from mlc_cli.core.loading.rand_augment import TorchvisionRandAugment, pair_rand_augment
+from mlc_cli.core.loading.sampling import repeat_factors
+from mlc_cli.core.system.device import pick_workers
+from mlc_cli.core.system.distributed import ALONE, Group
+from mlc_cli.core.system.processes import place
+from mlc_cli.settings.data import (
+    AugmentSettings,
+    CutmixSettings,
+    DataSettings,
+    MixSettings,
+    MixupSettings,
+    PairRandAugment,
+    RandAugmentSettings,
+)
+from mlc_cli.settings.data import TorchvisionRandAugment as TorchvisionSettings
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The checked splits of a training.
+
+    Attributes:
+        train: To train on.
+        val: To choose with.
+        warnings: What the user should know about them.
+    """
+
+    train: Annotation
+    val: Annotation
+    warnings: tuple[str, ...]
+
+
+def make_if_missing(settings: DataSettings) -> None:
+    """Make the data set if it is one to be made and is not there."""
+    root = Path(settings.root)
+    if settings.generate == "digits" and not root.exists():
+        make_digits(root)
+
+
+def read_splits(settings: DataSettings) -> Splits:
+    """Make the data set if it is to be made; read and check both splits.
+
+    Raises:
+        DataError: With all faults of the first file or check that has any.
+    """
+    make_if_missing(settings)
+    train, val = (read_split(settings, name) for name in (settings.train, settings.val))
+    check_same_classes(train, val)
+    if settings.on_leak == "error":
+        check_leak(train, val)
+        return Splits(train, val, ())
+    shared = shared_images(train, val)
+    return Splits(train, val, (leak_message(train, val, shared),) if shared else ())
+
+
+def read_split(settings: DataSettings, file: str) -> Annotation:
+    """Read one annotation file of the data set and check that its images are there.
+
+    Raises:
+        DataError: With all faults of the file, or all images that are missing.
+    """
+    image_root = Path(settings.image_root) if settings.image_root else None
+    annotation = read_annotation(Path(settings.root) / file, image_root)
+    check_images(annotation, allow_outside=settings.allow_outside_root)
+    return annotation
+
+
+def build_augment(settings: AugmentSettings, size: SizeHW) -> Compose:
+    """The random changes of training images, ending at the input size."""
+    transforms: list[Transform] = []
+    load_size = size
+    if crop := settings.crop:
+        load_size = crop_load_size(size, crop.scale_min)
+        transforms.append(RandomResizedCrop(size, crop.scale_min, crop.ratio_max, crop.p))
+    if settings.rand_augment:
+        transforms.append(_build_rand_augment(settings.rand_augment))
+    if cutout := settings.cutout:
+        fill = None if cutout.fill == "random" else cutout.fill
+        transforms.append(Cutout(cutout.factor, cutout.p, fill))
+    if settings.flip:
+        transforms.append(Flip(settings.flip))
+    return Compose(tuple(transforms), load_size)
+
+
+def _build_rand_augment(settings: RandAugmentSettings) -> Transform:
+    match settings:
+        case PairRandAugment():
+            return pair_rand_augment
+        case TorchvisionSettings(num_ops=num_ops, magnitude=magnitude):
+            return TorchvisionRandAugment(num_ops, magnitude)
+
+
+def build_mix(settings: MixSettings) -> Mix:
+    """Mixing of batches."""
+    match settings:
+        case MixupSettings(alpha=alpha, p=p):
+            return Mixup(alpha, p)
+        case CutmixSettings(alpha=alpha, p=p):
+            return Cutmix(alpha, p)
+
+
+def build_train_batches(
+    settings: DataSettings,
+    augment: AugmentSettings,
+    annotation: Annotation,
+    *,
+    batch_size: int,
+    seed: int,
+    device: torch.device,
+    group: Group = ALONE,
+) -> Batches:
+    """Shuffled, augmented batches for training, shared by the processes of a group."""
+    changes = build_augment(augment, settings.input_size)
+    dataset = ImageDataset(
+        annotation,
+        changes.load_size,
+        changes,
+        seed,
+        settings.max_megapixels * 1e6,
+        _cache(settings, annotation, changes.load_size),
+    )
+    return Batches(
+        dataset,
+        batch_size,
+        workers=pick_workers(settings.workers, device),
+        shuffle_seed=seed,
+        drop_last=True,
+        repeats_N=repeat_factors(annotation, part) if (part := settings.repeat_rare) else None,
+        pin_memory=device.type == "cuda",
+        on_bad_image=settings.on_bad_image,
+        group=group,
+    )
+
+
+def build_eval_batches(
+    settings: DataSettings,
+    annotation: Annotation,
+    *,
+    batch_size: int,
+    device: torch.device,
+    group: Group = ALONE,
+) -> Batches:
+    """All images in the order of the file, without random changes, dealt out to a group."""
+    size = settings.input_size
+    dataset = ImageDataset(
+        annotation,
+        size,
+        max_pixels=settings.max_megapixels * 1e6,
+        cache=_cache(settings, annotation, size),
+    )
+    return Batches(
+        dataset,
+        batch_size,
+        workers=pick_workers(settings.workers, device),
+        pin_memory=device.type == "cuda",
+        on_bad_image=settings.on_bad_image,
+        group=group,
+    )
+
+
+def _cache(settings: DataSettings, annotation: Annotation, size: SizeHW) -> RamCache | None:
+    wanted = settings.cache == "ram"
+    if settings.cache == "auto":
+        # each process of the machine sees all images in time, and keeps its own
+        needed = RamCache.bytes_needed(len(annotation), size) * place().local_size
+        wanted = needed < psutil.virtual_memory().available / 4
+    return RamCache(len(annotation), size) if wanted else None

@@ -1,0 +1,154 @@
+"""A split as images and targets, addressed by (epoch, image).
+
+What happens to an image at random depends on the seed, the epoch and the image alone: not on the
+worker that reads it, nor on where an interrupted epoch was taken up again.
+"""
+
+import mmap
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.images.decode import Pixels, SizeHW, read_image, resize
+from mlc_cli.errors import BadImageError
+
+Key = tuple[int, int]
+"""Epoch, and draw in it (see `EpochSampler`)."""
+Augment = Callable[[Pixels, np.random.Generator], Pixels]
+
+
+class BadImage(NamedTuple):
+    """An image that could not be read, and why."""
+
+    path: str
+    reason: str
+
+
+class Sample(NamedTuple):
+    """One image."""
+
+    position: int
+    image: Pixels | BadImage
+
+
+class RamCache:
+    """Resized images in memory that forked workers share.
+
+    Args:
+        images: Number of images.
+        size: Height and width of each.
+    """
+
+    def __init__(self, images: int, size: SizeHW) -> None:
+        self._pixels = _shared_zeros((images, *size, 3))
+        self._filled = _shared_zeros((images,))
+
+    @staticmethod
+    def bytes_needed(images: int, size: SizeHW) -> int:
+        """Memory for so many images, in bytes."""
+        return images * (size[0] * size[1] * 3 + 1)
+
+    def get(self, index: int) -> Pixels | None:
+        """The image, if it is there; not to be written to."""
+        return self._pixels[index] if self._filled[index] else None
+
+    def put(self, index: int, image: Pixels) -> None:
+        """Keep an image. Two workers may do so at once: they write the same bytes."""
+        self._pixels[index] = image
+        self._filled[index] = 1
+
+
+def _shared_zeros(shape: tuple[int, ...]) -> Pixels:
+    """Zeros in anonymous memory that child processes see; pages cost nothing until written."""
+    block = mmap.mmap(-1, int(np.prod(shape)))
+    return np.frombuffer(block, np.uint8).reshape(shape)
+
+
+@dataclass
+class ImageDataset(Dataset[Sample]):
+    """Images of a split.
+
+    Attributes:
+        annotation: The split.
+        load_size: Height and width at which images are read (and cached).
+        augment: Random changes, which end at the model's input size; `None` for evaluation.
+        seed: Of the random changes.
+        max_pixels: Larger images are refused.
+        cache: Where read images are kept.
+    """
+
+    annotation: Annotation
+    load_size: SizeHW
+    augment: Augment | None = None
+    seed: int = 0
+    max_pixels: float = 200e6
+    cache: RamCache | None = None
+
+    def __len__(self) -> int:
+        return len(self.annotation)
+
+    def __getitem__(self, key: Key) -> Sample:
+        """Read an image for an epoch; its changes are others each time it comes again."""
+        epoch, draw = key
+        index = draw % len(self)
+        try:
+            image = self._load(index)
+        except BadImageError as error:
+            return Sample(index, BadImage(error.path, error.reason))
+        if self.augment is not None:
+            image = self.augment(image, np.random.default_rng((self.seed, epoch, draw)))
+        return Sample(index, image)
+
+    def _load(self, index: int) -> Pixels:
+        cached = self.cache.get(index) if self.cache else None
+        if cached is not None:
+            return cached
+        path: Path = self.annotation.path(index)
+        image = resize(read_image(path, self.max_pixels), self.load_size)
+        if self.cache:
+            self.cache.put(index, image)
+        return image
+
+
+class Batch(NamedTuple):
+    """Images and targets of one step.
+
+    Attributes:
+        images_NHWC: RGB uint8.
+        targets_NC: int8 states: 1 present, 0 absent, -1 unknown.
+        indices_N: Positions in the split.
+        bad: Images that could not be read; they are in none of the above.
+    """
+
+    images_NHWC: torch.Tensor
+    targets_NC: torch.Tensor
+    indices_N: torch.Tensor
+    bad: list[BadImage]
+
+
+@dataclass(frozen=True)
+class Collate:
+    """Stacks samples into a batch."""
+
+    annotation: Annotation
+
+    def __call__(self, samples: list[Sample]) -> Batch:
+        """Stack the readable images; name the others."""
+        good = [(s.position, s.image) for s in samples if not isinstance(s.image, BadImage)]
+        bad = [s.image for s in samples if isinstance(s.image, BadImage)]
+        indices = np.array([index for index, _ in good], np.int64)
+        images = (
+            np.stack([image for _, image in good]) if good else np.zeros((0, 1, 1, 3), np.uint8)
+        )
+        return Batch(
+            torch.from_numpy(images),
+            torch.from_numpy(self.annotation.targets_NC(indices)),
+            torch.from_numpy(indices),
+            bad,
+        )

@@ -1,0 +1,168 @@
+"""Batches of a split, in an order that depends on the seed and the epoch alone."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from mlc_cli.core.loading.dataset import Batch, Collate, ImageDataset
+from mlc_cli.core.loading.sampling import EpochSampler
+from mlc_cli.core.system.distributed import ALONE, Group
+from mlc_cli.errors import BadImageError, DataError, MlcError
+
+OnBadImage = Literal["error", "skip"]
+GRACE_SECONDS = 30
+
+
+class Batches:
+    """Batches of a split, read ahead by worker processes that live as long as this object.
+
+    Args:
+        dataset: The split.
+        batch_size: Images a batch, at most, all processes together.
+        workers: Processes that read; 0 reads in this one.
+        shuffle_seed: Seed of the order; `None` keeps the order of the file.
+        drop_last: Leave out a last batch that is not full.
+        repeats_N: How often a shuffled epoch shows each image (see `EpochSampler`).
+        pin_memory: Use page-locked memory, from which copies to a GPU need not be waited for.
+        on_bad_image: Raise at an image that cannot be read, or go on without it.
+        group: The processes that share the batches.
+    """
+
+    def __init__(  # noqa: PLR0913 - what is read, how, and by whom
+        self,
+        dataset: ImageDataset,
+        batch_size: int,
+        *,
+        workers: int,
+        shuffle_seed: int | None = None,
+        drop_last: bool = False,
+        repeats_N: NDArray[np.float64] | None = None,
+        pin_memory: bool = False,
+        on_bad_image: OnBadImage = "error",
+        group: Group = ALONE,
+    ) -> None:
+        self.dataset = dataset
+        self.group = group
+        self.bad_images: dict[str, str] = {}
+        self._on_bad_image = on_bad_image
+        self._sampler = EpochSampler(
+            len(dataset),
+            batch_size,
+            shuffle_seed,
+            drop_last=drop_last,
+            repeats_N=repeats_N,
+            group=group,
+        )
+        self._loader: DataLoader[Batch] = DataLoader(
+            dataset,  # type: ignore[arg-type]
+            batch_sampler=self._sampler,
+            num_workers=workers,
+            collate_fn=Collate(dataset.annotation),
+            pin_memory=pin_memory,
+            worker_init_fn=_start_worker if workers else None,
+            persistent_workers=workers > 0,
+            prefetch_factor=4 if workers else None,
+            multiprocessing_context=_fork() if workers else None,
+        )
+
+    def __len__(self) -> int:
+        return len(self._sampler)
+
+    @property
+    def drawn(self) -> int:
+        """Images of an epoch, those that come again counted again."""
+        return self._sampler.drawn
+
+    def epoch(self, epoch: int = 0, first_batch: int = 0) -> Iterator[Batch]:
+        """Batches of an epoch from `first_batch` on, those without a readable image too.
+
+        So their count is the position to continue from, and the same in all processes.
+
+        Raises:
+            BadImageError: An image cannot be read and `on_bad_image` is `error`.
+            DataError: No image at all can be read.
+            MlcError: A worker process died.
+        """
+        self._sampler.epoch = epoch
+        self._sampler.first_batch = first_batch
+        readable = first_batch > 0
+        for batch in self._alive():
+            for bad in batch.bad:
+                if self._on_bad_image == "error":
+                    raise BadImageError(bad.path, bad.reason)
+                self.bad_images[bad.path] = bad.reason
+            readable = readable or len(batch.indices_N) > 0
+            yield batch
+        for found in self.group.gather(self.bad_images):
+            self.bad_images |= found
+        if not self.group.any(readable):
+            raise DataError(f"{self.dataset.annotation.source}: no image can be read")
+
+    def close(self) -> None:
+        """End the worker processes; torch waits ten seconds for each that it finds by itself."""
+        iterator = self._loader._iterator  # noqa: SLF001 - torch has no other way to end them
+        if iterator is not None:
+            iterator._shutdown_workers()  # type: ignore[attr-defined]  # noqa: SLF001
+            self._loader._iterator = None  # noqa: SLF001
+
+    def images_of(self, epoch: int, batches: range) -> list[int]:
+        """Positions of the images of some batches, those of all processes."""
+        return self._sampler.images_of(epoch, batches)
+
+    def _alive(self) -> Iterator[Batch]:
+        with dead_workers_named():
+            yield from self._loader
+
+
+@contextmanager
+def dead_workers_named() -> Iterator[None]:
+    """Inside, the death of a worker, which torch raises wherever it strikes, gets a message.
+
+    Raises:
+        MlcError: A worker process died.
+    """
+    try:
+        yield
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader worker (pid"):
+            raise
+        raise MlcError(
+            "a process that reads images died, most often for lack of memory",
+            "Use fewer of them (`--set data.workers=1`) or no cache (`--set data.cache=none`).",
+        ) from error
+
+
+def _fork() -> multiprocessing.context.BaseContext | None:
+    """Forked workers share the cache; where there is no fork, the default way is used."""
+    known = multiprocessing.get_all_start_methods()
+    return multiprocessing.get_context("fork") if "fork" in known else None
+
+
+def _start_worker(_: int) -> None:
+    """One thread for each worker: they share the cores with the training."""
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGTERM, _outlive)
+
+
+def _outlive(number: int, _: FrameType | None) -> None:
+    """Live on for a while: where all processes get the signal, the training saves its state."""
+    signal.signal(number, signal.SIG_DFL)
+    if hasattr(signal, "alarm"):
+        signal.signal(signal.SIGALRM, _leave)
+        signal.alarm(GRACE_SECONDS)
+
+
+def _leave(_number: int, _: FrameType | None) -> None:
+    """End without a sign of a fault, which torch would raise in a process that ends, too."""
+    os._exit(0)

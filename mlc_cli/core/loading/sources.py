@@ -1,0 +1,216 @@
+"""What a person points at (files, folders, globs, lists, videos) as a stream of images.
+
+Nothing is decoded here but frames of videos, and nothing is collected: a folder is listed while
+its images are already being read.
+"""
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from mlc_cli.core.images.decode import Pixels
+from mlc_cli.errors import DataError
+
+IMAGES = frozenset(
+    {".avif", ".bmp", ".dib", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png",
+     ".pnm", ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp"}
+)  # fmt: skip
+VIDEOS = frozenset(
+    {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
+     ".ogv", ".ts", ".webm", ".wmv"}
+)  # fmt: skip
+LISTS = frozenset({".lst", ".txt"})
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image of a source.
+
+    Attributes:
+        name: As the results name it: the path as given, for frames with `#` and their number.
+        path: The file.
+        place: Relative path for what is written about the image, without an extension.
+        frame: Pixels of a frame of a video, which come decoded.
+        error: Why a video or a frame cannot be read.
+    """
+
+    name: str
+    path: Path
+    place: Path
+    frame: Pixels | None = None
+    error: str = ""
+
+
+class _File(NamedTuple):
+    path: Path
+    place: Path
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Images in the order of the sources; each folder is sorted, what comes twice stays twice.
+
+    A folder is searched with all folders below it for names that end as images do; hidden files
+    and folders are left out. A pattern gives images and videos. `.txt` and `.lst` files, and
+    standard input for `-`, list one path a line, relative to the working folder. Of a video every
+    n-th frame is taken.
+
+    Attributes:
+        sources: Paths and patterns.
+        every: The n of every n-th frame.
+        lines: What `-` stands for: paths, one a line.
+    """
+
+    sources: Sequence[str]
+    every: int = 30
+    lines: Iterable[str] = ()
+
+    def check(self) -> None:
+        """Refuse what is missing or holds no images, before a model is loaded.
+
+        Raises:
+            DataError: Naming the source.
+        """
+        for source in self.sources:
+            if source != STDIN:
+                _check(source)
+
+    def count(self) -> int | None:
+        """Images in all; `None` where only reading would tell (videos, standard input)."""
+        total = 0
+        if STDIN in self.sources:
+            return None
+        for source in self.sources:
+            for file in _files(source, ()):
+                if _kind(file.path) in VIDEOS:
+                    return None
+                total += 1
+        return total
+
+    def __iter__(self) -> Iterator[Item]:
+        for source in self.sources:
+            for file in _files(source, self.lines):
+                if _kind(file.path) in VIDEOS and file.path.is_file():
+                    yield from _frames(file, self.every)
+                else:
+                    yield Item(printable(file.path), file.path, file.place)
+
+
+def distinct_places(items: Iterable[Item]) -> Iterator[Item]:
+    """Number the places that come again, so that nothing is written over."""
+    taken: set[str] = set()
+    for item in items:
+        place, number = item.place, 1
+        while str(place).casefold() in taken:  # some file systems know no case
+            number += 1
+            place = item.place.with_name(f"{item.place.name}-{number}")
+        taken.add(str(place).casefold())
+        yield item if number == 1 else replace(item, place=place)
+
+
+def printable(path: Path) -> str:
+    """A path as text that can be written: bytes that are not UTF-8 become escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _kind(path: Path) -> str:
+    return path.suffix.lower()
+
+
+def _check(source: str) -> None:
+    path = Path(source)
+    if not _exists(path):
+        if not glob.has_magic(source):
+            raise DataError(f"{source}: there is no such file or folder")
+        if not any(_files(source, ())):
+            raise DataError(f"{source}: no image or video matches this pattern")
+    elif not any(_files(source, ())):
+        endings = ", ".join(sorted(IMAGES))
+        what = "lists no paths" if path.is_file() else f"holds no images ({endings})"
+        raise DataError(f"{source}: {what}")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name too long, a zero byte
+        return False
+
+
+def _files(source: str, lines: Iterable[str]) -> Iterator[_File]:
+    """Files that a source stands for; those of a list may be missing."""
+    path = Path(source)
+    if source == STDIN:
+        yield from _listed(lines)
+    elif _exists(path) and path.is_dir():
+        yield from _below(path)
+    elif _exists(path) and _kind(path) in LISTS:
+        yield from _lines_of(path)
+    elif not _exists(path) and glob.has_magic(source):
+        for name in sorted(glob.iglob(source, recursive=True)):  # noqa: PTH207 - or absolute
+            match = Path(name)
+            if _kind(match) in IMAGES | VIDEOS and match.is_file():
+                yield _File(match, _place(Path(match.name)))
+    else:
+        yield _File(path, _place(Path(path.name)))
+
+
+def _below(folder: Path) -> Iterator[_File]:
+    """Images in a folder and below it, each folder's own first."""
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(root, name)
+            if _kind(path) in IMAGES and not name.startswith("."):
+                yield _File(path, _place(path.relative_to(folder)))
+
+
+def _lines_of(path: Path) -> Iterator[_File]:
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
+            yield from _listed(lines)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _listed(lines: Iterable[str]) -> Iterator[_File]:
+    for line in lines:
+        name = line.rstrip("\r\n")
+        if name.strip():
+            yield _File(Path(name), _place(Path(Path(name).name)))
+
+
+def _place(relative: Path) -> Path:
+    return Path(printable(relative.with_suffix(""))) if relative.name else Path("image")
+
+
+def _frames(file: _File, every: int) -> Iterator[Item]:
+    """Every n-th frame, or one item with an error if there is none."""
+    name = printable(file.path)
+    capture = cv2.VideoCapture(str(file.path))
+    number = 0
+    try:
+        while capture.isOpened() and capture.grab():
+            if number % every == 0:
+                frame, error = _retrieve(capture)
+                place = file.place.with_name(f"{file.place.name}-{number}")
+                yield Item(f"{name}#{number}", file.path, place, frame, error)
+            number += 1
+    finally:
+        capture.release()
+    if not number:
+        yield Item(name, file.path, file.place, error="no frame of this video can be read")
+
+
+def _retrieve(capture: cv2.VideoCapture) -> tuple[Pixels | None, str]:
+    done, pixels = capture.retrieve()
+    if not done:
+        return None, "this frame cannot be decoded"
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8), ""

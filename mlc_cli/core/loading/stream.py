@@ -1,0 +1,205 @@
+"""Images of unknown number, read ahead in threads while the model is at work.
+
+OpenCV decodes and resizes without holding Python's lock, so that threads are enough: they start
+at once, need no copies between processes, and take frames of videos as well as files.
+"""
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import cv2
+
+from mlc_cli.core.images.decode import Pixels, SizeHW, read_image, resize
+from mlc_cli.core.loading.sources import Item
+from mlc_cli.errors import BadImageError
+
+T = TypeVar("T")
+_POLL_SECONDS = 0.1
+_PREVIEW_QUALITY = 92
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image ready for the model, or the reason why it cannot be.
+
+    Attributes:
+        item: Where it comes from.
+        pixels: RGB uint8 at the model's input size.
+        error: Why there are no pixels.
+        preview: The image in its own shape as JPEG, if one was asked for.
+    """
+
+    item: Item
+    pixels: Pixels | None
+    error: str = ""
+    preview: bytes = b""
+
+    def shown(self) -> "Picture":
+        """The same without pixels, which are large: what is left to do when it is predicted."""
+        return replace(self, item=replace(self.item, frame=None), pixels=None)
+
+
+@dataclass(frozen=True)
+class PictureReader:
+    """Reads images as the evaluation does.
+
+    Attributes:
+        size: Height and width of the model's input.
+        max_pixels: Larger images are refused.
+        preview_side: Longest side of the previews, in pixels; 0 makes none.
+    """
+
+    size: SizeHW
+    max_pixels: float = 200e6
+    preview_side: int = 0
+
+    def __call__(self, item: Item) -> Picture:
+        """Read one image; what goes wrong is in the result."""
+        if item.error:
+            return Picture(item, None, item.error)
+        try:
+            pixels = read_image(item.path, self.max_pixels) if item.frame is None else item.frame
+        except BadImageError as error:
+            return Picture(item, None, error.reason)
+        preview = encode(pixels, self.preview_side) if self.preview_side else b""
+        return Picture(item, resize(pixels, self.size), preview=preview)
+
+
+def encode(pixels: Pixels, side: int) -> bytes:
+    """JPEG of RGB pixels, shrunk to a longest side of at most `side`."""
+    factor = side / max(pixels.shape[:2])
+    if factor < 1:
+        height, width = (max(1, round(length * factor)) for length in pixels.shape[:2])
+        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    done, content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _PREVIEW_QUALITY])
+    assert done
+    return content.tobytes()
+
+
+def read_batches(
+    items: Iterable[Item],
+    read: Callable[[Item], Picture],
+    *,
+    batch_size: int,
+    threads: int,
+    ahead: bool = True,
+    live: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Generator[list[Picture]]:
+    """Batches of pictures in the order of the items.
+
+    Args:
+        items: What to read.
+        read: Reads one; runs in several threads at once.
+        batch_size: Pictures a batch; the last may have fewer.
+        threads: That read.
+        ahead: Read the next batch while this one is used; otherwise when it is asked for.
+        live: Give a batch that is not full when no further item comes for a moment.
+        stopped: Asked while waiting; ends the batches early.
+    """
+    depth = batch_size + threads if ahead else 1
+    futures = in_background(_start(items, read, threads), depth, stopped)
+    waiting: list[Future[Picture]] = []
+    for future in futures:
+        if future is not None:
+            waiting.append(future)
+        if len(waiting) == batch_size or (live and waiting and future is None):
+            yield [one.result() for one in waiting]
+            waiting = []
+    if waiting and not stopped():
+        yield [one.result() for one in waiting]
+
+
+def _start(
+    items: Iterable[Item], read: Callable[[Item], Picture], threads: int
+) -> Generator[Future[Picture]]:
+    """Hand the items to threads, in order."""
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="read")
+    try:
+        for item in items:
+            yield pool.submit(read, item)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=False)
+
+
+@dataclass(frozen=True)
+class _End:
+    """The end of a background iteration, with the error that caused it."""
+
+    error: BaseException | None
+
+
+def in_background(
+    items: Iterable[T], depth: int, stopped: Callable[[], bool] = lambda: False
+) -> Generator[T | None]:
+    """Run an iteration in a thread, at most `depth` results ahead of the one who asks.
+
+    `None` is given whenever no result came for a moment.
+
+    An error inside is raised here. The thread is a daemon: one that waits for standard input
+    keeps no program alive.
+
+    Args:
+        items: The iteration.
+        depth: Results that may wait.
+        stopped: Asked while waiting; ends the iteration early.
+    """
+    results: queue.Queue[T | _End] = queue.Queue(depth)
+    over = threading.Event()
+    worker = threading.Thread(target=_fill, args=(results, items, over), daemon=True)
+    worker.start()
+    try:
+        while not stopped():
+            try:
+                result = results.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                yield None
+                continue
+            if isinstance(result, _End):
+                if result.error:
+                    raise result.error
+                return
+            yield result
+    finally:
+        over.set()
+
+
+def _fill(results: "queue.Queue[T | _End]", items: Iterable[T], over: threading.Event) -> None:
+    error: BaseException | None = None
+    try:
+        for item in items:
+            if not _put(results, item, over):
+                break
+    except BaseException as caught:  # is raised again in the other thread
+        error = caught
+    if isinstance(items, Generator):
+        items.close()
+    _put(results, _End(error), over)
+
+
+def _put(results: "queue.Queue[T | _End]", item: T | _End, over: threading.Event) -> bool:
+    """Wait for room; whether the item is still wanted."""
+    while not over.is_set():
+        try:
+            results.put(item, timeout=_POLL_SECONDS)
+        except queue.Full:
+            continue
+        return True
+    return False
+
+
+def stdin_lines() -> Iterator[str]:
+    """Lines of standard input through a reader of its own.
+
+    Python's own would be waited for at exit while a thread is reading from it.
+    """
+    with open(  # noqa: PTH123 - a descriptor, not a path
+        os.dup(0), encoding="utf-8-sig", errors="surrogateescape"
+    ) as stream:
+        yield from stream

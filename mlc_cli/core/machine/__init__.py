@@ -1,1 +1,0 @@
-"""What the work runs on: cores, devices, processes and their signals."""

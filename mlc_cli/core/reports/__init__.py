@@ -1,1 +1,0 @@
-"""What is written down for people and programs to read."""

@@ -1,1 +1,0 @@
-"""Running exported models: what their files know, ONNX Runtime, OpenVINO."""

@@ -1,0 +1,1 @@
+"""What the work runs on: files, cores, devices, processes and their signals."""

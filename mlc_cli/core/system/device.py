@@ -1,0 +1,134 @@
+"""The one place that knows devices and arithmetic."""
+
+import ctypes
+import os
+import platform
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mlc_cli.core.system.cores import usable_cores
+from mlc_cli.core.system.processes import place
+from mlc_cli.errors import UsageError
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+CPU_SLICE = 8
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+
+
+def pick_device(name: str) -> torch.device:
+    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device, and make ready for it.
+
+    Of several processes on a machine each takes a GPU of its own.
+
+    Raises:
+        UsageError: The name is unknown, there is no such GPU, or it is that of another process.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if place().size > 1 and name.startswith("cuda"):
+        name = _own_gpu(name, place().local_rank)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"device '{name}' is unknown", "Use auto, cpu, cuda or cuda:N.") from None
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"device '{name}' is not supported", "Use auto, cpu, cuda or cuda:N.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"device '{name}': this machine has {torch.cuda.device_count()} CUDA devices",
+            "Use --device auto or --device cpu; a CUDA build of torch is needed for GPUs. Each"
+            " process of torchrun takes one: --nproc_per_node is at most their number.",
+        )
+    if device.type == "cpu":
+        keep_freed_memory()
+    elif place().size > 1:
+        torch.cuda.set_device(device)
+    return device
+
+
+def _own_gpu(name: str, local_rank: int) -> str:
+    if name not in ("cuda", f"cuda:{local_rank}"):
+        raise UsageError(
+            f"device '{name}': several processes were started, and each takes a GPU of its own",
+            "Use --device cuda; CUDA_VISIBLE_DEVICES says which GPUs there are.",
+        )
+    return f"cuda:{local_rank}"
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep the memory that a step frees, for the next step to use.
+
+    By default large tensors are mapped and unmapped each time, and the kernel clears every page
+    anew: a training on the CPU spends a quarter of its time on that, inference a third.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)
+
+
+def pick_precision(name: str, device: torch.device) -> Precision:
+    """Turn `auto` into the precision of the device; others are taken as they are."""
+    if name != "auto":
+        return name  # type: ignore[return-value]
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    """Context in which forward passes run in the given precision."""
+    if precision == "fp32":
+        return nullcontext()
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float16
+    return torch.autocast(device.type, dtype=dtype)
+
+
+def in_slices(run: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Run a model without gradients over a batch, on a CPU in parts that fit its cache.
+
+    There an image takes two thirds of the time in a batch of 8 that it takes in one of 64.
+    """
+    if images.device.type != "cpu" or len(images) <= CPU_SLICE:
+        return run(images)
+    return torch.cat([run(part) for part in torch.split(images, CPU_SLICE)])
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Context in which nothing is cast down (`meta` knows no casting in the first place)."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
+
+
+def pick_workers(wanted: int | Literal["auto"], device: torch.device) -> int:
+    """Processes that read images.
+
+    A GPU is fed by most of the cores, at most 16. A training on the CPU needs the cores itself:
+    one reader for each two of them keeps ahead of it.
+    """
+    if wanted != "auto":
+        return wanted
+    cores = usable_cores()
+    return max(1, min(16, cores - 1)) if device.type == "cuda" else max(1, min(4, cores // 2))
+
+
+def make_deterministic(*, on: bool) -> None:
+    """Choose between deterministic and fastest algorithms on the GPU."""
+    torch.backends.cudnn.deterministic = on
+    torch.backends.cudnn.benchmark = not on
+    if on:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(on, warn_only=True)
+
+
+def seed_step(seed: int, step: int, rank: int = 0) -> None:
+    """Seed torch for one step of a training, in the process of this rank.
+
+    Everything random in a step (dropout, stochastic depth) depends on the seed, the step and the
+    rank alone, so that a training taken up in the middle goes on as if it had never stopped.
+    """
+    state = np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)
+    torch.manual_seed(int(state[0] >> np.uint64(1)))

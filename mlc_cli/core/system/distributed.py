@@ -1,0 +1,217 @@
+"""Several processes as one: what they add up, hand round and agree on.
+
+Numbers on the host go through gloo, gradients through the library of their device (NCCL on CUDA).
+Alone, every method gives back what it was given, without any work.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.distributed.rendezvous import rendezvous
+
+from mlc_cli.core.system.processes import place
+from mlc_cli.errors import ProcessError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes that work together, seen from one of them.
+
+    All methods are called by all processes, in the same order. When one of them has ended, the
+    others get a `ProcessError` instead of an answer.
+
+    Attributes:
+        rank: Number of this process, from 0.
+        size: Processes in all.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that writes and speaks."""
+        return self.rank == 0
+
+    def total(self, count: int) -> int:
+        """Sum of a whole number over all processes."""
+        return int(self.sum(torch.tensor(int(count))))
+
+    def any(self, flag: bool) -> bool:  # noqa: FBT001 - the question is the name
+        """Whether it is true for any process."""
+        return self.total(flag) > 0
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        self.total(0)
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Sum of a tensor over all processes, to the bit the same on all."""
+        if self.size > 1:
+            with _lost_processes_named():
+                dist.all_reduce(values)
+        return values
+
+    def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Replace gradients by their sums over all processes.
+
+        A process may have none, where it had no images; what no process has a gradient of is left
+        without one, since optimisers tell nothing from zero.
+        """
+        if self.size == 1:
+            return
+        present = self.sum(torch.tensor([p.grad is not None for p in parameters]).int())
+        for parameter, there in zip(parameters, present.tolist(), strict=True):
+            if there and parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        self._sum_in_place([p.grad for p in parameters if p.grad is not None])
+
+    def average_statistics(self, model: nn.Module) -> None:
+        """Replace the running statistics of batch normalisation by their means over processes.
+
+        Only those that move: each process normalises with the statistics of its own images.
+        """
+        if self.size == 1:
+            return
+        moving = [
+            buffer
+            for module in model.modules()
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training  # noqa: SLF001
+            for buffer in (module.running_mean, module.running_var)
+            if buffer is not None
+        ]
+        self._sum_in_place(moving)
+        for buffer in moving:
+            buffer.div_(self.size)
+
+    @torch.no_grad()
+    def _sum_in_place(self, tensors: Sequence[Tensor]) -> None:
+        """Add up tensors of one device, as one message for each type."""
+        for dtype in sorted({tensor.dtype for tensor in tensors}, key=str):
+            alike = [tensor for tensor in tensors if tensor.dtype == dtype]
+            flat = self.sum(torch.cat([tensor.reshape(-1) for tensor in alike]))
+            parts = torch.split(flat, [tensor.numel() for tensor in alike])
+            for tensor, part in zip(alike, parts, strict=True):
+                tensor.copy_(part.view_as(tensor))
+
+    @torch.no_grad()
+    def copy_leader(self, model: nn.Module) -> None:
+        """Give a model the weights and buffers that it has in the leading process."""
+        if self.size > 1:
+            for tensor in (*model.parameters(), *model.buffers()):
+                whole = tensor.detach().contiguous()
+                with _lost_processes_named():
+                    dist.broadcast(whole, 0)
+                tensor.copy_(whole)
+
+    def gather(self, value: T) -> list[T]:
+        """The values of all processes, by rank."""
+        if self.size == 1:
+            return [value]
+        values: list[T | None] = [None] * self.size
+        with _lost_processes_named():
+            dist.all_gather_object(values, value)
+        return values  # type: ignore[return-value]
+
+    def gather_to_leader(self, value: T) -> list[T]:
+        """The values of all processes, by rank, in the leading one; nothing in the others."""
+        if self.size == 1:
+            return [value]
+        values: list[T | None] | None = [None] * self.size if self.leads else None
+        with _lost_processes_named():
+            dist.gather_object(value, values)
+        return values or []  # type: ignore[return-value]
+
+    def from_leader(self, make: Callable[[], T]) -> T:
+        """What the leading process makes, for all."""
+        values = [make() if self.leads else None]
+        if self.size > 1:
+            with _lost_processes_named():
+                dist.broadcast_object_list(values, 0)
+        return values[0]  # type: ignore[return-value]
+
+    def dealt(self, items: Iterable[T], batch_size: int) -> Iterator[T]:
+        """This process's part of a stream that all see: every so many batches one."""
+        for number, item in enumerate(items):
+            if number // batch_size % self.size == self.rank:
+                yield item
+
+    def in_turn(self, batches: Iterator[T]) -> Iterator[T]:
+        """What all processes make of their batches, in order, in the leading one.
+
+        It ends for all where one has no more, be it at the end of the stream or at a signal.
+        """
+        if self.size == 1:
+            yield from batches
+            return
+        complete = True
+        while complete:
+            batch = next(batches, None)
+            complete = self.total(batch is not None) == self.size
+            for made in self.gather_to_leader(batch):
+                if made is None:
+                    break
+                yield made
+
+    @contextmanager
+    def leader_first(self) -> Iterator[None]:
+        """Inside, the leading process is alone; the others follow when it is done."""
+        if not self.leads:
+            self.wait()
+        yield
+        if self.leads:
+            self.wait()
+
+
+ALONE = Group()
+
+
+def current() -> Group:
+    """The group that this process has joined, or itself alone."""
+    if dist.is_available() and dist.is_initialized():
+        return Group(dist.get_rank(), dist.get_world_size())
+    return ALONE
+
+
+@contextmanager
+def joined() -> Iterator[Callable[[], bool]]:
+    """Inside, the processes that a launcher started are a group.
+
+    Yields:
+        A function for a process that fails: whether it is the first of all to ask, and so the
+        one to say what went wrong. The others fail of that, or of the same thing.
+    """
+    store, rank, size = next(rendezvous("env://"))
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    with _lost_processes_named():
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size)
+        # The leader keeps the store: were it to end here, others could not finish joining.
+        current().wait()
+
+    def fails_first() -> bool:
+        try:
+            return int(store.add("mlc/failed", 1)) == 1
+        except RuntimeError:  # the store has gone with the process that kept it and failed before
+            return False
+
+    yield fails_first
+    dist.destroy_process_group()  # after a failure nobody would answer
+
+
+@contextmanager
+def _lost_processes_named() -> Iterator[None]:
+    """Inside, the end of another process, of which torch tells in many ways, gets a message."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise ProcessError(
+            f"process {place().rank} waits for another one, which has ended",
+            "It was killed, most often for lack of memory, or its machine is out of reach.",
+        ) from error

@@ -1,0 +1,137 @@
+"""Reading text with messages for people; writing so that a crash never leaves half a file."""
+
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from mlc_cli.core.system.interrupts import undisturbed
+from mlc_cli.errors import DataError, MlcError
+
+
+def read_bytes(path: Path) -> bytes:
+    """Content of a file.
+
+    Raises:
+        DataError: The file is missing or cannot be read, or is a pipe or a device, of which the
+            end may never come.
+    """
+    try:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a folder the system says it better
+            raise DataError(f"{path}: cannot be read: it is not a regular file")
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def read_text(path: Path) -> str:
+    """Text of a file in UTF-8, with or without a byte-order mark.
+
+    Raises:
+        DataError: The file is missing or cannot be read, or is in another encoding.
+    """
+    try:
+        text = read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: is not UTF-8 text (byte {error.start})", "Save it in UTF-8 and try again."
+        ) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Content of a JSON file.
+
+    Raises:
+        DataError: The file cannot be read, or is not JSON.
+    """
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{path}: not valid JSON: {error.msg} (line {error.lineno}, column {error.colno})"
+        ) from None
+    except (ValueError, RecursionError) as error:  # a number of 5000 digits, nesting without end
+        raise DataError(f"{path}: not valid JSON: {error}") from None
+
+
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
+    """Write to a temporary name beside `path`, sync to disk, rename.
+
+    Args:
+        path: Final name.
+        write: Writes the content to the path that it is given.
+
+    Raises:
+        MlcError: The disk is full, or the folder cannot be written to.
+    """
+    temporary: Path | None = None
+    try:
+        with undisturbed():
+            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            os.close(handle)
+            temporary = Path(name)
+        write(temporary)
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except (OSError, SafetensorError, RuntimeError) as error:  # the latter two: a full disk
+        raise MlcError(
+            f"{path} cannot be written: {getattr(error, 'strerror', None) or error}",
+            "Free some space or choose another --output; the last complete state is untouched.",
+        ) from error
+    finally:
+        if temporary:
+            temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+@contextmanager
+def folder_beside(path: Path) -> Iterator[Path]:
+    """A folder beside `path` for what shall get that name when it is whole; removed at the end.
+
+    Args:
+        path: Final name; its folder exists.
+
+    Raises:
+        OSError: The folder cannot be made.
+    """
+    temporary: Path | None = None
+    try:
+        with undisturbed():
+            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        yield temporary
+    finally:
+        if temporary:
+            with undisturbed():
+                shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the system can."""
+    if hasattr(os, "O_DIRECTORY"):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text atomically, in UTF-8."""
+    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON atomically; values that are not finite must already be `None`."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -1,0 +1,276 @@
+"""From train settings to everything that the loop needs."""
+
+from dataclasses import dataclass
+
+import torch
+
+from mlc_cli.core.inference.scoring import Scorer
+from mlc_cli.core.loading.build import (
+    Splits,
+    build_eval_batches,
+    build_mix,
+    build_train_batches,
+    make_if_missing,
+    read_splits,
+)
+from mlc_cli.core.loading.normalise import Normalise
+from mlc_cli.core.models.backbone import layer_depths
+from mlc_cli.core.models.build import BuiltModel, build_model, label_graph
+from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.core.models.label_graph import LabelGraph
+from mlc_cli.core.models.weights.report import LoadReport
+from mlc_cli.core.runs.checkpoint import ModelCard
+from mlc_cli.core.system.device import (
+    Precision,
+    make_deterministic,
+    pick_device,
+    pick_precision,
+    seed_step,
+)
+from mlc_cli.core.system.distributed import Group, current
+from mlc_cli.core.training.loop import Plan
+from mlc_cli.core.training.losses.build import build_loss
+from mlc_cli.core.training.optim.build import (
+    build_early_stop,
+    build_optimizer,
+    build_sam,
+    build_schedule,
+)
+from mlc_cli.core.training.optim.ema import Ema
+from mlc_cli.core.training.recorder import versions
+from mlc_cli.core.training.state import LossWatch, TrainState
+from mlc_cli.core.training.step import Step
+from mlc_cli.core.training.warm_start import WarmStart
+from mlc_cli.errors import SettingsError
+from mlc_cli.settings.train import TrainSettings
+
+REPAIR = "Train the head alone with `--set warm_start.epochs=20`, or give --epochs."
+
+STEPS_BETWEEN_LOOKS = 50
+"""On a GPU, to look at a loss is to wait for it."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training ready to run.
+
+    Attributes:
+        settings: Of the training.
+        splits: The checked data.
+        graph: Of the labels, if the head has one.
+        built: The model and what became of its starting weights.
+        plan: What does not change.
+        state: What does.
+        card: What every checkpoint of it knows.
+        device: Where it runs.
+        precision: Of the forward pass.
+        group: The processes that train together.
+    """
+
+    settings: TrainSettings
+    splits: Splits
+    graph: LabelGraph | None
+    built: BuiltModel
+    plan: Plan
+    state: TrainState
+    card: ModelCard
+    device: torch.device
+    precision: Precision
+    group: Group
+
+    def close(self) -> None:
+        """End the processes that read images."""
+        warm = self.plan.warm_start
+        for batches in (self.plan.train, self.plan.val, *([warm.batches] if warm else [])):
+            batches.close()
+
+
+def prepare(settings: TrainSettings) -> Training:
+    """Read the data, build the model and everything else, in each of the processes.
+
+    Raises:
+        MlcError: Something cannot be read, built or had.
+    """
+    trains = settings.epochs > 0 or settings.warm_start is not None
+    if not trains and not settings.model.weights:
+        raise SettingsError(
+            "nothing would be trained: epochs is 0 and there is no warm_start", REPAIR
+        )
+    group = current()
+    device = pick_device(settings.device)
+    precision = pick_precision(settings.precision, device)
+    make_deterministic(on=settings.deterministic)
+    group.from_leader(lambda: make_if_missing(settings.data))
+    splits = read_splits(settings.data)
+    _check_share(settings.batch_size, len(splits.train), group)
+    seed_step(settings.seed, 0)
+    classes = list(splits.train.classes)
+    graph = label_graph(settings.model.head, splits.train)
+    with group.leader_first():  # it may fetch weights, which the others then find
+        built = build_model(settings.model, classes, settings.data.input_size, graph)  # type: ignore[arg-type]
+    if not trains and built.report:
+        _refuse_parts(built.report)
+    model = built.classifier.place(device, channels_last=settings.channels_last)
+    group.copy_leader(model)
+    normalise = Normalise(built.mean, built.std, device, channels_last=settings.channels_last)
+    plan = _plan(settings, splits, built, normalise, device, precision, group)
+    return Training(
+        settings=settings,
+        splits=splits,
+        graph=graph,
+        built=built,
+        plan=plan,
+        state=_state(settings, model, plan, device, precision, group.size),
+        card=_card(settings, classes, built),  # type: ignore[arg-type]
+        device=device,
+        precision=precision,
+        group=group,
+    )
+
+
+def _check_share(batch_size: int, images: int, group: Group) -> None:
+    """Refuse batches of which some process would get nothing."""
+    if min(batch_size, images) < group.size:
+        raise SettingsError(
+            f"batch_size: {min(batch_size, images)} images a step cannot be shared by"
+            f" {group.size} processes",
+            "batch_size counts the images of all processes together: raise it, or start fewer.",
+        )
+
+
+def _refuse_parts(report: LoadReport) -> None:
+    if report.whole:
+        return
+    lacks = f"{len(report.missing) + len(report.mismatched)} tensors of the model are not in them"
+    raise SettingsError(
+        "nothing would be trained: epochs is 0, and the weights are not of a whole model: "
+        + "; ".join([lacks, *report.notes]),
+        REPAIR,
+    )
+
+
+def _plan(
+    settings: TrainSettings,
+    splits: Splits,
+    built: BuiltModel,
+    normalise: Normalise,
+    device: torch.device,
+    precision: Precision,
+    group: Group,
+) -> Plan:
+    train = build_train_batches(
+        settings.data,
+        settings.augment,
+        splits.train,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        device=device,
+        group=group,
+    )
+    val = build_eval_batches(
+        settings.data, splits.val, batch_size=settings.eval_batch_size, device=device, group=group
+    )
+    classes = len(splits.train.classes)
+    positives_C = splits.train.positives.counts_C(classes)
+    unknown_C = splits.train.unknown_C()
+    sam = settings.optim.sam
+    steps_per_epoch = -(-len(train) // settings.optim.accumulate)
+    sam_epochs = sam.last_epochs if sam and sam.last_epochs else settings.epochs
+    step = Step(
+        forward=torch.compile(built.classifier) if settings.compile else built.classifier,
+        loss=build_loss(
+            settings.loss,
+            scale=float(built.classifier.head.scale),
+            positives_C=positives_C,
+            negatives_C=len(splits.train) - positives_C - unknown_C,
+            device=device,
+        ),
+        normalise=normalise,
+        precision=precision,
+        lr=settings.optim.lr,
+        mix=build_mix(settings.augment.mix) if settings.augment.mix else None,
+        sam=build_sam(sam) if sam else None,
+        sam_from=max(0, settings.epochs - sam_epochs) * steps_per_epoch,
+        clip_norm=settings.optim.clip_norm,
+        seed=settings.seed,
+        group=group,
+    )
+    return Plan(
+        train=train,
+        val=val,
+        step=step,
+        scorer=Scorer(normalise, device, precision),
+        accumulate=settings.optim.accumulate,
+        epochs=settings.epochs,
+        eval_every=settings.eval_every,
+        warm_start=_warm_start(settings, splits, device, group, prior=built.new_head),
+    )
+
+
+def _warm_start(
+    settings: TrainSettings, splits: Splits, device: torch.device, group: Group, *, prior: bool
+) -> WarmStart | None:
+    warm = settings.warm_start
+    if warm is None:
+        return None
+    return WarmStart(
+        batches=build_eval_batches(
+            settings.data,
+            splits.train,
+            batch_size=settings.eval_batch_size,
+            device=device,
+            group=group,
+        ),
+        prior=prior,
+        epochs=warm.epochs,
+        lr=warm.lr,
+        weight_decay=warm.weight_decay,
+        batch_size=warm.batch_size,
+        dropout=warm.dropout,
+        flip=warm.flip,
+        max_bytes=warm.max_gigabytes * 1e9,
+        seed=settings.seed,
+    )
+
+
+def _state(
+    settings: TrainSettings,
+    model: Classifier,
+    plan: Plan,
+    device: torch.device,
+    precision: Precision,
+    processes: int,
+) -> TrainState:
+    depth_of = {
+        f"backbone.model.{name}": depth
+        for name, depth in layer_depths(model.backbone.model).items()
+    }
+    optimizer = build_optimizer(settings.optim, model, depth_of)
+    if settings.epochs and not any(group["params"] for group in optimizer.param_groups):
+        raise SettingsError(
+            "nothing would learn: every parameter is frozen or has no learning rate"
+        )
+    steps = max(1, settings.epochs * plan.steps_per_epoch)
+    return TrainState(
+        model=model,
+        optimizer=optimizer,
+        schedule=build_schedule(settings.schedule, steps, plan.steps_per_epoch),
+        ema=Ema(model, settings.ema.decay, settings.ema.warmup) if settings.ema else None,
+        scaler=torch.amp.GradScaler(device.type, enabled=precision == "fp16"),
+        early_stop=build_early_stop(settings.early_stop) if settings.early_stop else None,
+        losses=LossWatch(1 if device.type == "cpu" else STEPS_BETWEEN_LOOKS),
+        processes=processes,
+    )
+
+
+def _card(settings: TrainSettings, classes: list[str] | list[int], built: BuiltModel) -> ModelCard:
+    return ModelCard(
+        classes=classes,
+        model=settings.model.model_dump(mode="json"),
+        input_size=settings.data.input_size,
+        mean=built.mean,
+        std=built.std,
+        scale=float(built.classifier.head.scale),
+        data=settings.data.model_dump(mode="json"),
+        versions=versions(),
+    )

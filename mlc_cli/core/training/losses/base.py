@@ -1,0 +1,53 @@
+"""What all losses share: masks, smoothing, weights and reduction.
+
+Names of arrays: N images, C classes. Targets are 1 present, 0 absent, between for mixtures, and
+negative for unknown. Everything is computed in float32, whatever precision the logits came in.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from mlc_cli.core.system.device import full_precision
+
+Reduction = Literal["batch_mean", "sum"]
+
+
+class ElementLoss(Protocol):
+    """Positive and negative terms of a loss."""
+
+    def __call__(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The terms of present and of absent labels, each N×C, already weighted by the targets."""
+
+
+@dataclass(frozen=True)
+class MultilabelLoss:
+    """A loss over a batch: smoothing, elements, class weights, mask, reduction.
+
+    Attributes:
+        elements: Terms of each image and class.
+        reduction: Sum over classes, then mean (`batch_mean`) or sum over images.
+        label_smoothing: e turns targets t into t (1 - e) + (1 - t) e.
+        pos_weight_C: Weight of the positive term of each class, if any.
+    """
+
+    elements: ElementLoss
+    reduction: Reduction
+    label_smoothing: float = 0.0
+    pos_weight_C: Tensor | None = None
+
+    def __call__(self, logits_NC: Tensor, targets_NC: Tensor) -> Tensor:
+        """Scalar loss; images without any known label count in the mean and add nothing."""
+        with full_precision(logits_NC.device):
+            logits, targets = logits_NC.float(), targets_NC.float()
+            known = targets >= 0
+            targets = targets.clamp(min=0)
+            if self.label_smoothing:
+                targets = targets.lerp(1 - targets, self.label_smoothing)
+            positive, negative = self.elements(logits, targets)
+            if self.pos_weight_C is not None:
+                positive = positive * self.pos_weight_C
+            total = torch.where(known, positive + negative, 0.0).sum()
+            return total / len(logits) if self.reduction == "batch_mean" else total

@@ -1,0 +1,67 @@
+"""From loss settings to a loss."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mlc_cli.core.training.losses.base import ElementLoss, MultilabelLoss
+from mlc_cli.core.training.losses.elements import Aam, Asl, Bce
+from mlc_cli.settings.loss import AamLoss, AslLoss, BceLoss, LossSettings
+
+POS_WEIGHT_RANGE = (0.1, 20.0)
+
+
+def build_loss(
+    settings: LossSettings,
+    *,
+    scale: float,
+    positives_C: NDArray[np.int64],
+    negatives_C: NDArray[np.int64],
+    device: torch.device,
+) -> MultilabelLoss:
+    """Build a loss.
+
+    Args:
+        settings: Of the loss.
+        scale: Factor that the logits contain.
+        positives_C: Positive images of each class in training, for `pos_weight: auto`.
+        negatives_C: Negative ones; those whose state is unknown are neither.
+        device: Where the logits will be.
+    """
+    return MultilabelLoss(
+        _build_elements(settings, scale),
+        settings.reduction,
+        settings.label_smoothing,
+        _pos_weight(settings.pos_weight, positives_C, negatives_C, device),
+    )
+
+
+def _build_elements(settings: LossSettings, scale: float) -> ElementLoss:
+    match settings:
+        case BceLoss():
+            return Bce()
+        case AslLoss(gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=clip):
+            return Asl(gamma_neg, gamma_pos, clip)
+        case AamLoss():
+            return Aam(
+                scale,
+                settings.margin,
+                settings.k,
+                settings.gamma_neg,
+                settings.gamma_pos,
+                settings.clip,
+            )
+
+
+def _pos_weight(
+    wanted: float | str | None,
+    positives_C: NDArray[np.int64],
+    negatives_C: NDArray[np.int64],
+    device: torch.device,
+) -> torch.Tensor | None:
+    if wanted is None:
+        return None
+    if wanted == "auto":
+        weights = negatives_C / np.maximum(positives_C, 1)
+        return torch.tensor(weights.clip(*POS_WEIGHT_RANGE), dtype=torch.float32, device=device)
+    return torch.full((len(positives_C),), float(wanted), device=device)

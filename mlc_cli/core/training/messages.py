@@ -1,0 +1,116 @@
+"""Events of a training in words, for the terminal and for the log alike."""
+
+import os
+
+from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.models.label_graph import LabelGraph
+from mlc_cli.core.models.weights.report import LoadReport
+from mlc_cli.core.training.events import Event, Finished, Started
+from mlc_cli.core.training.loop import EpochReport
+
+SHOWN = 4
+
+
+def describe(event: Event) -> str:
+    """An event as one or more lines."""
+    match event:
+        case Started():
+            return _started(event)
+        case EpochReport():
+            return _epoch(event)
+        case Finished():
+            return _finished(event)
+
+
+def _started(event: Started) -> str:
+    lines = [
+        f"run    {event.run.path} on {event.device}",
+        f"train  {_split(event.train)}{_repeated(event)}",
+        f"val    {_split(event.val)}",
+        f"model  {event.backbone}, {event.head} head:"
+        f" {event.size.mparams:.2f} M parameters ({event.size.trained_mparams:.2f} M learn),"
+        f" {event.size.gmacs:.2f} GMACs",
+    ]
+    if event.graph:
+        lines += _graph(event.graph)
+    if event.weights:
+        lines.append(_weights(event.weights))
+    lines += [f"warning: {text}" for text in event.warnings]
+    if event.epoch:
+        lines.append(f"continued after epoch {event.epoch} of {event.epochs}")
+    return "\n".join(lines)
+
+
+def _graph(graph: LabelGraph) -> list[str]:
+    lines = [f"graph  {graph.links} links among {len(graph.links_CC)} labels"]
+    if not graph.links:
+        lines.append("warning: a graph without links; a lower model.head.threshold makes some")
+    return lines + [f"note: {text}" for text in graph.notes]
+
+
+def _split(split: Annotation) -> str:
+    sizes_N = split.positives.sizes_N()
+    elsewhere = split.folder != split.source.parent
+    place = f" in {os.path.normpath(split.folder)}" if elsewhere else ""
+    text = (
+        f"{len(split)} images{place}, {len(split.classes)} classes,"
+        f" {sizes_N.mean():.2f} labels an image, {int((sizes_N == 0).sum())} without labels"
+    )
+    unknown = int(split.unknown_C().sum())
+    return f"{text}, {unknown} unknown" if unknown else text
+
+
+def _repeated(event: Started) -> str:
+    again = event.drawn - len(event.train)
+    return f"; rare classes repeated: {event.drawn} images an epoch" if again else ""
+
+
+def _weights(report: LoadReport) -> str:
+    origin = f"{report.origin}: " if report.origin else ""
+    text = f"weights  {report.source}: {origin}{report.loaded} tensors loaded"
+    for title, names in (
+        ("kept as they were", report.missing),
+        ("not used", report.unused),
+        ("of another shape", report.mismatched),
+    ):
+        if names:
+            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            text += f"\n  {len(names)} {title}: {', '.join(names[:SHOWN])}{more}"
+    return "\n".join([text, *(f"note: {note}" for note in report.notes)])
+
+
+def _epoch(report: EpochReport) -> str:
+    width = len(str(report.epochs))
+    if report.lr is None:
+        parts = ["starting weights"]
+    elif report.loss is None and report.epoch == 0:
+        parts = ["warm start of the head"]
+    else:
+        loss = "-" if report.loss is None else f"{report.loss:.4f}"
+        parts = [
+            f"epoch {report.epoch:>{width}}/{report.epochs}",
+            f"loss {loss}",
+            f"lr {report.lr:.2e}",
+        ]
+    if report.validation:
+        parts.append(f"val mAP {report.validation.map_raw:.4f}")
+        if report.validation.map_ema is not None:
+            parts.append(f"ema {report.validation.map_ema:.4f}")
+        parts.append("best" if report.validation.improved else "    ")
+    if report.images_per_second:
+        parts.append(f"{report.images_per_second:.0f} img/s")
+    parts.append(f"{report.seconds:.0f} s")
+    if report.unreadable:
+        parts.append(f"{report.unreadable} unreadable images left out")
+    if report.stopped:
+        parts.append("stopped early")
+    return "  ".join(parts)
+
+
+def _finished(event: Finished) -> str:
+    kind = "moving average" if event.best.averaged else "raw weights"
+    where = f"after epoch {event.best.epoch}" if event.best.epoch else "before the first epoch"
+    return (
+        f"done in {event.seconds / 60:.1f} min: best val mAP {event.best.map:.4f}"
+        f" {where} ({kind}), saved in {event.run.best}"
+    )

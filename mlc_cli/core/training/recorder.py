@@ -1,0 +1,134 @@
+"""Writing a training down as it runs: checkpoints, metrics, events, log, state."""
+
+import datetime as dt
+import time
+from typing import Any
+
+import timm
+import torch
+from tensorboard.summary import Writer
+from torch import nn
+
+from mlc_cli import __version__
+from mlc_cli.core.runs.checkpoint import ModelCard, save_checkpoint
+from mlc_cli.core.runs.folder import RunFolder
+from mlc_cli.core.training.loop import EpochReport
+from mlc_cli.core.training.state import TrainState
+from mlc_cli.settings.train import TrainSettings
+
+
+class Bystander:
+    """Hears what a training tells and does nothing: one of several processes writes."""
+
+    def log(self, text: str) -> None:
+        """Something was said."""
+
+    def epoch(self, report: EpochReport) -> None:
+        """An epoch is done."""
+
+    def save_if_due(self) -> None:
+        """A step is done."""
+
+    def save(self) -> None:
+        """The training stops here."""
+
+    def close(self) -> None:
+        """It is over."""
+
+
+class Recorder(Bystander):
+    """Keeps a run folder in step with a training.
+
+    After each epoch the order is: best checkpoint, last checkpoint, state, metrics. The state is
+    the word that counts; whatever was written before it is written again, the same, when the
+    training is taken up from the state before.
+
+    Args:
+        run: The folder.
+        state: Of the training.
+        settings: Of the training.
+        card: What every checkpoint of it knows.
+    """
+
+    def __init__(
+        self, run: RunFolder, state: TrainState, settings: TrainSettings, card: ModelCard
+    ) -> None:
+        self._run = run
+        self._state = state
+        self._card = card
+        self._interval = settings.save_minutes * 60
+        self._saved = time.monotonic()
+        self._events = Writer(str(run.path))
+        run.write_metrics(state.metrics)
+
+    def log(self, text: str) -> None:
+        """Add lines to the log, with the time."""
+        now = dt.datetime.now().astimezone().isoformat(timespec="seconds")
+        with self._run.log.open("a", encoding="utf-8") as stream:
+            stream.writelines(f"{now} {line}\n" for line in text.splitlines())
+
+    def epoch(self, report: EpochReport) -> None:
+        """Write down an epoch."""
+        row = metrics_row(report)
+        self._state.metrics.append(row)
+        if report.validation and report.validation.improved:
+            best = report.best
+            model = (
+                self._state.ema.model if best.averaged and self._state.ema else self._state.model
+            )
+            self._checkpoint(self._run.best, model, best.map, averaged=best.averaged)
+        map_raw = report.validation.map_raw if report.validation else None
+        self._checkpoint(self._run.last, self._state.model, map_raw, averaged=False)
+        self.save()
+        self._run.write_metrics(self._state.metrics)
+        for name, value in row.items():
+            if isinstance(value, float):
+                self._events.add_scalar(name, value, report.epoch)
+        self._events.flush()
+
+    def _checkpoint(
+        self, path: Any, model: nn.Module, value: float | None, *, averaged: bool
+    ) -> None:
+        card = ModelCard(
+            **{
+                **vars(self._card),
+                "epoch": self._state.position.epoch,
+                "averaged": averaged,
+                "metrics": {} if value is None else {"val_mAP": value},
+            }
+        )
+        save_checkpoint(path, model.state_dict(), card)
+
+    def save_if_due(self) -> None:
+        """Save the state inside an epoch, if the last time was long ago."""
+        if time.monotonic() - self._saved > self._interval:
+            self.save()
+
+    def save(self) -> None:
+        """Save the state."""
+        self._state.save(self._run.trainer)
+        self._saved = time.monotonic()
+
+    def close(self) -> None:
+        """Close the event file."""
+        self._events.close()
+
+
+def metrics_row(report: EpochReport) -> dict[str, Any]:
+    """An epoch as a line of `metrics.jsonl`."""
+    validation = report.validation
+    return {
+        "epoch": report.epoch,
+        "train/loss": report.loss,
+        "train/lr": report.lr,
+        "train/images_per_second": round(report.images_per_second, 2),
+        "val/mAP": validation.map_raw if validation else None,
+        "val/mAP_ema": validation.map_ema if validation else None,
+        "seconds": round(report.seconds, 2),
+        "stopped": report.stopped,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a checkpoint depends on."""
+    return {"mlc": __version__, "torch": str(torch.__version__), "timm": timm.__version__}

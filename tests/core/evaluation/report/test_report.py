@@ -1,0 +1,268 @@
+"""The report as a page: complete, well-formed, safe, and usable whatever the data."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlc_cli.core.evaluation.diagnosis import choose_images, diagnose
+from mlc_cli.core.evaluation.report.content import Content
+from mlc_cli.core.evaluation.report.report import report_html, write_report
+from mlc_cli.core.evaluation.results import evaluate
+from mlc_cli.core.evaluation.scores import SavedScores
+from mlc_cli.core.html.words import name, probability
+from mlc_cli.core.images.thumbnails import Picture
+
+PIXEL = "data:image/jpeg;base64,AAAA"
+VOID = {"meta", "img", "br", "input"}
+
+
+class Page(HTMLParser):
+    """Reads a page and checks that its tags are nested."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in ("script", "style"):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", "".join(self.words))
+
+    def ids(self) -> set[str]:
+        return {attributes["id"] or "" for _, attributes in self.tags if "id" in attributes}
+
+    def all(self, tag: str, css: str = "") -> list[dict[str, str | None]]:
+        return [a for t, a in self.tags if t == tag and css in (a.get("class") or "")]
+
+
+def make(images: int = 60, classes: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    targets_NC = (rng.random((images, classes)) < 0.4).astype(np.int8)
+    odds = rng.normal(0, 2, targets_NC.shape) + 2.5 * targets_NC - 1.5
+    return (1 / (1 + np.exp(-odds))).astype(np.float32), targets_NC
+
+
+def content(
+    scores_NC: np.ndarray,
+    targets_NC: np.ndarray,
+    classes: list[str] | None = None,
+    *,
+    thresholds_C: np.ndarray | None = None,
+    limit: int = 300,
+    **others: Any,
+) -> Content:
+    images, count = targets_NC.shape
+    classes = classes or [f"class {c}" for c in range(count)]
+    paths = others.pop("paths", [f"images/{n}.jpg" for n in range(images)])
+    unreadable = others.pop("unreadable", None)
+    diagnosis = diagnose(scores_NC, targets_NC, thresholds_C, draws=10)
+    chosen = choose_images(diagnosis, limit)
+    return Content(
+        title=others.pop("title", "run-1 on val.json"),
+        scores=SavedScores(scores_NC, targets_NC, classes, paths),
+        evaluation=evaluate(
+            scores_NC, targets_NC, classes, thresholds_C=thresholds_C, unreadable=unreadable
+        ),
+        diagnosis=diagnosis,
+        chosen=chosen,
+        pictures=others.pop("pictures", {image: Picture(PIXEL) for image in chosen.images}),
+        facts=others.pop("facts", {"Checkpoint": "runs/a/best.safetensors", "Data": "val.json"}),
+        **others,
+    )
+
+
+def page_of(*arguments: Any, **others: Any) -> Page:
+    return Page(report_html(content(*arguments, **others)))
+
+
+HISTORY = [{"epoch": e, "train/loss": 1 / e, "val/mAP": 0.5, "val/mAP_ema": 0.6} for e in (1, 2)]
+
+
+def test_everything_is_there_in_order_of_importance() -> None:
+    html = report_html(content(*make(), thresholds_C=np.full(5, 0.3), history=HISTORY, epoch=2))
+    order = ["findings", "summary", "classes", "mistakes", "suspects", "pairs", "charts",
+             "calibration", "history", "about"]  # fmt: skip
+    places = [html.index(f'<h2 id="{part}"') for part in order]
+    assert places == sorted(places)
+    page = Page(html)
+    for words in ("mAP", "CF1", "OF1", "macro F1", "exact match", "at 0.5", "at the thresholds",
+                  "10 times (bootstrap)", "ECE", "Labels an image"):  # fmt: skip
+        assert words in page.text
+    links = [(a.get("href") or "") for a in page.all("a")]
+    assert {link.removeprefix("#") for link in links} <= page.ids()
+    assert len(page.all("svg")) == 2 * 5 + 1 + 2
+
+
+def test_nothing_is_fetched_from_elsewhere() -> None:
+    html = report_html(content(*make()))
+    page = Page(html)
+    assert {a["src"] for a in page.all("img")} == {PIXEL}
+    assert not page.all("link")
+    assert not [a for t, a in page.tags if t == "script" and "src" in a]
+    assert "http:" not in html
+    assert "https:" not in html
+    assert "url(" not in html
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+def test_numbers_are_those_of_the_evaluation(fitted: bool) -> None:
+    made = content(*make(), thresholds_C=np.linspace(0.2, 0.8, 5) if fitted else None)
+    page = Page(report_html(made))
+    metrics = made.decisions
+    for number in (made.evaluation.map, metrics.CF1, metrics.OF1, metrics.exact_match):
+        assert f"{number:.3f}" in page.text
+    rows = re.findall(r'<tr><td><a href="#chart-(\d)">.*?</tr>', report_html(made))
+    assert [int(c) for c in rows] == np.argsort(made.evaluation.ap_C).tolist()
+    row = re.search(r'<tr><td><a href="#chart-2">.*?</tr>', report_html(made))
+    assert row
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", row[0])
+    expected = [made.evaluation.ap_C[2], metrics.precision_C[2], metrics.recall_C[2]]
+    assert [cells[0], *cells[2:4]] == [f"{number:.3f}" for number in expected]
+    assert cells[-2:] == [str(made.evaluation.positives_C[2]), f"{made.thresholds_C[2]:.3f}"]
+    assert ("No thresholds were chosen yet" in page.text) is not fitted
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "\"'><img src=x onerror=alert(1)>",
+    "日本語",
+    "\u202egnp.exe",
+    "",
+    "x" * 500,
+    "${a} $title {b} %s \\",
+]
+
+
+def test_names_of_others_are_only_text() -> None:
+    scores_NC, targets_NC = make(classes=len(HOSTILE))
+    evil = HOSTILE[1]
+    made = content(
+        scores_NC,
+        targets_NC,
+        HOSTILE,
+        paths=[f"{evil}/{n}.jpg" for n in range(60)],
+        unreadable={evil: evil},
+        facts={"Data": evil, evil: evil},
+        title=evil,
+        warnings=[f"`{evil}`"],
+        pictures={n: Picture(reason=evil) for n in range(60)},
+    )
+    page = Page(report_html(made))
+    assert len(page.all("script")) == 1
+    assert not page.all("img")
+    assert not [key for _, a in page.tags for key in a if key.startswith("on")]
+    for words in HOSTILE[:4] + HOSTILE[6:]:
+        assert words in page.text
+    assert "(blank)" in page.text
+    assert "x" * 81 not in page.text
+
+
+@pytest.mark.parametrize(
+    ("scores_NC", "targets_NC"),
+    [
+        (np.full((9, 3), 0.5), make(9, 3)[1]),
+        (make(9, 3)[0], np.zeros((9, 3), np.int8)),
+        (make(9, 3)[0], np.ones((9, 3), np.int8)),
+        (make(9, 3)[0], np.full((9, 3), -1, np.int8)),
+        (make(9, 1)[0], make(9, 1)[1]),
+        (make(1, 3)[0], np.array([[1, 0, -1]], np.int8)),
+        (make(9, 3)[1].astype(np.float32), make(9, 3)[1]),
+        (np.zeros((0, 2), np.float32), np.zeros((0, 2), np.int8)),
+        (np.array([[0.0], [1.0]]), np.array([[1], [0]], np.int8)),
+    ],
+    ids=["equal scores", "no positives", "no negatives", "all unknown", "one class", "one image",
+         "no mistakes", "no images", "all wrong"],
+)  # fmt: skip
+@pytest.mark.parametrize("threshold", [None, 0.5, -1.0, 2.0])
+def test_odd_data_makes_a_page(
+    scores_NC: np.ndarray, targets_NC: np.ndarray, threshold: float | None
+) -> None:
+    fitted = None if threshold is None else np.full(targets_NC.shape[1], threshold)
+    html = report_html(content(scores_NC, targets_NC, thresholds_C=fitted))
+    assert "nan" not in Page(html).text
+    assert not re.search(r'="[^"]*\bnan\b', html)
+
+
+def test_five_hundred_classes_stay_usable() -> None:
+    scores_NC, targets_NC = make(200, 500)
+    html = report_html(content(scores_NC, targets_NC, limit=120))
+    page = Page(html)
+    assert len(html) < 4e6
+    assert len(re.findall(r"<tr><td>.*?class \d+</span>", html)) >= 500
+    assert "Diagrams of the 300 weakest labels are drawn; those of 200 others" in page.text
+    assert "left out to keep the page small" in page.text
+    assert len(page.all("svg")) == 2 * 300 + 1
+    assert page.all("input")
+    assert 0 < len({a["alt"] for a in page.all("img")}) <= 120
+    links = [(a.get("href") or "").removeprefix("#") for a in page.all("a")]
+    assert set(links) <= page.ids()
+
+
+def test_an_image_that_cannot_be_shown_says_why() -> None:
+    made = content(*make(), pictures={n: Picture(reason="is truncated") for n in range(60)})
+    page = Page(report_html(made))
+    assert "is truncated" in page.text
+    assert not page.all("img")
+
+
+def test_unreadable_images_and_unknown_labels_are_told() -> None:
+    scores_NC, targets_NC = make()
+    targets_NC[:7, 0] = -1
+    page = page_of(scores_NC, targets_NC, unreadable={f"{n}.jpg": "is empty" for n in range(60)})
+    assert "60 images could not be read" in page.text
+    assert "0.jpg: is empty" in page.text
+    assert "and 10 more" in page.text
+    assert "7, left out of every number" in page.text
+
+
+def test_an_estimate_out_of_fold_is_set_against_the_thresholds() -> None:
+    arrays = make()
+    page = page_of(*arrays, thresholds_C=np.full(5, 0.3), out_of_fold={"CF1": 0.123, "OF1": 0.456})
+    assert "out of fold" in page.text
+    assert "on images left out of the choice CF1 is 0.123, worse than at 0.5" in page.text
+    assert "0.456" in page.text
+    assert "out of fold" not in page_of(*arrays, thresholds_C=np.full(5, 0.3)).text
+
+
+def test_the_file_is_written_whole(tmp_path: Path) -> None:
+    made = content(*make())
+    write_report(tmp_path / "report.html", made)
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == report_html(made)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(0.0, "0.000"), (1e-5, "&lt; 0.001"), (0.5, "0.500"), (0.99999, "&gt; 0.999"), (1.0, "1.000")],
+)
+def test_probabilities_are_not_rounded_to_certainties(number: float, expected: str) -> None:
+    assert probability(number) == expected
+
+
+def test_a_name_is_shortened_but_kept_for_the_pointer() -> None:
+    long = "<" * 300
+    assert name(long).count("&lt;") == 80 + 300
+    assert name("  ") == '<span class="name">(blank)</span>'

@@ -1,0 +1,109 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mlc_cli.core.inference.runtime.metadata import (
+    ExportInfo,
+    client_labels,
+    from_entries,
+    to_entries,
+)
+from mlc_cli.core.runs.checkpoint import ModelCard
+from mlc_cli.errors import CheckpointError, MlcError
+
+CARD = ModelCard(
+    classes=["cat", "traffic light"],
+    model={"backbone": "test_resnet"},
+    input_size=(32, 48),
+    mean=(0.485, 0.456, 0.406),
+    std=(0.229, 0.224, 0.225),
+    scale=3.0,
+    thresholds=[0.1, 0.30000000000000004],
+)
+PATH = Path("m.onnx")
+
+
+@pytest.mark.parametrize("parity", ["unchecked", "passed", "failed"])
+@pytest.mark.parametrize("folded", [False, True])
+@pytest.mark.parametrize("classes", [["cat", "Straße"], [7, 12]])
+@pytest.mark.parametrize("thresholds", [None, [0.1, 1 / 3]])
+def test_entries_come_back_as_they_were(
+    parity: str, folded: bool, classes: list[str] | list[int], thresholds: list[float] | None
+) -> None:
+    card = replace(CARD, classes=classes, thresholds=thresholds)
+    info = ExportInfo(card, folded, parity)
+    for inside in (False, True):
+        assert from_entries(to_entries(info, normalised_inside=inside), PATH) == info
+
+
+def test_a_file_that_takes_normalised_images_tells_how_they_are_made() -> None:
+    entries = to_entries(ExportInfo(CARD), normalised_inside=False)
+    assert entries["reverse_input_channels"] == "True"
+    mean, scale = (entries[key].split() for key in ("mean_values", "scale_values"))
+    assert list(map(float, mean)) == pytest.approx([123.675, 116.28, 103.53], rel=1e-8)
+    assert list(map(float, scale)) == pytest.approx([58.395, 57.12, 57.375], rel=1e-8)
+
+
+def test_a_file_that_normalises_names_nothing_to_normalise_with() -> None:
+    entries = to_entries(ExportInfo(CARD), normalised_inside=True)
+    assert entries["reverse_input_channels"] == "False"
+    assert not {"mean_values", "scale_values"} & set(entries)
+
+
+def test_thresholds_stand_beside_the_one_of_clients() -> None:
+    entries = to_entries(ExportInfo(CARD), normalised_inside=True)
+    assert list(map(float, entries["thresholds"].split())) == CARD.thresholds
+    assert entries["confidence_threshold"] == "0.5"
+    without = to_entries(ExportInfo(replace(CARD, thresholds=None)), normalised_inside=True)
+    assert "thresholds" not in without
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels"),
+    [
+        (["traffic light", "a,  b\tc", " x "], ["traffic_light", "a,_b_c", "x"]),
+        (["a\u00a0b", "c\u3000d"], ["a_b", "c_d"]),
+        ([3, 12], ["3", "12"]),
+        (['"', "<&>", "猫"], ['"', "<&>", "猫"]),
+        ([" "], ["_"]),
+    ],
+)
+def test_labels_hold_no_white_space(classes: list[str], labels: list[str]) -> None:
+    assert client_labels(classes) == labels
+    assert " ".join(labels).split() == labels
+
+
+@pytest.mark.parametrize("classes", [["a b", "a_b"], ["a b", "a\tb"], [" ", "_"], ["x", "x "]])
+def test_names_that_become_one_are_refused(classes: list[str]) -> None:
+    with pytest.raises(MlcError, match="would both be") as caught:
+        client_labels(classes)
+    assert repr(classes[0]) in caught.value.message
+    assert repr(classes[1]) in caught.value.message
+    assert "Rename" in caught.value.hint
+
+
+def test_true_names_are_kept() -> None:
+    names = ["traffic light", 'say "hi"', "<b>", "猫"]
+    entries = to_entries(ExportInfo(replace(CARD, classes=names, thresholds=None)),
+                         normalised_inside=True)  # fmt: skip
+    assert json.loads(entries["label_info"]) == names
+
+
+@pytest.mark.parametrize("entries", [{}, {"labels": "a b", "model_type": "Classification"}])
+def test_a_file_of_others_is_refused(entries: dict[str, str]) -> None:
+    with pytest.raises(CheckpointError, match=r"m\.onnx: was not exported by mlc"):
+        from_entries(entries, PATH)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 99}', '{"format": 1}'])
+def test_a_damaged_card_is_named(text: str) -> None:
+    with pytest.raises(CheckpointError, match=r"^m\.onnx: (its metadata|was written)"):
+        from_entries({"mlc": text}, PATH)
+
+
+@pytest.mark.parametrize("text", ["", "PASSED", "yes"])
+def test_an_unknown_outcome_counts_as_unchecked(text: str) -> None:
+    entries = {**to_entries(ExportInfo(CARD), normalised_inside=True), "parity": text}
+    assert from_entries(entries, PATH).parity == "unchecked"

@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+
+from mlc_cli.core.images.decode import resize
+from mlc_cli.core.loading.augment import Compose, Cutout, Flip, RandomResizedCrop, crop_load_size
+from mlc_cli.core.loading.rand_augment import TorchvisionRandAugment, pair_rand_augment
+
+SIZE = (32, 48)
+TRANSFORMS = {
+    "crop": RandomResizedCrop(SIZE, 0.6, 1.2, 1.0),
+    "crop or whole": RandomResizedCrop(SIZE, 0.01, 3.0, 0.5),
+    "cutout": Cutout(0.4, 1.0, None),
+    "flip": Flip(1.0),
+    "pair": pair_rand_augment,
+    "torchvision": TorchvisionRandAugment(2, 9),
+}
+
+
+def noise(size: tuple[int, int] = SIZE) -> np.ndarray:
+    return np.random.default_rng(7).integers(0, 256, (*size, 3), np.uint8)
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_type_and_size_stay(name: str) -> None:
+    load_size = crop_load_size(SIZE, 0.6) if "crop" in name else SIZE
+    for seed in range(100):
+        changed = TRANSFORMS[name](noise(load_size), np.random.default_rng(seed))
+        assert changed.dtype == np.uint8
+        assert changed.shape == (*SIZE, 3)
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_draws_come_from_the_given_generator_alone(name: str) -> None:
+    first, second = (
+        [TRANSFORMS[name](noise(), np.random.default_rng(seed)) for seed in range(20)]
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_given_pixels_are_not_written_to(name: str) -> None:
+    pixels = noise()
+    pixels.flags.writeable = False
+    for seed in range(50):
+        TRANSFORMS[name](pixels, np.random.default_rng(seed))
+    np.testing.assert_array_equal(pixels, noise())
+
+
+def test_compose_applies_transforms_in_order() -> None:
+    half = Compose((lambda image, _: image // 2, lambda image, _: image + 1), SIZE)
+    changed = half(np.full((*SIZE, 3), 100, np.uint8), np.random.default_rng(0))
+    assert (changed == 51).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "scale_min", "expected"),
+    [((448, 448), 0.25, (896, 896)), ((100, 200), 0.64, (125, 250)), ((32, 48), 0.6, (42, 62))],
+)
+def test_images_are_loaded_large_enough_for_the_smallest_crop(
+    size: tuple[int, int], scale_min: float, expected: tuple[int, int]
+) -> None:
+    assert crop_load_size(size, scale_min) == expected
+
+
+def test_crop_area_and_stretch_stay_in_their_ranges() -> None:
+    # Each pixel holds its own place: corners of the crop can be read off the result.
+    rows, columns = np.mgrid[:200, :200].astype(np.uint8)
+    places = np.dstack([rows, columns, np.zeros_like(rows)])
+    crop = RandomResizedCrop((400, 400), 0.25, 1.5, 1.0)
+    areas, stretches = [], []
+    for seed in range(300):
+        cut = crop(places, np.random.default_rng(seed)).astype(int)
+        height, width = cut[-1, 0, 0] - cut[0, 0, 0] + 1, cut[0, -1, 1] - cut[0, 0, 1] + 1
+        areas.append(height * width / 200**2)
+        stretches.append(width / height)
+    assert 0.24 < min(areas) < 0.3
+    assert max(areas) > 0.9
+    assert 1 / 1.55 < min(stretches) < 1 / 1.3
+    assert 1.3 < max(stretches) < 1.55
+
+
+def test_without_a_crop_the_whole_image_is_resized() -> None:
+    whole = RandomResizedCrop(SIZE, 0.6, 1.2, 0.0)(noise((42, 62)), np.random.default_rng(0))
+    expected = resize(noise((42, 62)), SIZE)
+    np.testing.assert_array_equal(whole, expected)
+
+
+def test_flip_mirrors_left_to_right() -> None:
+    flipped = Flip(1.0)(noise(), np.random.default_rng(0))
+    np.testing.assert_array_equal(flipped, noise()[:, ::-1])
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("kind", ["flip", "cutout"])
+def test_probability_is_kept(kind: str, p: float) -> None:
+    transform = Flip(p) if kind == "flip" else Cutout(0.4, p, (0, 0, 0))
+    rng = np.random.default_rng(0)
+    changed = sum((transform(noise(), rng) != noise()).any() for _ in range(1000))
+    assert changed == pytest.approx(1000 * p, abs=50)
+    assert p not in (0.0, 1.0) or changed == 1000 * p
+
+
+def painted(pixels: np.ndarray, before: np.ndarray) -> np.ndarray:
+    return (pixels != before).any(-1)
+
+
+def test_cutout_paints_one_rectangle_of_one_colour() -> None:
+    before = np.zeros((40, 60, 3), np.uint8)
+    for seed in range(200):
+        after = Cutout(0.4, 1.0, None)(before, np.random.default_rng(seed))
+        mask = painted(after, before)
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        assert mask.sum() == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
+        assert len(np.unique(after[mask], axis=0)) == 1
+
+
+def test_cutout_is_as_large_as_its_factor_and_clipped_at_the_border() -> None:
+    before = np.zeros((40, 60, 3), np.uint8)
+    areas = [
+        painted(Cutout(0.4, 1.0, (9, 8, 7))(before, np.random.default_rng(seed)), before).sum()
+        for seed in range(500)
+    ]
+    assert max(areas) == 17 * 25  # sides of 0.4, both ends included
+    assert min(areas) < 17 * 25 / 2
+
+
+def test_cutout_uses_the_given_colour() -> None:
+    before = np.zeros((40, 60, 3), np.uint8)
+    after = Cutout(1.0, 1.0, (9, 8, 7))(before, np.random.default_rng(0))
+    assert set(map(tuple, after[painted(after, before)].tolist())) == {(9, 8, 7)}
+
+
+def test_cutout_draws_a_colour_for_each_image() -> None:
+    before = np.zeros((40, 60, 3), np.uint8)
+    colours = {
+        tuple(Cutout(1.0, 1.0, None)(before, np.random.default_rng(seed)).max((0, 1)))
+        for seed in range(20)
+    }
+    assert len(colours) > 15

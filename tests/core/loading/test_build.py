@@ -1,0 +1,125 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.loading.augment import Cutout, Flip, RandomResizedCrop
+from mlc_cli.core.loading.build import (
+    build_augment,
+    build_eval_batches,
+    build_mix,
+    build_train_batches,
+    read_splits,
+)
+from mlc_cli.core.loading.mixing import Cutmix, Mixup
+from mlc_cli.core.loading.rand_augment import TorchvisionRandAugment, pair_rand_augment
+from mlc_cli.errors import DataError
+from mlc_cli.settings.data import AugmentSettings, CutmixSettings, DataSettings, MixupSettings
+
+CPU = torch.device("cpu")
+
+
+def settings(root: Path, **changes: object) -> DataSettings:
+    return DataSettings.model_validate(
+        {"root": str(root), "workers": 0, "input_size": [32, 48], **changes}
+    )
+
+
+def test_both_splits_are_read_and_checked(make_dataset: Callable[..., Path]) -> None:
+    splits = read_splits(settings(make_dataset(24, 12)))
+    assert (len(splits.train), len(splits.val)) == (24, 12)
+    assert splits.warnings == ()
+
+
+def test_missing_images_stop_the_reading(make_dataset: Callable[..., Path]) -> None:
+    root = make_dataset()
+    (root / "images" / "val" / "003.png").unlink()
+    with pytest.raises(DataError, match=r"val\.json: 1 of 12 images: file is missing"):
+        read_splits(settings(root))
+
+
+def test_leak_is_an_error_or_a_warning(make_dataset: Callable[..., Path]) -> None:
+    root = make_dataset()
+    with pytest.raises(DataError, match="24 of 24 images"):
+        read_splits(settings(root, val="train.json"))
+    (warning,) = read_splits(settings(root, val="train.json", on_leak="warn")).warnings
+    assert "24 of 24 images" in warning
+
+
+def test_image_root_replaces_the_folder_of_the_file(make_dataset: Callable[..., Path]) -> None:
+    root = make_dataset()
+    (root / "images").rename(root.parent / "images")
+    splits = read_splits(settings(root, image_root=str(root.parent)))
+    assert splits.train.path(0).is_file()
+
+
+def test_digits_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {"train": (20, 0.7), "val": (10, 0.15), "test": (10, 0.15)}
+    monkeypatch.setattr("mlc_cli.core.datasets.digits.SPLITS", small)
+    wanted = settings(tmp_path / "digits", generate="digits")
+    assert len(read_splits(wanted).train) == 20
+    before = (tmp_path / "digits" / "train.json").stat().st_mtime_ns
+    read_splits(wanted)
+    assert (tmp_path / "digits" / "train.json").stat().st_mtime_ns == before
+
+
+def test_augmentations_come_in_their_order() -> None:
+    wanted = AugmentSettings.model_validate(
+        {
+            "crop": {"scale_min": 0.25},
+            "rand_augment": {"name": "torchvision"},
+            "cutout": {"fill": [1, 2, 3]},
+            "flip": 0.5,
+        }
+    )
+    built = build_augment(wanted, (32, 48))
+    kinds = [type(transform) for transform in built.transforms]
+    assert kinds == [RandomResizedCrop, TorchvisionRandAugment, Cutout, Flip]
+    assert built.load_size == (64, 96)
+    assert built.transforms[2].fill == (1, 2, 3)
+
+
+def test_what_is_off_is_left_out() -> None:
+    assert build_augment(AugmentSettings(flip=0), (32, 48)).transforms == ()
+    pair = AugmentSettings.model_validate({"rand_augment": {"name": "pair"}, "flip": 0})
+    assert build_augment(pair, (32, 48)).transforms == (pair_rand_augment,)
+
+
+def test_mixes_are_built() -> None:
+    assert build_mix(MixupSettings(alpha=0.3, p=0.5)) == Mixup(0.3, 0.5)
+    assert build_mix(CutmixSettings(alpha=0.7, p=0.2)) == Cutmix(0.7, 0.2)
+
+
+def train_pixels(split: Annotation, data: DataSettings, augment: AugmentSettings) -> np.ndarray:
+    batches = build_train_batches(data, augment, split, batch_size=5, seed=1, device=CPU)
+    return np.concatenate(
+        [batch.images_NHWC for epoch in range(2) for batch in batches.epoch(epoch)]
+    )
+
+
+@pytest.mark.parametrize("crop", [None, {"scale_min": 0.3}])
+def test_cache_changes_no_pixel_of_a_training(
+    make_dataset: Callable[..., Path], crop: dict[str, float] | None
+) -> None:
+    root = make_dataset(13)
+    augment = AugmentSettings.model_validate({"crop": crop, "cutout": {}})
+    split = read_splits(settings(root)).train
+    plain, cached = (
+        train_pixels(split, settings(root, cache=cache), augment) for cache in ("none", "ram")
+    )
+    assert plain.shape == (20, 32, 48, 3)  # the last batch, not full, is left out
+    np.testing.assert_array_equal(plain, cached)
+
+
+def test_evaluation_takes_all_images_unchanged(make_dataset: Callable[..., Path]) -> None:
+    root = make_dataset(24, 7)
+    wanted = settings(root)
+    split = read_splits(wanted).val
+    batches = build_eval_batches(wanted, split, batch_size=5, device=CPU)
+    first, again = ([*batches.epoch(epoch)] for epoch in range(2))
+    assert [batch.images_NHWC.shape for batch in first] == [(5, 32, 48, 3), (2, 32, 48, 3)]
+    for one, other in zip(first, again, strict=True):
+        assert torch.equal(one.images_NHWC, other.images_NHWC)
