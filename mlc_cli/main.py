@@ -21,7 +21,7 @@ from mlc_cli.commands.predict import predict
 from mlc_cli.commands.presets import presets
 from mlc_cli.commands.thresholds import thresholds
 from mlc_cli.commands.train import train
-from mlc_cli.core.system.processes import place
+from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import Interrupted, MlcError, UsageError
 
 SHARED = ("train", "eval", "thresholds", "predict")
@@ -71,7 +71,7 @@ def main() -> None:
     """
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends as Ctrl-C does
     try:
-        if place().size == 1:
+        if dist_info().size == 1:
             _run(lambda: True)
             return
         from mlc_cli.core.system.distributed import joined
@@ -106,7 +106,7 @@ def _arguments() -> list[str]:
     # --debug belongs to all commands and may stand anywhere; `_fail` looks for it
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     command = next((a for a in arguments if not a.startswith("-")), None)
-    if place().size > 1 and command and command not in SHARED:
+    if dist_info().size > 1 and command and command not in SHARED:
         raise UsageError(
             f"mlc {command} is done by one process, and several were started",
             f"Call it without torchrun. Several processes share mlc {', '.join(SHARED)}.",
@@ -116,7 +116,7 @@ def _arguments() -> list[str]:
 
 @contextmanager
 def _only_the_leader_speaks() -> Iterator[None]:
-    if place().rank == 0:
+    if dist_info().rank == 0:
         yield
         return
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):

@@ -7,8 +7,8 @@ import typer
 from mlc_cli.commands import options, progress, screen
 
 if TYPE_CHECKING:
-    from mlc_cli.core.datasets.inspection.findings import Finding
     from mlc_cli.core.datasets.inspection.inspect import Inspection
+    from mlc_cli.core.datasets.inspection.issues import Finding
     from mlc_cli.core.datasets.inspection.statistics import Statistics
     from mlc_cli.jobs.check import Checked, Cleaned
     from mlc_cli.settings.check import CheckSettings

@@ -9,7 +9,7 @@ from mlc_cli.commands import options, screen
 
 if TYPE_CHECKING:
     from mlc_cli.core.datasets.converting.summary import Conversion
-    from mlc_cli.core.system.issues import Tally
+    from mlc_cli.core.system.issues import IssueLog
 
 IMAGES = "Images"
 LABELS = "Labels and splits"
@@ -230,7 +230,7 @@ def _show_classes(conversion: "Conversion") -> None:
         )
 
 
-def _show_findings(title: str, tally: "Tally") -> None:
+def _show_findings(title: str, tally: "IssueLog") -> None:
     if tally.counts:
         screen.result(f"{title}:")
         screen.result(tally.lines())

@@ -70,4 +70,4 @@ def evaluate(
     if outcome.report:
         screen.note(f"report: {outcome.report}")
     if not outcome.passed:
-        raise GateMissed(f"mAP {outcome.evaluation.map:.4f} is below --min-map {outcome.gate}")
+        raise GateMissed(f"mAP {outcome.evaluation.mean_ap:.4f} is below --min-map {outcome.gate}")

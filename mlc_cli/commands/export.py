@@ -118,7 +118,7 @@ def _show(outcome: "ExportResult") -> None:
     rows = []
     if check:
         rows.append(
-            ("torch, fp32", "", screen.cell(check.map), "", "", "", "", f"{check.rate:.0f}")
+            ("torch, fp32", "", screen.cell(check.mean_ap), "", "", "", "", f"{check.rate:.0f}")
         )
     for file in outcome.files:
         found, client = file.difference, file.client
@@ -126,7 +126,7 @@ def _show(outcome: "ExportResult") -> None:
             (
                 file.name + (" (differs)" if file.faults else ""),
                 f"{file.bytes / 2**20:.1f}",
-                screen.cell(file.map),
+                screen.cell(file.mean_ap),
                 f"{found.logit:.1e}" if found else "",
                 f"{found.probability:.1e}" if found else "",
                 f"{100 * found.decisions:.2f}" if found else "",

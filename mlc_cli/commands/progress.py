@@ -84,7 +84,7 @@ class TrainingBar(Bar):
         parts = (
             f"{speed:.1f} batches/s" if speed else "",
             "" if tick.loss is None else f"loss {tick.loss:.4f}",
-            "" if tick.best_map is None else f"best mAP {tick.best_map:.4f}",
+            "" if tick.best_mean_ap is None else f"best mAP {tick.best_mean_ap:.4f}",
         )
         self._progress.update(
             self._task, completed=tick.done, total=tick.total, more="  ".join(filter(None, parts))

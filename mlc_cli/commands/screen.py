@@ -94,7 +94,7 @@ def show_evaluation(evaluation: "Evaluation") -> None:
         for row in class_rows(evaluation)
     ]
     table(("class", "AP", f"P at {at}", "R", "F1", "threshold", "positives"), rows)
-    result(f"mAP {cell(evaluation.map)} over {evaluation.images} images")
+    result(f"mAP {cell(evaluation.mean_ap)} over {evaluation.images} images")
     columns = {"at 0.5": evaluation.at_half}
     if evaluation.at_thresholds is not None:
         columns["at thresholds"] = evaluation.at_thresholds

@@ -13,9 +13,9 @@ from mlc_cli.core.datasets.inspection.cleaning import (
 from mlc_cli.core.datasets.inspection.collection import read_collection
 from mlc_cli.core.datasets.inspection.html.page import write_page
 from mlc_cli.core.datasets.inspection.inspect import Inspection, inspect
-from mlc_cli.core.datasets.inspection.look import look_at_all
+from mlc_cli.core.datasets.inspection.scan import scan_files
 from mlc_cli.core.system.cores import usable_cores
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import UsageError
 from mlc_cli.settings.check import CheckSettings
 
@@ -56,7 +56,7 @@ def check(settings: CheckSettings, progress: OnProgress | None = None) -> Checke
     threads = usable_cores() if settings.threads == "auto" else settings.threads
     files = None
     if settings.images:
-        files = look_at_all(
+        files = scan_files(
             collection,
             threads=threads,
             max_pixels=settings.max_megapixels * 1e6,
@@ -82,7 +82,7 @@ class Cleaned:
     """
 
     images: int
-    left_out: Tally
+    left_out: IssueLog
     joined: int
     contradicting: int
 
@@ -110,8 +110,8 @@ def clean(
     )
 
 
-def _tally(inspection: Inspection, plan: Plan) -> Tally:
-    tally = Tally()
+def _tally(inspection: Inspection, plan: Plan) -> IssueLog:
+    tally = IssueLog()
     for row, reason in sorted(plan.left_out.items()):
         tally.add(f"images left out because {reason}", inspection.collection.title(row))
     return tally

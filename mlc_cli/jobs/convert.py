@@ -9,8 +9,13 @@ import numpy as np
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.converting.collect import Collected, Findings, collect
-from mlc_cli.core.datasets.converting.output_folder import RECORD, Destination, look_at
-from mlc_cli.core.datasets.converting.placing import place, settle, staged, usable
+from mlc_cli.core.datasets.converting.copying import (
+    atomic_output,
+    copy_images,
+    existing_images,
+    rewrite_paths,
+)
+from mlc_cli.core.datasets.converting.output_folder import RECORD, Destination, inspect_existing
 from mlc_cli.core.datasets.converting.splits import (
     divide,
     group,
@@ -47,7 +52,7 @@ def convert(settings: ConvertSettings) -> Conversion:
     _check_places(settings)
     writer, classes = pick_writer(settings), read_classes(settings)
     reader, seen = pick_reader(settings)
-    dest = look_at(Path(settings.dest))
+    dest = inspect_existing(Path(settings.dest))
     findings = Findings()
     source = reader.read(Path(settings.source), _path(settings.images.root), findings.dropped)
     whole = _filter(settings, _collect(settings, source, classes, findings), findings)
@@ -106,7 +111,7 @@ def _collect(
         Path(settings.source),
         findings,
         classes=classes,
-        drop_strangers=settings.on_unknown_class == "drop",
+        drop_unknown_labels=settings.on_unknown_class == "drop",
         join_splits=settings.split not in _WORDS,
     )
     unused = [name for name in settings.rename if name not in seen]
@@ -130,7 +135,7 @@ def _renaming(source: Source, names: Mapping[str, str], seen: set[str]) -> Sourc
 def _filter(settings: ConvertSettings, whole: Collected, findings: Findings) -> Collected:
     """Leave out images that cannot be used, or that are not wanted."""
     if settings.images.check or settings.images.link != "reference":
-        whole = whole.take(usable(whole.annotation, findings.dropped))
+        whole = whole.take(existing_images(whole.annotation, findings.dropped))
     if settings.keep_empty:
         return whole
     sizes_N = whole.annotation.positives.sizes_N()
@@ -194,9 +199,9 @@ def _write(
     dest: Destination,
 ) -> Conversion:
     images = settings.images
-    with staged(dest.folder, overwrite=settings.overwrite, grown=RECORD) as stage:
+    with atomic_output(dest.folder, overwrite=settings.overwrite, record=RECORD) as stage:
         folders = {name: images.folder or _image_folder(writer, name) for name in splits}
-        settled = settle(splits, dest.folder, stage, images.link, folders)
+        settled = rewrite_paths(splits, dest.folder, stage, images.link, folders)
         losses = writer.losses(settled)
         if losses:
             raise DataError(
@@ -206,7 +211,7 @@ def _write(
             )
         files = writer.write(settled, stage)
         if images.link != "reference":
-            place(splits, settled, images.link)
+            copy_images(splits, settled, images.link)
         names = tuple(file.relative_to(stage).as_posix() for file in files)
         conversion = replace(conversion, files=names)
         write_json(stage / RECORD, {"conversions": [*dest.records, as_dict(conversion)]})

@@ -54,7 +54,7 @@ class EvalResult:
     @property
     def passed(self) -> bool:
         """Whether the mAP reaches the gate."""
-        return self.gate is None or self.evaluation.map >= self.gate
+        return self.gate is None or self.evaluation.mean_ap >= self.gate
 
 
 def evaluate_checkpoint(settings: EvalSettings) -> EvalResult:
@@ -71,7 +71,7 @@ def evaluate_checkpoint(settings: EvalSettings) -> EvalResult:
     suffix = suffix_of(settings.split)
     about, evaluation = _evaluate(scored, thresholds_C)
     report = folder / f"report{suffix}.html" if settings.report else None
-    if current().leads:
+    if current().is_main:
         _write(folder, suffix, scored, about, evaluation)
         write_settings(folder / f"eval{suffix}.yaml", settings)
         if report:
@@ -90,11 +90,11 @@ def evaluate_checkpoint(settings: EvalSettings) -> EvalResult:
 
 def evaluate_run(run: RunFolder, val: Batches, device: torch.device) -> Evaluation:
     """Evaluate the best checkpoint of a run that has just ended, as `mlc eval` would."""
-    val.group.wait()  # until it is written
+    val.group.barrier()  # until it is written
     opened = open_model(run.best, str(device), "fp32")
     scored = scored_split(opened, val, score(opened.engine, val))
     about, evaluation = _evaluate(scored, None)
-    if val.group.leads:
+    if val.group.is_main:
         _write(run.path, "", scored, about, evaluation)
     return evaluation
 

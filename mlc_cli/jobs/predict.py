@@ -22,8 +22,8 @@ from mlc_cli.core.inference.engines import OpenedModel, TorchEngine, open_model
 from mlc_cli.core.inference.pictures import Pictures
 from mlc_cli.core.inference.predicting import Predictor
 from mlc_cli.core.inference.predictions import Format, Prediction, Written, make_format
-from mlc_cli.core.inference.writer import Begun, RecordWriter, open_output, read_begun
-from mlc_cli.core.loading.sources import STDIN, Item, Sources, distinct_places
+from mlc_cli.core.inference.writer import PartialOutput, RecordWriter, open_output, read_partial
+from mlc_cli.core.loading.sources import STDIN, Item, Sources, distinct_output_names
 from mlc_cli.core.loading.stream import Picture, PictureReader, read_batches, stdin_lines
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.core.system.distributed import Group, current
@@ -191,18 +191,18 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
     form = make_format(settings.format, prepared.classes, settings.topk)
     pictures = Pictures(settings, prepared.classes)
     items = iter(prepared.sources)
-    items = distinct_places(items) if settings.draw else items
-    begun = Begun()
+    items = distinct_output_names(items) if settings.draw else items
+    begun = PartialOutput()
     if settings.resume and settings.output:
         begun, items = _resume(Path(settings.output), form, items, settings.batch_size)
-        group.wait()  # until all have read what is there
-    items = group.dealt(items, settings.batch_size)
+        group.barrier()  # until all have read what is there
+    items = group.shard(items, settings.batch_size)
     total = prepared.sources.count() if on_progress else None
     images, unreadable = begun.images, list(begun.errors)
     with stop_requests() as stopped, _stream(settings, stdout, begun, group) as stream:
         writer = RecordWriter(stream, form, begun=begun.images > 0)
         with closing(predictions(prepared, items, stopped)) as batches:
-            for batch in group.in_turn(batches):
+            for batch in group.in_order(batches):
                 pictures.add(batch)
                 writer.write([prediction for prediction, _ in batch])
                 images += len(batch)
@@ -210,8 +210,8 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
                 if on_progress:
                     on_progress(images, total)
         writer.finish()
-        images = group.from_leader(lambda: images)
-        if group.leads:
+        images = group.broadcast(lambda: images)
+        if group.is_main:
             if settings.output:
                 write_settings(Path(f"{settings.output}.settings.yaml"), settings)
             pictures.finish(_about(prepared, images))
@@ -225,7 +225,7 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
 
 def _resume(
     path: Path, form: Format, items: Iterator[Item], batch_size: int
-) -> tuple[Begun, Iterator[Item]]:
+) -> tuple[PartialOutput, Iterator[Item]]:
     """What is kept of a file, and the items that it lacks."""
     recent: deque[Item] = deque(maxlen=batch_size)
 
@@ -234,15 +234,15 @@ def _resume(
             recent.append(item)
             yield item.name
 
-    begun = read_begun(path, form, names(), batch_size)
+    begun = read_partial(path, form, names(), batch_size)
     again = list(recent)[len(recent) - begun.dropped :]
     return begun, chain(again, items)
 
 
 def _stream(
-    settings: PredictSettings, stdout: TextIO, begun: Begun, group: Group
+    settings: PredictSettings, stdout: TextIO, begun: PartialOutput, group: Group
 ) -> AbstractContextManager[TextIO]:
-    if not group.leads:
+    if not group.is_main:
         return nullcontext(StringIO())
     return open_output(Path(settings.output), begun.end) if settings.output else nullcontext(stdout)
 

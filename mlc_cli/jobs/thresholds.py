@@ -104,7 +104,7 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     overall = fit_overall(*arrays, objective)
     folds = settings.folds if len(scores.paths) >= 2 * settings.folds > 2 else 0
     tried = _out_of_fold(settings, scores, objective) if folds else []
-    best = _steadiest(tried)
+    best = _strongest_equivalent_shrinkage(tried)
     strength = best.strength if best else _strengths(settings, objective)[0]
     per_class_C = shrink(thresholds, overall, scores.targets_NC, strength)
     result = ThresholdResult(
@@ -123,7 +123,7 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         stored=not settings.scores and not is_exported(source),
         warning=warning,
     )
-    if current().leads:
+    if current().is_main:
         _write(result, settings)
     return result
 
@@ -148,7 +148,7 @@ def _out_of_fold(
     )
 
 
-def _steadiest(tried: list[OutOfFold]) -> OutOfFold | None:
+def _strongest_equivalent_shrinkage(tried: list[OutOfFold]) -> OutOfFold | None:
     """The strongest shrinkage that is as good out of fold as the best, but for chance.
 
     Folds drawn otherwise move CF1 + OF1 by about this much; of equals the stronger pull carries

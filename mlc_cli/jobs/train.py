@@ -13,7 +13,7 @@ from mlc_cli.core.training import loop, messages
 from mlc_cli.core.training.build import Training, prepare
 from mlc_cli.core.training.events import Event, Finished, Started
 from mlc_cli.core.training.loop import EpochReport, Tick
-from mlc_cli.core.training.recorder import Bystander, Recorder
+from mlc_cli.core.training.recorder import NullRecorder, Recorder
 from mlc_cli.errors import Interrupted, MlcError, ProcessError, RunError
 from mlc_cli.jobs.evaluate import evaluate_run
 from mlc_cli.settings.resolve import as_yaml, validate
@@ -42,8 +42,8 @@ def train(
     """
     training = prepare(settings)
     run, warning = _open(settings, training, resume)
-    recorder = Bystander()
-    if training.group.leads:
+    recorder = NullRecorder()
+    if training.group.is_main:
         recorder = Recorder(run, training.state, settings, training.card)
     started = time.perf_counter()
     try:
@@ -63,7 +63,7 @@ def _events(
     training: Training,
     run: RunFolder,
     warning: str,
-    recorder: Bystander,
+    recorder: NullRecorder,
     on_tick: Callable[[Tick], None],
 ) -> Iterator[Started | EpochReport]:
     yield _started(training, run, warning)
@@ -84,7 +84,7 @@ def _events(
         except Interrupted:
             recorder.save()
             recorder.log("interrupted")
-            training.group.wait()  # a launcher ends all processes once one has ended
+            training.group.barrier()  # a launcher ends all processes once one has ended
             raise
         except ProcessError:
             recorder.log("stopped: another process has ended")
@@ -102,9 +102,9 @@ def _open(
 ) -> tuple[RunFolder, str]:
     """The folder, and what the user should know of a run that is continued."""
     if resume is None:
-        return training.group.from_leader(lambda: _create(settings)), ""
+        return training.group.broadcast(lambda: _create(settings)), ""
     run = open_run(resume)
-    training.group.from_leader(run.remove_leftovers)
+    training.group.broadcast(run.remove_leftovers)
     if not run.trainer.exists():
         return run, ""
     return run, training.state.load(run.trainer, training.device)

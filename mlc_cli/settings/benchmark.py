@@ -3,10 +3,10 @@
 from typing import Literal
 
 from mlc_cli.settings.base import Count, Positive
-from mlc_cli.settings.scoring import ModelChoice
+from mlc_cli.settings.scoring import ModelChoiceSettings
 
 
-class BenchmarkSettings(ModelChoice):
+class BenchmarkSettings(ModelChoiceSettings):
     """Which models, and how long each is measured."""
 
     models: tuple[str, ...] = ()

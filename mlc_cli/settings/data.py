@@ -66,13 +66,13 @@ class CutoutSettings(Settings):
     """Colour of the rectangle: RGB, or a random one for each image."""
 
 
-class PairRandAugment(Settings):
+class PairRandAugmentSettings(Settings):
     """Two random operations of random magnitude, each applied with probability one half."""
 
     name: Literal["pair"] = "pair"
 
 
-class TorchvisionRandAugment(Settings):
+class TorchvisionRandAugmentSettings(Settings):
     """RandAugment of torchvision (Cubuk et al. 2020)."""
 
     name: Literal["torchvision"] = "torchvision"
@@ -103,7 +103,7 @@ class CutmixSettings(Settings):
 
 
 RandAugmentSettings = Annotated[
-    PairRandAugment | TorchvisionRandAugment, Field(discriminator="name")
+    PairRandAugmentSettings | TorchvisionRandAugmentSettings, Field(discriminator="name")
 ]
 MixSettings = Annotated[MixupSettings | CutmixSettings, Field(discriminator="name")]
 

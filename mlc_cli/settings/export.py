@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from mlc_cli.settings.base import Count, NotNegative, Probability, Settings
-from mlc_cli.settings.scoring import ModelChoice, SplitChoice
+from mlc_cli.settings.scoring import ModelChoiceSettings, SplitChoiceSettings
 
 IrPrecision = Literal["fp32", "fp16", "int8"]
 
@@ -25,14 +25,14 @@ class Int8Settings(Settings):
     swish, GELU and the like."""
 
 
-class Tolerance(Settings):
+class ToleranceSettings(Settings):
     """How far an exported file may be from its checkpoint."""
 
     logit: NotNegative | None = None
     """Largest difference of a logit."""
     probability: NotNegative | None = None
     """Largest difference of a probability."""
-    map: NotNegative | None = None
+    mean_ap: NotNegative | None = None
     """Largest difference of mAP."""
 
 
@@ -43,15 +43,15 @@ class ParitySettings(Settings):
     """Images, spread evenly over the split; all of them if it has fewer."""
     client_images: Annotated[int, Field(ge=0)] = 200
     """Images of these that go through the stock client, from the file on; 0 leaves it out."""
-    fp32: Tolerance = Tolerance(logit=1e-3, probability=1e-4, map=1e-4)
-    fp16: Tolerance = Tolerance(probability=0.02, map=1e-3)
-    client: Tolerance = Tolerance(probability=0.01)
+    fp32: ToleranceSettings = ToleranceSettings(logit=1e-3, probability=1e-4, mean_ap=1e-4)
+    fp16: ToleranceSettings = ToleranceSettings(probability=0.02, mean_ap=1e-3)
+    client: ToleranceSettings = ToleranceSettings(probability=0.01)
     """A client reads and resizes pictures by itself, one off in a few values. Its decisions may
     differ where a probability is as near to the threshold. INT8 makes more of such a difference
     than this, so that the client is only reported there."""
 
 
-class ExportSettings(ModelChoice, SplitChoice):
+class ExportSettings(ModelChoiceSettings, SplitChoiceSettings):
     """One export."""
 
     onnx: bool = True

@@ -7,7 +7,7 @@ from pydantic import Field
 from mlc_cli.settings.base import NotNegative, Positive, Probability, Settings
 
 
-class LossBase(Settings):
+class LossBaseSettings(Settings):
     """What all losses share."""
 
     reduction: Literal["batch_mean", "sum"] = "batch_mean"
@@ -18,13 +18,13 @@ class LossBase(Settings):
     """Weight of positives; `auto` is negatives over positives of each class, 0.1 to 20."""
 
 
-class BceLoss(LossBase):
+class BceSettings(LossBaseSettings):
     """Binary cross-entropy."""
 
     name: Literal["bce"] = "bce"
 
 
-class AslLoss(LossBase):
+class AslSettings(LossBaseSettings):
     """Asymmetric loss (Ridnik et al. 2021)."""
 
     name: Literal["asl"] = "asl"
@@ -36,7 +36,7 @@ class AslLoss(LossBase):
     """Shift of the probability of negatives."""
 
 
-class AamLoss(LossBase):
+class AamSettings(LossBaseSettings):
     """Asymmetric angular margin loss (Prokofiev & Sovrasov 2022)."""
 
     name: Literal["aam"] = "aam"
@@ -52,4 +52,4 @@ class AamLoss(LossBase):
     """Shift of the probability of negatives, where a gamma is set."""
 
 
-LossSettings = Annotated[BceLoss | AslLoss | AamLoss, Field(discriminator="name")]
+LossSettings = Annotated[BceSettings | AslSettings | AamSettings, Field(discriminator="name")]

@@ -10,7 +10,7 @@ Pool = Literal["avg", "max", "avgmax"]
 Scale = Positive | Literal["auto"]
 
 
-class LinearHead(Settings):
+class LinearHeadSettings(Settings):
     """Pooling and one linear layer."""
 
     name: Literal["linear"] = "linear"
@@ -22,7 +22,7 @@ class LinearHead(Settings):
     """Factor on the logits."""
 
 
-class CosineHead(Settings):
+class CosineHeadSettings(Settings):
     """Pooling and the cosine between features and class vectors."""
 
     name: Literal["cosine"] = "cosine"
@@ -34,7 +34,7 @@ class CosineHead(Settings):
     """Factor from cosine to logit; `auto` derives it from the number of classes."""
 
 
-class MLDecoderHead(Settings):
+class MLDecoderHeadSettings(Settings):
     """Cross-attention of group queries over positions (Ridnik et al. 2021)."""
 
     name: Literal["ml_decoder"] = "ml_decoder"
@@ -56,7 +56,7 @@ class MLDecoderHead(Settings):
     """Dropout inside the decoder."""
 
 
-class GraphHead(Settings):
+class GraphHeadSettings(Settings):
     """Channels weighted by a graph of labels (Chen et al. 2019), then as linear or cosine."""
 
     name: Literal["graph"] = "graph"
@@ -82,7 +82,8 @@ class GraphHead(Settings):
 
 
 HeadSettings = Annotated[
-    LinearHead | CosineHead | MLDecoderHead | GraphHead, Field(discriminator="name")
+    LinearHeadSettings | CosineHeadSettings | MLDecoderHeadSettings | GraphHeadSettings,
+    Field(discriminator="name"),
 ]
 
 
@@ -100,7 +101,7 @@ class ModelSettings(Settings):
     """Checksum of the file behind a URL."""
     on_class_change: Literal["error", "reset_head"] = "error"
     """What to do when `weights` is a checkpoint for other classes."""
-    head: HeadSettings = LinearHead()
+    head: HeadSettings = LinearHeadSettings()
     mean: RGB | None = None
     """Mean of RGB in 0..1, subtracted from images; by default the backbone's own."""
     std: RGB | None = None

@@ -21,7 +21,7 @@ class SamSettings(Settings):
     default all move along that of the whole batch, as one process does."""
 
 
-class OptimBase(Settings):
+class OptimBaseSettings(Settings):
     """What all optimisers share."""
 
     lr: Positive = 1e-3
@@ -41,7 +41,7 @@ class OptimBase(Settings):
     sam: SamSettings | None = None
 
 
-class Sgd(OptimBase):
+class SgdSettings(OptimBaseSettings):
     """Stochastic gradient descent with momentum."""
 
     name: Literal["sgd"] = "sgd"
@@ -53,13 +53,13 @@ class Sgd(OptimBase):
     """Nesterov momentum."""
 
     @model_validator(mode="after")
-    def _nesterov_has_momentum(self) -> "Sgd":
+    def _nesterov_has_momentum(self) -> "SgdSettings":
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum above 0")
         return self
 
 
-class AdamW(OptimBase):
+class AdamWSettings(OptimBaseSettings):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
 
     name: Literal["adamw"] = "adamw"
@@ -67,8 +67,8 @@ class AdamW(OptimBase):
     """Decay of the two moments."""
 
 
-class OneCycle(Settings):
-    """Cosine up to the peak and down again (Smith & Topin 2018)."""
+class OneCycleSettings(Settings):
+    """CosineSettings up to the peak and down again (Smith & Topin 2018)."""
 
     name: Literal["one_cycle"] = "one_cycle"
     pct_start: Annotated[float, Field(gt=0, lt=1)] = 0.2
@@ -81,7 +81,7 @@ class OneCycle(Settings):
     """Momentum (or first beta) at the peak and at both ends; by default that of the optimiser."""
 
 
-class Cosine(Settings):
+class CosineSettings(Settings):
     """Linear warm-up, then a cosine."""
 
     name: Literal["cosine"] = "cosine"
@@ -91,7 +91,7 @@ class Cosine(Settings):
     """Last learning rate as a part of the peak."""
 
 
-class Plateau(Settings):
+class PlateauSettings(Settings):
     """Lower the learning rate when the validation mAP stands still."""
 
     name: Literal["plateau"] = "plateau"
@@ -105,7 +105,7 @@ class Plateau(Settings):
     """Smallest learning rate as a part of the peak."""
 
 
-class Constant(Settings):
+class ConstantSettings(Settings):
     """Linear warm-up, then the same learning rate to the end."""
 
     name: Literal["constant"] = "constant"
@@ -137,7 +137,7 @@ class WarmStartSettings(Settings):
     epochs: Count = 20
     """Epochs over the cached features."""
     lr: Positive = 1e-3
-    """Peak learning rate of AdamW, one-cycle."""
+    """Peak learning rate of AdamWSettings, one-cycle."""
     weight_decay: NotNegative = 1e-4
     """Weight decay."""
     batch_size: Count = 64
@@ -150,5 +150,8 @@ class WarmStartSettings(Settings):
     """Largest memory for the features."""
 
 
-OptimSettings = Annotated[Sgd | AdamW, Field(discriminator="name")]
-ScheduleSettings = Annotated[OneCycle | Cosine | Plateau | Constant, Field(discriminator="name")]
+OptimSettings = Annotated[SgdSettings | AdamWSettings, Field(discriminator="name")]
+ScheduleSettings = Annotated[
+    OneCycleSettings | CosineSettings | PlateauSettings | ConstantSettings,
+    Field(discriminator="name"),
+]

@@ -7,7 +7,7 @@ from pydantic import Field
 from mlc_cli.settings.base import Count, Settings
 
 
-class ModelChoice(Settings):
+class ModelChoiceSettings(Settings):
     """Which model."""
 
     run: str = "runs/latest"
@@ -16,7 +16,7 @@ class ModelChoice(Settings):
     """Model file in place of a run's best: a checkpoint, an ONNX file or an OpenVINO IR."""
 
 
-class SplitChoice(Settings):
+class SplitChoiceSettings(Settings):
     """Which images, and where results go."""
 
     data: str | None = None
@@ -31,7 +31,7 @@ class SplitChoice(Settings):
     """Stop at an image that cannot be read, or name it, count it and go on without it."""
 
 
-class CheckpointSettings(ModelChoice):
+class CheckpointSettings(ModelChoiceSettings):
     """Which model, and how it is run."""
 
     batch_size: Count = 64
@@ -42,5 +42,5 @@ class CheckpointSettings(ModelChoice):
     """Arithmetic of the forward pass."""
 
 
-class ScoringSettings(CheckpointSettings, SplitChoice):
+class ScoringSettings(CheckpointSettings, SplitChoiceSettings):
     """A model over a split."""

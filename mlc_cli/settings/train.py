@@ -6,13 +6,13 @@ from pydantic import Field
 
 from mlc_cli.settings.base import Count, Positive, Settings
 from mlc_cli.settings.data import AugmentSettings, DataSettings
-from mlc_cli.settings.loss import BceLoss, LossSettings
+from mlc_cli.settings.loss import BceSettings, LossSettings
 from mlc_cli.settings.model import ModelSettings
 from mlc_cli.settings.optim import (
-    AdamW,
+    AdamWSettings,
     EarlyStopSettings,
     EmaSettings,
-    OneCycle,
+    OneCycleSettings,
     OptimSettings,
     ScheduleSettings,
     WarmStartSettings,
@@ -55,8 +55,8 @@ class TrainSettings(Settings):
     augment: AugmentSettings = AugmentSettings()
     model: ModelSettings = ModelSettings()
     warm_start: WarmStartSettings | None = None
-    loss: LossSettings = BceLoss()
-    optim: OptimSettings = AdamW()
-    schedule: ScheduleSettings = OneCycle()
+    loss: LossSettings = BceSettings()
+    optim: OptimSettings = AdamWSettings()
+    schedule: ScheduleSettings = OneCycleSettings()
     ema: EmaSettings | None = None
     early_stop: EarlyStopSettings | None = None

@@ -15,8 +15,8 @@ from timing import alternate, show
 
 from mlc_cli.core.datasets.annotations import read_annotation
 from mlc_cli.core.datasets.inspection.collection import Collection
-from mlc_cli.core.datasets.inspection.look import look_at_all
 from mlc_cli.core.datasets.inspection.near import near_pairs
+from mlc_cli.core.datasets.inspection.scan import scan_files
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.core.system.files import write_json
 
@@ -52,7 +52,7 @@ def measure_files(images: int, repeats: int) -> None:
         bare, whole = alternate(
             [
                 lambda: read_bare(paths),
-                lambda: look_at_all(collection, threads=usable_cores()),
+                lambda: scan_files(collection, threads=usable_cores()),
             ],
             repeats,
         )

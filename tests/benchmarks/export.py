@@ -23,12 +23,12 @@ from mlc_cli.core.loading.build import build_eval_batches
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.jobs.export import export
 from mlc_cli.settings.export import ExportSettings
-from mlc_cli.settings.scoring import SplitChoice
+from mlc_cli.settings.scoring import SplitChoiceSettings
 
 
 def make_batches(opened: OpenedModel, data: Path):
     """Batches of the validation split as `mlc eval` reads them."""
-    settings = data_settings(SplitChoice(data=str(data)), opened.card)
+    settings = data_settings(SplitChoiceSettings(data=str(data)), opened.card)
     split = read_checked_split(settings, "val", opened.card.classes)
     device = host_device(opened.engine)
     return build_eval_batches(settings, split, batch_size=64, device=device)

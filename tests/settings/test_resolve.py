@@ -7,7 +7,7 @@ import pytest
 from mlc_cli.errors import SettingsError
 from mlc_cli.settings.evaluate import EvalSettings
 from mlc_cli.settings.faults import dotted_keys
-from mlc_cli.settings.loss import AamLoss, AslLoss, BceLoss
+from mlc_cli.settings.loss import AamSettings, AslSettings, BceSettings
 from mlc_cli.settings.resolve import as_yaml, gather, validate
 from mlc_cli.settings.train import TrainSettings
 
@@ -52,19 +52,19 @@ def test_the_last_assignment_wins() -> None:
 
 def test_another_loss_over_a_preset_brings_its_own_defaults(presets: Path) -> None:
     (presets / "a.yaml").write_text("loss: {name: aam, clip: 0.3, reduction: sum}\n")
-    assert resolve("loss.name=asl", preset="a").loss == AslLoss()
-    assert resolve("loss.name=bce", preset="a").loss == BceLoss()
-    assert resolve("loss.name=aam", preset="a").loss == AamLoss(clip=0.3, reduction="sum")
-    assert resolve("loss.clip=0.2", preset="a").loss == AamLoss(clip=0.2, reduction="sum")
+    assert resolve("loss.name=asl", preset="a").loss == AslSettings()
+    assert resolve("loss.name=bce", preset="a").loss == BceSettings()
+    assert resolve("loss.name=aam", preset="a").loss == AamSettings(clip=0.3, reduction="sum")
+    assert resolve("loss.clip=0.2", preset="a").loss == AamSettings(clip=0.2, reduction="sum")
 
 
 def test_order_of_assignments_to_a_section_does_not_matter() -> None:
     given = ["loss.gamma_neg=2", "loss.name=asl"]
-    assert resolve(*given).loss == resolve(*reversed(given)).loss == AslLoss(gamma_neg=2)
+    assert resolve(*given).loss == resolve(*reversed(given)).loss == AslSettings(gamma_neg=2)
 
 
 def test_a_setting_of_the_default_kind_needs_no_name() -> None:
-    assert resolve("loss.label_smoothing=0.1").loss == BceLoss(label_smoothing=0.1)
+    assert resolve("loss.label_smoothing=0.1").loss == BceSettings(label_smoothing=0.1)
     assert resolve("optim.lr=0.5").optim.lr == 0.5
     assert resolve("schedule.pct_start=0.5").schedule.name == "one_cycle"
 

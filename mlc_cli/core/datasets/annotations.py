@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.system.files import read_json
-from mlc_cli.core.system.issues import SHOWN, Tally
+from mlc_cli.core.system.issues import SHOWN, IssueLog
 from mlc_cli.errors import DataError
 
 Label = str | int
@@ -170,7 +170,7 @@ def read_annotation(source: Path, image_root: Path | None = None) -> Annotation:
     content, unlisted = _read_content(source)
     classes = sorted_classes(content["classes"], source)
     index = {name: position for position, name in enumerate(classes)}
-    faults = Tally()
+    faults = IssueLog()
     paths: list[str] = []
     positives, others = SetsBuilder(index), SetsBuilder(index)
     for number, path, present, second in _entries(content["images"], faults):
@@ -241,7 +241,7 @@ def _encodable(name: Label) -> bool:
 
 
 def _entries(
-    images: list[Any], faults: Tally
+    images: list[Any], faults: IssueLog
 ) -> Iterator[tuple[int, str, list[Label], list[Label]]]:
     """Well-formed entries as number, path, labels, unknown labels."""
     for number, entry in enumerate(images):
@@ -258,7 +258,7 @@ def _entries(
                 )
 
 
-def _check_duplicates(paths: list[str], faults: Tally) -> None:
+def _check_duplicates(paths: list[str], faults: IssueLog) -> None:
     seen: set[str] = set()
     for path in paths:
         if path in seen:
@@ -274,7 +274,7 @@ class SetsBuilder:
         self._indices = array("H" if len(index) <= 2**16 else "I")
         self._starts = array("q", [0])
 
-    def add(self, labels: list[Label], path: str, faults: Tally) -> set[int]:
+    def add(self, labels: list[Label], path: str, faults: IssueLog) -> set[int]:
         """Add the labels of the next image; their positions."""
         found = set()
         for label in labels:

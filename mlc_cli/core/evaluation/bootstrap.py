@@ -45,13 +45,13 @@ class Intervals:
 
     Attributes:
         draws: Number of draws.
-        map: Of the mean average precision.
+        mean_ap: Of the mean average precision.
         ap_C: Of the average precision of each class.
         decisions: Of the summary of each way to decide, by its name and the metric's.
     """
 
     draws: int
-    map: Interval
+    mean_ap: Interval
     ap_C: list[Interval]
     decisions: dict[str, dict[str, Interval]]
 
@@ -78,7 +78,7 @@ def bootstrap(
     maps = [mean_average_precision(ap_C) for ap_C in ap_BC]
     return Intervals(
         draws=draws,
-        map=interval(maps),
+        mean_ap=interval(maps),
         ap_C=[interval(ap_BC[:, c]) for c in range(ap_BC.shape[1])],
         decisions={
             name: _summary(resampled_decisions(made_NC, targets_NC, weights_BN))

@@ -30,7 +30,7 @@ def pr_curve(scores_N: NDArray[Any], targets_N: NDArray[np.int8], points: int) -
     """
     ranked = rank_positives(scores_N, targets_N)
     hits, first = np.unique(ranked.hits_P, return_index=True)
-    ranks = ranked.ranks_P[first]
+    ranks = ranked.sorted_rank_P[first]
     if len(hits) > points:
         chosen = np.linspace(0, len(hits) - 1, points).round().astype(np.int64)
         hits, ranks = hits[chosen], ranks[chosen]

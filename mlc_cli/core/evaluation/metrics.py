@@ -84,7 +84,7 @@ def average_precision_C(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -
 
     def fill(c: int, ranked: RankedPositives) -> None:
         if len(ranked.scores_P):
-            result[c] = np.mean(ranked.hits_P / ranked.ranks_P)
+            result[c] = np.mean(ranked.hits_P / ranked.sorted_rank_P)
 
     over_classes(scores_NC, targets_NC, fill)
     return result

@@ -26,13 +26,13 @@ class RankedPositives:
     Attributes:
         scores_P: Scores of the positives, ascending.
         hits_P: Positives with at least this score.
-        ranks_P: Known images with at least this score.
+        sorted_rank_P: Known images with at least this score.
         lower_P: Next lower score of a known image; -inf if there is none.
     """
 
     scores_P: NDArray[Any]
     hits_P: NDArray[np.int64]
-    ranks_P: NDArray[np.int64]
+    sorted_rank_P: NDArray[np.int64]
     lower_P: NDArray[Any]
 
 
@@ -56,7 +56,7 @@ def _ranked(
     return RankedPositives(
         scores_P=scores_P,
         hits_P=len(scores_P) - first_P,
-        ranks_P=len(known_K) - places_P,
+        sorted_rank_P=len(known_K) - places_P,
         lower_P=lower_P,
     )
 

@@ -35,7 +35,7 @@ class Evaluation:
         images: Images that were scored.
         unreadable: Images that could not be read, with the reason.
         unknown: Labels left out because their state is unknown.
-        map: Mean average precision over the classes that have positives.
+        mean_ap: Mean average precision over the classes that have positives.
         ap_C: Average precision; nan without positives.
         positives_C: Positive images.
         at_half: Decisions at 0.5.
@@ -47,7 +47,7 @@ class Evaluation:
     images: int
     unreadable: dict[str, str]
     unknown: int
-    map: float
+    mean_ap: float
     ap_C: Floats
     positives_C: NDArray[np.int64]
     at_half: DecisionMetrics
@@ -87,7 +87,7 @@ def evaluate(
         images=len(targets_NC),
         unreadable=unreadable or {},
         unknown=int(np.count_nonzero(targets_NC < 0)),
-        map=mean_average_precision(ap_C),
+        mean_ap=mean_average_precision(ap_C),
         ap_C=ap_C,
         positives_C=np.count_nonzero(targets_NC == 1, axis=0),
         at_half=decision_metrics(probabilities_NC, targets_NC),
@@ -113,7 +113,7 @@ def as_dict(evaluation: Evaluation, **about: Any) -> dict[str, Any]:
         "images": evaluation.images,
         "unreadable_images": evaluation.unreadable,
         "unknown_labels": evaluation.unknown,
-        "mAP": number(evaluation.map),
+        "mAP": number(evaluation.mean_ap),
         "classes_in_means": len(evaluation.classes) - len(evaluation.empty_classes),
         "classes_without_positives": evaluation.empty_classes,
         "at_0.5": _summary(evaluation.at_half),

@@ -57,17 +57,17 @@ class Objective:
             raise ValueError("a number above 0" + ("" if kind == "fbeta" else " and at most 1"))
         return cls(kind, value)  # type: ignore[arg-type]
 
-    def choose(self, hits_P: NDArray[Any], ranks_P: NDArray[Any]) -> int | None:
+    def choose(self, hits_P: NDArray[Any], sorted_rank_P: NDArray[Any]) -> int | None:
         """Best cut among the positives of a class; `None` if none reaches what is asked.
 
         Args:
             hits_P: Positives with at least this score.
-            ranks_P: Known images with at least this score.
+            sorted_rank_P: Known images with at least this score.
         """
         if self.kind == "fbeta":
             square = self.value**2
-            return int(np.argmax((1 + square) * hits_P / (ranks_P + square * len(hits_P))))
-        precision_P, recall_P = hits_P / ranks_P, hits_P / len(hits_P)
+            return int(np.argmax((1 + square) * hits_P / (sorted_rank_P + square * len(hits_P))))
+        precision_P, recall_P = hits_P / sorted_rank_P, hits_P / len(hits_P)
         if self.kind == "precision":
             return _best_of(recall_P, precision_P >= self.value)
         return _best_of(precision_P, recall_P >= self.value)
@@ -140,7 +140,7 @@ def fit_overall(
 def _fit(ranked: RankedPositives, objective: Objective) -> float | None:
     if not len(ranked.scores_P):
         return None
-    cut = objective.choose(ranked.hits_P, ranked.ranks_P)
+    cut = objective.choose(ranked.hits_P, ranked.sorted_rank_P)
     if cut is None:
         return None
     score = float(ranked.scores_P[cut])

@@ -19,7 +19,7 @@ from mlc_cli.core.exporting.parity import (
     Logits,
     Outputs,
     compare,
-    map_of,
+    mean_ap_of,
     run_in_turn,
     to_probabilities,
 )
@@ -30,7 +30,7 @@ from mlc_cli.core.inference.runtime.thresholds import threshold_logits
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.models.classifier import Classifier
-from mlc_cli.settings.export import Int8Settings, IrPrecision, ParitySettings, Tolerance
+from mlc_cli.settings.export import Int8Settings, IrPrecision, ParitySettings, ToleranceSettings
 
 TORCH = "torch"
 
@@ -61,7 +61,7 @@ class Exported:
         form: `onnx` or `ir`.
         precision: Of its weights.
         bytes: Of the file, or of both files of an IR.
-        map: On the compared images.
+        mean_ap: On the compared images.
         rate: Images a second, reading not counted.
         difference: From torch, in float32 arithmetic.
         default_arithmetic: What the device takes for IR when it is not told.
@@ -74,7 +74,7 @@ class Exported:
     form: str
     precision: IrPrecision
     bytes: int = 0
-    map: float | None = None
+    mean_ap: float | None = None
     rate: float | None = None
     difference: Difference | None = None
     default_arithmetic: str | None = None
@@ -94,13 +94,13 @@ class Check:
     Attributes:
         source: Annotation file.
         images: Images that could be read.
-        map: Of the checkpoint in torch, on the CPU in fp32.
+        mean_ap: Of the checkpoint in torch, on the CPU in fp32.
         rate: Of torch, images a second.
     """
 
     source: Path
     images: int
-    map: float
+    mean_ap: float
     rate: float
 
     def as_dict(self) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def check_files(
 
     Args:
         parity: Images and tolerances.
-        int8: Tolerance of quantised files.
+        int8: ToleranceSettings of quantised files.
         classifier: In evaluation mode, on the CPU.
         info: What the files know.
         folder: Where they are.
@@ -152,7 +152,7 @@ def check_files(
     limits = {
         "fp32": _limits(parity.fp32),
         "fp16": _limits(parity.fp16),
-        "int8": Limits(map_drop=int8.max_drop),
+        "int8": Limits(mean_ap_drop=int8.max_drop),
     }
     checked = []
     for file in files:
@@ -168,7 +168,7 @@ def check_files(
             if parity.client_images and len(info.card.classes) > 1:
                 found = _with_client(found, parity, folder, info, outputs, batches)
         checked.append(found)
-    torch_map = map_of(outputs.logits[TORCH], outputs.targets_NC)
+    torch_map = mean_ap_of(outputs.logits[TORCH], outputs.targets_NC)
     source = batches.dataset.annotation.source
     check = Check(source, len(outputs.indices_N), torch_map, outputs.rates[TORCH])
     return checked, check
@@ -182,7 +182,7 @@ def mark(path: Path, *, passed: bool) -> None:
 def _torch(classifier: Classifier, info: ExportInfo) -> TorchEngine:
     cpu = torch.device("cpu")
     return TorchEngine(
-        classifier.place(cpu), Normalise(info.card.mean, info.card.std, cpu), cpu, "fp32"
+        classifier.to_device(cpu), Normalise(info.card.mean, info.card.std, cpu), cpu, "fp32"
     )
 
 
@@ -190,8 +190,8 @@ def _default(file: Exported) -> str:
     return f"{file.name} as it comes"
 
 
-def _limits(tolerance: Tolerance) -> Limits:
-    return Limits(tolerance.logit, tolerance.probability, tolerance.map)
+def _limits(tolerance: ToleranceSettings) -> Limits:
+    return Limits(tolerance.logit, tolerance.probability, tolerance.mean_ap)
 
 
 def _thresholds(info: ExportInfo) -> Floats:
@@ -208,7 +208,7 @@ def _compared(file: Exported, outputs: Outputs, info: ExportInfo, limits: Limits
     difference = _difference(outputs, file.name, info)
     return replace(
         file,
-        map=map_of(outputs.logits[file.name], outputs.targets_NC),
+        mean_ap=mean_ap_of(outputs.logits[file.name], outputs.targets_NC),
         rate=outputs.rates[file.name],
         difference=difference,
         faults=tuple(limits.faults(difference)),

@@ -26,7 +26,7 @@ class Outputs:
     Attributes:
         logits: Logits N×C by engine.
         targets_NC: 1 present, 0 absent, -1 unknown.
-        indices_N: Positions of the images in their annotation; unreadable ones are missing.
+        indices_N: ClassIndex of the images in their annotation; unreadable ones are missing.
         rates: Images a second by engine, reading not counted.
     """
 
@@ -79,7 +79,7 @@ def to_probabilities(logits_NC: Logits) -> Floats:
     return found
 
 
-def map_of(logits_NC: Logits, targets_NC: NDArray[np.int8]) -> float:
+def mean_ap_of(logits_NC: Logits, targets_NC: NDArray[np.int8]) -> float:
     """Mean average precision; nan without positives."""
     return mean_average_precision(average_precision_C(to_probabilities(logits_NC), targets_NC))
 
@@ -92,13 +92,13 @@ class Difference:
         logit: Largest absolute difference of a logit.
         probability: Largest absolute difference of a probability.
         decisions: Part of all decisions that agree, in 0..1.
-        map: MAP of the file minus that of the other; nan without positives.
+        mean_ap: MAP of the file minus that of the other; nan without positives.
     """
 
     logit: float
     probability: float
     decisions: float
-    map: float
+    mean_ap: float
 
 
 def compare(
@@ -111,7 +111,7 @@ def compare(
         logit=float(np.abs(logits_NC - other_NC).max()),
         probability=float(np.abs(ours_NC - theirs_NC).max()),
         decisions=float(agree_NC.mean()),
-        map=map_of(logits_NC, targets_NC) - map_of(other_NC, targets_NC),
+        mean_ap=mean_ap_of(logits_NC, targets_NC) - mean_ap_of(other_NC, targets_NC),
     )
 
 
@@ -122,22 +122,22 @@ class Limits:
     Attributes:
         logit: Of a logit.
         probability: Of a probability.
-        map: Of the mAP, to either side.
-        map_drop: Of the mAP, downwards.
+        mean_ap: Of the mAP, to either side.
+        mean_ap_drop: Of the mAP, downwards.
     """
 
     logit: float | None = None
     probability: float | None = None
-    map: float | None = None
-    map_drop: float | None = None
+    mean_ap: float | None = None
+    mean_ap_drop: float | None = None
 
     def faults(self, difference: Difference) -> list[str]:
         """What of a difference is above its limit, in words; an undefined mAP is not."""
         checks = (
             ("a logit differs", difference.logit, self.logit),
             ("a probability differs", difference.probability, self.probability),
-            ("mAP differs", abs(difference.map), self.map),
-            ("mAP drops", -difference.map, self.map_drop),
+            ("mAP differs", abs(difference.mean_ap), self.mean_ap),
+            ("mAP drops", -difference.mean_ap, self.mean_ap_drop),
         )
         return [
             f"{what} by {value:.2g}, more than {limit:g}"

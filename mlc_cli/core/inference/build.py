@@ -24,7 +24,7 @@ from mlc_cli.errors import DataError, MlcError, RunError, UsageError
 from mlc_cli.settings.base import Settings
 from mlc_cli.settings.data import DataSettings
 from mlc_cli.settings.resolve import as_yaml, validate
-from mlc_cli.settings.scoring import ModelChoice, ScoringSettings, SplitChoice
+from mlc_cli.settings.scoring import ModelChoiceSettings, ScoringSettings, SplitChoiceSettings
 
 
 def score_checkpoint(settings: ScoringSettings) -> ScoredSplit:
@@ -94,7 +94,7 @@ def named(scores: Scores, split: Annotation) -> SavedScores:
     )
 
 
-def find_checkpoint(settings: ModelChoice) -> Path:
+def find_checkpoint(settings: ModelChoiceSettings) -> Path:
     """The checkpoint that is asked for: a file, or the best of a run.
 
     Raises:
@@ -149,7 +149,7 @@ def _read_thresholds(path: Path, classes: int) -> Floats:
     return thresholds_C
 
 
-def data_settings(settings: SplitChoice, card: ModelCard) -> DataSettings:
+def data_settings(settings: SplitChoiceSettings, card: ModelCard) -> DataSettings:
     """Where the data of a split is, and how it is read.
 
     Raises:

@@ -114,7 +114,7 @@ def _open_checkpoint(path: Path, device_name: str, precision: str) -> OpenedMode
     classifier, card = load_classifier(path)
     device = pick_device(device_name)
     engine = TorchEngine(
-        classifier.place(device),
+        classifier.to_device(device),
         Normalise(card.mean, card.std, device),
         device,
         pick_precision(precision, device),

@@ -46,7 +46,7 @@ class Pictures:
                 self._gallery.add(prediction, picture.preview)
 
     def _draw(self, prediction: Prediction, picture: Picture) -> None:
-        path = self._folder / picture.item.place
+        path = self._folder / picture.item.output_name
         path = path.with_name(f"{path.name}.jpg")
         result_folder(str(path.parent), self._folder)
         drawn = self._drawer(

@@ -82,7 +82,7 @@ class Predictor:
 
 @torch.inference_mode()
 def _explain(model: nn.Module, map_NDHW: Tensor, decided_NK: list[list[int]]) -> Maps:
-    """Maps of all classes that any image of the batch has, dealt out to the images."""
+    """Maps of all classes that any image of the batch has, shard out to the images."""
     assert isinstance(model, Classifier)
     classes = sorted({c for decided in decided_NK for c in decided})
     maps_NKHW = evidence(model.head, map_NDHW, classes).cpu().numpy()

@@ -43,7 +43,7 @@ class RecordWriter:
 
 
 @dataclass(frozen=True)
-class Begun:
+class PartialOutput:
     """What of an interrupted file is kept.
 
     Attributes:
@@ -59,7 +59,7 @@ class Begun:
     errors: tuple[Written, ...] = ()
 
 
-def read_begun(path: Path, form: Format, names: Iterator[str], batch_size: int) -> Begun:
+def read_partial(path: Path, form: Format, names: Iterator[str], batch_size: int) -> PartialOutput:
     """Read what a file already has, and hold it against the images that it should be about.
 
     Whole batches are kept: the last digit of a probability may depend on what else is in a batch,
@@ -85,7 +85,7 @@ def read_begun(path: Path, form: Format, names: Iterator[str], batch_size: int) 
             end, kept = position, seen
             errors += [record for record in records if record.error]
             records = []
-    return Begun(end, kept, seen - kept, tuple(errors))
+    return PartialOutput(end, kept, seen - kept, tuple(errors))
 
 
 def _check_name(path: Path, form: Format, there: str, name: str | None, number: int) -> None:

@@ -31,17 +31,17 @@ from mlc_cli.core.loading.rand_augment import TorchvisionRandAugment, pair_rand_
 from mlc_cli.core.loading.sampling import repeat_factors
 from mlc_cli.core.system.device import pick_workers
 from mlc_cli.core.system.distributed import ALONE, Group
-from mlc_cli.core.system.processes import place
+from mlc_cli.core.system.processes import dist_info
 from mlc_cli.settings.data import (
     AugmentSettings,
     CutmixSettings,
     DataSettings,
     MixSettings,
     MixupSettings,
-    PairRandAugment,
+    PairRandAugmentSettings,
     RandAugmentSettings,
+    TorchvisionRandAugmentSettings,
 )
-from mlc_cli.settings.data import TorchvisionRandAugment as TorchvisionSettings
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,9 @@ def build_augment(settings: AugmentSettings, size: SizeHW) -> Compose:
 
 def _build_rand_augment(settings: RandAugmentSettings) -> Transform:
     match settings:
-        case PairRandAugment():
+        case PairRandAugmentSettings():
             return pair_rand_augment
-        case TorchvisionSettings(num_ops=num_ops, magnitude=magnitude):
+        case TorchvisionRandAugmentSettings(num_ops=num_ops, magnitude=magnitude):
             return TorchvisionRandAugment(num_ops, magnitude)
 
 
@@ -169,7 +169,7 @@ def build_eval_batches(
     device: torch.device,
     group: Group = ALONE,
 ) -> Batches:
-    """All images in the order of the file, without random changes, dealt out to a group."""
+    """All images in the order of the file, without random changes, shard out to a group."""
     size = settings.input_size
     dataset = ImageDataset(
         annotation,
@@ -191,6 +191,6 @@ def _cache(settings: DataSettings, annotation: Annotation, size: SizeHW) -> RamC
     wanted = settings.cache == "ram"
     if settings.cache == "auto":
         # each process of the machine sees all images in time, and keeps its own
-        needed = RamCache.bytes_needed(len(annotation), size) * place().local_size
+        needed = RamCache.bytes_needed(len(annotation), size) * dist_info().local_size
         wanted = needed < psutil.virtual_memory().available / 4
     return RamCache(len(annotation), size) if wanted else None

@@ -116,7 +116,7 @@ class Batches:
             self._loader._iterator = None  # noqa: SLF001
 
     def images_of(self, epoch: int, batches: range) -> list[int]:
-        """Positions of the images of some batches, those of all processes."""
+        """ClassIndex of the images of some batches, those of all processes."""
         return self._sampler.images_of(epoch, batches)
 
     def _alive(self) -> Iterator[Batch]:

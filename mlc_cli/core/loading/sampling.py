@@ -39,7 +39,7 @@ class EpochSampler(Sampler[list[Key]]):
 
     A shuffled batch is shared by all processes, in parts that differ by one image at most, so
     that a step sees the same images however many processes make it. In the order of the file
-    whole batches are dealt out, so that a model sees the very batches that one process would
+    whole batches are shard out, so that a model sees the very batches that one process would
     give it; who has none left gets an empty one.
 
     Args:
@@ -88,7 +88,7 @@ class EpochSampler(Sampler[list[Key]]):
             yield [(self.epoch, int(draw)) for draw in self._own(order, batch)]
 
     def images_of(self, epoch: int, batches: range) -> list[int]:
-        """Positions of the images of some batches, those of all processes."""
+        """ClassIndex of the images of some batches, those of all processes."""
         order = self._order_of(epoch)
         return [int(d) % self._images for batch in batches for d in self._batch(order, batch)]
 

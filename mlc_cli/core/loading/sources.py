@@ -36,21 +36,21 @@ class Item:
     Attributes:
         name: As the results name it: the path as given, for frames with `#` and their number.
         path: The file.
-        place: Relative path for what is written about the image, without an extension.
+        output_name: Relative path for what is written about the image, without an extension.
         frame: Pixels of a frame of a video, which come decoded.
         error: Why a video or a frame cannot be read.
     """
 
     name: str
     path: Path
-    place: Path
+    output_name: Path
     frame: Pixels | None = None
     error: str = ""
 
 
 class _File(NamedTuple):
     path: Path
-    place: Path
+    output_name: Path
 
 
 @dataclass(frozen=True)
@@ -100,19 +100,19 @@ class Sources:
                 if _kind(file.path) in VIDEOS and file.path.is_file():
                     yield from _frames(file, self.every)
                 else:
-                    yield Item(printable(file.path), file.path, file.place)
+                    yield Item(printable(file.path), file.path, file.output_name)
 
 
-def distinct_places(items: Iterable[Item]) -> Iterator[Item]:
-    """Number the places that come again, so that nothing is written over."""
+def distinct_output_names(items: Iterable[Item]) -> Iterator[Item]:
+    """Number the output names that come again, so that nothing is written over."""
     taken: set[str] = set()
     for item in items:
-        place, number = item.place, 1
-        while str(place).casefold() in taken:  # some file systems know no case
+        output_name, number = item.output_name, 1
+        while str(output_name).casefold() in taken:  # some file systems know no case
             number += 1
-            place = item.place.with_name(f"{item.place.name}-{number}")
-        taken.add(str(place).casefold())
-        yield item if number == 1 else replace(item, place=place)
+            output_name = item.output_name.with_name(f"{item.output_name.name}-{number}")
+        taken.add(str(output_name).casefold())
+        yield item if number == 1 else replace(item, output_name=output_name)
 
 
 def printable(path: Path) -> str:
@@ -157,9 +157,9 @@ def _files(source: str, lines: Iterable[str]) -> Iterator[_File]:
         for name in sorted(glob.iglob(source, recursive=True)):  # noqa: PTH207 - or absolute
             match = Path(name)
             if _kind(match) in IMAGES | VIDEOS and match.is_file():
-                yield _File(match, _place(Path(match.name)))
+                yield _File(match, _output_name(Path(match.name)))
     else:
-        yield _File(path, _place(Path(path.name)))
+        yield _File(path, _output_name(Path(path.name)))
 
 
 def _below(folder: Path) -> Iterator[_File]:
@@ -169,7 +169,7 @@ def _below(folder: Path) -> Iterator[_File]:
         for name in sorted(names):
             path = Path(root, name)
             if _kind(path) in IMAGES and not name.startswith("."):
-                yield _File(path, _place(path.relative_to(folder)))
+                yield _File(path, _output_name(path.relative_to(folder)))
 
 
 def _lines_of(path: Path) -> Iterator[_File]:
@@ -184,10 +184,10 @@ def _listed(lines: Iterable[str]) -> Iterator[_File]:
     for line in lines:
         name = line.rstrip("\r\n")
         if name.strip():
-            yield _File(Path(name), _place(Path(Path(name).name)))
+            yield _File(Path(name), _output_name(Path(Path(name).name)))
 
 
-def _place(relative: Path) -> Path:
+def _output_name(relative: Path) -> Path:
     return Path(printable(relative.with_suffix(""))) if relative.name else Path("image")
 
 
@@ -200,13 +200,13 @@ def _frames(file: _File, every: int) -> Iterator[Item]:
         while capture.isOpened() and capture.grab():
             if number % every == 0:
                 frame, error = _retrieve(capture)
-                place = file.place.with_name(f"{file.place.name}-{number}")
+                place = file.output_name.with_name(f"{file.output_name.name}-{number}")
                 yield Item(f"{name}#{number}", file.path, place, frame, error)
             number += 1
     finally:
         capture.release()
     if not number:
-        yield Item(name, file.path, file.place, error="no frame of this video can be read")
+        yield Item(name, file.path, file.output_name, error="no frame of this video can be read")
 
 
 def _retrieve(capture: cv2.VideoCapture) -> tuple[Pixels | None, str]:

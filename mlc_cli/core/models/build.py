@@ -26,10 +26,15 @@ from mlc_cli.core.models.weights.report import LoadReport
 from mlc_cli.core.models.weights.timm import load_backbone
 from mlc_cli.core.runs.checkpoint import ModelCard, read_card, read_state
 from mlc_cli.errors import CheckpointError, SettingsError
-from mlc_cli.settings.model import CosineHead as CosineSettings
-from mlc_cli.settings.model import GraphHead as GraphSettings
-from mlc_cli.settings.model import HeadSettings, MLDecoderHead, ModelSettings, Scale
-from mlc_cli.settings.model import LinearHead as LinearSettings
+from mlc_cli.settings.model import (
+    CosineHeadSettings,
+    GraphHeadSettings,
+    HeadSettings,
+    LinearHeadSettings,
+    MLDecoderHeadSettings,
+    ModelSettings,
+    Scale,
+)
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,7 @@ def label_graph(settings: HeadSettings, train: Annotation) -> LabelGraph | None:
     Raises:
         DataError: The vectors of the labels cannot be had.
     """
-    if not isinstance(settings, GraphSettings):
+    if not isinstance(settings, GraphHeadSettings):
         return None
     return build_label_graph(
         train,
@@ -156,11 +161,11 @@ def build_head(
     """
     scale = _scale(settings.scale, classes)
     match settings:
-        case LinearSettings(pool=pool, dropout=dropout):
+        case LinearHeadSettings(pool=pool, dropout=dropout):
             return LinearHead(channels, classes, pool=pool, dropout=dropout, scale=scale)
-        case CosineSettings(pool=pool, dropout=dropout):
+        case CosineHeadSettings(pool=pool, dropout=dropout):
             return CosineHead(channels, classes, pool=pool, dropout=dropout, scale=scale)
-        case MLDecoderHead():
+        case MLDecoderHeadSettings():
             if settings.dim % settings.heads:
                 raise SettingsError(
                     f"model.head.heads: must divide model.head.dim={settings.dim},"
@@ -178,14 +183,14 @@ def build_head(
                 bias=settings.bias,
                 scale=scale,
             )
-        case GraphSettings(pool=pool, dropout=dropout):
+        case GraphHeadSettings(pool=pool, dropout=dropout):
             assert graph is not None
             kind = CosineHead if settings.cosine else LinearHead
             pooled = kind(channels, classes, pool=pool, dropout=dropout, scale=scale)
             return GraphHead(_graph_weights(settings, graph, channels), pooled)
 
 
-def _graph_weights(settings: GraphSettings, graph: LabelGraph, channels: int) -> GraphWeights:
+def _graph_weights(settings: GraphHeadSettings, graph: LabelGraph, channels: int) -> GraphWeights:
     layer = GraphConvolution if settings.layer == "gcn" else GraphAttention
     hidden = settings.hidden or channels
     first = layer(graph.vectors_CE.shape[1], hidden)

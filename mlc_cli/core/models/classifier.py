@@ -23,7 +23,7 @@ class Classifier(nn.Module):
         self.backbone = backbone
         self.head = head
 
-    def place(self, device: torch.device, *, channels_last: bool = True) -> "Classifier":
+    def to_device(self, device: torch.device, *, channels_last: bool = True) -> "Classifier":
         """Move to a device, with convolutions in the given memory layout."""
         layout = torch.channels_last if channels_last else torch.contiguous_format
         self.to(device)

@@ -2,7 +2,7 @@
 
 import os
 
-from mlc_cli.core.system.processes import place
+from mlc_cli.core.system.processes import dist_info
 
 
 def usable_cores() -> int:
@@ -11,4 +11,4 @@ def usable_cores() -> int:
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    return max(1, cores // place().local_size)
+    return max(1, cores // dist_info().local_size)

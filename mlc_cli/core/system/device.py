@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mlc_cli.core.system.cores import usable_cores
-from mlc_cli.core.system.processes import place
+from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import UsageError
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -31,8 +31,8 @@ def pick_device(name: str) -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if place().size > 1 and name.startswith("cuda"):
-        name = _own_gpu(name, place().local_rank)
+    if dist_info().size > 1 and name.startswith("cuda"):
+        name = _own_gpu(name, dist_info().local_rank)
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -47,7 +47,7 @@ def pick_device(name: str) -> torch.device:
         )
     if device.type == "cpu":
         keep_freed_memory()
-    elif place().size > 1:
+    elif dist_info().size > 1:
         torch.cuda.set_device(device)
     return device
 

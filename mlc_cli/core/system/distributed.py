@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
-from mlc_cli.core.system.processes import place
+from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import ProcessError
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class Group:
     size: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process is the one that writes and speaks."""
         return self.rank == 0
 
@@ -48,7 +48,7 @@ class Group:
         """Whether it is true for any process."""
         return self.total(flag) > 0
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Wait until all processes are here."""
         self.total(0)
 
@@ -102,7 +102,7 @@ class Group:
                 tensor.copy_(part.view_as(tensor))
 
     @torch.no_grad()
-    def copy_leader(self, model: nn.Module) -> None:
+    def broadcast_module(self, model: nn.Module) -> None:
         """Give a model the weights and buffers that it has in the leading process."""
         if self.size > 1:
             for tensor in (*model.parameters(), *model.buffers()):
@@ -120,30 +120,30 @@ class Group:
             dist.all_gather_object(values, value)
         return values  # type: ignore[return-value]
 
-    def gather_to_leader(self, value: T) -> list[T]:
+    def gather_to_main(self, value: T) -> list[T]:
         """The values of all processes, by rank, in the leading one; nothing in the others."""
         if self.size == 1:
             return [value]
-        values: list[T | None] | None = [None] * self.size if self.leads else None
+        values: list[T | None] | None = [None] * self.size if self.is_main else None
         with _lost_processes_named():
             dist.gather_object(value, values)
         return values or []  # type: ignore[return-value]
 
-    def from_leader(self, make: Callable[[], T]) -> T:
+    def broadcast(self, make: Callable[[], T]) -> T:
         """What the leading process makes, for all."""
-        values = [make() if self.leads else None]
+        values = [make() if self.is_main else None]
         if self.size > 1:
             with _lost_processes_named():
                 dist.broadcast_object_list(values, 0)
         return values[0]  # type: ignore[return-value]
 
-    def dealt(self, items: Iterable[T], batch_size: int) -> Iterator[T]:
+    def shard(self, items: Iterable[T], batch_size: int) -> Iterator[T]:
         """This process's part of a stream that all see: every so many batches one."""
         for number, item in enumerate(items):
             if number // batch_size % self.size == self.rank:
                 yield item
 
-    def in_turn(self, batches: Iterator[T]) -> Iterator[T]:
+    def in_order(self, batches: Iterator[T]) -> Iterator[T]:
         """What all processes make of their batches, in order, in the leading one.
 
         It ends for all where one has no more, be it at the end of the stream or at a signal.
@@ -155,19 +155,19 @@ class Group:
         while complete:
             batch = next(batches, None)
             complete = self.total(batch is not None) == self.size
-            for made in self.gather_to_leader(batch):
+            for made in self.gather_to_main(batch):
                 if made is None:
                     break
                 yield made
 
     @contextmanager
-    def leader_first(self) -> Iterator[None]:
+    def main_first(self) -> Iterator[None]:
         """Inside, the leading process is alone; the others follow when it is done."""
-        if not self.leads:
-            self.wait()
+        if not self.is_main:
+            self.barrier()
         yield
-        if self.leads:
-            self.wait()
+        if self.is_main:
+            self.barrier()
 
 
 ALONE = Group()
@@ -193,7 +193,7 @@ def joined() -> Iterator[Callable[[], bool]]:
     with _lost_processes_named():
         dist.init_process_group(backend, store=store, rank=rank, world_size=size)
         # The leader keeps the store: were it to end here, others could not finish joining.
-        current().wait()
+        current().barrier()
 
     def fails_first() -> bool:
         try:
@@ -212,6 +212,6 @@ def _lost_processes_named() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise ProcessError(
-            f"process {place().rank} waits for another one, which has ended",
+            f"process {dist_info().rank} waits for another one, which has ended",
             "It was killed, most often for lack of memory, or its machine is out of reach.",
         ) from error

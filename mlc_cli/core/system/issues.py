@@ -7,7 +7,7 @@ SHOWN = 10
 
 
 @dataclass
-class Tally:
+class IssueLog:
     """Findings by kind; memory does not grow with their number.
 
     Attributes:

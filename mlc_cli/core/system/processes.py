@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Place:
+class DistInfo:
     """Which of several processes this is.
 
     Attributes:
@@ -21,9 +21,9 @@ class Place:
     local_size: int = 1
 
 
-def place() -> Place:
-    """The place that the launcher gave this process in its environment; alone without one."""
+def dist_info() -> DistInfo:
+    """What the launcher says of this process in its environment; alone without a launcher."""
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     if any(name not in os.environ for name in (*names, "MASTER_ADDR", "MASTER_PORT")):
-        return Place()
-    return Place(*(int(os.environ[name]) for name in names))
+        return DistInfo()
+    return DistInfo(*(int(os.environ[name]) for name in names))

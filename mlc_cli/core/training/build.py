@@ -38,7 +38,7 @@ from mlc_cli.core.training.optim.build import (
 )
 from mlc_cli.core.training.optim.ema import Ema
 from mlc_cli.core.training.recorder import versions
-from mlc_cli.core.training.state import LossWatch, TrainState
+from mlc_cli.core.training.state import LossMeter, TrainState
 from mlc_cli.core.training.step import Step
 from mlc_cli.core.training.warm_start import WarmStart
 from mlc_cli.errors import SettingsError
@@ -46,7 +46,7 @@ from mlc_cli.settings.train import TrainSettings
 
 REPAIR = "Train the head alone with `--set warm_start.epochs=20`, or give --epochs."
 
-STEPS_BETWEEN_LOOKS = 50
+LOSS_SYNC_EVERY = 50
 """On a GPU, to look at a loss is to wait for it."""
 
 
@@ -100,18 +100,18 @@ def prepare(settings: TrainSettings) -> Training:
     device = pick_device(settings.device)
     precision = pick_precision(settings.precision, device)
     make_deterministic(on=settings.deterministic)
-    group.from_leader(lambda: make_if_missing(settings.data))
+    group.broadcast(lambda: make_if_missing(settings.data))
     splits = read_splits(settings.data)
     _check_share(settings.batch_size, len(splits.train), group)
     seed_step(settings.seed, 0)
     classes = list(splits.train.classes)
     graph = label_graph(settings.model.head, splits.train)
-    with group.leader_first():  # it may fetch weights, which the others then find
+    with group.main_first():  # it may fetch weights, which the others then find
         built = build_model(settings.model, classes, settings.data.input_size, graph)  # type: ignore[arg-type]
     if not trains and built.report:
         _refuse_parts(built.report)
-    model = built.classifier.place(device, channels_last=settings.channels_last)
-    group.copy_leader(model)
+    model = built.classifier.to_device(device, channels_last=settings.channels_last)
+    group.broadcast_module(model)
     normalise = Normalise(built.mean, built.std, device, channels_last=settings.channels_last)
     plan = _plan(settings, splits, built, normalise, device, precision, group)
     return Training(
@@ -258,7 +258,7 @@ def _state(
         ema=Ema(model, settings.ema.decay, settings.ema.warmup) if settings.ema else None,
         scaler=torch.amp.GradScaler(device.type, enabled=precision == "fp16"),
         early_stop=build_early_stop(settings.early_stop) if settings.early_stop else None,
-        losses=LossWatch(1 if device.type == "cpu" else STEPS_BETWEEN_LOOKS),
+        losses=LossMeter(1 if device.type == "cpu" else LOSS_SYNC_EVERY),
         processes=processes,
     )
 

@@ -65,7 +65,7 @@ class Tick:
         done: Batches done.
         total: Batches in total.
         loss: Mean loss of the epoch so far, where known.
-        best_map: Best validation mAP so far, where there is one.
+        best_mean_ap: Best validation mAP so far, where there is one.
     """
 
     phase: Phase
@@ -73,7 +73,7 @@ class Tick:
     done: int
     total: int
     loss: float | None = None
-    best_map: float | None = None
+    best_mean_ap: float | None = None
 
 
 OnTick = Callable[[Tick], None]
@@ -130,7 +130,7 @@ def train(plan: Plan, state: TrainState, on_tick: OnTick) -> Iterator[EpochRepor
         TrainingError: A loss or an output is not finite.
         BadImageError: An image cannot be read, where that is an error.
     """
-    if state.best.map == -math.inf:  # an evaluation before the first epoch is the first of all
+    if state.best.mean_ap == -math.inf:  # an evaluation before the first epoch is the first of all
         if plan.warm_start:
             yield _warm_start(plan, plan.warm_start, state, on_tick)
         elif not plan.epochs:
@@ -193,8 +193,8 @@ def _run_epoch(plan: Plan, state: TrainState, on_tick: OnTick) -> int:
             state.losses.add(loss, _where(plan, position, len(chunk)))
         images += read
         position.batch += len(chunk)
-        seen = state.losses.seen_mean()
-        best = state.best.map if math.isfinite(state.best.map) else None
+        seen = state.losses.mean_so_far()
+        best = state.best.mean_ap if math.isfinite(state.best.mean_ap) else None
         on_tick(Tick("train", position.epoch + 1, position.batch, len(plan.train), seen, best))
     state.losses.mean()  # waits for the device and looks at all losses before any evaluation
     return images
@@ -225,14 +225,14 @@ def _validate(plan: Plan, state: TrainState, epoch: int, on_tick: OnTick) -> Val
     def evaluate(model: nn.Module) -> float:
         scores = plan.scorer(model, plan.val, tick)
         # once for all: what is decided by it must not hang on the last bit of a machine
-        value = plan.val.group.from_leader(scores.mean_average_precision)
+        value = plan.val.group.broadcast(scores.mean_average_precision)
         return 0.0 if math.isnan(value) else value
 
     map_raw = evaluate(state.model)
     map_ema = evaluate(state.ema.model) if state.ema and epoch else None
     averaged = map_ema is not None and map_ema > map_raw
     reached = max(map_raw, map_ema or 0.0)
-    improved = reached > state.best.map
+    improved = reached > state.best.mean_ap
     if improved:
         state.best = Best(reached, epoch, averaged)
     return Validation(map_raw, map_ema, improved)

@@ -17,7 +17,7 @@ from mlc_cli.core.training.state import TrainState
 from mlc_cli.settings.train import TrainSettings
 
 
-class Bystander:
+class NullRecorder:
     """Hears what a training tells and does nothing: one of several processes writes."""
 
     def log(self, text: str) -> None:
@@ -36,7 +36,7 @@ class Bystander:
         """It is over."""
 
 
-class Recorder(Bystander):
+class Recorder(NullRecorder):
     """Keeps a run folder in step with a training.
 
     After each epoch the order is: best checkpoint, last checkpoint, state, metrics. The state is
@@ -76,7 +76,7 @@ class Recorder(Bystander):
             model = (
                 self._state.ema.model if best.averaged and self._state.ema else self._state.model
             )
-            self._checkpoint(self._run.best, model, best.map, averaged=best.averaged)
+            self._checkpoint(self._run.best, model, best.mean_ap, averaged=best.averaged)
         map_raw = report.validation.map_raw if report.validation else None
         self._checkpoint(self._run.last, self._state.model, map_raw, averaged=False)
         self.save()

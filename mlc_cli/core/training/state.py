@@ -21,12 +21,12 @@ class Best:
     """The best evaluation so far.
 
     Attributes:
-        map: Its validation mAP.
+        mean_ap: Its validation mAP.
         epoch: After how many epochs.
         averaged: Whether the moving average gave it, rather than the raw weights.
     """
 
-    map: float = -math.inf
+    mean_ap: float = -math.inf
     epoch: int = 0
     averaged: bool = False
 
@@ -48,7 +48,7 @@ class Position:
     stopped: bool = False
 
 
-class LossWatch:
+class LossMeter:
     """Sums the losses of an epoch and looks for one that is not finite.
 
     To look at a loss on a GPU is to wait for it, so that there it is done every `interval` steps.
@@ -97,7 +97,7 @@ class LossWatch:
         self._look()
         return self._sum / self._steps if self._steps else None
 
-    def seen_mean(self) -> float | None:
+    def mean_so_far(self) -> float | None:
         """Mean loss of the steps looked at so far, without waiting for others."""
         return self._sum / self._steps if self._steps else None
 
@@ -136,7 +136,7 @@ class TrainState:
     ema: Ema | None
     scaler: torch.amp.GradScaler
     early_stop: EarlyStop | None
-    losses: LossWatch
+    losses: LossMeter
     best: Best = field(default_factory=Best)
     position: Position = field(default_factory=Position)
     metrics: list[dict[str, Any]] = field(default_factory=list)

@@ -76,14 +76,14 @@ class WarmStart:
         """
         group = self.batches.group
         features, targets = self._features(model, normalise, precision, on_batch)
-        steps = self.epochs * -(-group.from_leader(lambda: len(features)) // self.batch_size)
+        steps = self.epochs * -(-group.broadcast(lambda: len(features)) // self.batch_size)
         head = copy.deepcopy(model.head)
-        if group.leads:
+        if group.is_main:
             self._train_head(head, loss, features, targets, on_batch)
         else:
             for step in range(steps):
                 on_batch(step + 1, steps)
-        group.copy_leader(head)
+        group.broadcast_module(head)
         model.head.load_state_dict(head.state_dict())
 
     @torch.no_grad()
@@ -110,7 +110,7 @@ class WarmStart:
                     computed[-1].append((_compact(reduced), batch.targets_NC))
                 self._check_memory(computed[-1][0][0][0].nbytes)
             on_batch(number, len(self.batches))
-        dealt_out = zip(*self.batches.group.gather_to_leader(computed), strict=True)
+        dealt_out = zip(*self.batches.group.gather_to_main(computed), strict=True)
         parts = [part for batches in dealt_out for batch in batches for part in batch]
         if not parts:
             return torch.empty(0), torch.empty(0)

@@ -68,7 +68,9 @@ def test_the_whole_is_the_percentiles_of_the_parts() -> None:
         ap_C = average_precision_C(scores_NC[rows], targets_NC[rows])
         maps.append(mean_average_precision(ap_C))
         macro.append(decision_metrics(scores_NC[rows], targets_NC[rows]).macro_f1)
-    assert (found.map.low, found.map.high) == pytest.approx(np.quantile(maps, [0.025, 0.975]))
+    assert (found.mean_ap.low, found.mean_ap.high) == pytest.approx(
+        np.quantile(maps, [0.025, 0.975])
+    )
     half = found.decisions["half"]
     assert set(half) == set(SUMMARY)
     assert (half["macro_f1"].low, half["macro_f1"].high) == pytest.approx(
@@ -115,7 +117,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
 def test_without_positives_intervals_are_undefined(images: int) -> None:
     scores_NC, targets_NC = np.full((images, 2), 0.7), np.zeros((images, 2), np.int8)
     found = bootstrap(scores_NC, targets_NC, {"half": scores_NC >= 0.5}, draws=4)
-    assert math.isnan(found.map.low)
+    assert math.isnan(found.mean_ap.low)
     assert math.isnan(found.ap_C[0].high)
     assert math.isnan(found.decisions["half"]["macro_f1"].low)
 

@@ -12,7 +12,7 @@ from mlc_cli.core.exporting.parity import (
     Difference,
     Limits,
     compare,
-    map_of,
+    mean_ap_of,
     run_in_turn,
     to_probabilities,
 )
@@ -73,7 +73,7 @@ def test_differences_are_what_they_say() -> None:
     assert found.logit == pytest.approx(0.5)
     assert found.probability == pytest.approx(1 / (1 + math.exp(-0.3)) - 1 / (1 + math.exp(0.2)))
     assert found.decisions == 0.75
-    assert found.map == 0
+    assert found.mean_ap == 0
     # a threshold between the two probabilities of one image
     assert compare(ours, theirs, targets, np.array([0.51, 0.9])).decisions == 0.75
     assert compare(ours, theirs, targets, np.array([0.9, 0.1])).decisions == 1
@@ -88,20 +88,22 @@ def test_map_is_that_of_the_reference() -> None:
     rng = np.random.default_rng(0)
     logits, targets = rng.normal(size=(50, 4)).astype(np.float32), rng.integers(0, 2, (50, 4))
     expected = np.mean([average_precision_score(targets[:, c], logits[:, c]) for c in range(4)])
-    assert map_of(logits, targets.astype(np.int8)) == pytest.approx(expected)
+    assert mean_ap_of(logits, targets.astype(np.int8)) == pytest.approx(expected)
     other = rng.normal(size=(50, 4)).astype(np.float32)
     difference = compare(logits, other, targets.astype(np.int8), np.full(4, 0.5))
-    assert difference.map == pytest.approx(expected - map_of(other, targets.astype(np.int8)))
+    assert difference.mean_ap == pytest.approx(
+        expected - mean_ap_of(other, targets.astype(np.int8))
+    )
 
 
 def test_without_positives_there_is_no_map_and_no_fault() -> None:
     logits = np.float32([[1.0], [2.0]])
     difference = compare(logits, logits, np.int8([[0], [-1]]), np.array([0.5]))
-    assert math.isnan(difference.map)
+    assert math.isnan(difference.mean_ap)
     assert Limits(0.0, 0.0, 0.0, 0.0).faults(difference) == []
 
 
-DIFFERENCE = Difference(logit=0.02, probability=0.003, decisions=0.99, map=-0.01)
+DIFFERENCE = Difference(logit=0.02, probability=0.003, decisions=0.99, mean_ap=-0.01)
 
 
 @pytest.mark.parametrize(
@@ -111,8 +113,8 @@ DIFFERENCE = Difference(logit=0.02, probability=0.003, decisions=0.99, map=-0.01
         (Limits(0.02, 0.003, 0.01, 0.01), []),
         (Limits(logit=0.019), ["a logit differs by 0.02, more than 0.019"]),
         (Limits(probability=0.001), ["a probability differs by 0.003, more than 0.001"]),
-        (Limits(map=0.005), ["mAP differs by 0.01, more than 0.005"]),
-        (Limits(map_drop=0.005), ["mAP drops by 0.01, more than 0.005"]),
+        (Limits(mean_ap=0.005), ["mAP differs by 0.01, more than 0.005"]),
+        (Limits(mean_ap_drop=0.005), ["mAP drops by 0.01, more than 0.005"]),
         (Limits(0.0, 0.0), ["a logit differs by 0.02, more than 0",
                             "a probability differs by 0.003, more than 0"]),
     ],
@@ -122,6 +124,6 @@ def test_faults_are_what_is_above_its_limit(limits: Limits, faults: list[str]) -
 
 
 def test_a_gain_of_map_is_no_drop_but_a_difference() -> None:
-    gain = Difference(0.0, 0.0, 1.0, map=0.02)
-    assert Limits(map_drop=0.0).faults(gain) == []
-    assert Limits(map=0.01).faults(gain) == ["mAP differs by 0.02, more than 0.01"]
+    gain = Difference(0.0, 0.0, 1.0, mean_ap=0.02)
+    assert Limits(mean_ap_drop=0.0).faults(gain) == []
+    assert Limits(mean_ap=0.01).faults(gain) == ["mAP differs by 0.02, more than 0.01"]

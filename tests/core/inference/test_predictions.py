@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mlc_cli.core.inference.predictions import FormatName, Prediction, decide, make_format
-from mlc_cli.core.inference.writer import RecordWriter, open_output, read_begun
+from mlc_cli.core.inference.writer import RecordWriter, open_output, read_partial
 from mlc_cli.errors import DataError, MlcError
 
 CLASSES = ["cat", "=dog", 'a "b"; ü']
@@ -100,7 +100,7 @@ def test_a_file_cut_anywhere_is_continued_to_the_same_file(tmp_path: Path, name:
     for cut in range(len(whole) + 1):
         path.write_bytes(whole[:cut])
         names = iter([p.image for p in PREDICTIONS])
-        begun = read_begun(path, form, names, 1)
+        begun = read_partial(path, form, names, 1)
         rest = PREDICTIONS[begun.images :]
         assert list(names) == [p.image for p in rest]
         with open_output(path, begun.end) as stream:
@@ -116,19 +116,19 @@ def test_a_file_of_something_else_is_not_continued(tmp_path: Path, name: FormatN
     path, form = tmp_path / "out", make_format(name, CLASSES)
     path.write_text(written(name, PREDICTIONS), newline="")
     with pytest.raises(DataError, match="image 2 is broken"):
-        read_begun(path, form, iter(["a.jpg", "other.png"]), 1)
+        read_partial(path, form, iter(["a.jpg", "other.png"]), 1)
     with pytest.raises(DataError, match="no more images"):
-        read_begun(path, form, iter(["a.jpg"]), 1)
+        read_partial(path, form, iter(["a.jpg"]), 1)
     other = make_format("csv" if name == "jsonl" else "jsonl", CLASSES)
     with pytest.raises(DataError, match="cannot be continued"):
-        read_begun(path, other, iter(["a.jpg"]), 1)
+        read_partial(path, other, iter(["a.jpg"]), 1)
 
 
 def test_whole_batches_are_kept(tmp_path: Path) -> None:
     path, form = tmp_path / "out", make_format("jsonl", CLASSES)
     records = [written("jsonl", [one]).encode() for one in PREDICTIONS]
     path.write_bytes(b"".join(records[:3]) + b"half")
-    begun = read_begun(path, form, iter([p.image for p in PREDICTIONS]), 2)
+    begun = read_partial(path, form, iter([p.image for p in PREDICTIONS]), 2)
     assert (begun.images, begun.dropped) == (2, 1)
     assert begun.end == len(b"".join(records[:2]))
     assert [error.image for error in begun.errors] == ["broken.png"]
@@ -139,7 +139,7 @@ def test_a_table_of_other_classes_is_not_continued(tmp_path: Path, name: FormatN
     path = tmp_path / "out"
     path.write_text(written(name, PREDICTIONS), newline="")
     with pytest.raises(DataError, match="cannot be continued"):
-        read_begun(path, make_format(name, [*CLASSES, "more"]), iter(["a.jpg"]), 1)
+        read_partial(path, make_format(name, [*CLASSES, "more"]), iter(["a.jpg"]), 1)
 
 
 @pytest.mark.parametrize("content", [b"{}\n", b"[1]\n", b"\xff\n", b"no json\n", b"\n"])
@@ -147,7 +147,7 @@ def test_lines_that_are_no_predictions_are_refused(tmp_path: Path, content: byte
     path = tmp_path / "out"
     path.write_bytes(content)
     with pytest.raises(DataError, match="cannot be continued"):
-        read_begun(path, make_format("jsonl", CLASSES), iter(["a.jpg"]), 1)
+        read_partial(path, make_format("jsonl", CLASSES), iter(["a.jpg"]), 1)
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -67,9 +67,9 @@ def test_whole_batches_are_dealt_out_in_the_order_of_the_file(size: int) -> None
     ]
     rounds = list(zip(*(keys(sampler, 0) for sampler in samplers), strict=True))
     assert [len(sampler) for sampler in samplers] == [len(rounds)] * size
-    dealt = [batch for batches in rounds for batch in batches]
-    assert dealt == whole + [[]] * (len(dealt) - len(whole))
-    assert len(dealt) - len(whole) < size
+    shard = [batch for batches in rounds for batch in batches]
+    assert shard == whole + [[]] * (len(shard) - len(whole))
+    assert len(shard) - len(whole) < size
 
 
 def test_images_of_a_batch_are_known_without_reading_it() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlc_cli.core.images.decode import read_image
-from mlc_cli.core.loading.sources import IMAGES, Item, Sources, distinct_places
+from mlc_cli.core.loading.sources import IMAGES, Item, Sources, distinct_output_names
 from mlc_cli.errors import DataError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
@@ -113,7 +113,7 @@ def test_every_nth_frame_of_a_video_in_rgb(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.avi", 11)
     items = list(Sources([str(path)], every=4))
     assert [item.name for item in items] == [f"{path}#{number}" for number in (0, 4, 8)]
-    assert [str(item.place) for item in items] == ["clip-0", "clip-4", "clip-8"]
+    assert [str(item.output_name) for item in items] == ["clip-0", "clip-4", "clip-8"]
     for number, item in zip((0, 4, 8), items, strict=True):
         assert item.frame is not None
         assert item.frame.shape == (48, 64, 3)
@@ -145,6 +145,6 @@ def test_names_that_are_not_utf8_can_be_written(tmp_path: Path) -> None:
 
 
 def test_places_are_made_distinct() -> None:
-    items = [Item(str(n), Path("x"), Path(place)) for n, place in enumerate(["a", "b/a", "a", "A"])]
-    places = [str(item.place) for item in distinct_places(items)]
+    items = [Item(str(n), Path("x"), Path(name)) for n, name in enumerate(["a", "b/a", "a", "A"])]
+    places = [str(item.output_name) for item in distinct_output_names(items)]
     assert places == ["a", "b/a", "a-2", "A-3"]

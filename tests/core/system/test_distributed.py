@@ -53,41 +53,41 @@ def copied(group: Group) -> torch.Tensor:
     model = nn.Sequential(
         nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fmt: skip
     nn.init.constant_(model[1].running_mean, group.rank)
-    group.copy_leader(model)
+    group.broadcast_module(model)
     return torch.cat([v.double().flatten() for v in model.state_dict().values()])
 
 
 def test_what_processes_add_up_hand_round_and_agree_on(tmp_path: Path, together: Together) -> None:
     def work(group: Group) -> dict[str, Any]:
         rank = group.rank
-        with group.leader_first():
+        with group.main_first():
             if rank == 0:
                 time.sleep(0.2)
             (tmp_path / "order").open("a").write(f"{rank}")
         batches = iter([[f"{rank}-{n}"] for n in range(2 if rank else 3)])
         return {
-            "leads": group.leads,
+            "leads": group.is_main,
             "total": group.total(rank + 1),
             "total of flags": group.total(True),
             "any": [group.any(rank == 1), group.any(False)],
             "sum": group.sum(torch.tensor([1.0, rank])).tolist(),
             "gather": group.gather({"rank": rank}),
-            "to leader": group.gather_to_leader(torch.tensor([rank])),
-            "from leader": group.from_leader(lambda: f"made by {rank}"),
+            "to leader": group.gather_to_main(torch.tensor([rank])),
+            "from leader": group.broadcast(lambda: f"made by {rank}"),
             "gradients": gradients(group),
             "moving": statistics(group)[0],
             "standing": statistics(group)[1],
             "copied": copied(group),
-            "dealt": list(group.dealt(range(11), 2)),
-            "in turn": list(group.in_turn(batches)),
+            "shard": list(group.shard(range(11), 2)),
+            "in turn": list(group.in_order(batches)),
         }
 
     first, second = together(work)
     assert (first.pop("leads"), second.pop("leads")) == (True, False)
     assert torch.equal(first.pop("copied"), second.pop("copied"))
     assert (first.pop("to leader"), second.pop("to leader")) == ([0, 1], [])
-    assert first.pop("dealt") == [0, 1, 4, 5, 8, 9]
-    assert second.pop("dealt") == [2, 3, 6, 7, 10]
+    assert first.pop("shard") == [0, 1, 4, 5, 8, 9]
+    assert second.pop("shard") == [2, 3, 6, 7, 10]
     assert first.pop("in turn") == [["0-0"], ["1-0"], ["0-1"], ["1-1"], ["0-2"]]
     assert second.pop("in turn") == []
     assert (first.pop("standing"), second.pop("standing")) == (0.0, 1.0)
@@ -110,14 +110,14 @@ def test_alone_everything_stays_as_it_is() -> None:
     model = normalised(3)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     ALONE.average_statistics(model)
-    ALONE.copy_leader(model)
+    ALONE.broadcast_module(model)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert gradients(ALONE) == [[1.0, 2.0], None, None]
     assert (ALONE.total(3), ALONE.any(False), ALONE.gather(7)) == (3, False, [7])
-    assert ALONE.gather_to_leader("x") == ["x"]
-    assert ALONE.from_leader(lambda: 5) == 5
-    assert list(ALONE.dealt("abc", 2)) == ["a", "b", "c"]
-    assert list(ALONE.in_turn(iter("abc"))) == ["a", "b", "c"]
+    assert ALONE.gather_to_main("x") == ["x"]
+    assert ALONE.broadcast(lambda: 5) == 5
+    assert list(ALONE.shard("abc", 2)) == ["a", "b", "c"]
+    assert list(ALONE.in_order(iter("abc"))) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("lost", [0, 1])
@@ -127,7 +127,7 @@ def test_the_end_of_a_process_is_an_error_in_the_others(together: Together, lost
             os.kill(os.getpid(), signal.SIGKILL)
         try:
             for _ in range(3):
-                group.wait()
+                group.barrier()
         except ProcessError as error:
             return error.message
         return "nothing"
@@ -157,7 +157,7 @@ def test_of_processes_that_fail_one_is_the_first() -> None:
     def work() -> bool:
         with joined() as fails_first:
             first = fails_first()
-            current().wait()
+            current().barrier()
             return first
 
     assert sorted(launch.start_together(work).results()) == [False, True]

@@ -3,7 +3,7 @@
 import pytest
 
 from mlc_cli.core.system.cores import usable_cores
-from mlc_cli.core.system.processes import Place, place
+from mlc_cli.core.system.processes import DistInfo, dist_info
 
 TORCHRUN = {
     "RANK": "5",
@@ -24,11 +24,11 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 @pytest.mark.usefixtures("launched")
 def test_the_place_is_the_one_that_the_launcher_gave() -> None:
-    assert place() == Place(rank=5, size=8, local_rank=1, local_size=4)
+    assert dist_info() == DistInfo(rank=5, size=8, local_rank=1, local_size=4)
 
 
 def test_without_a_launcher_a_process_is_alone() -> None:
-    assert place() == Place(rank=0, size=1, local_rank=0, local_size=1)
+    assert dist_info() == DistInfo(rank=0, size=1, local_rank=0, local_size=1)
 
 
 @pytest.mark.parametrize("missing", TORCHRUN)
@@ -36,7 +36,7 @@ def test_what_only_looks_like_a_launcher_is_none(
     launched: pytest.MonkeyPatch, missing: str
 ) -> None:
     launched.delenv(missing)
-    assert place() == Place()
+    assert dist_info() == DistInfo()
 
 
 def test_processes_of_a_machine_share_its_cores(

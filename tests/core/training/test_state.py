@@ -9,7 +9,7 @@ from torch import nn
 from mlc_cli.core.training.optim.early_stop import EarlyStop
 from mlc_cli.core.training.optim.ema import Ema
 from mlc_cli.core.training.optim.schedules import Plateau
-from mlc_cli.core.training.state import Best, LossWatch, Position, TrainState
+from mlc_cli.core.training.state import Best, LossMeter, Position, TrainState
 from mlc_cli.errors import RunError, TrainingError
 
 CPU = torch.device("cpu")
@@ -25,7 +25,7 @@ def make_state(seed: int = 0, *, classes: int = 2) -> TrainState:
         ema=Ema(model, 0.9),
         scaler=torch.amp.GradScaler("cpu", enabled=True),
         early_stop=EarlyStop(3, 0.0),
-        losses=LossWatch(1),
+        losses=LossMeter(1),
     )
 
 
@@ -117,18 +117,18 @@ def test_a_damaged_or_foreign_state_is_refused_with_a_way_out(tmp_path: Path, da
 
 
 def test_the_mean_loss_is_that_of_all_steps() -> None:
-    watch = LossWatch(10)
+    watch = LossMeter(10)
     assert watch.mean() is None
     for value in (1.0, 2.0, 6.0):
         watch.add(torch.tensor(value), "")
-    assert watch.seen_mean() is None
+    assert watch.mean_so_far() is None
     assert watch.mean() == 3
-    assert watch.seen_mean() == 3
+    assert watch.mean_so_far() == 3
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_a_loss_that_is_not_finite_is_named_even_when_looked_at_late(value: float) -> None:
-    watch = LossWatch(3)
+    watch = LossMeter(3)
     watch.add(torch.tensor(1.0), "batch 1")
     watch.add(torch.tensor(value), "batch 2")
     with pytest.raises(TrainingError, match="in batch 2"):
@@ -137,7 +137,7 @@ def test_a_loss_that_is_not_finite_is_named_even_when_looked_at_late(value: floa
 
 def test_no_state_is_saved_over_a_loss_that_is_not_finite(tmp_path: Path) -> None:
     state = make_state()
-    state.losses = LossWatch(100)
+    state.losses = LossMeter(100)
     state.save(tmp_path / "trainer.pt")
     before = (tmp_path / "trainer.pt").read_bytes()
     state.losses.add(torch.tensor(float("nan")), "epoch 3, batch 9")

@@ -19,9 +19,9 @@ from mlc_cli.core.training.optim.build import build_optimizer
 from mlc_cli.core.training.optim.ema import Ema
 from mlc_cli.core.training.optim.sam import Sam
 from mlc_cli.core.training.optim.schedules import Constant, OneCycle, Schedule
-from mlc_cli.core.training.state import LossWatch, TrainState
+from mlc_cli.core.training.state import LossMeter, TrainState
 from mlc_cli.core.training.step import Step
-from mlc_cli.settings.optim import AdamW, OptimSettings, Sgd
+from mlc_cli.settings.optim import AdamWSettings, OptimSettings, SgdSettings
 
 CPU = torch.device("cpu")
 LR = 0.1
@@ -77,12 +77,12 @@ def make_state(
 ) -> TrainState:
     return TrainState(
         model=model,
-        optimizer=build_optimizer(settings or Sgd(lr=LR), model, depth_of or {}),
+        optimizer=build_optimizer(settings or SgdSettings(lr=LR), model, depth_of or {}),
         schedule=schedule or Constant(0),
         ema=None,
         scaler=torch.amp.GradScaler("cpu", enabled=fp16),
         early_stop=None,
-        losses=LossWatch(1),
+        losses=LossMeter(1),
     )
 
 
@@ -146,7 +146,7 @@ def test_parts_of_different_sizes_count_by_their_images() -> None:
     torch.testing.assert_close(results[0], results[1], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("settings", [Sgd(lr=LR, weight_decay=0.0), AdamW(lr=LR)])
+@pytest.mark.parametrize("settings", [SgdSettings(lr=LR, weight_decay=0.0), AdamWSettings(lr=LR)])
 def test_plain_steps_equal_torchs_optimizer(settings: OptimSettings) -> None:
     model, other = make_model(), make_model()
     state, step = make_state(model, settings), make_step(model)
@@ -183,7 +183,7 @@ def literal_sam_step(model: nn.Module, step: Step, batch: Batch, sam: Sam, clip:
 def test_sam_steps_equal_a_literal_implementation(adaptive: bool, clip: float) -> None:
     sam = Sam(0.3, adaptive)
     model, other = make_model(), make_model()
-    state = make_state(model, Sgd(lr=LR, momentum=0.0, weight_decay=0.0))
+    state = make_state(model, SgdSettings(lr=LR, momentum=0.0, weight_decay=0.0))
     step = make_step(model, sam=sam, clip_norm=clip)
     for number in range(3):
         batch = make_batch(8, number)
@@ -249,7 +249,7 @@ def test_weights_are_restored_when_the_second_pass_of_sam_raises() -> None:
 @pytest.mark.parametrize("clip_norm", [0.05, 1e6])
 def test_clipping_limits_the_norm_of_all_gradients_together(clip_norm: float) -> None:
     model = make_model()
-    state = make_state(model, Sgd(lr=LR, momentum=0.0, weight_decay=0.0))
+    state = make_state(model, SgdSettings(lr=LR, momentum=0.0, weight_decay=0.0))
     step = make_step(model, clip_norm=clip_norm)
     batch, before = make_batch(8), weights(model)
     expected = torch.cat([g.flatten() for g in gradients(model, step, batch)])
@@ -263,7 +263,7 @@ def test_clipping_limits_the_norm_of_all_gradients_together(clip_norm: float) ->
 def test_gradients_of_parameters_that_do_not_learn_do_not_clip_the_others() -> None:
     model, batch = make_model(), make_batch(8)
     depth_of = {n: 0 for n, _ in model.named_parameters() if n.startswith("backbone")}
-    settings = Sgd(lr=LR, momentum=0.0, weight_decay=0.0, backbone_lr_scale=0.0)
+    settings = SgdSettings(lr=LR, momentum=0.0, weight_decay=0.0, backbone_lr_scale=0.0)
     state = make_state(model, settings, depth_of=depth_of)
     of_head = torch.cat([g.flatten() for g in gradients(model, make_step(model), batch)[-2:]])
     clip_norm = 0.5 * float(of_head.norm())
@@ -367,7 +367,10 @@ def test_every_loss_learns_from_mixed_targets(elements: Any) -> None:
 
 def test_rates_and_momentum_follow_the_schedule_in_every_group() -> None:
     schedule = OneCycle(10, 0.3, 100, 1000, (0.85, 0.95))
-    for settings in (Sgd(lr=LR, bias_lr_scale=2.0), AdamW(lr=LR, bias_lr_scale=2.0)):
+    for settings in (
+        SgdSettings(lr=LR, bias_lr_scale=2.0),
+        AdamWSettings(lr=LR, bias_lr_scale=2.0),
+    ):
         model = make_model()
         state = make_state(model, settings, schedule)
         step = make_step(model)

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Annotation, Label, LabelSets, PackedStrings
-from mlc_cli.core.datasets.converting.positions import Positions
+from mlc_cli.core.datasets.converting.class_index import ClassIndex
 from mlc_cli.core.datasets.formats.base import Source
-from mlc_cli.core.system.issues import SHOWN, Tally
+from mlc_cli.core.system.issues import SHOWN, IssueLog
 from mlc_cli.errors import DataError
 
 Ints = NDArray[np.int64]
@@ -33,8 +33,8 @@ class Findings:
         noted: What else a user of the result should know.
     """
 
-    dropped: Tally = field(default_factory=Tally)
-    noted: Tally = field(default_factory=Tally)
+    dropped: IssueLog = field(default_factory=IssueLog)
+    noted: IssueLog = field(default_factory=IssueLog)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def collect(
     findings: Findings,
     *,
     classes: Sequence[Label] | None = None,
-    drop_strangers: bool = False,
+    drop_unknown_labels: bool = False,
     join_splits: bool = False,
 ) -> Collected:
     """Read all samples of a source.
@@ -80,21 +80,21 @@ def collect(
         place: Where it is.
         findings: Takes what is dropped and what is odd.
         classes: The classes, if the user fixes them.
-        drop_strangers: Leave out labels that are not among the classes.
+        drop_unknown_labels: Leave out labels that are not among the classes.
         join_splits: Take no notice of the splits.
 
     Raises:
         DataError: There are no images or no classes, or a label is not one of the classes.
     """
-    rows = _Rows(Positions(source.classes if classes is None else classes))
+    rows = _Rows(ClassIndex(source.classes if classes is None else classes))
     rows.read(source, findings, join_splits=join_splits)
     if not rows.split_N:
         raise DataError(f"{place}: no images were found", findings.dropped.lines())
     names = rows.positions.names(place)
-    _check_strangers(rows, place, findings.dropped, drop=drop_strangers)
+    _check_unknown_labels(rows, place, findings.dropped, drop=drop_unknown_labels)
     paths = rows.paths()
     _note_twins(paths, findings.noted)
-    present, others = (labels.codes(rows.positions.ranks_P(names)) for labels in rows.lists())
+    present, others = (labels.codes(rows.positions.sorted_rank_P(names)) for labels in rows.lists())
     both = _among(others, present)
     kind = f"labels both present and {_other(source)} (present counts)"
     _add(findings.dropped, kind, paths, others[both] // len(names))
@@ -141,7 +141,7 @@ class _Labels:
 class _Rows:
     """Samples in flat arrays, images numbered as they first come."""
 
-    def __init__(self, positions: Positions) -> None:
+    def __init__(self, positions: ClassIndex) -> None:
         self.positions = positions
         self.splits: dict[str, int] = {}
         self.split_N = array("I")
@@ -220,13 +220,13 @@ def _sets(codes: Ints, images: int, classes: int) -> LabelSets:
     return LabelSets(labels.astype(np.uint16 if classes <= 2**16 else np.uint32), starts)
 
 
-def _check_strangers(rows: _Rows, place: Path, dropped: Tally, *, drop: bool) -> None:
+def _check_unknown_labels(rows: _Rows, place: Path, dropped: IssueLog, *, drop: bool) -> None:
     positions_L = np.concatenate([labels.positions_L() for labels in rows.lists()])
     counts = np.bincount(-1 - positions_L[positions_L < 0]).tolist()
-    rows.positions.check_strangers(counts, place, dropped, drop=drop)
+    rows.positions.check_unknown_labels(counts, place, dropped, drop=drop)
 
 
-def _note_twins(paths: PackedStrings, noted: Tally) -> None:
+def _note_twins(paths: PackedStrings, noted: IssueLog) -> None:
     """Say which images have names that differ from another's in case alone."""
     folded_N = np.fromiter((hash(path.casefold()) for path in paths), np.int64, len(paths))
     _, first, count = np.unique(folded_N, return_index=True, return_counts=True)
@@ -240,7 +240,7 @@ def _note_twins(paths: PackedStrings, noted: Tally) -> None:
             noted.add("images whose path differs from that of another in case alone", path)
 
 
-def _add(tally: Tally, kind: str, paths: PackedStrings, images: Ints) -> None:
+def _add(tally: IssueLog, kind: str, paths: PackedStrings, images: Ints) -> None:
     """Count images, with the paths of the first ones."""
     for image in images[:SHOWN].tolist():
         tally.add(kind, paths[image])

@@ -60,7 +60,7 @@ def _some(names: frozenset[Label]) -> str:
     return ", ".join(sorted(map(str, names))[:SHOWN]) + more
 
 
-def look_at(folder: Path) -> Destination:
+def inspect_existing(folder: Path) -> Destination:
     """What a folder holds already.
 
     Raises:

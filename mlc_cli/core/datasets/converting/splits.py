@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.shared.split_names import SPLITS, meaning
 from mlc_cli.core.datasets.stratify import Units, share_out
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 
 RESERVED = "convert"
 """No split has this name: its file would be that of the record."""
@@ -69,7 +69,7 @@ def divide(
     }
 
 
-def group(annotation: Annotation, pattern: re.Pattern[str], noted: Tally) -> NDArray[np.int64]:
+def group(annotation: Annotation, pattern: re.Pattern[str], noted: IssueLog) -> NDArray[np.int64]:
     """Group of each image, from 0 without gaps.
 
     Args:

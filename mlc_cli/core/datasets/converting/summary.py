@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mlc_cli import __version__
 from mlc_cli.core.datasets.annotations import Annotation
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ class Conversion:
     alone: str
     shares: tuple[float, ...]
     missing: Mapping[str, list[str]]
-    dropped: Tally
-    noted: Tally
+    dropped: IssueLog
+    noted: IssueLog
     files: tuple[str, ...]
     beside: tuple[str, ...]
 
@@ -133,7 +133,7 @@ def _split(split: SplitSummary, classes: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _findings(tally: Tally) -> dict[str, Any]:
+def _findings(tally: IssueLog) -> dict[str, Any]:
     return {
         kind: {"count": count, "examples": tally.examples[kind]}
         for kind, count in tally.counts.items()

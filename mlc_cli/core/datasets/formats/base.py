@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from mlc_cli.core.datasets.annotations import Annotation, Label, State
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 
 
 class Sample(NamedTuple):
@@ -65,7 +65,7 @@ class Reader(Protocol):
         Judged from names and the first bytes alone; never raises.
         """
 
-    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a data set.
 
         Args:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.lines import is_file, text_lines
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 _ATTRIBUTES = ("list_attr_celeba.txt", "Anno/list_attr_celeba.txt")
@@ -38,7 +38,7 @@ class CelebaReader:
         fits = len(line.split()) == len(names) + 1
         return f"count and names of attributes in {file.name}" if fits else None
 
-    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open the file of attributes, or the folder that has it.
 
         Raises:
@@ -79,7 +79,7 @@ def _head(file: Path) -> tuple[int, list[str]]:
     return int(lines[0]), names
 
 
-def _partition(base: Path, dropped: Tally) -> Iterator[tuple[str, str]]:
+def _partition(base: Path, dropped: IssueLog) -> Iterator[tuple[str, str]]:
     """Image and split, if there is a file of them."""
     for path in (base / name for name in _PARTITIONS if is_file(base / name)):
         for number, line in text_lines(path):
@@ -92,7 +92,7 @@ def _partition(base: Path, dropped: Tally) -> Iterator[tuple[str, str]]:
 
 
 def _samples(
-    file: Path, count: int, names: Sequence[str], splits: Mapping[str, str], dropped: Tally
+    file: Path, count: int, names: Sequence[str], splits: Mapping[str, str], dropped: IssueLog
 ) -> Iterator[Sample]:
     found = 0
     for number, line in islice(text_lines(file), 2, None):

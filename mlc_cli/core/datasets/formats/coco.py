@@ -27,7 +27,7 @@ from mlc_cli.core.datasets.formats.shared.layout import (
 )
 from mlc_cli.core.datasets.formats.shared.losses import numbered_classes, unknown_states
 from mlc_cli.core.datasets.formats.shared.references import ImageFinder, is_address
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 _IMAGES = re.compile(r'"images"\s*:\s*\[\s*[{\]]')
@@ -94,7 +94,7 @@ class CocoReader:
         """Which files list images or objects as COCO does."""
         return seen("images and annotations", source, _looks_right, _files(source))
 
-    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or those of a folder that are of one layout.
 
         Args:
@@ -122,7 +122,7 @@ class CocoReader:
             classes=list(dict.fromkeys(name for part in parts for name in part.names.values())),
         )
 
-    def _samples(self, parts: Sequence[_Part], root: Path, dropped: Tally) -> Iterator[Sample]:
+    def _samples(self, parts: Sequence[_Part], root: Path, dropped: IssueLog) -> Iterator[Sample]:
         finder = ImageFinder(root, dropped)
         for part in parts:
             split = split_of(part.file)
@@ -136,7 +136,7 @@ class CocoReader:
                     yield Sample(path, tuple(labels.get(number, ())), (), split)
 
     def _labels(
-        self, part: _Part, paths: Mapping[Id, str], dropped: Tally
+        self, part: _Part, paths: Mapping[Id, str], dropped: IssueLog
     ) -> dict[Id, dict[str, None]]:
         """Names of the categories of each image that has some, in the order of objects."""
         labels: dict[Id, dict[str, None]] = {}
@@ -178,7 +178,7 @@ def _describe(file: Path, number: int, item: _Object) -> str:
     return f"{file.name}, entry {number}: image {item.image_id!r}, category {item.category_id!r}"
 
 
-def _names(file: Path, content: _Content, dropped: Tally, *, zero_used: bool) -> dict[Id, str]:
+def _names(file: Path, content: _Content, dropped: IssueLog, *, zero_used: bool) -> dict[Id, str]:
     """Names of categories by number; a name that comes twice is one class."""
     parents = {str(category.supercategory) for category in content.categories if category.id != 0}
     names: dict[Id, str] = {}
@@ -199,7 +199,7 @@ def _names(file: Path, content: _Content, dropped: Tally, *, zero_used: bool) ->
     return names
 
 
-def _paths(part: _Part, dropped: Tally) -> dict[Id, str]:
+def _paths(part: _Part, dropped: IssueLog) -> dict[Id, str]:
     """Names of image files by number."""
     paths: dict[Id, str] = {}
     for image in part.content.images:

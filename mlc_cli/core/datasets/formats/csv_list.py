@@ -24,7 +24,7 @@ from mlc_cli.core.datasets.formats.shared.tables import (
     look,
 )
 from mlc_cli.core.system.files import write_atomic
-from mlc_cli.core.system.issues import SHOWN, Tally
+from mlc_cli.core.system.issues import SHOWN, IssueLog
 from mlc_cli.errors import DataError
 
 PYTHON_LIST = "[]"
@@ -70,7 +70,7 @@ class CsvListReader:
             return None
         return f"column {table.header[table.label_column]} in {table.path.name}"
 
-    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or the files of a folder.
 
         Raises:
@@ -146,7 +146,7 @@ def _samples(
     column: int,
     labels_of: Callable[[str], Sequence[str]],
     names: ImageNames,
-    dropped: Tally,
+    dropped: IssueLog,
 ) -> Iterator[Sample]:
     prefix = table.folder(names.root)
     for number, row in table.rows(dropped):

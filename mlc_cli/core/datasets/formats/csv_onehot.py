@@ -22,7 +22,7 @@ from mlc_cli.core.datasets.formats.shared.tables import (
     look,
 )
 from mlc_cli.core.system.files import write_atomic
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 BLOCK = 4096
@@ -76,7 +76,7 @@ class CsvOnehotReader:
         names = [name for column, name in _Columns.of(table).classes if table.holds_flags(column)]
         return f"{len(names)} columns of 0 and 1 in {table.path.name}" if names else None
 
-    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or the files of a folder.
 
         Raises:
@@ -107,7 +107,7 @@ class CsvOnehotReader:
         columns: _Columns,
         classes: Sequence[str],
         names: ImageNames,
-        dropped: Tally,
+        dropped: IssueLog,
     ) -> Iterator[Sample]:
         own = {name for _, name in columns.classes}
         lacking = [name for name in classes if name not in own]

@@ -19,7 +19,7 @@ from mlc_cli.core.datasets.formats.shared.images import SUFFIXES
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
 from mlc_cli.core.datasets.formats.shared.xml_files import elements
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 
 _FRAME = re.compile(r"frame_([0-9]{1,9})\.[a-z]+", re.IGNORECASE)
 _NUMBER = re.compile("[0-9]{1,9}")
@@ -45,7 +45,7 @@ class CvatReader:
             return None
         return f"<annotations> in {file.name}" if b"<annotations>" in head else None
 
-    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open an annotations.xml, or the folder that has it.
 
         Raises:
@@ -74,7 +74,7 @@ def _classes(file: Path) -> list[str]:
     return list(dict.fromkeys(filter(None, names)))
 
 
-def _samples(file: Path, root: Path, dropped: Tally) -> Iterator[Sample]:
+def _samples(file: Path, root: Path, dropped: IssueLog) -> Iterator[Sample]:
     folders: dict[str, str] = {}
     names, frames = ImageNames(root, dropped), _Frames(root, dropped)
     for number, item in enumerate(elements(file, "image", "track"), 1):
@@ -108,7 +108,7 @@ class _Frames:
     videos share, they say nothing of which is meant, and the first has it.
     """
 
-    def __init__(self, root: Path, dropped: Tally) -> None:
+    def __init__(self, root: Path, dropped: IssueLog) -> None:
         self._root = root
         self._dropped = dropped
         self._owners: dict[str, tuple[str, str]] = {}

@@ -17,7 +17,7 @@ from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import find_files, load, seen, write_object
 from mlc_cli.core.datasets.formats.shared.layout import common_prefix, image_prefix, root_of
 from mlc_cli.core.datasets.formats.shared.losses import numbered_classes, unknown_states
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 _CATEGORIES = re.compile(r'"categories"\s*:\s*\{')
@@ -75,7 +75,7 @@ class DatumaroReader:
         files = find_files(source, _looks_right, _PLACES)
         return seen("categories and items", source, _looks_right, files)
 
-    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or all of a folder; the name of a file is its split.
 
         Args:
@@ -104,7 +104,7 @@ def _looks_right(opening: str) -> bool:
     return bool(_CATEGORIES.search(opening) and _ITEMS.search(opening))
 
 
-def _samples(contents: Mapping[Path, _Content], root: Path, dropped: Tally) -> Iterator[Sample]:
+def _samples(contents: Mapping[Path, _Content], root: Path, dropped: IssueLog) -> Iterator[Sample]:
     for file, content in contents.items():
         split = "" if file.stem == "default" else file.stem
         names = content.names()
@@ -127,7 +127,7 @@ def _path(item: _Item) -> str:
     return "" if item.id is None else f"{item.id}.jpg"
 
 
-def _labels(item: _Item, names: Sequence[str], file: Path, dropped: Tally) -> list[str]:
+def _labels(item: _Item, names: Sequence[str], file: Path, dropped: IssueLog) -> list[str]:
     labels = []
     for annotation in item.annotations:
         label = annotation.label_id

@@ -27,7 +27,7 @@ from mlc_cli.core.datasets.formats.shared.layout import split_of
 from mlc_cli.core.datasets.formats.shared.losses import numbered_classes
 from mlc_cli.core.datasets.formats.shared.naming import exported_paths
 from mlc_cli.core.datasets.formats.shared.references import ImageFinder
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 _LABELS = re.compile(r'"labels"\s*:\s*\{')
@@ -59,7 +59,7 @@ class FiftyOneReader:
         """Which files of labels have an object of labels."""
         return seen("labels", source, _looks_right, _files(source))
 
-    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file of labels, its folder, or a folder of such folders, which are splits.
 
         Args:
@@ -90,7 +90,7 @@ class FiftyOneReader:
         )
 
     def _targets(
-        self, file: Path, content: _Content, dropped: Tally
+        self, file: Path, content: _Content, dropped: IssueLog
     ) -> dict[str, list[str] | None]:
         """Labels by key; `None` where all states are unknown."""
         targets: dict[str, list[str] | None] = {}
@@ -136,7 +136,7 @@ def _samples(
     targets: Mapping[Path, Mapping[str, list[str] | None]],
     classes: Sequence[str],
     root: Path,
-    dropped: Tally,
+    dropped: IssueLog,
     *,
     given: bool,
 ) -> Iterator[Sample]:
@@ -150,7 +150,7 @@ def _samples(
                 yield Sample(path, names or (), classes if names is None else (), split)
 
 
-def _finder(folder: Path, root: Path, dropped: Tally, *, given: bool) -> Find:
+def _finder(folder: Path, root: Path, dropped: IssueLog, *, given: bool) -> Find:
     """What turns the keys of a folder into paths below the root, be it given or not."""
     manifest = folder / MANIFEST
     if manifest.is_file():
@@ -162,7 +162,7 @@ def _finder(folder: Path, root: Path, dropped: Tally, *, given: bool) -> Find:
 
 
 def _by_manifest(
-    paths: Mapping[str, str], folder: Path, root: Path, dropped: Tally, *, given: bool
+    paths: Mapping[str, str], folder: Path, root: Path, dropped: IssueLog, *, given: bool
 ) -> Find:
     bare = {posixpath.splitext(key)[0]: path for key, path in paths.items()}
     finder = ImageFinder(root, dropped)
@@ -179,7 +179,7 @@ def _by_manifest(
     return find
 
 
-def _by_stem(base: Path, prefix: str, dropped: Tally) -> Find:
+def _by_stem(base: Path, prefix: str, dropped: IssueLog) -> Find:
     index = ImageIndex(base)
 
     def find(key: str) -> str | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.images import SUFFIXES, walk_images
 from mlc_cli.core.datasets.formats.shared.split_names import meaning
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 _FOLDERS_OF_OTHERS = {
@@ -44,7 +44,7 @@ class ImageFolderReader:
         found = list(islice(has_images, 3))
         return f"images in {', '.join(found)}" if found else None
 
-    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a folder.
 
         Raises:
@@ -105,7 +105,7 @@ def _has_image(folder: Path) -> bool:
     return any(entry.name.lower().endswith(SUFFIXES) for entry in _entries(folder))
 
 
-def _samples(root: Path, split: str, dropped: Tally) -> Iterator[Sample]:
+def _samples(root: Path, split: str, dropped: IssueLog) -> Iterator[Sample]:
     prefix = f"{split}/" if split else ""
     paths = []
     for path in walk_images(root / split):

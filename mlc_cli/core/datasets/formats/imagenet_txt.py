@@ -10,7 +10,7 @@ from pathlib import Path
 from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.lines import is_file, text_lines
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 _SYNSETS = "synsets.txt"
@@ -28,7 +28,7 @@ class ImageNetTxtReader:
         lists = _lists(source)
         return f"{_SYNSETS} and {lists[0].name}" if is_file(folder / _SYNSETS) and lists else None
 
-    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a folder, or one of its lists.
 
         Raises:
@@ -61,7 +61,7 @@ def _lists(source: Path) -> list[Path]:
 
 
 def _samples(
-    file: Path, classes: Sequence[str], names: ImageNames, dropped: Tally
+    file: Path, classes: Sequence[str], names: ImageNames, dropped: IssueLog
 ) -> Iterator[Sample]:
     for number, line in text_lines(file):
         where = f"{file}, line {number}"

@@ -23,7 +23,7 @@ from mlc_cli.core.datasets.formats.shared.images import SUFFIXES
 from mlc_cli.core.datasets.formats.shared.json_files import find_files, load, seen
 from mlc_cli.core.datasets.formats.shared.references import ImageFinder
 from mlc_cli.core.system.files import read_text
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 _TASKS = re.compile(r'\s*\[\s*\{.*?"(?:annotations|completions)"\s*:\s*\[', re.DOTALL)
@@ -48,7 +48,7 @@ class _Place(NamedTuple):
 
     file: Path
     number: int
-    dropped: Tally
+    dropped: IssueLog
 
     def drop(self, kind: str, what: object = "") -> None:
         self.dropped.add(kind, f"{self.file.name}, entry {self.number}: {what!r:.80}")
@@ -64,7 +64,7 @@ class LabelStudioReader:
         """Which files have tasks, or rows of annotations."""
         return seen("tasks", source, _looks_right, find_files(source, _looks_right, _PLACES))
 
-    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open an export, or all of a folder.
 
         Args:
@@ -89,7 +89,7 @@ def _looks_right(opening: str) -> bool:
     return any(pattern.match(opening) for pattern in (_TASKS, _ROWS, _TABLE))
 
 
-def _samples(tasks: Sequence[_Task], finder: ImageFinder, dropped: Tally) -> Iterator[Sample]:
+def _samples(tasks: Sequence[_Task], finder: ImageFinder, dropped: IssueLog) -> Iterator[Sample]:
     classes = sorted({label for task in tasks for label in task.labels or ()})
     found = [(finder.find(task.image), task.labels) for task in tasks]
     labelled = {path for path, labels in found if labels is not None}
@@ -101,7 +101,7 @@ def _samples(tasks: Sequence[_Task], finder: ImageFinder, dropped: Tally) -> Ite
             yield Sample(path, (), classes)
 
 
-def _read(file: Path, dropped: Tally) -> list[_Task]:
+def _read(file: Path, dropped: IssueLog) -> list[_Task]:
     entries = _read_table(file) if file.suffix.lower() == ".csv" else load(file, list[Any], _HINT)
     nested = any(
         isinstance(entry, dict) and isinstance(entry.get("data"), dict) for entry in entries
@@ -206,7 +206,7 @@ def _joined(paths: Any, place: _Place) -> list[str]:
     return labels
 
 
-def _label_columns(file: Path, rows: Sequence[Any], dropped: Tally) -> list[str]:
+def _label_columns(file: Path, rows: Sequence[Any], dropped: IssueLog) -> list[str]:
     """Columns that have labels.
 
     JSON-MIN writes them between the number of the task and the annotator. A table sorts its

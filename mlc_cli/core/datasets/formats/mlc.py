@@ -14,7 +14,7 @@ from mlc_cli.core.datasets.annotations import Annotation, Label
 from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import find_files, load, seen, write_object
 from mlc_cli.core.datasets.formats.shared.naming import relative
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 _CLASSES = re.compile(r'"classes"\s*:\s*\[')
@@ -42,7 +42,7 @@ class MlcReader:
         """Which files list classes, and images with their labels."""
         return seen("classes and images", source, _looks_right, find_files(source, _looks_right))
 
-    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or all annotation files of a folder; the name of a file is its split.
 
         Args:
@@ -84,7 +84,7 @@ def _image_root(contents: Mapping[Path, _Content]) -> Path:
 
 
 def _samples(
-    contents: Mapping[Path, _Content], classes: Sequence[Label], dropped: Tally, *, sparse: bool
+    contents: Mapping[Path, _Content], classes: Sequence[Label], dropped: IssueLog, *, sparse: bool
 ) -> Iterator[Sample]:
     for file, content in contents.items():
         for number, entry in enumerate(content.images):

@@ -12,7 +12,7 @@ from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import find_files, load, seen
 from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of, split_of
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 _META = re.compile(r'"(?:metainfo|img_path)"\s*:')
@@ -46,7 +46,7 @@ class MmpretrainReader:
         files = find_files(source, _looks_right, _PLACES)
         return seen("metainfo and data_list", source, _looks_right, files)
 
-    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or all of a folder.
 
         Args:
@@ -78,7 +78,7 @@ def _classes(source: Path, contents: Mapping[Path, _Content]) -> list[Label] | N
     return list(dict.fromkeys(name for names in named for name in names)) if named else None
 
 
-def _samples(contents: Mapping[Path, _Content], root: Path, dropped: Tally) -> Iterator[Sample]:
+def _samples(contents: Mapping[Path, _Content], root: Path, dropped: IssueLog) -> Iterator[Sample]:
     for file, content in contents.items():
         split = split_of(file)
         paths = [(entry.img_path or "").replace("\\", "/") for entry in content.data_list]
@@ -94,7 +94,7 @@ def _samples(contents: Mapping[Path, _Content], root: Path, dropped: Tally) -> I
 
 
 def _labels(
-    numbers: Sequence[Any], names: Sequence[str] | None, place: str, dropped: Tally
+    numbers: Sequence[Any], names: Sequence[str] | None, place: str, dropped: IssueLog
 ) -> list[Label]:
     labels: list[Label] = []
     for number in numbers:

@@ -19,7 +19,7 @@ from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.csv_list import CsvListReader
 from mlc_cli.core.datasets.formats.shared.lines import is_file, text_lines
 from mlc_cli.core.system.files import read_text
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 _CONCEPTS = "ConceptsList/Concepts81.txt"
@@ -52,7 +52,7 @@ class NusWideReader:
         """Name the list of concepts; the table of ASL is seen as any CSV."""
         return _CONCEPTS if is_file(source / _CONCEPTS) else None
 
-    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open the folder with ConceptsList, ImageList and Groundtruth, or ASL's table.
 
         Raises:

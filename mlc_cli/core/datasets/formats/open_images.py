@@ -19,7 +19,7 @@ from mlc_cli.core.datasets.annotations import State
 from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.lines import is_file
 from mlc_cli.core.datasets.formats.shared.tables import csv_rows
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 _STATES = {"1": True, "0": False, "1.0": True, "0.0": False}
@@ -45,7 +45,7 @@ class OpenImagesReader:
         files = _tables(source)
         return files[0].name if files else None
 
-    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a folder with tables, or one table beside its class descriptions.
 
         Raises:
@@ -78,7 +78,7 @@ class OpenImagesReader:
         columns: tuple[int, ...],
         names: Mapping[str, str],
         images: Path | None,
-        dropped: Tally,
+        dropped: IssueLog,
     ) -> Iterator[Sample]:
         """Samples of a table, one for each run of rows of one image."""
         split = _split(file)
@@ -133,7 +133,9 @@ def _columns(file: Path) -> tuple[int, ...]:
     return tuple(header.index(name) for name in needed)
 
 
-def _rows(file: Path, columns: tuple[int, ...], dropped: Tally) -> Iterator[tuple[str, str, bool]]:
+def _rows(
+    file: Path, columns: tuple[int, ...], dropped: IssueLog
+) -> Iterator[tuple[str, str, bool]]:
     """Image, label and whether it is present, row by row."""
     image, label, *confidence = columns
     state: bool | None = True

@@ -12,7 +12,7 @@ from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.images import ImageIndex
 from mlc_cli.core.datasets.formats.shared.json_files import load
 from mlc_cli.core.datasets.formats.shared.lines import text_lines
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 CLASSES = 500
@@ -38,7 +38,7 @@ class Vg500Reader:
         """Whether the file of labels is there."""
         return LABELS if (_folder(source) / LABELS).is_file() else None
 
-    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open the folder of the lists.
 
         Args:
@@ -83,7 +83,7 @@ def _samples(
     labels: Mapping[str, list[int]],
     names: list[str],
     root: Path,
-    dropped: Tally,
+    dropped: IssueLog,
 ) -> Iterator[Sample]:
     index = ImageIndex(root)
     for split, files in lists.items():
@@ -101,7 +101,7 @@ def _samples(
             dropped.add("images with labels that are in no list", file)
 
 
-def _labels(file: str, numbers: list[int], names: list[str], dropped: Tally) -> list[str]:
+def _labels(file: str, numbers: list[int], names: list[str], dropped: IssueLog) -> list[str]:
     for number in numbers:
         if not 0 <= number < CLASSES:
             dropped.add(

@@ -23,7 +23,7 @@ from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder, text_
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames, leads_out, without_suffix
 from mlc_cli.core.datasets.formats.shared.split_names import meaning
 from mlc_cli.core.datasets.formats.shared.xml_files import whole
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 Difficult = Literal["positive", "unknown", "negative"]
@@ -62,7 +62,7 @@ class VocReader:
         names = [name for name in ("Annotations", "ImageSets/Main") if (folders[0] / name).is_dir()]
         return f"{' and '.join(names)} in {folders[0]}"
 
-    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a folder, or one or two folders above it; or one with XML files beside images.
 
         Raises:
@@ -134,7 +134,7 @@ def _begins_so(file: Path) -> bool:
         return False
 
 
-def _pairs(folders: dict[str, Path], dropped: Tally) -> Iterator[tuple[str, _Image]]:
+def _pairs(folders: dict[str, Path], dropped: IssueLog) -> Iterator[tuple[str, _Image]]:
     """Split and objects of each XML file; images that have none are counted."""
     for split, folder in folders.items():
         prefix = f"{split}/" if split else ""
@@ -148,7 +148,7 @@ def _pairs(folders: dict[str, Path], dropped: Tally) -> Iterator[tuple[str, _Ima
                 dropped.add("images without an XML file", prefix + file.name)
 
 
-def _read(image: str, file: Path, dropped: Tally) -> Iterator[_Image]:
+def _read(image: str, file: Path, dropped: IssueLog) -> Iterator[_Image]:
     """An image with the objects of its file, if that can be read."""
     try:
         yield _Image(image, *_objects(file, dropped))
@@ -164,7 +164,7 @@ class _Lists:
         remarks: What the user should know.
     """
 
-    def __init__(self, main: Path, annotations: Path, dropped: Tally) -> None:
+    def __init__(self, main: Path, annotations: Path, dropped: IssueLog) -> None:
         self._annotations = annotations
         self._dropped = dropped
         self._seen: set[str] = set()
@@ -246,7 +246,7 @@ def _has_states(path: Path) -> bool:
     return len(words) > 1 and words[-1] in ("1", "0", "-1")
 
 
-def _objects(path: Path, dropped: Tally) -> tuple[list[str], list[str]]:
+def _objects(path: Path, dropped: IssueLog) -> tuple[list[str], list[str]]:
     """Classes with an object that is not difficult, and those with difficult ones alone."""
     plain, hard = dict[str, None](), dict[str, None]()
     for thing in whole(path).iterfind("object"):

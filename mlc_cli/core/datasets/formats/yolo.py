@@ -20,7 +20,7 @@ from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.images import SUFFIXES, walk_images
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder, text_lines
 from mlc_cli.core.system.files import read_text
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 SPLITS = ("train", "val", "test")
@@ -41,7 +41,7 @@ class YoloReader:
         file = _find(source)
         return None if file is None else f"names of classes in {file.name}"
 
-    def read(self, source: Path, images: Path | None, dropped: Tally) -> Source:
+    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a data.yaml, or the folder that has it.
 
         Raises:
@@ -136,12 +136,12 @@ def _root(file: Path, content: Mapping[str, Any], images: Path | None, entries: 
     named = given if isinstance(given, str) and given not in _NOTHING else ""
     choices = [file.parent / named, file.parent, *([images] if images else [])]
     for root in choices:
-        if any(_resolve(root, entry, Tally()) for entry in entries):
+        if any(_resolve(root, entry, IssueLog()) for entry in entries):
             return root
     return choices[0]
 
 
-def _resolve(root: Path, entry: str, dropped: Tally) -> list[str]:
+def _resolve(root: Path, entry: str, dropped: IssueLog) -> list[str]:
     """Places of an entry; `../train/images` may mean `train/images`, as Roboflow writes it."""
     lists = entry.endswith(".txt")
     places = _places(root, entry, lists=lists)
@@ -191,7 +191,7 @@ def _is_image(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def _images(place: str, dropped: Tally) -> Iterator[str]:
+def _images(place: str, dropped: IssueLog) -> Iterator[str]:
     """Images at a place: itself, those of a folder, or those of a list."""
     if _is_image(place) or is_folder(Path(place)):
         yield from _itself_or_inside(place)
@@ -205,7 +205,7 @@ def _itself_or_inside(place: str) -> list[str]:
     return [place]
 
 
-def _listed(file: Path, dropped: Tally) -> Iterator[str]:
+def _listed(file: Path, dropped: IssueLog) -> Iterator[str]:
     """Images of a list, whose lines are relative to its own folder."""
     base = file.parent
     for number, text in text_lines(file):
@@ -228,7 +228,7 @@ def _label_file(image: str) -> Path:
     return Path(re.sub(r"\.[^./]*$", "", place) + ".txt")
 
 
-def _labels(file: Path, names: Mapping[int, str], dropped: Tally) -> list[str] | None:
+def _labels(file: Path, names: Mapping[int, str], dropped: IssueLog) -> list[str] | None:
     """Classes of the boxes in a file; `None` if it cannot be read."""
     if not is_file(file):
         return []

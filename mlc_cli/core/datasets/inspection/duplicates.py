@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.inspection.collection import Collection
-from mlc_cli.core.datasets.inspection.look import Files
 from mlc_cli.core.datasets.inspection.near import near_pairs
+from mlc_cli.core.datasets.inspection.scan import Files
 
 MOST_PAIRS = 100_000
 MOST_COMPARED = 1_000

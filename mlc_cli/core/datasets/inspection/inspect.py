@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from mlc_cli.core.datasets.inspection.collection import Collection
 from mlc_cli.core.datasets.inspection.duplicates import Duplicates, find_duplicates
-from mlc_cli.core.datasets.inspection.findings import SEVERITIES, Finding, Severity, ordered
-from mlc_cli.core.datasets.inspection.judge_images import judge_duplicates, judge_images
-from mlc_cli.core.datasets.inspection.judge_labels import judge_labels
-from mlc_cli.core.datasets.inspection.look import Files
+from mlc_cli.core.datasets.inspection.image_checks import duplicate_checks, image_checks
+from mlc_cli.core.datasets.inspection.issues import SEVERITIES, Finding, Severity, ordered
+from mlc_cli.core.datasets.inspection.label_checks import label_checks
+from mlc_cli.core.datasets.inspection.scan import Files
 from mlc_cli.core.datasets.inspection.statistics import Statistics, count
 
 
@@ -52,10 +52,10 @@ def inspect(collection: Collection, files: Files | None, near: int) -> Inspectio
         near: Bits of 64 in which the hashes of nearly equal pictures differ at most.
     """
     statistics = count(collection)
-    findings = list(judge_labels(collection, statistics))
+    findings = list(label_checks(collection, statistics))
     duplicates = None
     if files is not None:
         duplicates = find_duplicates(collection, files, near)
-        findings += judge_images(collection, files)
-        findings += judge_duplicates(collection, duplicates)
+        findings += image_checks(collection, files)
+        findings += duplicate_checks(collection, duplicates)
     return Inspection(collection, statistics, files, duplicates, ordered(findings))

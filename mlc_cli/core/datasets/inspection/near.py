@@ -15,8 +15,8 @@ class Near(NamedTuple):
     """Pairs of different hashes that are close to each other.
 
     Attributes:
-        first_P: Positions; `first_P` < `second_P`.
-        second_P: Positions.
+        first_P: ClassIndex; `first_P` < `second_P`.
+        second_P: ClassIndex.
         distances_P: Bits in which they differ.
         complete: Whether these are all; otherwise there were more than were asked for.
     """

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from mlc_cli.core.datasets.inspection.findings import Finding
 from mlc_cli.core.datasets.inspection.inspect import Inspection
-from mlc_cli.core.datasets.inspection.look import Files
+from mlc_cli.core.datasets.inspection.issues import Finding
+from mlc_cli.core.datasets.inspection.scan import Files
 
 MOST_PAIRS = 100
 
@@ -92,7 +92,7 @@ def file_facts(files: Files) -> dict[str, Any]:
         },
         "grey": int(files.grey_N.sum()),
         "transparent": int(files.transparent_N.sum()),
-        "turned_by_exif": int(files.turned_N.sum()),
+        "turned_by_exif": int(files.exif_rotated_N.sum()),
         "one_shade": int(files.flat_N.sum()),
     }
     sizes_M2 = files.sizes_N2[usable_N]

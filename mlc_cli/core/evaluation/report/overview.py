@@ -37,8 +37,8 @@ def tiles(content: Content) -> str:
     boxes = [
         _tile(
             "mAP",
-            evaluation.map,
-            intervals.map,
+            evaluation.mean_ap,
+            intervals.mean_ap,
             f"How well images with a label are ranked above those without it; 1 is perfect.{guess}",
         )
     ]
@@ -176,7 +176,7 @@ def summary(content: Content) -> str:
     head = "".join(f"<th>{title}</th>" for title, _, _ in ways)
     head += "<th>out of fold</th>" if content.out_of_fold else ""
     rows = [
-        f"<tr><td>mAP</td>{_cell(evaluation.map, intervals.map, columns)}"
+        f"<tr><td>mAP</td>{_cell(evaluation.mean_ap, intervals.mean_ap, columns)}"
         '<td class="text say small">Mean average precision: the mean of the labels\' AP. Needs no'
         " threshold.</td></tr>"
     ]

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from mlc_cli.core.training.losses.base import ElementLoss, MultilabelLoss
 from mlc_cli.core.training.losses.elements import Aam, Asl, Bce
-from mlc_cli.settings.loss import AamLoss, AslLoss, BceLoss, LossSettings
+from mlc_cli.settings.loss import AamSettings, AslSettings, BceSettings, LossSettings
 
 POS_WEIGHT_RANGE = (0.1, 20.0)
 
@@ -38,11 +38,11 @@ def build_loss(
 
 def _build_elements(settings: LossSettings, scale: float) -> ElementLoss:
     match settings:
-        case BceLoss():
+        case BceSettings():
             return Bce()
-        case AslLoss(gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=clip):
+        case AslSettings(gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=clip):
             return Asl(gamma_neg, gamma_pos, clip)
-        case AamLoss():
+        case AamSettings():
             return Aam(
                 scale,
                 settings.margin,

@@ -12,17 +12,17 @@ from mlc_cli.core.training.optim.groups import parameter_groups
 from mlc_cli.core.training.optim.sam import Sam
 from mlc_cli.core.training.optim.schedules import Constant, Cosine, OneCycle, Plateau, Schedule
 from mlc_cli.settings.optim import (
-    AdamW,
+    AdamWSettings,
+    ConstantSettings,
+    CosineSettings,
     EarlyStopSettings,
+    OneCycleSettings,
     OptimSettings,
+    PlateauSettings,
     SamSettings,
     ScheduleSettings,
-    Sgd,
+    SgdSettings,
 )
-from mlc_cli.settings.optim import Constant as ConstantSettings
-from mlc_cli.settings.optim import Cosine as CosineSettings
-from mlc_cli.settings.optim import OneCycle as OneCycleSettings
-from mlc_cli.settings.optim import Plateau as PlateauSettings
 
 
 def build_optimizer(
@@ -50,9 +50,9 @@ def build_optimizer(
     )
     arguments: dict[str, Any]
     match settings:
-        case Sgd(momentum=momentum, nesterov=nesterov):
+        case SgdSettings(momentum=momentum, nesterov=nesterov):
             arguments = {"opt": "nesterov" if nesterov else "momentum", "momentum": momentum}
-        case AdamW(betas=betas):
+        case AdamWSettings(betas=betas):
             arguments = {"opt": "adamw", "betas": betas}
     optimizer: torch.optim.Optimizer = create_optimizer_v2(groups, lr=settings.lr, **arguments)
     return optimizer

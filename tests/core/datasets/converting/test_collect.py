@@ -103,7 +103,9 @@ def test_labels_outside_of_the_classes_are_refused_with_the_nearest() -> None:
 
 
 def test_more_strangers_than_classes_can_be_dropped() -> None:
-    collected = gather(("a", ["dog", "cat"]), ("b", ["elk"]), fixed=["cat"], drop_strangers=True)
+    collected = gather(
+        ("a", ["dog", "cat"]), ("b", ["elk"]), fixed=["cat"], drop_unknown_labels=True
+    )
     assert collected.annotation.targets_NC([0, 1]).tolist() == [[1], [0]]
 
 
@@ -113,7 +115,7 @@ def test_labels_outside_of_the_classes_are_dropped_and_counted_if_asked() -> Non
         ("a", ["cta", "dog"]),
         ("b", ["cta"], ["owl"]),
         fixed=["dog", "cat"],
-        drop_strangers=True,
+        drop_unknown_labels=True,
         findings=findings,
     )
     assert states(collected) == {"a": (["dog"], []), "b": ([], [])}

@@ -14,7 +14,7 @@ from mlc_cli.core.datasets.converting.splits import (
     missing_classes,
     rename_splits,
 )
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 
 Make = Callable[[Sequence[str], np.ndarray], Annotation]
 
@@ -83,7 +83,7 @@ def test_groups_stay_together_and_still_balance(make: Make) -> None:
     videos = np.repeat(np.arange(120), rng.integers(1, 12, 120))
     paths = [f"video{v:03}/frame{n}.jpg" for n, v in enumerate(videos)]
     whole = make(paths, rng.random((len(paths), 3)) < [0.5, 0.3, 0.1])
-    noted = Tally()
+    noted = IssueLog()
     group_N = group(whole, re.compile(r"video(\d+)/"), noted)
     assert group_N.tolist() == videos.tolist()
     assert noted.counts == {}
@@ -96,7 +96,7 @@ def test_groups_stay_together_and_still_balance(make: Make) -> None:
 
 
 def test_images_without_a_match_are_groups_of_their_own_and_counted(make: Make) -> None:
-    noted = Tally()
+    noted = IssueLog()
     paths = ["a_1", "a_2", "b", "c", "_3"]
     whole = make(paths, np.ones((5, 1), bool))
     assert group(whole, re.compile("^(.?)_"), noted).tolist() == [0, 0, 1, 2, 3]

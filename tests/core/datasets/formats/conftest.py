@@ -13,7 +13,7 @@ import pytest
 from mlc_cli.core.datasets.annotations import Annotation, read_annotation
 from mlc_cli.core.datasets.converting.collect import Findings, collect
 from mlc_cli.core.datasets.formats.base import Reader, Source, Writer
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 States = dict[tuple[str, str], tuple[set[str | int], set[str | int]]]
@@ -25,7 +25,7 @@ class Reading:
 
     source: Source
     states: States
-    dropped: Tally
+    dropped: IssueLog
 
     @property
     def labels(self) -> dict[str, set[str | int]]:
@@ -37,7 +37,7 @@ def read_all() -> Callable[..., Reading]:
     """Read a source to its end, joining samples of one image."""
 
     def read(reader: Reader, place: Path, images: Path | None = None) -> Reading:
-        dropped = Tally()
+        dropped = IssueLog()
         source = reader.read(place, images, dropped)
         states: States = {}
         for path, labels, others, split in source.samples:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlc_cli.core.datasets.formats.coco import CocoReader, CocoWriter
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 
@@ -229,7 +229,7 @@ def test_text_as_numbers_and_not_a_number(put, read_all) -> None:
 def test_what_is_not_coco_is_refused_by_name_and_place(put, content, message) -> None:
     file = put("a.json", content)
     with pytest.raises(DataError) as caught:
-        CocoReader().read(file, None, Tally())
+        CocoReader().read(file, None, IssueLog())
     assert str(file) in caught.value.message
     assert message in caught.value.message
 
@@ -239,7 +239,7 @@ def test_a_folder_without_coco_is_refused(put) -> None:
     assert CocoReader().detect(folder) is None
     assert CocoReader().detect(folder / "nothing") is None
     with pytest.raises(DataError, match="no COCO annotations"):
-        CocoReader().read(folder, None, Tally())
+        CocoReader().read(folder, None, IssueLog())
 
 
 def test_damage_is_reported_or_counted(put, stands_damage) -> None:

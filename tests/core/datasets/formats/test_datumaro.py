@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlc_cli.core.datasets.formats.datumaro import DatumaroReader, DatumaroWriter
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 
@@ -119,7 +119,7 @@ def test_what_has_no_class_or_no_image_is_counted(put, read_all) -> None:
 def test_what_is_not_datumaro_is_refused_by_name_and_place(put, content, message) -> None:
     file = put("train.json", content)
     with pytest.raises(DataError) as caught:
-        DatumaroReader().read(file, None, Tally())
+        DatumaroReader().read(file, None, IssueLog())
     assert str(file) in caught.value.message
     assert message in caught.value.message
 
@@ -128,7 +128,7 @@ def test_a_folder_without_annotations_is_refused(put) -> None:
     folder = put("data/annotations/other.json", {"images": []}).parent.parent
     assert DatumaroReader().detect(folder) is None
     with pytest.raises(DataError, match="no Datumaro annotations"):
-        DatumaroReader().read(folder, None, Tally())
+        DatumaroReader().read(folder, None, IssueLog())
 
 
 def test_damage_is_reported_or_counted(exported, stands_damage) -> None:

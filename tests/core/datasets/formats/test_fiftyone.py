@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlc_cli.core.datasets.formats.fiftyone import FiftyOneReader, FiftyOneWriter
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 NULLS = "images with null for labels (all their states are unknown)"
@@ -121,7 +121,7 @@ def test_a_manifest_says_where_images_are(put, read_all) -> None:
 def test_what_is_no_file_of_labels_is_refused_by_name(put, content, message) -> None:
     file = put("labels.json", content)
     with pytest.raises(DataError) as caught:
-        FiftyOneReader().read(file, None, Tally())
+        FiftyOneReader().read(file, None, IssueLog())
     assert str(file) in caught.value.message
     assert message in caught.value.message
 
@@ -130,7 +130,7 @@ def test_a_folder_without_labels_is_refused(put) -> None:
     folder = put("data/other.json", LABELS).parent
     assert FiftyOneReader().detect(folder) is None
     with pytest.raises(DataError, match=r"has no labels\.json"):
-        FiftyOneReader().read(folder, None, Tally())
+        FiftyOneReader().read(folder, None, IssueLog())
 
 
 @pytest.mark.parametrize("damaged", ["labels.json", "data.json"])
@@ -185,5 +185,5 @@ def test_images_in_the_data_of_their_split_have_keys_below_it(make_splits, round
         place = splits["train"].path(image)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.touch()
-    source = FiftyOneReader().read(folder / "train", None, Tally())
+    source = FiftyOneReader().read(folder / "train", None, IssueLog())
     assert [sample.path for sample in source.samples] == ["data/x/ä.jpg", "data/b.c.png"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlc_cli.core.datasets.formats.label_studio import LabelStudioReader
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 UNLABELLED = "tasks that are not labelled (all their states are unknown)"
@@ -191,7 +191,7 @@ def test_csv_of_single_choices_has_one_column_of_text(put, images, read_all) -> 
 def test_a_table_that_is_not_clear_is_refused(put, content, message) -> None:
     file = put("export.csv", content)
     with pytest.raises(DataError) as caught:
-        LabelStudioReader().read(file, None, Tally())
+        LabelStudioReader().read(file, None, IssueLog())
     assert str(file) in caught.value.message
     assert message in caught.value.message
 
@@ -237,7 +237,7 @@ def test_rows_count_what_is_no_label(put, images, read_all) -> None:
 def test_what_is_no_export_is_refused_by_name(put, content, message) -> None:
     file = put("export.json", content)
     with pytest.raises(DataError) as caught:
-        LabelStudioReader().read(file, None, Tally())
+        LabelStudioReader().read(file, None, IssueLog())
     assert str(file) in caught.value.message
     assert message in caught.value.message
 
@@ -247,7 +247,7 @@ def test_a_folder_without_exports_is_refused(put) -> None:
     put("data/other.csv", "image,label\na.jpg,cat\n")
     assert LabelStudioReader().detect(folder) is None
     with pytest.raises(DataError, match="no export of Label Studio"):
-        LabelStudioReader().read(folder, None, Tally())
+        LabelStudioReader().read(folder, None, IssueLog())
 
 
 @pytest.mark.parametrize("content", [TASKS, ROWS, [task(1, "a.jpg", annotation(taxonomy(*PATHS)))]])

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mlc_cli.core.datasets.formats.mmpretrain import MmpretrainReader
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 TRAIN = {
@@ -65,7 +65,7 @@ def test_what_has_no_image_or_no_class_is_counted(put, read_all) -> None:
 def test_what_is_not_mmpretrain_is_refused_by_name_and_place(put, content, message) -> None:
     file = put("a.json", content)
     with pytest.raises(DataError) as caught:
-        MmpretrainReader().read(file, None, Tally())
+        MmpretrainReader().read(file, None, IssueLog())
     assert str(file) in caught.value.message
     assert message in caught.value.message
 
@@ -74,7 +74,7 @@ def test_files_must_agree_on_whether_classes_have_names(put) -> None:
     put("data/train.json", TRAIN)
     folder = put("data/val.json", {"metainfo": {}, "data_list": TRAIN["data_list"]}).parent
     with pytest.raises(DataError, match="some files name the classes"):
-        MmpretrainReader().read(folder, None, Tally())
+        MmpretrainReader().read(folder, None, IssueLog())
     assert MmpretrainReader().detect(folder / "nothing") is None
 
 

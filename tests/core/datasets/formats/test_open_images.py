@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlc_cli.core.datasets.formats.open_images import OpenImagesReader
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 LABELS = """ImageID,Source,LabelName,Confidence
@@ -68,7 +68,7 @@ def test_rows_of_an_image_that_are_apart_are_several_samples(put) -> None:
         "train-annotations-human-imagelabels.csv",
         "ImageID,Source,LabelName,Confidence\na,v,/m/1,1\na,v,/m/2,1\nb,v,/m/1,0\na,v,/m/3,1\n",
     )
-    samples = list(OpenImagesReader().read(file, None, Tally()).samples)
+    samples = list(OpenImagesReader().read(file, None, IssueLog()).samples)
     assert [(sample.path, len(sample.labels)) for sample in samples] == [
         ("train/a.jpg", 2),
         ("train/b.jpg", 0),
@@ -138,7 +138,7 @@ def test_memory_does_not_grow_with_the_rows(put) -> None:
     )
     file = put("train-human-imagelabels.csv", LABELS + rows)
     tracemalloc.start()
-    count = sum(1 for _ in OpenImagesReader().read(file, None, Tally()).samples)
+    count = sum(1 for _ in OpenImagesReader().read(file, None, IssueLog()).samples)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert count == 15_003

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mlc_cli.core.datasets.formats.vg500 import Vg500Reader
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 LABELS = {"1.jpg": [0, 499, 0], "2.jpg": [], "3.jpg": [7]}
@@ -43,7 +43,7 @@ def test_names_come_from_a_file(lists, put, read_all) -> None:
 @pytest.mark.parametrize("content", ["one\n" * 500, "\n".join(map(str, range(499))), ""])
 def test_names_must_be_500_different_ones(lists, put, content) -> None:
     with pytest.raises(DataError, match=r"names.txt: has \d+ names, not 500"):
-        Vg500Reader(put("names.txt", content)).read(lists, None, Tally())
+        Vg500Reader(put("names.txt", content)).read(lists, None, IssueLog())
 
 
 def test_images_may_be_elsewhere(lists, tmp_path, read_all) -> None:
@@ -79,7 +79,7 @@ def test_what_is_in_no_list_is_shown_in_the_order_of_the_file(lists, put, read_a
 def test_what_is_no_file_of_labels_is_refused(lists, put, content, message) -> None:
     put(f"vg/{lists.name}", content)
     with pytest.raises(DataError) as caught:
-        Vg500Reader().read(lists.parent, None, Tally())
+        Vg500Reader().read(lists.parent, None, IssueLog())
     assert str(lists) in caught.value.message
     assert message in caught.value.message
 
@@ -87,7 +87,7 @@ def test_what_is_no_file_of_labels_is_refused(lists, put, content, message) -> N
 def test_a_list_is_needed(put) -> None:
     file = put("vg/vg_category_500_labels_index.json", LABELS)
     with pytest.raises(DataError, match=r"has neither train_list_500\.txt nor"):
-        Vg500Reader().read(file.parent, None, Tally())
+        Vg500Reader().read(file.parent, None, IssueLog())
     assert Vg500Reader().detect(file.parent.parent) is None
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from mlc_cli.core.datasets.inspection.collection import read_collection
 from mlc_cli.core.datasets.inspection.inspect import Inspection, inspect
-from mlc_cli.core.datasets.inspection.look import look_at_all
+from mlc_cli.core.datasets.inspection.scan import scan_files
 
 
 def photo(seed: int, height: int = 96, width: int = 128) -> np.ndarray:
@@ -80,7 +80,7 @@ def examine(make_data: Callable[..., Path]) -> Callable[..., Inspection]:
 
     def run(*arguments: Any, near: int = 6, images: bool = True, **others: Any) -> Inspection:
         collection = read_collection(make_data(*arguments, **others))
-        files = look_at_all(collection, threads=2) if images else None
+        files = scan_files(collection, threads=2) if images else None
         return inspect(collection, files, near)
 
     return run

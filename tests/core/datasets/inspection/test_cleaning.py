@@ -11,7 +11,7 @@ from mlc_cli.core.datasets.checks import check_images
 from mlc_cli.core.datasets.inspection.cleaning import check_destination, plan_cleaning, write_clean
 from mlc_cli.core.datasets.inspection.collection import read_collection
 from mlc_cli.core.datasets.inspection.inspect import Inspection, inspect
-from mlc_cli.core.datasets.inspection.look import look_at_all
+from mlc_cli.core.datasets.inspection.scan import scan_files
 from mlc_cli.errors import DataError, MlcError, UsageError
 
 
@@ -165,7 +165,7 @@ def test_links_become_the_files_behind_them(make_data, clean) -> None:
     (root / "link.jpg").symlink_to("b.jpg")
     (root / "a.jpg").rename(root / "b.jpg")
     collection = read_collection(root)
-    folder = clean(inspect(collection, look_at_all(collection, threads=1), 6))
+    folder = clean(inspect(collection, scan_files(collection, threads=1), 6))
     assert list(entries(folder, "train")) == ["link.jpg"]
     assert not (folder / "link.jpg").is_symlink()
     assert (folder / "link.jpg").samefile(root / "b.jpg")
@@ -178,7 +178,7 @@ def test_images_from_outside_come_inside(make_data, clean, tmp_path: Path) -> No
     )
     assert far.exists()
     collection = read_collection(root)
-    files = look_at_all(collection, threads=1, allow_outside=True)
+    files = scan_files(collection, threads=1, allow_outside=True)
     folder = clean(inspect(collection, files, 6))
     assert entries(folder, "train") == {
         "outside/0-x.jpg": [["cat"]], "a.jpg": [[]], "outside/2-y.jpg": [["dog"]],
@@ -196,7 +196,7 @@ def test_one_path_in_two_image_folders_stays_two_images(
         content = {"classes": ["cat"], "image_root": split, "images": [["a.jpg", []]]}
         (root / f"{split}.json").write_text(json.dumps(content))
     collection = read_collection(root)
-    folder = clean(inspect(collection, look_at_all(collection, threads=1), 6))
+    folder = clean(inspect(collection, scan_files(collection, threads=1), 6))
     for number, split in enumerate(("train", "val")):
         annotation = read_annotation(folder / f"{split}.json")
         assert annotation.path(0).read_bytes() == encode(photos(70 + number))
@@ -205,7 +205,7 @@ def test_one_path_in_two_image_folders_stays_two_images(
 def test_one_annotation_file_is_copied_under_its_name(make_data) -> None:
     root = make_data({"mine": [["a.jpg", []]]})
     collection = read_collection(root / "mine.json")
-    inspection = inspect(collection, look_at_all(collection, threads=1), 6)
+    inspection = inspect(collection, scan_files(collection, threads=1), 6)
     destination = root.parent / "clean"
     write_clean(inspection, plan_cleaning(inspection), destination)
     assert entries(destination, "mine") == {"a.jpg": [[]]}

@@ -7,7 +7,7 @@ import pytest
 from mlc_cli.core.datasets.inspection import duplicates
 from mlc_cli.core.datasets.inspection.collection import read_collection
 from mlc_cli.core.datasets.inspection.duplicates import find_duplicates
-from mlc_cli.core.datasets.inspection.look import look_at_all
+from mlc_cli.core.datasets.inspection.scan import scan_files
 
 
 def test_copies_are_grouped_across_splits(examine, photos, encode) -> None:
@@ -94,7 +94,7 @@ def test_of_many_alike_each_is_paired_and_leaks_are_found(
     names = [entry[0] for entries in splits.values() for entry in entries]
     files = {name: encode(pixels, quality=80 + n) for n, name in enumerate(names)}
     collection = read_collection(make_data(splits, files))
-    found = find_duplicates(collection, look_at_all(collection, threads=1), 6)
+    found = find_duplicates(collection, scan_files(collection, threads=1), 6)
     pairs = {(pair.first, pair.second) for pair in found.alike}
     for row in range(11):
         other = range(6, 11) if row < 6 else range(6)

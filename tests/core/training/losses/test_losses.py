@@ -10,7 +10,7 @@ from torch import Tensor
 from mlc_cli.core.training.losses.base import ElementLoss, MultilabelLoss
 from mlc_cli.core.training.losses.build import build_loss
 from mlc_cli.core.training.losses.elements import Aam, Asl, Bce
-from mlc_cli.settings.loss import AamLoss, AslLoss, BceLoss, LossSettings
+from mlc_cli.settings.loss import AamSettings, AslSettings, BceSettings, LossSettings
 
 COSINES = torch.tensor([[0.9, -0.8, 0.1], [-0.3, 0.5, -0.95]])
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [-3.0, 0.2, -0.4]])
@@ -44,33 +44,33 @@ def build(settings: LossSettings, scale: float = 1.0) -> MultilabelLoss:
 def test_aam_equals_the_golden_numbers(
     scale: float, options: dict[str, float], golden: float
 ) -> None:
-    loss = build(AamLoss(reduction="sum", **options), scale)
+    loss = build(AamSettings(reduction="sum", **options), scale)
     assert float(loss(scale * COSINES, TARGETS)) == pytest.approx(golden, abs=6e-8)
 
 
 def test_aam_of_mixed_targets_equals_the_golden_number() -> None:
     mixed = TARGETS.lerp(TARGETS[[1, 0]], 0.3)
-    value = float(build(AamLoss(reduction="sum"), 23)(23 * COSINES, mixed))
+    value = float(build(AamSettings(reduction="sum"), 23)(23 * COSINES, mixed))
     assert value == pytest.approx(0.3882649, abs=6e-8)
 
 
 def test_aam_with_an_unknown_target_equals_the_golden_number() -> None:
     targets = TARGETS.clone()
     targets[0, 2] = -1
-    value = float(build(AamLoss(reduction="sum"), 23)(23 * COSINES, targets))
+    value = float(build(AamSettings(reduction="sum"), 23)(23 * COSINES, targets))
     assert f"{value:.2e}" == "1.34e-05"
 
 
 @pytest.mark.parametrize(
     ("settings", "scale", "golden"),
     [
-        (BceLoss(), 1, 2.5740082),
-        (BceLoss(), 2, 2.3449314),
-        (AslLoss(gamma_neg=0, clip=0), 1, 2.5740082),
-        (AslLoss(gamma_neg=0), 1, 2.2546821),
-        (AslLoss(), 1, 0.8234806),
-        (AslLoss(gamma_pos=1), 1, 0.3828056),
-        (AslLoss(gamma_neg=2, label_smoothing=0.1), 1, 1.1288061),
+        (BceSettings(), 1, 2.5740082),
+        (BceSettings(), 2, 2.3449314),
+        (AslSettings(gamma_neg=0, clip=0), 1, 2.5740082),
+        (AslSettings(gamma_neg=0), 1, 2.2546821),
+        (AslSettings(), 1, 0.8234806),
+        (AslSettings(gamma_pos=1), 1, 0.3828056),
+        (AslSettings(gamma_neg=2, label_smoothing=0.1), 1, 1.1288061),
     ],
 )
 def test_bce_and_asl_equal_the_golden_numbers(
@@ -187,7 +187,7 @@ def test_a_wrong_decision_of_any_size_still_has_a_gradient(elements: ElementLoss
 def test_half_logits_are_computed_in_float32_inside_autocast(dtype: torch.dtype) -> None:
     logits = (12 * torch.randn(16, 5)).to(dtype)
     targets = torch.randint(0, 2, (16, 5))
-    loss = build(AamLoss(), 23)
+    loss = build(AamSettings(), 23)
     with torch.autocast("cpu", dtype=dtype):
         inside = loss(logits, targets)
     assert torch.equal(inside, loss(logits.float(), targets.float()))
@@ -227,8 +227,8 @@ def test_a_batch_of_unknowns_is_zero_with_a_graph(elements: ElementLoss) -> None
 
 def test_batch_mean_divides_by_images_and_sum_does_not() -> None:
     logits, targets = torch.randn(5, 3), torch.randint(0, 2, (5, 3))
-    total = build(BceLoss(reduction="sum"))(logits, targets)
-    torch.testing.assert_close(build(BceLoss())(logits, targets), total / 5)
+    total = build(BceSettings(reduction="sum"))(logits, targets)
+    torch.testing.assert_close(build(BceSettings())(logits, targets), total / 5)
     reference = torch.nn.functional.binary_cross_entropy_with_logits(
         logits, targets.float(), reduction="sum"
     )
@@ -239,13 +239,14 @@ def test_label_smoothing_moves_targets_to_both_sides() -> None:
     logits, targets = torch.randn(5, 3), torch.randint(0, 2, (5, 3))
     smoothed = torch.where(targets == 1, 0.8, 0.2)
     torch.testing.assert_close(
-        build(BceLoss(label_smoothing=0.2))(logits, targets), build(BceLoss())(logits, smoothed)
+        build(BceSettings(label_smoothing=0.2))(logits, targets),
+        build(BceSettings())(logits, smoothed),
     )
 
 
 def pos_weighted(positives: list[int], negatives: list[int], weight: float | str) -> Tensor:
     loss = build_loss(
-        BceLoss(pos_weight=weight),
+        BceSettings(pos_weight=weight),
         scale=1.0,
         positives_C=np.array(positives),
         negatives_C=np.array(negatives),

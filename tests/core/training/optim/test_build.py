@@ -11,7 +11,7 @@ from torch import nn
 from mlc_cli.core.models.backbone import create_backbone, layer_depths
 from mlc_cli.core.training.optim.build import build_optimizer
 from mlc_cli.core.training.optim.groups import parameter_groups
-from mlc_cli.settings.optim import AdamW, OptimSettings, Sgd
+from mlc_cli.settings.optim import AdamWSettings, OptimSettings, SgdSettings
 
 
 def small_model(seed: int = 0) -> nn.Module:
@@ -43,11 +43,11 @@ def torch_groups(model: nn.Module, decay: float) -> list[dict[str, object]]:
 @pytest.mark.parametrize(
     "settings",
     [
-        Sgd(lr=0.1, weight_decay=0.05),
-        Sgd(lr=0.1, weight_decay=0.05, momentum=0.0),
-        Sgd(lr=0.1, weight_decay=0.05, momentum=0.8, nesterov=True),
-        AdamW(lr=0.01, weight_decay=0.05),
-        AdamW(lr=0.01, weight_decay=0.0, betas=(0.8, 0.95)),
+        SgdSettings(lr=0.1, weight_decay=0.05),
+        SgdSettings(lr=0.1, weight_decay=0.05, momentum=0.0),
+        SgdSettings(lr=0.1, weight_decay=0.05, momentum=0.8, nesterov=True),
+        AdamWSettings(lr=0.01, weight_decay=0.05),
+        AdamWSettings(lr=0.01, weight_decay=0.0, betas=(0.8, 0.95)),
     ],
 )
 def test_each_optimizer_steps_exactly_as_torchs_own(settings: OptimSettings) -> None:
@@ -55,7 +55,7 @@ def test_each_optimizer_steps_exactly_as_torchs_own(settings: OptimSettings) -> 
     optimizer = build_optimizer(settings, ours, {})
     groups = torch_groups(theirs, settings.weight_decay)
     reference: torch.optim.Optimizer
-    if isinstance(settings, Sgd):
+    if isinstance(settings, SgdSettings):
         reference = torch.optim.SGD(
             groups, settings.lr, momentum=settings.momentum, nesterov=settings.nesterov
         )
@@ -79,7 +79,9 @@ def scales(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, tupl
 
 
 def test_groups_carry_scales_of_backbone_depth_and_bias_and_spare_vectors_from_decay() -> None:
-    settings = AdamW(weight_decay=0.1, backbone_lr_scale=0.5, layer_decay=0.8, bias_lr_scale=2.0)
+    settings = AdamWSettings(
+        weight_decay=0.1, backbone_lr_scale=0.5, layer_decay=0.8, bias_lr_scale=2.0
+    )
     model = small_model()
     depth_of = {
         name: 0 if name.startswith("backbone.2") else 1
@@ -103,7 +105,7 @@ def test_frozen_parameters_and_those_without_a_learning_rate_are_in_no_group() -
     model = small_model()
     model["head"].bias.requires_grad = False  # type: ignore[index, union-attr]
     depth_of = {n: 0 for n, _ in model.named_parameters() if n.startswith("backbone")}
-    found = scales(build_optimizer(AdamW(backbone_lr_scale=0.0), model, depth_of), model)
+    found = scales(build_optimizer(AdamWSettings(backbone_lr_scale=0.0), model, depth_of), model)
     assert set(found) == {"head.weight"}
 
 
@@ -111,7 +113,10 @@ def test_frozen_parameters_and_those_without_a_learning_rate_are_in_no_group() -
 def test_layer_decay_equals_that_of_timm(name: str) -> None:
     model = create_backbone(name, (32, 32), pretrained=False)
     found = scales(
-        build_optimizer(AdamW(layer_decay=0.7, weight_decay=0.1), model, layer_depths(model)), model
+        build_optimizer(
+            AdamWSettings(layer_decay=0.7, weight_decay=0.1), model, layer_depths(model)
+        ),
+        model,
     )
     by_id = {
         id(parameter): (group["lr_scale"], group["weight_decay"])

@@ -7,11 +7,14 @@ import torch
 
 from mlc_cli.core.training.optim.build import build_early_stop, build_schedule
 from mlc_cli.core.training.optim.schedules import Constant, Cosine, OneCycle, Plateau, Schedule
-from mlc_cli.settings.optim import Constant as ConstantSettings
-from mlc_cli.settings.optim import Cosine as CosineSettings
-from mlc_cli.settings.optim import EarlyStopSettings, ScheduleSettings
-from mlc_cli.settings.optim import OneCycle as OneCycleSettings
-from mlc_cli.settings.optim import Plateau as PlateauSettings
+from mlc_cli.settings.optim import (
+    ConstantSettings,
+    CosineSettings,
+    EarlyStopSettings,
+    OneCycleSettings,
+    PlateauSettings,
+    ScheduleSettings,
+)
 
 
 @pytest.mark.parametrize(

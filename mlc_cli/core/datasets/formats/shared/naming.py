@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.shared.images import SUFFIXES, ImageIndex
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 
@@ -18,7 +18,7 @@ class ImageNames:
         dropped: Takes names that fit several images.
     """
 
-    def __init__(self, root: Path, dropped: Tally) -> None:
+    def __init__(self, root: Path, dropped: IssueLog) -> None:
         self.root = root
         self._index = ImageIndex(root)
         self._dropped = dropped

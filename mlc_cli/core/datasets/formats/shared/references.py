@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from mlc_cli.core.datasets.formats.shared.images import ImageIndex
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _UPLOAD_MARK = re.compile(r"[0-9a-f]{8}-")
@@ -24,7 +24,7 @@ class ImageFinder:
         dropped: Takes references of which no file, or more than one, can be meant.
     """
 
-    def __init__(self, root: Path, dropped: Tally) -> None:
+    def __init__(self, root: Path, dropped: IssueLog) -> None:
         self._index = ImageIndex(root)
         self._dropped = dropped
 

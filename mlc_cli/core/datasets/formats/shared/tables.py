@@ -14,7 +14,7 @@ from mlc_cli.core.datasets.formats.shared.images import SUFFIXES
 from mlc_cli.core.datasets.formats.shared.lines import is_file, raw_lines
 from mlc_cli.core.datasets.formats.shared.losses import numbered_classes
 from mlc_cli.core.datasets.formats.shared.split_names import meaning
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 HEAD, HEAD_CELLS = 1000, 1_000_000
@@ -104,10 +104,10 @@ class Table:
             raise DataError(f"{path}: columns of the same name: {', '.join(twice):.200}")
         empty = cls(path, split, delimiter, tuple(header), ())
         count = min(HEAD, HEAD_CELLS // len(header) + 1)
-        first = [row for _, row in islice(empty.rows(Tally()), count)]
+        first = [row for _, row in islice(empty.rows(IssueLog()), count)]
         return cls(path, split, delimiter, tuple(header), first)
 
-    def rows(self, dropped: Tally) -> Iterator[tuple[int, list[str]]]:
+    def rows(self, dropped: IssueLog) -> Iterator[tuple[int, list[str]]]:
         """Rows below the header, each with its last line; cells without space at their ends.
 
         Raises:

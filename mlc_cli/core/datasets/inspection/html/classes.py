@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from mlc_cli.core.datasets.inspection.html.pictures import Shown
+from mlc_cli.core.datasets.inspection.html.thumbnails import Shown
 from mlc_cli.core.datasets.inspection.inspect import Inspection
 from mlc_cli.core.datasets.inspection.statistics import LEAST_TOGETHER, Together
 from mlc_cli.core.html.page import text

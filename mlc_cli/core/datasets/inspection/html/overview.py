@@ -1,7 +1,7 @@
 """The top of the page: numbers, findings, splits."""
 
-from mlc_cli.core.datasets.inspection.findings import Finding
 from mlc_cli.core.datasets.inspection.inspect import Inspection
+from mlc_cli.core.datasets.inspection.issues import Finding
 from mlc_cli.core.datasets.inspection.statistics import MOST_LABELS, SplitCounts
 from mlc_cli.core.html.page import text
 from mlc_cli.core.html.svg import Plot, round_ticks

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from mlc_cli.core import html
 from mlc_cli.core.datasets.inspection.html.classes import class_table, together
+from mlc_cli.core.datasets.inspection.html.files import examples, file_table, repeated
 from mlc_cli.core.datasets.inspection.html.overview import findings, splits, tiles
-from mlc_cli.core.datasets.inspection.html.photos import examples, file_table, repeated
-from mlc_cli.core.datasets.inspection.html.pictures import Shown, choose_and_read
+from mlc_cli.core.datasets.inspection.html.thumbnails import Shown, choose_and_read
 from mlc_cli.core.datasets.inspection.inspect import Inspection
 from mlc_cli.core.html.page import asset, page, text
 from mlc_cli.core.system.files import write_text

@@ -11,7 +11,7 @@ from mlc_cli.core.datasets.formats.shared.naming import (
     relative,
     without_suffix,
 )
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_names_are_completed(put, tmp_path: Path, name: str, near: str, path: st
         "old/4.jpg",
     ):
         put(file)
-    dropped = Tally()
+    dropped = IssueLog()
     assert ImageNames(tmp_path, dropped)(name, near) == path
     assert sum(dropped.counts.values()) == (path is None)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from mlc_cli.core.datasets.formats.shared.references import ImageFinder, is_address
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 
 FILES = ("a/one.jpg", "b/one.jpg", "b/c/one.jpg", "x y+ä.jpg", "0a1b2c3d-marked.jpg", "plain.png")
 
@@ -28,7 +28,7 @@ FILES = ("a/one.jpg", "b/one.jpg", "b/c/one.jpg", "x y+ä.jpg", "0a1b2c3d-marked
 def test_a_file_is_found(put, tmp_path, reference, path) -> None:
     for file in FILES:
         put(file)
-    dropped = Tally()
+    dropped = IssueLog()
     assert ImageFinder(tmp_path, dropped).find(reference) == path
     assert not dropped.counts
 
@@ -48,7 +48,7 @@ def test_a_file_is_found(put, tmp_path, reference, path) -> None:
 def test_what_is_not_found_or_not_clear_is_counted(put, tmp_path, reference, kind) -> None:
     for file in FILES:
         put(file)
-    dropped = Tally()
+    dropped = IssueLog()
     assert ImageFinder(tmp_path, dropped).find(reference) is None
     [found] = dropped.counts
     assert kind in found

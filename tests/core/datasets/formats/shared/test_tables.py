@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlc_cli.core.datasets.formats.shared.tables import Table, find_tables, flag
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 
@@ -15,8 +15,8 @@ def table(put: Callable[..., Path]) -> Callable[[str | bytes], Table]:
     return lambda content: Table.open(put("a.csv", content))
 
 
-def rows(table: Table, dropped: Tally | None = None) -> list[tuple[int, list[str]]]:
-    return list(table.rows(Tally() if dropped is None else dropped))
+def rows(table: Table, dropped: IssueLog | None = None) -> list[tuple[int, list[str]]]:
+    return list(table.rows(IssueLog() if dropped is None else dropped))
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_quoted_newlines_count_as_lines_of_the_file(table) -> None:
 
 
 def test_rows_of_another_length_are_counted_with_their_lines(table) -> None:
-    dropped = Tally()
+    dropped = IssueLog()
     assert len(rows(table("image,dog\na.jpg,1\nb.jpg\nc.jpg,1,1\n"), dropped)) == 1
     [(kind, count)] = dropped.counts.items()
     assert count == 2

@@ -13,12 +13,12 @@ from PIL import Image
 
 from mlc_cli.core.datasets.inspection.collection import read_collection
 from mlc_cli.core.datasets.inspection.duplicates import fine_limit
-from mlc_cli.core.datasets.inspection.look import (
-    Look,
+from mlc_cli.core.datasets.inspection.scan import (
+    FileScan,
     in_threads,
-    look_at,
-    look_at_all,
     read_reduced,
+    scan_file,
+    scan_files,
 )
 
 ORIENTATION = 0x0112
@@ -30,10 +30,10 @@ def pillow(pixels: np.ndarray, form: str, **options: object) -> bytes:
     return stream.getvalue()
 
 
-def look(folder: Path, content: bytes, max_pixels: float = 1e6) -> Look:
+def look(folder: Path, content: bytes, max_pixels: float = 1e6) -> FileScan:
     path = folder / "image"
     path.write_bytes(content)
-    return look_at(path, max_pixels)
+    return scan_file(path, max_pixels)
 
 
 def distance(one: bytes, other: bytes) -> int:
@@ -57,14 +57,14 @@ def test_turned_images_have_the_size_and_look_of_what_is_shown(
     upright = look(tmp_path, pillow(photos(2, 400, 700), "JPEG", quality=95))
     found = look(tmp_path, pillow(photos(2, 400, 700), "JPEG", quality=95, exif=exif))
     assert (found.width, found.height) == ((400, 700) if orientation > 4 else (700, 400))
-    assert found.turned == (orientation > 1)
+    assert found.exif_rotated == (orientation > 1)
     assert (distance(found.coarse, upright.coarse) <= 6) == (orientation == 1)
 
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0MM\0*\xff\xff\xff\xff", b"x" * 40])
 def test_damaged_exif_counts_as_none(tmp_path: Path, photos, exif: bytes) -> None:
     found = look(tmp_path, pillow(photos(3), "JPEG", exif=exif))
-    assert (found.problem, found.turned) == ("", False)
+    assert (found.problem, found.exif_rotated) == ("", False)
 
 
 def test_grey_and_transparent_are_told(tmp_path: Path, photos) -> None:
@@ -92,12 +92,12 @@ def test_one_shade_is_told_from_a_picture(tmp_path: Path, level: int, flat: bool
     ],
 )
 def test_what_is_no_image_is_a_problem(tmp_path: Path, content: bytes, problem: str) -> None:
-    assert look(tmp_path, content) == Look(problem)
+    assert look(tmp_path, content) == FileScan(problem)
 
 
 def test_missing_large_and_truncated_files_are_problems(tmp_path: Path, photos, encode) -> None:
-    assert look_at(tmp_path / "none").problem == "No such file or directory"
-    assert look_at(tmp_path).problem
+    assert scan_file(tmp_path / "none").problem == "No such file or directory"
+    assert scan_file(tmp_path).problem
     content = encode(photos(5))
     assert look(tmp_path, content, max_pixels=96 * 128 - 1).problem.startswith("128x96 has more")
     assert look(tmp_path, content, max_pixels=96 * 128).problem == ""
@@ -164,7 +164,7 @@ def test_rows_are_those_of_the_collection(make_data, photos, encode) -> None:
     entries = [[name, []] for name in names]
     collection = read_collection(make_data({"train": entries[:4], "val": entries[4:]}, files))
     told: list[tuple[int, int]] = []
-    found = look_at_all(collection, threads=3, progress=lambda *step: told.append(step))
+    found = scan_files(collection, threads=3, progress=lambda *step: told.append(step))
     assert found.problems == {2: "is missing"}
     assert found.sizes_N2[:, 1].tolist() == [30, 35, 0, 45, 50, 55, 60]
     assert found.usable_N.tolist() == [True, True, False, True, True, True, True]
@@ -174,8 +174,8 @@ def test_rows_are_those_of_the_collection(make_data, photos, encode) -> None:
 def test_paths_that_lead_out_are_problems_unless_allowed(make_data) -> None:
     root = make_data({"train": [["../out.jpg", []], ["in.jpg", []]]})
     collection = read_collection(root)
-    assert look_at_all(collection, threads=1).problems == {0: "leads out of the image folder"}
-    assert look_at_all(collection, threads=1, allow_outside=True).problems == {}
+    assert scan_files(collection, threads=1).problems == {0: "leads out of the image folder"}
+    assert scan_files(collection, threads=1, allow_outside=True).problems == {}
 
 
 def test_results_come_in_order_and_are_not_read_far_ahead() -> None:

@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 
 from mlc_cli.core.datasets.annotations import Annotation, LabelSets, PackedStrings
-from mlc_cli.core.datasets.converting.placing import place, settle, staged, usable
-from mlc_cli.core.system.issues import Tally
+from mlc_cli.core.datasets.converting.copying import (
+    atomic_output,
+    copy_images,
+    existing_images,
+    rewrite_paths,
+)
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError, MlcError
 
 Make = Callable[..., Annotation]
@@ -42,8 +47,12 @@ def test_images_that_cannot_be_used_are_counted_by_reason(make: Make, tmp_path: 
     names = ["a.jpg", "no.jpg", "../secret.jpg", str(tmp_path / "secret.jpg"), "out.jpg",
              "in.jpg", "away/secret.jpg", "pipe.jpg", "b", "", "b/b.jpg", "nul\0.jpg",
              "x" * 5000]  # fmt: skip
-    whole, dropped = make(*names, write=False), Tally()
-    assert [names[image] for image in usable(whole, dropped)] == ["a.jpg", "in.jpg", "b/b.jpg"]
+    whole, dropped = make(*names, write=False), IssueLog()
+    assert [names[image] for image in existing_images(whole, dropped)] == [
+        "a.jpg",
+        "in.jpg",
+        "b/b.jpg",
+    ]
     assert dropped.counts == {
         "images whose file is missing": 3,
         "images whose file leads out of the image folder": 5,
@@ -53,7 +62,7 @@ def test_images_that_cannot_be_used_are_counted_by_reason(make: Make, tmp_path: 
 
 def test_without_a_usable_image_the_folder_is_named(make: Make, tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
-        usable(make("a.jpg", write=False), Tally())
+        existing_images(make("a.jpg", write=False), IssueLog())
     assert "is missing" in caught.value.message
     assert str(tmp_path / "root") in caught.value.hint
     assert "--images" in caught.value.hint
@@ -64,11 +73,11 @@ def test_reference_leaves_images_and_finds_their_place_below_the_result(
 ) -> None:
     whole = {"train": make("x/a.jpg")}
     stage = tmp_path / "stage"
-    outside = settle(whole, tmp_path / "dest", stage, "reference", IMAGES)
+    outside = rewrite_paths(whole, tmp_path / "dest", stage, "reference", IMAGES)
     assert outside["train"].path(0) == tmp_path / "root/x/a.jpg"
-    same = settle(whole, tmp_path / "root", stage, "reference", IMAGES)
+    same = rewrite_paths(whole, tmp_path / "root", stage, "reference", IMAGES)
     assert same["train"].path(0) == stage / "x/a.jpg"
-    above = settle(whole, tmp_path, stage, "reference", IMAGES)
+    above = rewrite_paths(whole, tmp_path, stage, "reference", IMAGES)
     assert list(above["train"].paths) == ["root/x/a.jpg"]
 
 
@@ -76,8 +85,8 @@ def test_reference_leaves_images_and_finds_their_place_below_the_result(
 def test_images_are_put_into_the_result(make: Make, tmp_path: Path, link: str) -> None:
     before = {"train": make("x/a.jpg", "ü b.jpg"), "val": make("x/a.jpg")}
     stage = tmp_path / "stage"
-    after = settle(before, tmp_path / "dest", stage, link, IMAGES)
-    place(before, after, link)
+    after = rewrite_paths(before, tmp_path / "dest", stage, link, IMAGES)
+    copy_images(before, after, link)
     assert list(after["train"].paths) == ["images/x/a.jpg", "images/ü b.jpg"]
     assert (stage / "images/x/a.jpg").read_text() == "x/a.jpg"
     own, source = (stage / "images/ü b.jpg"), tmp_path / "root/ü b.jpg"
@@ -88,11 +97,11 @@ def test_images_are_put_into_the_result(make: Make, tmp_path: Path, link: str) -
 def test_each_split_may_have_its_own_folder_of_images(make: Make, tmp_path: Path) -> None:
     before = {"train": make("x/a.jpg"), "val": make("x/a.jpg", "b.jpg")}
     folders = {"train": "train/data", "val": "val/data"}
-    after = settle(before, tmp_path / "dest", tmp_path / "stage", "copy", folders)
-    place(before, after, "copy")
+    after = rewrite_paths(before, tmp_path / "dest", tmp_path / "stage", "copy", folders)
+    copy_images(before, after, "copy")
     assert list(after["val"].paths) == ["val/data/x/a.jpg", "val/data/b.jpg"]
     assert all(split.path(0).read_text() == "x/a.jpg" for split in after.values())
-    again = settle(after, tmp_path / "dest", tmp_path / "other", "copy", folders)
+    again = rewrite_paths(after, tmp_path / "dest", tmp_path / "other", "copy", folders)
     assert [list(split.paths) for split in again.values()] == [
         list(split.paths) for split in after.values()
     ]
@@ -100,24 +109,24 @@ def test_each_split_may_have_its_own_folder_of_images(make: Make, tmp_path: Path
 
 def test_a_folder_of_images_is_not_put_in_another(make: Make, tmp_path: Path) -> None:
     before = {"train": make("images/a.jpg")}
-    after = settle(before, tmp_path / "dest", tmp_path / "stage", "copy", IMAGES)
+    after = rewrite_paths(before, tmp_path / "dest", tmp_path / "stage", "copy", IMAGES)
     assert list(after["train"].paths) == ["images/a.jpg"]
     mixed = {**before, "val": make("b.jpg")}
-    after = settle(mixed, tmp_path / "dest", tmp_path / "stage", "copy", IMAGES)
+    after = rewrite_paths(mixed, tmp_path / "dest", tmp_path / "stage", "copy", IMAGES)
     assert list(after["train"].paths) == ["images/images/a.jpg"]
 
 
 def test_two_images_that_want_one_place_are_refused(make: Make, tmp_path: Path) -> None:
     before = {"train": make("a.jpg")}
-    after = settle(before, tmp_path / "dest", tmp_path / "stage", "copy", IMAGES)
-    place(before, after, "copy")
+    after = rewrite_paths(before, tmp_path / "dest", tmp_path / "stage", "copy", IMAGES)
+    copy_images(before, after, "copy")
     with pytest.raises(DataError, match="but for its case"):
-        place(before, after, "copy")
+        copy_images(before, after, "copy")
 
 
 def test_a_result_appears_whole(tmp_path: Path) -> None:
     dest = tmp_path / "new" / "dest"
-    with staged(dest, overwrite=False, grown="convert.json") as stage:
+    with atomic_output(dest, overwrite=False, record="convert.json") as stage:
         (stage / "a.json").write_text("a")
         assert not dest.exists()
     assert (dest / "a.json").read_text() == "a"
@@ -126,7 +135,7 @@ def test_a_result_appears_whole(tmp_path: Path) -> None:
 
 def test_after_a_failure_nothing_is_there(tmp_path: Path) -> None:
     def fail() -> None:
-        with staged(tmp_path / "dest", overwrite=True, grown="") as stage:
+        with atomic_output(tmp_path / "dest", overwrite=True, record="") as stage:
             (stage / "a.json").write_text("a")
             raise DataError("no")
 
@@ -136,7 +145,7 @@ def test_after_a_failure_nothing_is_there(tmp_path: Path) -> None:
 
 
 def add(dest: Path, overwrite: bool = False, **files: str) -> None:
-    with staged(dest, overwrite=overwrite, grown="record") as stage:
+    with atomic_output(dest, overwrite=overwrite, record="record") as stage:
         for name, text in files.items():
             (stage / "images").mkdir(exist_ok=True)
             (stage / name.replace("__", "/")).write_text(text)
@@ -164,6 +173,6 @@ def test_a_place_that_cannot_be_written_is_a_message(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(MlcError, match="cannot be made"),
-        staged(tmp_path / "file" / "dest", overwrite=False, grown=""),
+        atomic_output(tmp_path / "file" / "dest", overwrite=False, record=""),
     ):
         pass

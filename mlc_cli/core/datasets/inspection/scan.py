@@ -44,17 +44,17 @@ _COLOUR_FLAGS = {
 }
 
 
-class Look(NamedTuple):
+class FileScan(NamedTuple):
     """What one look at a file found.
 
     Attributes:
         problem: Why the image cannot be used; all else is empty then.
-        width: In pixels as shown, turned by its EXIF orientation.
+        width: In pixels as shown, exif_rotated by its EXIF orientation.
         height: In pixels as shown.
         form: Format, such as `JPEG`.
         grey: Whether the pixels have no colour.
         transparent: Whether there is transparency.
-        turned: Whether EXIF says to turn or mirror it.
+        exif_rotated: Whether EXIF says to turn or mirror it.
         flat: Whether it is of one shade.
         digest: Of its bytes, 16 of SHA-256.
         coarse: Hash of what it shows, 8 bytes.
@@ -67,15 +67,15 @@ class Look(NamedTuple):
     form: str = ""
     grey: bool = False
     transparent: bool = False
-    turned: bool = False
+    exif_rotated: bool = False
     flat: bool = False
     digest: bytes = b""
     coarse: bytes = b""
     fine: bytes = b""
 
 
-def look_at(path: Path, max_pixels: float = 200e6) -> Look:
-    """Look at a file.
+def scan_file(path: Path, max_pixels: float = 200e6) -> FileScan:
+    """FileScan at a file.
 
     Args:
         path: The file.
@@ -84,24 +84,24 @@ def look_at(path: Path, max_pixels: float = 200e6) -> Look:
     try:
         content, header = read_file(path, max_pixels)
     except BadImageError as error:
-        return Look(error.reason)
+        return FileScan(error.reason)
     data = np.frombuffer(content, np.uint8)
     pixels = cv2.imdecode(data, _GREY_FLAGS[_reduction(header, _ENOUGH)])
     if pixels is None:
-        return Look("cannot be decoded")
+        return FileScan("cannot be decoded")
     small = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     frequencies = cv2.dct(small.astype(np.float32))
     orientation = _orientation(header)
     width, height = header.width, header.height
     if orientation >= 5:
         width, height = height, width
-    return Look(
+    return FileScan(
         width=width,
         height=height,
         form=header.form,
         grey=header.mode in _GREY,
         transparent=header.transparent,
-        turned=orientation > 1,
+        exif_rotated=orientation > 1,
         flat=float(cv2.meanStdDev(small)[1][0, 0]) < _FLAT,
         digest=hashlib.sha256(content).digest()[:_DIGEST],
         coarse=perceptual_hash(frequencies, 8),
@@ -185,7 +185,7 @@ class Files:
         forms_N: Place of each file's format in `forms`.
         grey_N: Files without colour.
         transparent_N: Files with transparency.
-        turned_N: Files with an EXIF orientation.
+        exif_rotated_N: Files with an EXIF orientation.
         flat_N: Pictures of one shade.
         digests_N: Of the bytes; empty where a file cannot be used.
         coarse_N: Hashes of 64 bits of what is shown.
@@ -198,7 +198,7 @@ class Files:
     forms_N: NDArray[np.uint8]
     grey_N: NDArray[np.bool_]
     transparent_N: NDArray[np.bool_]
-    turned_N: NDArray[np.bool_]
+    exif_rotated_N: NDArray[np.bool_]
     flat_N: NDArray[np.bool_]
     digests_N: NDArray[np.bytes_]
     coarse_N: NDArray[np.uint64]
@@ -214,29 +214,29 @@ class Files:
             forms_N=np.zeros(rows, np.uint8),
             grey_N=np.zeros(rows, np.bool_),
             transparent_N=np.zeros(rows, np.bool_),
-            turned_N=np.zeros(rows, np.bool_),
+            exif_rotated_N=np.zeros(rows, np.bool_),
             flat_N=np.zeros(rows, np.bool_),
             digests_N=np.zeros(rows, f"S{_DIGEST}"),
             coarse_N=np.zeros(rows, np.uint64),
             fine_N4=np.zeros((rows, 4), np.uint64),
         )
 
-    def put(self, row: int, look: Look) -> None:
+    def put(self, row: int, scan: FileScan) -> None:
         """Keep what a look found."""
-        if look.problem:
-            self.problems[row] = look.problem
+        if scan.problem:
+            self.problems[row] = scan.problem
             return
-        if look.form not in self.forms:
-            self.forms.append(look.form)
-        self.sizes_N2[row] = look.width, look.height
-        self.forms_N[row] = self.forms.index(look.form)
-        self.grey_N[row] = look.grey
-        self.transparent_N[row] = look.transparent
-        self.turned_N[row] = look.turned
-        self.flat_N[row] = look.flat
-        self.digests_N[row] = look.digest
-        self.coarse_N[row] = np.frombuffer(look.coarse, np.uint64)[0]
-        self.fine_N4[row] = np.frombuffer(look.fine, np.uint64)
+        if scan.form not in self.forms:
+            self.forms.append(scan.form)
+        self.sizes_N2[row] = scan.width, scan.height
+        self.forms_N[row] = self.forms.index(scan.form)
+        self.grey_N[row] = scan.grey
+        self.transparent_N[row] = scan.transparent
+        self.exif_rotated_N[row] = scan.exif_rotated
+        self.flat_N[row] = scan.flat
+        self.digests_N[row] = scan.digest
+        self.coarse_N[row] = np.frombuffer(scan.coarse, np.uint64)[0]
+        self.fine_N4[row] = np.frombuffer(scan.fine, np.uint64)
 
     @property
     def usable_N(self) -> NDArray[np.bool_]:
@@ -244,7 +244,7 @@ class Files:
         return self.sizes_N2[:, 0] > 0
 
 
-def look_at_all(
+def scan_files(
     collection: Collection,
     *,
     threads: int,
@@ -252,7 +252,7 @@ def look_at_all(
     allow_outside: bool = False,
     progress: OnProgress | None = None,
 ) -> Files:
-    """Look at every image file once.
+    """FileScan at every image file once.
 
     Args:
         collection: The data set.
@@ -266,13 +266,13 @@ def look_at_all(
         for split in collection.splits.values()
     }
 
-    def look(place: tuple[Annotation, str]) -> Look:
-        split, path = place
+    def scan(location: tuple[Annotation, str]) -> FileScan:
+        split, path = location
         problem = folders[id(split)].problem(path)
-        return Look(problem) if problem else look_at(split.folder / path, max_pixels)
+        return FileScan(problem) if problem else scan_file(split.folder / path, max_pixels)
 
     files = Files.empty(len(collection))
-    for row, found in enumerate(in_threads(look, collection.files(), threads)):
+    for row, found in enumerate(in_threads(scan, collection.files(), threads)):
         files.put(row, found)
         if progress:
             progress(row + 1, len(collection))
@@ -281,7 +281,7 @@ def look_at_all(
 
 def in_threads(work: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
     """Results in the order of the items, a bounded number of them ahead of the one who asks."""
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="look")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="scan")
     waiting: deque[Future[R]] = deque()
     try:
         for item in items:

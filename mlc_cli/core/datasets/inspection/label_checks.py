@@ -7,7 +7,7 @@ import numpy as np
 
 from mlc_cli.core.datasets.checks import check_classes
 from mlc_cli.core.datasets.inspection.collection import SPLITS, Collection
-from mlc_cli.core.datasets.inspection.findings import Finding, many
+from mlc_cli.core.datasets.inspection.issues import Finding, many
 from mlc_cli.core.datasets.inspection.names import misspellings, plurals, twins, untrimmed
 from mlc_cli.core.datasets.inspection.statistics import Statistics
 from mlc_cli.errors import DataError
@@ -16,7 +16,7 @@ FEW = 20
 _ONE_NAME = "Give both one name in all annotation files if they are one class."
 
 
-def judge_labels(collection: Collection, statistics: Statistics) -> Iterator[Finding]:
+def label_checks(collection: Collection, statistics: Statistics) -> Iterator[Finding]:
     """All findings that need no image."""
     yield from _files(collection)
     yield from _class_lists(collection)

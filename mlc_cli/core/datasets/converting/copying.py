@@ -20,13 +20,13 @@ from mlc_cli.core.datasets.annotations import Annotation, PackedStrings
 from mlc_cli.core.images.folder import ImageFolder
 from mlc_cli.core.system.files import folder_beside
 from mlc_cli.core.system.interrupts import undisturbed
-from mlc_cli.core.system.issues import Tally, listing
+from mlc_cli.core.system.issues import IssueLog, listing
 from mlc_cli.errors import DataError, MlcError
 
 Link = Literal["reference", "copy", "symlink", "hardlink"]
 
 
-def usable(annotation: Annotation, dropped: Tally) -> NDArray[np.int64]:
+def existing_images(annotation: Annotation, dropped: IssueLog) -> NDArray[np.int64]:
     """Numbers of the images that are regular files inside their folder.
 
     Args:
@@ -53,7 +53,7 @@ def usable(annotation: Annotation, dropped: Tally) -> NDArray[np.int64]:
     return np.array(kept)
 
 
-def settle(
+def rewrite_paths(
     splits: Mapping[str, Annotation],
     dest: Path,
     stage: Path,
@@ -91,7 +91,9 @@ def _moved(annotation: Annotation, folder: Path, prefix: str) -> Annotation:
     return replace(annotation, folder=folder, paths=paths)
 
 
-def place(before: Mapping[str, Annotation], after: Mapping[str, Annotation], link: Link) -> None:
+def copy_images(
+    before: Mapping[str, Annotation], after: Mapping[str, Annotation], link: Link
+) -> None:
     """Put images where they belong; each once, if several splits have it in one place.
 
     Raises:
@@ -130,13 +132,13 @@ def _put(source: Path, target: Path, link: Link) -> None:
 
 
 @contextmanager
-def staged(dest: Path, *, overwrite: bool, grown: str) -> Iterator[Path]:
+def atomic_output(dest: Path, *, overwrite: bool, record: str) -> Iterator[Path]:
     """A folder for the result, which takes the place of `dest` if nothing goes wrong.
 
     Args:
         dest: Folder of the result. If it exists, the files are added to it.
         overwrite: Replace files that exist.
-        grown: File that is replaced in any case, as it holds what was there before.
+        record: File that is replaced in any case, as it holds what was there before.
 
     Raises:
         DataError: Files would be replaced.
@@ -148,7 +150,7 @@ def staged(dest: Path, *, overwrite: bool, grown: str) -> Iterator[Path]:
         with folder_beside(dest) as stage:
             yield stage
             if dest.exists():
-                _add_to(stage, dest, None if overwrite else grown)
+                _add_to(stage, dest, None if overwrite else record)
             else:
                 stage.chmod(0o755)
                 stage.rename(dest)
@@ -156,7 +158,7 @@ def staged(dest: Path, *, overwrite: bool, grown: str) -> Iterator[Path]:
         raise MlcError(f"{dest} cannot be made: {error.strerror or error}") from error
 
 
-def _add_to(stage: Path, dest: Path, grown: str | None) -> None:
+def _add_to(stage: Path, dest: Path, record: str | None) -> None:
     """Move all files of one folder into another, annotations after the images they list."""
     files = sorted(
         (
@@ -166,9 +168,9 @@ def _add_to(stage: Path, dest: Path, grown: str | None) -> None:
         ),
         key=lambda file: (-len(file.parts), file),
     )
-    if grown is not None:
+    if record is not None:
         new = [
-            file for file in files if str(file) != grown and not _same(stage / file, dest / file)
+            file for file in files if str(file) != record and not _same(stage / file, dest / file)
         ]
         _check_free(dest, new)
     with undisturbed():  # annotations of one conversion go together

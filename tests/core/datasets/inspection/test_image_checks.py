@@ -6,7 +6,7 @@ import pytest
 
 from mlc_cli.core.datasets.inspection.collection import read_collection
 from mlc_cli.core.datasets.inspection.inspect import Inspection, inspect
-from mlc_cli.core.datasets.inspection.look import look_at_all
+from mlc_cli.core.datasets.inspection.scan import scan_files
 
 
 def find(inspection: Inspection, kind: str):
@@ -59,7 +59,7 @@ def test_files_that_stop_a_training_are_errors(
 
 def test_too_large_images_are_errors_that_name_their_size(make_data) -> None:
     collection = read_collection(make_data({"train": [["a.jpg", []]]}))
-    found = inspect(collection, look_at_all(collection, threads=1, max_pixels=1000), 6)
+    found = inspect(collection, scan_files(collection, threads=1, max_pixels=1000), 6)
     finding = find(found, "large-images")
     assert finding.severity == "error"
     assert "128x96" in finding.examples[0]

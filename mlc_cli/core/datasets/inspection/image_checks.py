@@ -8,8 +8,8 @@ import numpy as np
 from mlc_cli.core.datasets.formats.shared.images import walk_images
 from mlc_cli.core.datasets.inspection.collection import Collection
 from mlc_cli.core.datasets.inspection.duplicates import Alike, Duplicates
-from mlc_cli.core.datasets.inspection.findings import Finding, Severity, many
-from mlc_cli.core.datasets.inspection.look import Files
+from mlc_cli.core.datasets.inspection.issues import Finding, Severity, many
+from mlc_cli.core.datasets.inspection.scan import Files
 
 SMALL = 32
 LONG = 4.0
@@ -34,7 +34,7 @@ _UNREADABLE = ("unreadable-images", "cannot be read|cannot be read")
 _REPLACE = "Get the files anew; --fix leaves them out."
 
 
-def judge_images(collection: Collection, files: Files) -> Iterator[Finding]:
+def image_checks(collection: Collection, files: Files) -> Iterator[Finding]:
     """What is wrong with image files."""
     yield from _problems(collection, files)
     widths_N, heights_N = files.sizes_N2[:, 0], files.sizes_N2[:, 1]
@@ -116,7 +116,7 @@ def _not_listed(collection: Collection) -> list[Finding]:
     )
 
 
-def judge_duplicates(collection: Collection, duplicates: Duplicates) -> Iterator[Finding]:
+def duplicate_checks(collection: Collection, duplicates: Duplicates) -> Iterator[Finding]:
     """What is wrong with images that are there more than once."""
     inside, across, contradicting = _sort_copies(collection, duplicates)
     yield from many(

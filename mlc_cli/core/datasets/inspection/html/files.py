@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mlc_cli.core.datasets.inspection.html.pictures import (
+from mlc_cli.core.datasets.inspection.html.thumbnails import (
     MOST_COPIES,
     MOST_EXAMPLES,
     MOST_GROUPS,
@@ -12,7 +12,7 @@ from mlc_cli.core.datasets.inspection.html.pictures import (
     Shown,
 )
 from mlc_cli.core.datasets.inspection.inspect import Inspection
-from mlc_cli.core.datasets.inspection.look import Files
+from mlc_cli.core.datasets.inspection.scan import Files
 from mlc_cli.core.datasets.inspection.summary import file_facts, span_words
 from mlc_cli.core.html.page import text
 from mlc_cli.core.html.svg import Plot, round_ticks
@@ -32,7 +32,7 @@ def file_table(inspection: Inspection) -> str:
     rows = {
         "Readable": f"{facts['readable']:,} of {len(inspection.collection):,}",
         "Formats": ", ".join(f"{form} {number:,}" for form, number in forms),
-        "Grey, transparent, turned by EXIF": f"{facts['grey']:,}, {facts['transparent']:,},"
+        "Grey, transparent, exif_rotated by EXIF": f"{facts['grey']:,}, {facts['transparent']:,},"
         f" {facts['turned_by_exif']:,}",
     }
     for title, key, digits in (("Width", "width", 0), ("Height", "height", 0),

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Label, sorted_classes
-from mlc_cli.core.system.issues import SHOWN, Tally, listing
+from mlc_cli.core.system.issues import SHOWN, IssueLog, listing
 from mlc_cli.errors import DataError
 
 
-class Positions(dict[Label, int]):
+class ClassIndex(dict[Label, int]):
     """Position of each label: in a fixed list, or in the order in which labels come.
 
     A label that is not in a fixed list, compared as text, gets a negative position.
@@ -25,7 +25,7 @@ class Positions(dict[Label, int]):
         super().__init__()
         self._fixed = fixed
         self._by_text = {str(name): position for position, name in enumerate(fixed or ())}
-        self._strangers: list[Label] = []
+        self._unknown_labels: list[Label] = []
 
     def __missing__(self, label: Label) -> int:
         if self._fixed is None:
@@ -33,8 +33,8 @@ class Positions(dict[Label, int]):
         elif str(label) in self._by_text:
             position = self._by_text[str(label)]
         else:
-            self._strangers.append(label)
-            position = -len(self._strangers)
+            self._unknown_labels.append(label)
+            position = -len(self._unknown_labels)
         self[label] = position
         return position
 
@@ -52,7 +52,7 @@ class Positions(dict[Label, int]):
             )
         return sorted_classes(names, place)
 
-    def ranks_P(self, names: Sequence[Label]) -> NDArray[np.int64]:
+    def sorted_rank_P(self, names: Sequence[Label]) -> NDArray[np.int64]:
         """Place of each position in the order of `names`."""
         rank = {name: place for place, name in enumerate(names)}
         return np.array([rank[name] for name in self._unsorted()], np.int64)
@@ -60,8 +60,8 @@ class Positions(dict[Label, int]):
     def _unsorted(self) -> list[Label]:
         return list(self) if self._fixed is None else list(self._fixed)
 
-    def check_strangers(
-        self, counts: Sequence[int], place: Path, dropped: Tally, *, drop: bool
+    def check_unknown_labels(
+        self, counts: Sequence[int], place: Path, dropped: IssueLog, *, drop: bool
     ) -> None:
         """Count the labels that are not in the fixed list, or refuse them.
 
@@ -75,7 +75,7 @@ class Positions(dict[Label, int]):
             DataError: There are some, and they may not.
         """
         lines: list[str] = []
-        for label, count in zip(self._strangers, counts, strict=True):
+        for label, count in zip(self._unknown_labels, counts, strict=True):
             near = self._near(label) if len(lines) < SHOWN else ""
             lines.append(f"{label!r}, {count} times{near}")
             if drop:
