@@ -134,9 +134,9 @@ def _predict(settings: "PredictSettings") -> None:
     from mlc_cli.jobs import predict as job
 
     prepared = job.prepare(settings)
-    screen.note(f"{prepared.opened.path}, decided by {prepared.decided_by}")
-    screen.warn(prepared.opened.warning)
-    if prepared.without_thresholds:
+    screen.note(f"{prepared.model.path}, decided by {prepared.decided_by}")
+    screen.warn(prepared.model.warning)
+    if not prepared.model.has_thresholds:
         screen.note("the checkpoint has no thresholds; `mlc thresholds` chooses and stores them")
     with progress.ImagesBar() as bar:
         outcome = job.predict(prepared, sys.stdout, bar if bar.shown else None)

@@ -19,7 +19,8 @@ from mlc_cli.core.models.build import build_head
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.pooled import LinearHead
 from mlc_cli.core.models.label_graph import LabelGraph
-from mlc_cli.core.runs.checkpoint import ModelCard, save_checkpoint
+from mlc_cli.core.runs.card import ModelCard
+from mlc_cli.core.runs.checkpoint import save_checkpoint
 from mlc_cli.settings.model import ModelSettings
 
 DECODER = {"name": "ml_decoder", "dim": 32, "heads": 4, "ffn_dim": 16}

@@ -37,7 +37,8 @@ class ExportGraph(nn.Module):
         self._saliency = saliency
         self._classes = range(len(info.card.classes))
         folded = info.card.thresholds if info.folded else None
-        self.register_buffer("_shift_C", threshold_logits(folded) if folded else None)
+        shift_C = torch.from_numpy(threshold_logits(folded)) if folded else None
+        self.register_buffer("_shift_C", shift_C)
 
     def forward(self, images_N3HW: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Logits, or logits and maps."""

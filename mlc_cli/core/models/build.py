@@ -24,7 +24,8 @@ from mlc_cli.core.models.weights.foreign import load_foreign
 from mlc_cli.core.models.weights.own import is_checkpoint, load_checkpoint
 from mlc_cli.core.models.weights.report import LoadReport
 from mlc_cli.core.models.weights.timm import load_backbone
-from mlc_cli.core.runs.checkpoint import ModelCard, read_card, read_state
+from mlc_cli.core.runs.card import ModelCard
+from mlc_cli.core.runs.checkpoint import read_card, read_state
 from mlc_cli.errors import CheckpointError, SettingsError
 from mlc_cli.settings.model import (
     CosineHeadSettings,

@@ -9,14 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mlc_cli.core.runs.checkpoint import (
-    FORMAT,
-    ModelCard,
-    has_card,
-    read_card,
-    read_state,
-    save_checkpoint,
-)
+from mlc_cli.core.runs.card import FORMAT, ModelCard
+from mlc_cli.core.runs.checkpoint import has_card, read_card, read_state, save_checkpoint
 from mlc_cli.errors import CheckpointError
 
 CARD = ModelCard(

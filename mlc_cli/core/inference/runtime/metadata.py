@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mlc_cli.core.runs.checkpoint import ModelCard, card_from_json, card_to_json
+from mlc_cli.core.runs.card import ModelCard, card_from_json, card_to_json
 from mlc_cli.errors import CheckpointError, MlcError
 
 SECTION = "model_info"
