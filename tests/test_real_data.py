@@ -76,5 +76,5 @@ def test_from_photographs_to_thresholds_and_an_exported_model(
             name, probability = one["class"], image["probabilities"][one["class"]]
             # OpenVINO computes in bf16 by default where a CPU has it: what lies at the threshold
             # may fall to either side.
-            if abs(probability - one["threshold"]) > 0.01:
+            if abs(probability - one["threshold"]) > 0.03:
                 assert (name.replace(" ", "_") in found) == (name in image["labels"]), image
