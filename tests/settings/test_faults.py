@@ -48,7 +48,7 @@ def faults(*assignments: str) -> list[str]:
         ("optim.lr=true", "optim.lr: expected a valid number, got 'True'"),
         ("data.workers=false", "data.workers: expected a valid integer or 'auto', got 'False'"),
         ("model.mean=[true, 0, 0]", "model.mean: expected a valid number, got 'True'"),
-        ("data.input_size=true", "data.input_size: expected a valid tuple, got 'True'"),
+        ("data.input_size=true", "data.input_size: expected a valid integer, got 'True'"),
         ("data.workers=x", "data.workers: expected a valid integer or 'auto', got 'x'"),
         ("data.workers=-1", "data.workers: expected greater than or equal to 0 or 'auto', got -1"),
         ("data.input_size=8", "data.input_size: expected greater than or equal to 16, got 8"),

@@ -15,6 +15,7 @@ from mlc_cli.core.inference.explain import evidence
 from mlc_cli.core.inference.runtime.metadata import SECTION, ExportInfo, to_entries
 from mlc_cli.core.inference.runtime.thresholds import threshold_logits
 from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.core.system.extras import import_extra
 from mlc_cli.errors import MlcError
 
 INPUT, LOGITS, SALIENCY = "data", "logits", "saliency_map"
@@ -73,6 +74,7 @@ def write_onnx(path: Path, classifier: Classifier, info: ExportInfo, *, saliency
     example = torch.zeros(2, 3, *info.card.input_size)
     batch = torch.export.Dim("N", min=1)
     outputs = [LOGITS, SALIENCY] if saliency else [LOGITS]
+    import_extra("onnxscript", "export")
     try:
         with _quiet(), torch.no_grad():
             program = torch.onnx.export(
