@@ -99,7 +99,7 @@ def main() -> None:
     """
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends as Ctrl-C does
     try:
-        if dist_info().size == 1:
+        if _alone():
             _run(lambda: True)
             return
         from mlc_cli.core.system.distributed import joined
@@ -108,6 +108,14 @@ def main() -> None:
             _run(fails_first)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _alone() -> bool:
+    try:
+        return dist_info().size == 1
+    except MlcError as error:
+        _fail(error, lambda: True)
+        return True
 
 
 def _run(speaks: Callable[[], bool]) -> None:

@@ -95,9 +95,12 @@ def show_evaluation(evaluation: "Evaluation") -> None:
     ]
     table(("class", "AP", f"P at {at}", "R", "F1", "threshold", "positives"), rows)
     result(f"mAP {cell(evaluation.mean_ap)} over {evaluation.images} images")
+    further = (f"{name} {cell(value)}" for name, value in evaluation.ranking.items())
+    result(", ".join(further))
     columns = {"at 0.5": evaluation.at_half}
     if evaluation.at_thresholds is not None:
         columns["at thresholds"] = evaluation.at_thresholds
+    columns |= {f"top 3, {at.replace('_', ' ')}": one for at, one in evaluation.top_3.items()}
     summary_table(columns)
     left_out = evaluation.empty_classes
     if left_out:

@@ -7,6 +7,7 @@ from pathlib import Path
 from mlc_cli.core.loading.loader import dead_workers_named
 from mlc_cli.core.models.complexity import complexity
 from mlc_cli.core.runs.folder import RunFolder, create_run, open_run
+from mlc_cli.core.system.device import out_of_memory_named
 from mlc_cli.core.system.files import write_text
 from mlc_cli.core.system.interrupts import stop_requests
 from mlc_cli.core.training import loop, messages
@@ -77,7 +78,7 @@ def _events(
             recorder.save_if_due()
 
         try:
-            with dead_workers_named():
+            with dead_workers_named(), out_of_memory_named():
                 for report in loop.train(training.plan, training.state, tick):
                     recorder.epoch(report)
                     yield report
@@ -107,7 +108,7 @@ def _open(
     training.group.broadcast(run.remove_leftovers)
     if not run.trainer.exists():
         return run, ""
-    return run, training.state.load(run.trainer, training.device)
+    return run, training.state.load(run.trainer)
 
 
 def _create(settings: TrainSettings) -> RunFolder:

@@ -34,6 +34,8 @@ class AslSettings(LossBaseSettings):
     """Focusing of positives."""
     clip: Probability = 0.05
     """Shift of the probability of negatives."""
+    focal_gradient: bool = True
+    """Let gradients flow through the focusing weights; the authors of ASL take none."""
 
 
 class AamSettings(LossBaseSettings):

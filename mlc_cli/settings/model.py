@@ -68,6 +68,9 @@ class GraphHeadSettings(Settings):
     """Part of the training images of a label from which another that is there too is linked."""
     neighbours: Probability = 0.25
     """What the links into a label weigh together, against 1 for itself."""
+    adjacency: str | None = None
+    """File (`.npy`, C×C) of how often label j is there where label i is, in row i, in place of
+    counting the training images; a `.txt` of the same name lists its classes, one a line."""
     vectors: str | None = None
     """Vectors of the labels: word vectors as text (GloVe, fastText), an `.npz` with an array for
     each label, or an `.npy` in sorted order; by default how often the labels come together."""

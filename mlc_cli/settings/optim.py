@@ -70,12 +70,32 @@ class AdamWSettings(OptimBaseSettings):
     """Decay of the two moments."""
 
 
+class RAdamSettings(OptimBaseSettings):
+    """Adam with a rectified variance (Liu et al. 2020)."""
+
+    name: Literal["radam"] = "radam"
+    betas: tuple[Probability, Probability] = (0.9, 0.999)
+    """Decay of the two moments."""
+
+
+class RmsPropSettings(OptimBaseSettings):
+    """RMSprop, as torch has it."""
+
+    name: Literal["rmsprop"] = "rmsprop"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Momentum."""
+    alpha: Probability = 0.99
+    """Decay of the mean of squares."""
+
+
 class OneCycleSettings(Settings):
     """Cosine up to the peak and down again (Smith & Topin 2018)."""
 
     name: Literal["one_cycle"] = "one_cycle"
     pct_start: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Part of the training before the peak."""
+    warmup_epochs: NotNegative | None = None
+    """Epochs before the peak, in place of `pct_start`."""
     div: Annotated[float, Field(ge=1)] = 100.0
     """Peak over first learning rate."""
     final_div: Annotated[float, Field(ge=1)] = 1000.0
@@ -92,6 +112,30 @@ class CosineSettings(Settings):
     """Epochs of linear warm-up from zero."""
     final: Probability = 0.0
     """Last learning rate as a part of the peak."""
+
+
+class StepSettings(Settings):
+    """Linear warm-up, then a fall every so many epochs."""
+
+    name: Literal["step"] = "step"
+    warmup_epochs: NotNegative = 0.0
+    """Epochs of linear warm-up from zero."""
+    every: Count = 20
+    """Epochs between falls."""
+    gamma: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """What the learning rate is multiplied by."""
+
+
+class MultiStepSettings(Settings):
+    """Linear warm-up, then a fall at each of some epochs."""
+
+    name: Literal["multi_step"] = "multi_step"
+    warmup_epochs: NotNegative = 0.0
+    """Epochs of linear warm-up from zero."""
+    milestones: Annotated[tuple[Count, ...], Field(min_length=1)] = (30, 45)
+    """Epochs after which the learning rate falls."""
+    gamma: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """What the learning rate is multiplied by."""
 
 
 class PlateauSettings(Settings):
@@ -127,10 +171,13 @@ class EmaSettings(Settings):
 
 
 class EarlyStopSettings(Settings):
-    """Stop when the validation mAP no longer rises, once the learning rate has annealed."""
+    """Stop when the validation mAP no longer rises."""
 
     patience: Count = 5
-    """Evaluations without a gain; they count only below half of the peak learning rate."""
+    """Evaluations without a gain."""
+    rule: Literal["annealed", "smoothed"] = "annealed"
+    """Count evaluations only below half of the peak learning rate, or as published: from the end of
+    the warm-up, against a running mean."""
     min_delta: NotNegative = 0.0
     """Smallest rise that is a gain."""
 
@@ -154,8 +201,15 @@ class WarmStartSettings(Settings):
     """Largest memory for the features."""
 
 
-OptimSettings = Annotated[SgdSettings | AdamWSettings, Field(discriminator="name")]
+OptimSettings = Annotated[
+    SgdSettings | AdamWSettings | RAdamSettings | RmsPropSettings, Field(discriminator="name")
+]
 ScheduleSettings = Annotated[
-    OneCycleSettings | CosineSettings | PlateauSettings | ConstantSettings,
+    OneCycleSettings
+    | CosineSettings
+    | StepSettings
+    | MultiStepSettings
+    | PlateauSettings
+    | ConstantSettings,
     Field(discriminator="name"),
 ]

@@ -29,7 +29,7 @@ class TrainSettings(Settings):
     output: str = "runs"
     """Folder of the run folders."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    """Same seed, same machine, same result."""
+    """Same seed, same machine, same result; on a GPU with `deterministic` alone."""
     epochs: Annotated[int, Field(ge=0)] = 20
     """Passes over the training split; 0 trains nothing after the warm start, if there is one."""
     batch_size: Count = 32

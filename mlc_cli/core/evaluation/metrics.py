@@ -51,6 +51,7 @@ class DecisionMetrics:
         OF1: Harmonic mean of OP and OR.
         macro_f1: Mean F1 of classes.
         exact_match: Part of the images with every known label right.
+        hamming_loss: Part of the known labels that are wrong.
     """
 
     precision_C: Floats
@@ -64,6 +65,29 @@ class DecisionMetrics:
     OF1: float
     macro_f1: float
     exact_match: float
+    hamming_loss: float
+
+
+def eleven_point_ap_C(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> Floats:
+    """Average precision of Pascal VOC 2007; nan for a class without positives.
+
+    The mean, over the recalls 0, 0.1, ..., 1, of the highest precision at that recall or above
+    (Everingham et al. 2010).
+    """
+    check_scores(scores_NC, targets_NC)
+    result = np.full(scores_NC.shape[1], np.nan)
+    recalls = np.linspace(0, 1, 11)
+
+    def fill(c: int, ranked: RankedPositives) -> None:
+        positives = len(ranked.scores_P)
+        if positives:
+            precision_P = ranked.hits_P / ranked.sorted_rank_P
+            best_P = np.maximum.accumulate(precision_P)  # ascending scores: falling recall
+            enough = (ranked.hits_P >= recalls[:, None] * positives - 1e-9).sum(1) - 1
+            result[c] = best_P[enough].mean()
+
+    over_classes(scores_NC, targets_NC, fill)
+    return result
 
 
 def average_precision_C(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> Floats:
@@ -157,6 +181,7 @@ def metrics_of_counts(counts: Counts, exact_match: float) -> DecisionMetrics:
         OF1=float(ratio(2 * true.sum(), predicted.sum() + present.sum())),
         macro_f1=_mean(f1_C[has_positives]),
         exact_match=exact_match,
+        hamming_loss=float(ratio((predicted + present - 2 * true).sum(), counts.known_C.sum())),
     )
 
 

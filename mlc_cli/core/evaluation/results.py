@@ -19,8 +19,11 @@ from mlc_cli.core.evaluation.metrics import (
     Floats,
     average_precision_C,
     decision_metrics,
+    eleven_point_ap_C,
     mean_average_precision,
+    metrics_of_decisions,
 )
+from mlc_cli.core.evaluation.ranking_metrics import auroc_C, ranking_metrics, top_k_NC
 from mlc_cli.core.system.files import write_json, write_text
 
 SUMMARY = ("CP", "CR", "CF1", "OP", "OR", "OF1", "macro_f1", "exact_match")
@@ -41,6 +44,9 @@ class Evaluation:
         at_half: Decisions at 0.5.
         thresholds_C: Thresholds of the classes, if there are any.
         at_thresholds: Decisions at the thresholds.
+        auroc_C: Area under the ROC curve; nan where nothing is present, or all is.
+        ranking: Further metrics of the order of scores, by name.
+        top_3: At most the three most probable labels of each image, by what they are decided at.
     """
 
     classes: list[str]
@@ -53,6 +59,9 @@ class Evaluation:
     at_half: DecisionMetrics
     thresholds_C: Floats | None
     at_thresholds: DecisionMetrics | None
+    auroc_C: Floats
+    ranking: dict[str, float]
+    top_3: dict[str, DecisionMetrics]
 
     @property
     def empty_classes(self) -> list[str]:
@@ -80,8 +89,14 @@ def evaluate(
     """
     ap_C = average_precision_C(probabilities_NC, targets_NC)
     at_thresholds = None
+    top_NC = top_k_NC(probabilities_NC)
+    top_3 = {"at_0.5": metrics_of_decisions(top_NC & (probabilities_NC >= 0.5), targets_NC)}
     if thresholds_C is not None:
         at_thresholds = decision_metrics(probabilities_NC, targets_NC, thresholds_C)
+        decided_NC = top_NC & (probabilities_NC >= thresholds_C)
+        top_3["at_thresholds"] = metrics_of_decisions(decided_NC, targets_NC)
+    aurocs_C = auroc_C(probabilities_NC, targets_NC)
+    ranking_ap, coverage = ranking_metrics(probabilities_NC, targets_NC)
     return Evaluation(
         classes=[str(name) for name in classes],
         images=len(targets_NC),
@@ -93,6 +108,14 @@ def evaluate(
         at_half=decision_metrics(probabilities_NC, targets_NC),
         thresholds_C=thresholds_C,
         at_thresholds=at_thresholds,
+        auroc_C=aurocs_C,
+        ranking={
+            "mAP_11_point": mean_average_precision(eleven_point_ap_C(probabilities_NC, targets_NC)),
+            "AUROC": mean_average_precision(aurocs_C),
+            "label_ranking_AP": ranking_ap,
+            "coverage_error": coverage,
+        },
+        top_3=top_3,
     )
 
 
@@ -116,16 +139,18 @@ def as_dict(evaluation: Evaluation, **about: Any) -> dict[str, Any]:
         "mAP": number(evaluation.mean_ap),
         "classes_in_means": len(evaluation.classes) - len(evaluation.empty_classes),
         "classes_without_positives": evaluation.empty_classes,
+        **{name: number(value) for name, value in evaluation.ranking.items()},
         "at_0.5": _summary(evaluation.at_half),
     }
     if evaluation.at_thresholds is not None:
         content["at_thresholds"] = _summary(evaluation.at_thresholds)
+    content["top_3"] = {at: _summary(metrics) for at, metrics in evaluation.top_3.items()}
     content["per_class"] = class_rows(evaluation)
     return content
 
 
 def _summary(metrics: DecisionMetrics) -> dict[str, float | None]:
-    return {name: number(getattr(metrics, name)) for name in SUMMARY}
+    return {name: number(getattr(metrics, name)) for name in (*SUMMARY, "hamming_loss")}
 
 
 def class_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
@@ -138,6 +163,7 @@ def class_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
         {
             "class": name,
             "AP": number(evaluation.ap_C[c]),
+            "AUROC": number(evaluation.auroc_C[c]),
             "precision": number(metrics.precision_C[c]),
             "recall": number(metrics.recall_C[c]),
             "F1": number(metrics.f1_C[c]),

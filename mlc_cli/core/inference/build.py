@@ -17,6 +17,7 @@ from mlc_cli.core.loading.build import build_eval_batches, read_split
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.folder import find_checkpoint
+from mlc_cli.core.system.device import out_of_memory_named
 from mlc_cli.core.system.distributed import current
 from mlc_cli.errors import DataError
 from mlc_cli.settings.data import DataSettings
@@ -42,7 +43,7 @@ def score_checkpoint(settings: ScoringSettings) -> ScoredSplit:
         device=host_device(opened.engine),
         group=current(),
     )
-    with closing(batches):
+    with closing(batches), out_of_memory_named():
         return scored_split(opened, batches, score(opened.engine, batches))
 
 

@@ -75,6 +75,9 @@ class RandomResizedCrop:
 class Cutout:
     """Paints one rectangle around a uniform centre, clipped to the image.
 
+    As in the published code, its height is a part of the image's width and the reverse, which is
+    the same on squares; sides are odd.
+
     Attributes:
         factor: Side of the rectangle as a part of the side of the image.
         p: Probability.
@@ -90,8 +93,8 @@ class Cutout:
         if rng.random() >= self.p:
             return image
         height, width = image.shape[:2]
-        half_h = int(self.factor * height + 0.5) // 2
-        half_w = int(self.factor * width + 0.5) // 2
+        half_h = int(self.factor * width + 0.5) // 2
+        half_w = int(self.factor * height + 0.5) // 2
         y, x = int(rng.integers(height)), int(rng.integers(width))
         colour = rng.integers(0, 256, 3) if self.fill is None else self.fill
         image = image.copy()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from math import ceil
 
 import numpy as np
 import torch
@@ -67,7 +68,7 @@ def _posterize(image: Image.Image, level: int, _: Rng) -> Image.Image:
 
 
 def _solarize(image: Image.Image, level: int, _: Rng) -> Image.Image:
-    return ImageOps.solarize(image, int(SOLARIZE[level]))
+    return ImageOps.solarize(image, ceil(SOLARIZE[level]))
 
 
 def _auto_contrast(image: Image.Image, _level: int, _: Rng) -> Image.Image:
@@ -83,10 +84,9 @@ def _invert(image: Image.Image, _level: int, _: Rng) -> Image.Image:
 
 
 def _spot(image: Image.Image, level: int, rng: Rng) -> Image.Image:
-    half = SPOT[level] / 2
-    x, y = rng.uniform(0, image.width), rng.uniform(0, image.height)
-    left, top = max(0, int(x - half)), max(0, int(y - half))
-    box = (left, top, int(x + half), int(y + half))
+    half = SPOT[level] // 2
+    x, y = int(rng.integers(image.width)), int(rng.integers(image.height))
+    box = (max(0, x - half), max(0, y - half), x + half, y + half)
     image = image.copy()
     image.paste(SPOT_COLOUR, box)
     return image

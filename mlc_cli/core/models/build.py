@@ -146,6 +146,7 @@ def label_graph(settings: HeadSettings, train: Annotation) -> LabelGraph | None:
         threshold=settings.threshold,
         neighbours=settings.neighbours,
         vectors=Path(settings.vectors).expanduser() if settings.vectors else None,
+        adjacency=Path(settings.adjacency).expanduser() if settings.adjacency else None,
     )
 
 

@@ -3,6 +3,7 @@
 Names of arrays: N images, C classes, E width of a label's vector.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
-from mlc_cli.core.datasets.annotations import Annotation, LabelSets
+from mlc_cli.core.datasets.annotations import Annotation, Label, LabelSets
 from mlc_cli.core.models.label_vectors import read_vectors
+from mlc_cli.core.system.files import read_text
+from mlc_cli.errors import DataError
 
 Matrix = NDArray[np.float64]
 
@@ -26,7 +29,7 @@ class LabelGraph:
     Attributes:
         vectors_CE: Where each label starts; fixed.
         links_CC: Weight of what row i takes from column j, itself included.
-        notes: What was assumed of the file that the vectors are from.
+        notes: How links were counted, and what was assumed of files.
     """
 
     vectors_CE: Tensor
@@ -40,9 +43,14 @@ class LabelGraph:
 
 
 def build_label_graph(
-    annotation: Annotation, *, threshold: float, neighbours: float, vectors: Path | None
+    annotation: Annotation,
+    *,
+    threshold: float,
+    neighbours: float,
+    vectors: Path | None,
+    adjacency: Path | None = None,
 ) -> LabelGraph:
-    """Take the graph of labels from the training images.
+    """Take the graph of labels from the training images, or from a file.
 
     Args:
         annotation: Of the training images.
@@ -50,16 +58,48 @@ def build_label_graph(
         neighbours: What the links into a label weigh together, against 1 for itself.
         vectors: File of vectors by label or word; by default a label's vector is how often every
             other label comes with it.
+        adjacency: File of P(j | i) in place of counting images.
 
     Raises:
         DataError: The file cannot be read or lacks a label.
     """
+    counted = f"counted in the {len(annotation)} images of {annotation.source}"
     together_CC = conditional(annotation)
+    if adjacency:
+        together_CC, counted = _read_adjacency(adjacency, annotation.classes), f"from {adjacency}"
+    notes = [f"links {counted}, where a label is in at least {threshold:.0%} of another's images"]
     links_CC = normalised_links(together_CC, threshold, neighbours)
     if vectors:
-        read_CE, notes = read_vectors(vectors, annotation.classes)
-        return LabelGraph(torch.from_numpy(read_CE), _float32(links_CC), tuple(notes))
-    return LabelGraph(_float32(together_CC + np.eye(len(together_CC))), _float32(links_CC))
+        read_CE, assumed = read_vectors(vectors, annotation.classes)
+        return LabelGraph(torch.from_numpy(read_CE), _float32(links_CC), (*notes, *assumed))
+    starts_CC = _float32(together_CC + np.eye(len(together_CC)))
+    return LabelGraph(starts_CC, _float32(links_CC), tuple(notes))
+
+
+def _read_adjacency(path: Path, classes: Sequence[Label]) -> Matrix:
+    """P(j | i) of a file, in the order of `classes`; 0 on the diagonal.
+
+    Raises:
+        DataError: It cannot be read, or its list names other classes.
+    """
+    listed = read_text(path.with_suffix(".txt")).split("\n")
+    order = {name: row for row, name in enumerate(name.strip() for name in listed) if name}
+    if set(order) != {str(name) for name in classes}:
+        raise DataError(
+            f"{path.with_suffix('.txt')}: lists {len(order)} classes, and not the {len(classes)} of"
+            " the data set",
+            "It needs the name of the class of each row, one a line.",
+        )
+    try:
+        matrix_CC = np.load(path, allow_pickle=False).astype(np.float64)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+    if matrix_CC.shape != (len(classes),) * 2 or not np.isfinite(matrix_CC).all():
+        raise DataError(f"{path}: expected {len(classes)}×{len(classes)} finite numbers")
+    rows_C = [order[str(name)] for name in classes]
+    sorted_CC: Matrix = matrix_CC[np.ix_(rows_C, rows_C)]
+    np.fill_diagonal(sorted_CC, 0)
+    return sorted_CC
 
 
 def conditional(annotation: Annotation) -> Matrix:

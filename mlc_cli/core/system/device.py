@@ -1,8 +1,8 @@
 """The one place that knows devices and arithmetic."""
 
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mlc_cli.core.system.cores import CPU_SLICE, keep_freed_memory, usable_cores
 from mlc_cli.core.system.processes import dist_info
-from mlc_cli.errors import UsageError
+from mlc_cli.errors import MlcError, UsageError
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -33,7 +33,10 @@ def pick_device(name: str) -> torch.device:
     except RuntimeError:
         raise UsageError(f"device '{name}' is unknown", "Use auto, cpu, cuda or cuda:N.") from None
     if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"device '{name}' is not supported", "Use auto, cpu, cuda or cuda:N.")
+        raise UsageError(
+            f"device '{name}' is not supported: nothing here was ever run on one",
+            "Use auto, cpu, cuda or cuda:N.",
+        )
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"device '{name}': this machine has {torch.cuda.device_count()} CUDA devices",
@@ -42,7 +45,7 @@ def pick_device(name: str) -> torch.device:
         )
     if device.type == "cpu":
         keep_freed_memory()
-    elif dist_info().size > 1:
+    else:
         torch.cuda.set_device(device)
     return device
 
@@ -57,10 +60,16 @@ def _own_gpu(name: str, local_rank: int) -> str:
 
 
 def pick_precision(name: str, device: torch.device) -> Precision:
-    """Turn `auto` into the precision of the device; others are taken as they are."""
+    """Turn `auto` into the precision of the device; others are taken as they are.
+
+    A GPU without bf16 of its own gets fp16: torch would emulate bf16 there, slowly and not for all
+    operations.
+    """
     if name != "auto":
         return name  # type: ignore[return-value]
-    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    if device.type != "cuda":
+        return "fp32"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
@@ -84,6 +93,20 @@ def in_slices(run: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
 def full_precision(device: torch.device) -> AbstractContextManager[object]:
     """Context in which nothing is cast down (`meta` knows no casting in the first place)."""
     return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
+
+
+@contextmanager
+def out_of_memory_named() -> Iterator[None]:
+    """Inside, a GPU that has too little memory gets a message with what helps."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MlcError(
+            "the GPU has too little memory",
+            "Use smaller batches (`--batch-size`, with `--set optim.accumulate=N` for the same"
+            " step; `--set eval_batch_size=N`) or smaller images (`--set data.input_size=N`). The"
+            " last saved state is complete: `--resume` goes on from it.",
+        ) from error
 
 
 def pick_workers(wanted: int | Literal["auto"], device: torch.device) -> int:

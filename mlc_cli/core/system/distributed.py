@@ -4,6 +4,7 @@ Numbers on the host go through gloo, gradients through the library of their devi
 Alone, every method gives back what it was given, without any work.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -18,6 +19,20 @@ from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import ProcessError
 
 T = TypeVar("T")
+_CAUSES = (
+    ("duplicate gpu", "process {rank} and another one use the same GPU",
+     "Start one process for each GPU: --nproc_per_node is at most their number, and"
+     " CUDA_VISIBLE_DEVICES is the same for all."),
+    ("no socket interface|network interface|resolve|hostname",
+     "process {rank} finds no network to the others",
+     "Name the interface: GLOO_SOCKET_IFNAME=eth0 NCCL_SOCKET_IFNAME=eth0, as `ip addr` shows it."),
+    ("closed by peer|connection reset|connection closed|connection refused|broken pipe|timed? ?out"
+     "|remote process|has been destroyed|wait timeout|aborted|recvvalue failed|failed to recv"
+     "|failed to send|socket",
+     "process {rank} waits for another one, which has ended",
+     "It was killed, most often for lack of memory, or its machine is out of reach."),
+)  # fmt: skip
+"""Signs in what torch says, and what they mean."""
 
 
 class Group(SingleProcess):
@@ -156,8 +171,14 @@ def _lost_processes_named() -> Iterator[None]:
     """Inside, the end of another process, of which torch tells in many ways, gets a message."""
     try:
         yield
+    except (torch.OutOfMemoryError, NotImplementedError):
+        raise
     except RuntimeError as error:
+        text = str(error)
+        for sign, message, repair in _CAUSES:
+            if re.search(sign, text, re.IGNORECASE):
+                raise ProcessError(message.format(rank=dist_info().rank), repair) from error
         raise ProcessError(
-            f"process {dist_info().rank} waits for another one, which has ended",
-            "It was killed, most often for lack of memory, or its machine is out of reach.",
+            f"the processes cannot talk to each other: {text.strip().splitlines()[0]:.300}",
+            "--debug shows all of it.",
         ) from error

@@ -3,6 +3,17 @@
 import os
 from dataclasses import dataclass
 
+from mlc_cli.errors import UsageError
+
+_NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_OTHER_NAMES = {
+    "RANK": ("SLURM_PROCID", "OMPI_COMM_WORLD_RANK"),
+    "WORLD_SIZE": ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE"),
+    "LOCAL_RANK": ("SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK"),
+    "LOCAL_WORLD_SIZE": ("SLURM_NTASKS_PER_NODE", "OMPI_COMM_WORLD_LOCAL_SIZE"),
+}
+"""What SLURM and Open MPI call what torchrun sets."""
+
 
 @dataclass(frozen=True)
 class DistInfo:
@@ -22,8 +33,31 @@ class DistInfo:
 
 
 def dist_info() -> DistInfo:
-    """What the launcher says of this process in its environment; alone without a launcher."""
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-    if any(name not in os.environ for name in (*names, "MASTER_ADDR", "MASTER_PORT")):
+    """What the launcher says of this process in its environment; alone without a launcher.
+
+    Raises:
+        UsageError: Several processes were started, and they do not know enough to find each other:
+            each would train by itself.
+    """
+    given = {name: os.environ[name] for name in _NAMES if name in os.environ}
+    for name, others in _OTHER_NAMES.items():
+        found = [os.environ[other] for other in others if other in os.environ]
+        if found and ("WORLD_SIZE" in os.environ or _is_step()):
+            given.setdefault(name, found[0])
+    if int(given.get("WORLD_SIZE", "1")) > 1 and len(given) < len(_NAMES):
+        missing = [name for name in _NAMES if name not in given]
+        raise UsageError(
+            f"{given['WORLD_SIZE']} processes were started, and {', '.join(missing)}"
+            f" {'is' if len(missing) == 1 else 'are'} not set",
+            "Start them with torchrun, which sets all, or set them for each process: MASTER_ADDR"
+            " and MASTER_PORT are the host and a free port of the first one.",
+        )
+    if len(given) < len(_NAMES):
         return DistInfo()
-    return DistInfo(*(int(os.environ[name]) for name in names))
+    return DistInfo(*(int(given[name]) for name in _NAMES[:4]))
+
+
+def _is_step() -> bool:
+    """Whether srun or mpirun has started several of this process."""
+    sizes = (os.environ.get(name, "1") for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE"))
+    return any(int(size) > 1 for size in sizes)

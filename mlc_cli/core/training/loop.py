@@ -250,8 +250,11 @@ def _finish_epoch(
         reached = max(validation.map_raw, validation.map_ema or 0.0)
         state.schedule.observe(reached)
         if state.early_stop:
-            annealed = state.schedule.annealed(last_step)
-            stopped = state.early_stop.observe(reached, annealed=annealed)
+            stopped = state.early_stop.observe(
+                reached,
+                warm=state.schedule.warm(last_step),
+                annealed=state.schedule.annealed(last_step),
+            )
     loss = state.losses.mean()
     state.losses.load((0.0, 0))
     state.position = replace(state.position, epoch=epoch, batch=0, stopped=stopped)

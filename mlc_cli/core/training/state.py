@@ -159,7 +159,7 @@ class TrainState:
         }
         write_atomic(path, lambda temporary: torch.save(content, temporary))
 
-    def load(self, path: Path, device: torch.device) -> str:
+    def load(self, path: Path) -> str:
         """Continue from a saved state, be it of another number of processes.
 
         Returns:
@@ -169,7 +169,7 @@ class TrainState:
             RunError: The file is damaged or belongs to another training.
         """
         try:
-            content = torch.load(path, map_location=device, weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True)
             self.model.load_state_dict(content["model"])
             self.optimizer.load_state_dict(content["optimizer"])
             self.schedule.load(content["schedule"])

@@ -52,7 +52,7 @@ def test_json_says_null_for_what_is_undefined(evaluation: Evaluation, tmp_path: 
     assert content["unknown_labels"] == 2
     assert content["images"] == 4
     assert content["unreadable_images"] == {"x.jpg": "is truncated"}
-    assert set(content["at_0.5"]) == set(SUMMARY)
+    assert set(content["at_0.5"]) == {*SUMMARY, "hamming_loss"}
     assert "at_thresholds" not in content
 
 

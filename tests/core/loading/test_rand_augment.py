@@ -45,8 +45,8 @@ class Draws:
     def random(self) -> float:
         return self.values.pop(0)
 
-    def uniform(self, _low: float, _high: float) -> float:
-        return self.values.pop(0)
+    def integers(self, _high: int) -> int:
+        return int(self.values.pop(0))
 
 
 def apply(operation, level: int, *draws: float) -> np.ndarray:
@@ -104,7 +104,7 @@ def test_point_operations() -> None:
     np.testing.assert_array_equal(apply(INVERT, 3), 255 - pixels)
     np.testing.assert_array_equal(apply(SOLARIZE, 9), 255 - pixels)
     middle = 256 - 256 * 4 / 9
-    expected = np.where(pixels < int(middle), pixels, 255 - pixels)
+    expected = np.where(pixels < middle, pixels, 255 - pixels)
     np.testing.assert_array_equal(apply(SOLARIZE, 4), expected)
     np.testing.assert_array_equal(apply(AUTO_CONTRAST, 3), ImageOps.autocontrast(picture()))
     np.testing.assert_array_equal(apply(EQUALIZE, 3), ImageOps.equalize(picture()))
@@ -115,6 +115,9 @@ def test_spot_is_a_square_of_its_size() -> None:
     mask = (changed == SPOT).all(-1)
     assert mask[10:30, 20:40].all()
     assert mask.sum() == 20 * 20
+    odd = (apply(SPOT_OF_COLOUR, 3, 30.0, 20.0) == SPOT).all(-1)
+    assert odd[17:23, 27:33].all()
+    assert odd.sum() == 6 * 6, "7 pixels are halved by whole numbers"
 
 
 @pytest.mark.parametrize("place", [0.0, 1.0])

@@ -10,6 +10,7 @@ import pytest
 
 from mlc_cli.core.datasets.annotations import Annotation, read_annotation
 from mlc_cli.core.models.label_graph import build_label_graph, conditional, normalised_links
+from mlc_cli.errors import DataError
 
 Make = Callable[[np.ndarray, str], Annotation]
 
@@ -76,11 +77,15 @@ def test_links_are_finite_at_the_edges(threshold: float, neighbours: float) -> N
 
 def test_without_a_file_a_label_is_what_comes_with_it(annotation: Make) -> None:
     states_NC = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1]], np.int8)
-    graph = build_label_graph(annotation(states_NC), threshold=0.6, neighbours=0.25, vectors=None)
+    train = annotation(states_NC)
+    graph = build_label_graph(train, threshold=0.6, neighbours=0.25, vectors=None)
     np.testing.assert_allclose(graph.vectors_CE, [[1, 0.5, 0], [1, 1, 0], [0, 0, 1]])
     assert graph.links == 1
     assert graph.links_CC[0, 1] > 0
-    assert graph.notes == ()
+    assert graph.notes == (
+        f"links counted in the 3 images of {train.source}, where a label is in at least 60% of"
+        " another's images",
+    )
 
 
 def test_one_class_is_a_graph(annotation: Make) -> None:
@@ -88,3 +93,39 @@ def test_one_class_is_a_graph(annotation: Make) -> None:
     graph = build_label_graph(one, threshold=0.4, neighbours=0.25, vectors=None)
     assert graph.vectors_CE.tolist() == graph.links_CC.tolist() == [[1.0]]
     assert graph.links == 0
+
+
+def test_links_come_from_a_file_by_name(annotation: Make, tmp_path: Path) -> None:
+    train = annotation(np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1]], np.int8))
+    counted = conditional(train)
+    order = [2, 0, 1]
+    np.save(tmp_path / "links.npy", counted[np.ix_(order, order)] + np.eye(3))
+    (tmp_path / "links.txt").write_text("".join(f"label {c}\n" for c in order))
+    arguments = {"threshold": 0.6, "neighbours": 0.25, "vectors": None}
+    read = build_label_graph(train, **arguments, adjacency=tmp_path / "links.npy")
+    own = build_label_graph(train, **arguments)
+    assert read.links_CC.equal(own.links_CC)
+    assert read.vectors_CE.equal(own.vectors_CE)
+    assert f"links from {tmp_path / 'links.npy'}" in read.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("names", "matrix", "message"),
+    [
+        ("label 0\nlabel 1\nother", np.eye(3), "lists 3 classes, and not the 3 of the data set"),
+        ("label 0\nlabel 1", np.eye(3), "lists 2 classes"),
+        ("label 0\nlabel 1\nlabel 2\n", np.eye(2), "expected 3×3 finite numbers"),
+        ("label 0\nlabel 1\nlabel 2\n", np.full((3, 3), np.nan), "expected 3×3 finite numbers"),
+        (None, np.eye(3), "cannot be read"),
+    ],
+)
+def test_links_that_do_not_fit_are_refused(
+    annotation: Make, tmp_path: Path, names: str | None, matrix: np.ndarray, message: str
+) -> None:
+    train = annotation(np.eye(3, dtype=np.int8))
+    np.save(tmp_path / "links.npy", matrix)
+    if names:
+        (tmp_path / "links.txt").write_text(names)
+    with pytest.raises(DataError, match=message):
+        build_label_graph(train, threshold=0.4, neighbours=0.25, vectors=None,
+                          adjacency=tmp_path / "links.npy")  # fmt: skip

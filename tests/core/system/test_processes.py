@@ -4,6 +4,7 @@ import pytest
 
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.core.system.processes import DistInfo, dist_info
+from mlc_cli.errors import UsageError
 
 TORCHRUN = {
     "RANK": "5",
@@ -31,12 +32,53 @@ def test_without_a_launcher_a_process_is_alone() -> None:
     assert dist_info() == DistInfo(rank=0, size=1, local_rank=0, local_size=1)
 
 
-@pytest.mark.parametrize("missing", TORCHRUN)
-def test_what_only_looks_like_a_launcher_is_none(
+@pytest.mark.parametrize("missing", [name for name in TORCHRUN if name != "WORLD_SIZE"])
+def test_several_that_cannot_find_each_other_are_refused(
     launched: pytest.MonkeyPatch, missing: str
 ) -> None:
     launched.delenv(missing)
+    with pytest.raises(UsageError, match=f"8 processes were started, and {missing} is not set"):
+        dist_info()
+
+
+@pytest.mark.parametrize("left", [{"WORLD_SIZE"}, set(TORCHRUN) - {"MASTER_PORT"}])
+def test_one_process_needs_no_others(launched: pytest.MonkeyPatch, left: set[str]) -> None:
+    for name in set(TORCHRUN) - left:
+        launched.delenv(name)
+    launched.setenv("WORLD_SIZE", "1")
     assert dist_info() == DistInfo()
+
+
+SLURM = {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "8", "SLURM_LOCALID": "1",
+         "SLURM_NTASKS_PER_NODE": "4"}  # fmt: skip
+OPEN_MPI = {"OMPI_COMM_WORLD_RANK": "5", "OMPI_COMM_WORLD_SIZE": "8",
+            "OMPI_COMM_WORLD_LOCAL_RANK": "1", "OMPI_COMM_WORLD_LOCAL_SIZE": "4"}  # fmt: skip
+
+
+@pytest.mark.parametrize("variables", [SLURM, OPEN_MPI], ids=["slurm", "open-mpi"])
+def test_other_launchers_are_understood(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match="MASTER_ADDR, MASTER_PORT are not set"):
+        dist_info()
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    assert dist_info() == DistInfo(rank=5, size=8, local_rank=1, local_size=4)
+
+
+def test_a_batch_script_of_slurm_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"SLURM_PROCID": "0", "SLURM_NTASKS": "8", "SLURM_LOCALID": "0"}.items():
+        monkeypatch.setenv(name, value)
+    assert dist_info() == DistInfo()
+
+
+def test_the_command_says_it_in_a_line(mlc, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    outcome = mlc("presets")
+    assert outcome.code == 2
+    assert "2 processes were started, and RANK" in outcome.err
 
 
 def test_processes_of_a_machine_share_its_cores(
@@ -46,5 +88,6 @@ def test_processes_of_a_machine_share_its_cores(
     assert usable_cores() == 2
     launched.setenv("LOCAL_WORLD_SIZE", "64")
     assert usable_cores() == 1
+    launched.setenv("WORLD_SIZE", "1")
     launched.delenv("RANK")
     assert usable_cores() == 10

@@ -221,7 +221,7 @@ def test_a_training_interrupted_at_any_tick_continues_to_the_bit(
     build().state.save(path)
     for _ in range(expected + 1):
         training = build()
-        training.state.load(path, training.device)
+        training.state.load(path)
         try:
             for report in train(training.plan, training.state, stop_at_what_is_new):
                 found.append(facts(report))

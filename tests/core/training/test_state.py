@@ -55,7 +55,7 @@ def test_a_loaded_state_goes_on_to_the_bit(tmp_path: Path) -> None:
     first, second = make_state(0), make_state(1)
     work(first)
     first.save(tmp_path / "trainer.pt")
-    second.load(tmp_path / "trainer.pt", CPU)
+    second.load(tmp_path / "trainer.pt")
     assert second.position == first.position
     assert second.best == first.best
     assert second.metrics == first.metrics
@@ -111,7 +111,7 @@ def test_a_damaged_or_foreign_state_is_refused_with_a_way_out(tmp_path: Path, da
         state.save(path)
     other = make_state(classes=5 if damage == "other model" else 2)
     with pytest.raises(RunError, match="cannot be continued") as caught:
-        other.load(path, CPU)
+        other.load(path)
     assert str(path) in caught.value.message
     assert "--weights" in caught.value.hint
 

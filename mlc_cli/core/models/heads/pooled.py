@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from mlc_cli.core.models.heads.base import Head, Pool, cosine, pool_map
+from mlc_cli.core.system.device import full_precision
 
 
 class LinearHead(Head):
@@ -38,8 +39,9 @@ class LinearHead(Head):
 
     def classify(self, reduced: Tensor) -> Tensor:
         """Logits N×C."""
-        logits: Tensor = self.linear(self.dropout(reduced)) * self.scale
-        return logits
+        with full_precision(reduced.device):  # rounded to bf16, many scores would be equal
+            logits: Tensor = self.linear(self.dropout(reduced.float())) * self.scale
+            return logits
 
 
 class CosineHead(Head):

@@ -41,7 +41,7 @@ def _build_elements(settings: LossSettings, scale: float) -> ElementLoss:
         case BceSettings():
             return Bce()
         case AslSettings(gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=clip):
-            return Asl(gamma_neg, gamma_pos, clip)
+            return Asl(gamma_neg, gamma_pos, clip, settings.focal_gradient)
         case AamSettings():
             return Aam(
                 scale,

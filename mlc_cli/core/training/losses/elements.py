@@ -30,16 +30,20 @@ class Asl:
         gamma_neg: Focusing of negatives.
         gamma_pos: Focusing of positives.
         clip: Shift of the probability of negatives.
+        focal_gradient: Whether gradients flow through w. The authors of ASL take none.
     """
 
     gamma_neg: float
     gamma_pos: float
     clip: float
+    focal_gradient: bool = True
 
     def __call__(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Positive and negative terms, N×C."""
         log_p, log_q = logsigmoid(logits), log_shifted(-logits, self.clip)
         weight = focus(log_p, log_q, targets, self.gamma_pos, self.gamma_neg)
+        if isinstance(weight, Tensor) and not self.focal_gradient:
+            weight = weight.detach()
         return -weight * targets * log_p, -weight * (1 - targets) * log_q
 
 

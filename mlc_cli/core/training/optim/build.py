@@ -10,18 +10,29 @@ from torch import nn
 from mlc_cli.core.training.optim.early_stop import EarlyStop
 from mlc_cli.core.training.optim.groups import parameter_groups
 from mlc_cli.core.training.optim.sam import Sam
-from mlc_cli.core.training.optim.schedules import Constant, Cosine, OneCycle, Plateau, Schedule
+from mlc_cli.core.training.optim.schedules import (
+    Constant,
+    Cosine,
+    Milestones,
+    OneCycle,
+    Plateau,
+    Schedule,
+)
 from mlc_cli.settings.optim import (
     AdamWSettings,
     ConstantSettings,
     CosineSettings,
     EarlyStopSettings,
+    MultiStepSettings,
     OneCycleSettings,
     OptimSettings,
     PlateauSettings,
+    RAdamSettings,
+    RmsPropSettings,
     SamSettings,
     ScheduleSettings,
     SgdSettings,
+    StepSettings,
 )
 
 
@@ -54,6 +65,10 @@ def build_optimizer(
             arguments = {"opt": "nesterov" if nesterov else "momentum", "momentum": momentum}
         case AdamWSettings(betas=betas):
             arguments = {"opt": "adamw", "betas": betas}
+        case RAdamSettings(betas=betas):
+            arguments = {"opt": "radam", "betas": betas}
+        case RmsPropSettings(momentum=momentum, alpha=alpha):
+            arguments = {"opt": "rmsprop", "momentum": momentum, "alpha": alpha}
     optimizer: torch.optim.Optimizer = create_optimizer_v2(groups, lr=settings.lr, **arguments)
     return optimizer
 
@@ -67,9 +82,17 @@ def build_schedule(settings: ScheduleSettings, steps: int, steps_per_epoch: int)
     """Build the schedule of a training of so many steps."""
     match settings:
         case OneCycleSettings(pct_start=pct_start, div=div, final_div=final_div):
+            if settings.warmup_epochs is not None:
+                pct_start = min(1.0, (settings.warmup_epochs * steps_per_epoch + 1) / steps)
             return OneCycle(steps, pct_start, div, final_div, settings.momentum)
         case CosineSettings(warmup_epochs=epochs, final=final):
-            return Cosine(steps, epochs * steps_per_epoch, final)
+            return Cosine(epochs * steps_per_epoch, steps, final)
+        case StepSettings(warmup_epochs=epochs, every=every, gamma=gamma):
+            falls = list(range(every * steps_per_epoch, steps, every * steps_per_epoch))
+            return Milestones(epochs * steps_per_epoch, tuple(falls), gamma)
+        case MultiStepSettings(warmup_epochs=epochs, milestones=milestones, gamma=gamma):
+            falls = sorted(epoch * steps_per_epoch for epoch in milestones)
+            return Milestones(epochs * steps_per_epoch, tuple(falls), gamma)
         case PlateauSettings(warmup_epochs=epochs, factor=factor, patience=patience, final=final):
             return Plateau(epochs * steps_per_epoch, factor, patience, final)
         case ConstantSettings(warmup_epochs=epochs):
@@ -78,4 +101,4 @@ def build_schedule(settings: ScheduleSettings, steps: int, steps_per_epoch: int)
 
 def build_early_stop(settings: EarlyStopSettings) -> EarlyStop:
     """Build the rule for stopping early."""
-    return EarlyStop(settings.patience, settings.min_delta)
+    return EarlyStop(settings.patience, settings.min_delta, settings.rule)

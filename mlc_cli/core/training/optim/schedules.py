@@ -17,6 +17,9 @@ class Schedule(Protocol):
     def momentum(self, step: int) -> float | None:
         """Momentum of a step; `None` leaves that of the optimiser."""
 
+    def warm(self, step: int) -> bool:
+        """Whether the learning rate has reached its peak."""
+
     def annealed(self, step: int) -> bool:
         """Whether the learning rate is past its peak and below half of it, or never falls."""
 
@@ -90,6 +93,10 @@ class OneCycle(Stateless):
         low, high = self.low_high
         return self._between(step, high, low, high)
 
+    def warm(self, step: int) -> bool:
+        """At the peak and after it."""
+        return step >= self._peak
+
     def annealed(self, step: int) -> bool:
         """After the peak, below half of it."""
         return step > self._peak and self.factor(step) < 0.5
@@ -100,11 +107,21 @@ def _warmup(step: int, warmup_steps: float) -> float:
 
 
 @dataclass(frozen=True)
-class Cosine(Stateless):
+class _WarmedUp(Stateless):
+    """Linear warm-up, then something else."""
+
+    warmup_steps: float
+
+    def warm(self, step: int) -> bool:
+        """After the warm-up."""
+        return step >= self.warmup_steps
+
+
+@dataclass(frozen=True)
+class Cosine(_WarmedUp):
     """Linear warm-up, then a cosine to `final` at the last step."""
 
     steps: int
-    warmup_steps: float
     final: float
 
     def factor(self, step: int) -> float:
@@ -120,10 +137,30 @@ class Cosine(Stateless):
 
 
 @dataclass(frozen=True)
-class Constant(Stateless):
-    """Linear warm-up, then 1."""
+class Milestones(_WarmedUp):
+    """Linear warm-up; at each milestone the learning rate falls by a factor, as MultiStepLR.
 
-    warmup_steps: float
+    Attributes:
+        milestones: Steps, ascending.
+        gamma: The factor.
+    """
+
+    milestones: tuple[int, ...]
+    gamma: float
+
+    def factor(self, step: int) -> float:
+        """Part of the peak."""
+        passed = sum(step >= milestone for milestone in self.milestones)
+        return float(_warmup(step, self.warmup_steps) * self.gamma**passed)
+
+    def annealed(self, step: int) -> bool:
+        """After the warm-up, below half of the peak."""
+        return step >= self.warmup_steps and self.factor(step) < 0.5
+
+
+@dataclass(frozen=True)
+class Constant(_WarmedUp):
+    """Linear warm-up, then 1."""
 
     def factor(self, step: int) -> float:
         """Part of the peak."""
@@ -160,6 +197,10 @@ class Plateau:
     def momentum(self, step: int) -> float | None:  # noqa: ARG002
         """Momentum of the optimiser."""
         return None
+
+    def warm(self, step: int) -> bool:
+        """After the warm-up."""
+        return step >= self._warmup_steps
 
     def annealed(self, step: int) -> bool:
         """After the warm-up, below half of the peak."""

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,9 +12,11 @@ from mlc_cli.settings.optim import (
     ConstantSettings,
     CosineSettings,
     EarlyStopSettings,
+    MultiStepSettings,
     OneCycleSettings,
     PlateauSettings,
     ScheduleSettings,
+    StepSettings,
 )
 
 
@@ -191,3 +194,49 @@ def test_a_training_without_gain_never_stops_before_annealing(name: str, patienc
         if stopped:
             break
     assert annealed == patience
+
+
+@pytest.mark.parametrize(
+    ("settings", "milestones"),
+    [
+        (StepSettings(every=3, gamma=0.5), [3, 6, 9]),
+        (MultiStepSettings(milestones=(7, 4), gamma=0.1), [4, 7]),
+    ],
+)
+def test_falls_equal_torchs_at_every_epoch(
+    settings: ScheduleSettings, milestones: list[int]
+) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    reference = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, settings.gamma)
+    schedule = build_schedule(settings, 50, 5)
+    for step in range(50):
+        assert schedule.factor(step) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12)
+        assert schedule.annealed(step) == (schedule.factor(step) < 0.5)
+        optimizer.step()
+        if step % 5 == 4:
+            reference.step()
+
+
+def test_one_cycle_can_be_told_its_warm_up_in_epochs() -> None:
+    schedule = build_schedule(OneCycleSettings(warmup_epochs=3), 100, 10)
+    assert max(range(100), key=schedule.factor) == 30
+    assert [schedule.warm(step) for step in (29, 30, 99)] == [False, True, True]
+
+
+def test_the_published_rule_stops_as_its_literal_form() -> None:
+    """e <- 0.8 a + 0.2 e at a gain over e; else a wait, once the warm-up is over."""
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        stop = build_early_stop(EarlyStopSettings(patience=4, rule="smoothed"))
+        smoothed, waited = 0.0, 0
+        for epoch in range(60):
+            accuracy = float(rng.uniform(0.3, 0.9))
+            warm = epoch >= 12
+            if round(accuracy, 4) > smoothed:
+                smoothed, waited = 0.8 * accuracy + 0.2 * smoothed, 0
+            elif warm:
+                waited += 1
+            assert stop.observe(accuracy, annealed=False, warm=warm) == (waited >= 4)
+            if waited >= 4:
+                break
+    assert build_early_stop(EarlyStopSettings(rule="smoothed")).observe(1.0, annealed=False)
