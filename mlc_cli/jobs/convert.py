@@ -12,9 +12,10 @@ from mlc_cli.core.datasets.converting.collect import Collected, Findings, collec
 from mlc_cli.core.datasets.converting.copying import (
     atomic_output,
     copy_images,
-    existing_images,
     rewrite_paths,
 )
+from mlc_cli.core.datasets.converting.floor import check_floor
+from mlc_cli.core.datasets.converting.locate import locate_images, searched_folder
 from mlc_cli.core.datasets.converting.output_folder import RECORD, Destination, inspect_existing
 from mlc_cli.core.datasets.converting.splits import (
     divide,
@@ -69,7 +70,7 @@ def convert(settings: ConvertSettings) -> Conversion:
         seen=seen,
         remarks=source.remarks,
         source=Path(settings.source),
-        image_root=source.image_root,
+        image_root=whole.annotation.folder,
         to=writer.name,
         dest=dest.folder,
         classes=tuple(whole.annotation.class_names),
@@ -135,7 +136,10 @@ def _renaming(source: Source, names: Mapping[str, str], seen: set[str]) -> Sourc
 def _filter(settings: ConvertSettings, whole: Collected, findings: Findings) -> Collected:
     """Leave out images that cannot be used, or that are not wanted."""
     if settings.images.check or settings.images.link != "reference":
-        whole = whole.take(existing_images(whole.annotation, findings.dropped))
+        root = _path(settings.images.root)
+        searched = searched_folder(Path(settings.source), whole.annotation.folder, root)
+        whole = locate_images(whole, searched, findings)
+    check_floor(whole.annotation, findings)
     if settings.keep_empty:
         return whole
     sizes_N = whole.annotation.positives.sizes_N()

@@ -7,7 +7,8 @@ from pathlib import Path
 from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.formats.base import Reader, Writer
 from mlc_cli.core.datasets.formats.celeba import CelebaReader
-from mlc_cli.core.datasets.formats.coco import CocoReader, CocoWriter
+from mlc_cli.core.datasets.formats.coco import CocoReader
+from mlc_cli.core.datasets.formats.coco_writer import CocoWriter
 from mlc_cli.core.datasets.formats.csv_list import CsvListReader, CsvListWriter
 from mlc_cli.core.datasets.formats.csv_onehot import CsvOnehotReader, CsvOnehotWriter
 from mlc_cli.core.datasets.formats.cvat import CvatReader

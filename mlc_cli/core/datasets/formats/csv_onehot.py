@@ -13,12 +13,11 @@ from pathlib import Path
 from mlc_cli.core.datasets.annotations import Annotation, State
 from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames, check_below, exported_paths
+from mlc_cli.core.datasets.formats.shared.states import flag, is_flag
 from mlc_cli.core.datasets.formats.shared.tables import (
     Table,
     changed_by_tables,
     find_tables,
-    flag,
-    is_flag,
     look,
 )
 from mlc_cli.core.system.files import write_atomic

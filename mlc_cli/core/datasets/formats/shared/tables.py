@@ -14,16 +14,13 @@ from mlc_cli.core.datasets.formats.shared.images import SUFFIXES
 from mlc_cli.core.datasets.formats.shared.lines import is_file, raw_lines
 from mlc_cli.core.datasets.formats.shared.losses import numbered_classes
 from mlc_cli.core.datasets.formats.shared.split_names import meaning
+from mlc_cli.core.datasets.formats.shared.states import is_flag
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 HEAD, HEAD_CELLS = 1000, 1_000_000
 """Rows, and cells, that are looked at to see what columns hold."""
 
-_FLAGS = {
-    "1": 1, "1.0": 1, "true": 1, "0": 0, "0.0": 0, "false": 0, "-1": -1, "-1.0": -1,
-    "": None, "nan": None,
-}  # fmt: skip
 _SPLIT_NAMES = {"split", "subset", "set", "partition", "split_name", "is_valid"}
 _LABEL_WORDS = {
     "label", "labels", "tag", "tags", "class", "classes", "category", "categories", "target",
@@ -37,30 +34,6 @@ _OF_ROBOFLOW = "_classes.csv"
 """Lies in the folder of a split, with its images."""
 _OF_OTHER_FORMATS = ({"ImageID", "LabelName"}, {"annotation_id", "annotator"})
 """Columns of Open Images and of Label Studio."""
-
-
-def flag(cell: str) -> int | None:
-    """What a cell says: 1, 0, -1, or `None` where it is blank.
-
-    Raises:
-        ValueError: It says something else.
-    """
-    text = cell.lower()
-    if text in _FLAGS:
-        return _FLAGS[text]
-    number = float(text)
-    if number not in (1, 0, -1):
-        raise ValueError(cell)
-    return int(number)
-
-
-def is_flag(cell: str) -> bool:
-    """Whether a cell says 1, 0 or -1, or is blank."""
-    try:
-        flag(cell)
-    except ValueError:
-        return False
-    return True
 
 
 @dataclass(frozen=True)

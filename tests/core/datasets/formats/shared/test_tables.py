@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.datasets.formats.shared.tables import Table, find_tables, flag
+from mlc_cli.core.datasets.formats.shared.states import flag
+from mlc_cli.core.datasets.formats.shared.tables import Table, find_tables
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -128,7 +129,7 @@ def test_flags(cell: str, state: int | None) -> None:
     assert flag(cell) == state
 
 
-@pytest.mark.parametrize("cell", ["2", "0.5", "yes", "inf", "1 0", "x" * 1_000_000])
+@pytest.mark.parametrize("cell", ["2", "0.5", "maybe", "inf", "1 0", "x" * 1_000_000])
 def test_what_is_no_flag(cell: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         flag(cell)
