@@ -1,1 +1,1 @@
-"""The frame and the charts of every HTML page."""
+"""The kit of every HTML page: frame, style, script, macros, filters and charts."""

@@ -1,66 +1,49 @@
-"""The frame of every HTML file: one self-contained page, light and dark, screen and paper."""
+"""Pages from Jinja2 templates: one self-contained file each, light and dark, screen and paper.
 
-import html
-from importlib.resources import files
-from string import Template
+A template lies beside the module that fills it and is named by its path below `core`. It extends
+`html/frame.html`; what it prints is escaped, unless it is `Markup`.
+"""
 
-_FRAME = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<title>$title</title>
-<style>
-:root { color-scheme: light dark;
-  --ink: light-dark(#1c2330, #dde3ec); --soft: light-dark(#5b6675, #98a4b5);
-  --paper: light-dark(#ffffff, #14181f); --card: light-dark(#f5f7fa, #1d232d);
-  --line: light-dark(#dbe1e8, #333c49); --accent: light-dark(#1862b5, #6fb1ff);
-  --good: light-dark(#1a7f4b, #58c98c); --bad: light-dark(#b3362b, #ff8a7d); }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 72rem; color: var(--ink);
-  background: var(--paper); font: 16px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.6rem; margin: 0 0 .5rem; } h2 { font-size: 1.2rem; margin: 2.5rem 0 .6rem; }
-p, li { max-width: 46rem; } .soft { color: var(--soft); }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right; }
-th:first-child, td:first-child { text-align: left; }
-.wide { overflow-x: auto; }
-figure { margin: 0; } img, svg { max-width: 100%; height: auto; }
-@media print { body { max-width: none; font-size: 11px; } h2 { break-after: avoid; }
-  figure, tr { break-inside: avoid; } .noprint { display: none; } }
-$style
-</style>
-</head>
-<body>
-$body
-<script>
-$script
-</script>
-</body>
-</html>
-""")
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from mlc_cli.core.html.words import FILTERS
+from mlc_cli.core.system.files import write_atomic
 
 
-def page(title: str, body: str, *, style: str = "", script: str = "") -> str:
-    """A whole page; nothing in it is fetched from elsewhere.
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("mlc_cli.core", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= FILTERS
+    return environment
+
+
+def template(name: str) -> Template:
+    """The template of that path below `core`."""
+    return _environment().get_template(name)
+
+
+def write_page(path: Path, name: str, **content: Any) -> None:
+    """Fill a template into a file, atomically and piece by piece.
 
     Args:
-        title: Plain text.
-        body: HTML, in which all text of others is escaped (see `text`).
-        style: Further CSS. `--ink`, `--soft`, `--paper`, `--card`, `--line`, `--accent`, `--good`
-            and `--bad` are the colours.
-        script: JavaScript.
+        path: The HTML file.
+        name: Of the template.
+        content: What the template prints; `title` and `about`, a line below it, are in each.
+
+    Raises:
+        MlcError: The file cannot be written.
     """
-    return _FRAME.substitute(title=text(title), body=body, style=style, script=script)
-
-
-def asset(package: str, name: str) -> str:
-    """Text of a style sheet or script that lies beside the modules of a package."""
-    return files(package).joinpath(name).read_text(encoding="utf-8")
-
-
-def text(value: object) -> str:
-    """Text for HTML, also inside quoted attributes."""
-    return html.escape(str(value), quote=True)
+    stream = template(name).stream(content)
+    stream.enable_buffering(100)
+    # a path that is not UTF-8 must not lose the page
+    write_atomic(path, lambda temporary: stream.dump(str(temporary), "utf-8", "backslashreplace"))

@@ -7,24 +7,19 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mlc_cli.core.html.page import text
+from markupsafe import Markup
 
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A rectangle with axes.
+    """A rectangle with axes inside margins.
 
     Attributes:
-        width: Of the whole drawing, in units of its text (11 high).
-        height: Of the whole drawing.
+        width: Of the whole drawing, in units of its text (11 high), like height and margins.
         x: Values at the left and the right edge of the plot.
         y: Values at its lower and its upper edge.
-        left: Margin.
-        right: Margin.
-        top: Margin.
-        bottom: Margin.
     """
 
     width: int
@@ -48,26 +43,24 @@ class Plot:
         inner = self.height - self.top - self.bottom
         return self.height - self.bottom - (value - low) / (high - low) * inner
 
-    def line(self, points: Iterable[tuple[float, float]], css: str = "line") -> str:
+    def line(self, points: Iterable[tuple[float, float]], css: str = "line") -> Markup:
         """A line through points."""
         path = "L".join(f"{self.px(x):.1f} {self.py(y):.1f}" for x, y in points)
-        return f'<path class="{css}" d="M{path}"/>' if path else ""
+        return Markup('<path class="{}" d="M{}"/>').format(css, path) if path else Markup("")
 
-    def dot(self, x: float, y: float, hint: str, css: str = "mark", radius: float = 3.5) -> str:
+    def dot(self, x: float, y: float, hint: str, css: str = "mark", radius: float = 3.5) -> Markup:
         """A dot with a hint under the pointer."""
-        return (
-            f'<circle class="{css}" cx="{self.px(x):.1f}" cy="{self.py(y):.1f}" r="{radius:g}">'
-            f"<title>{text(hint)}</title></circle>"
-        )
+        return Markup(
+            '<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="{:g}"><title>{}</title></circle>'
+        ).format(css, self.px(x), self.py(y), radius, hint)
 
-    def bar(self, x: Range, y: Range, css: str = "bar") -> str:
+    def bar(self, x: Range, y: Range, css: str = "bar") -> Markup:
         """A filled rectangle between two values on each axis."""
-        left, right = self.px(x[0]), self.px(x[1])
-        low, high = self.py(y[0]), self.py(y[1])
-        return (
-            f'<rect class="{css}" x="{left:.1f}" y="{min(low, high):.1f}"'
-            f' width="{max(0.0, right - left - 0.6):.1f}" height="{abs(low - high):.1f}"/>'
-        )
+        left, width = self.px(x[0]), max(0.0, self.px(x[1]) - self.px(x[0]) - 0.6)
+        top, height = min(map(self.py, y)), abs(self.py(y[0]) - self.py(y[1]))
+        return Markup(
+            '<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>'
+        ).format(css, left, top, width, height)
 
     def note(
         self,
@@ -76,23 +69,23 @@ class Plot:
         words: str,
         anchor: str = "middle",
         shift: tuple[int, int] = (0, 0),
-    ) -> str:
+    ) -> Markup:
         """Text at a point, shifted to the right and down by so many units."""
-        left, top = self.px(x) + shift[0], self.py(y) + shift[1]
-        return f'<text x="{left:.1f}" y="{top:.1f}" text-anchor="{anchor}">{text(words)}</text>'
+        return Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
+            self.px(x) + shift[0], self.py(y) + shift[1], anchor, words
+        )
 
-    def axes(self, x_ticks: Sequence[float], y_ticks: Sequence[float]) -> str:
+    def axes(self, x_ticks: Sequence[float], y_ticks: Sequence[float]) -> Markup:
         """Grid lines with their values."""
         parts = [self.line([(self.x[0], y), (self.x[1], y)], "grid") for y in y_ticks]
         parts += [self.note(self.x[0], y, f"{y:.4g}", "end", (-4, 4)) for y in y_ticks]
         parts += [self.note(x, self.y[0], f"{x:.4g}", shift=(0, 14)) for x in x_ticks]
-        return "".join(parts)
+        return Markup("").join(parts)
 
-    def svg(self, label: str, *parts: str) -> str:
+    def svg(self, label: str, *parts: Markup) -> Markup:
         """The drawing; the label is for those who cannot see it."""
-        return (
-            f'<svg viewBox="0 0 {self.width} {self.height}" role="img"'
-            f' aria-label="{text(label)}">{"".join(parts)}</svg>'
+        return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+            self.width, self.height, label, Markup("").join(parts)
         )
 
 

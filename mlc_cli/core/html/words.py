@@ -1,34 +1,67 @@
-"""Names and numbers as people read them on a page."""
+"""Names and numbers as people read them on a page: the filters of the templates."""
 
 import math
+import re
+from collections.abc import Callable
+from typing import Any, Protocol
 
-from mlc_cli.core.html.page import text
+from markupsafe import Markup, escape
 
 LONGEST_NAME = 80
 
 
-def name(words: str) -> str:
-    """HTML of a name that somebody gave; blank ones are shown as such, long ones shortened."""
+class Interval(Protocol):
+    """A range of numbers, nan where it is undefined."""
+
+    low: float
+    high: float
+
+
+def name(words: object) -> Markup:
+    """A name that somebody gave; blank ones are shown as such, long ones shortened."""
+    words = str(words)
     if len(words) > LONGEST_NAME:
         short = f"{words[:LONGEST_NAME]}…"
-        return f'<span class="name" title="{text(words)}">{text(short)}</span>'
-    return f'<span class="name">{text(words) if words.strip() else "(blank)"}</span>'
+        return Markup('<span class="name" title="{}">{}</span>').format(words, short)
+    return Markup('<span class="name">{}</span>').format(words if words.strip() else "(blank)")
 
 
 def value(number: float, digits: int = 3) -> str:
-    """A number for people; a dash where it is undefined."""
+    """A number; a dash where it is undefined."""
     return f"{number:.{digits}f}" if math.isfinite(number) else "–"
 
 
 def probability(number: float) -> str:
-    """A probability for people, never rounded to a certainty that it is not."""
+    """A probability, never rounded to a certainty that it is not."""
     if 0 < number < 0.001:
-        return "&lt; 0.001"
+        return "< 0.001"
     if 0.999 < number < 1:
-        return "&gt; 0.999"
+        return "> 0.999"
     return f"{number:.3f}"
 
 
 def count(number: int, one: str, many: str = "") -> str:
     """A number with its noun."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def span(interval: Interval, digits: int = 3) -> str:
+    """An interval, empty where it is undefined."""
+    if not math.isfinite(interval.low):
+        return ""
+    return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
+
+
+def code(words: str) -> Markup:
+    """A text with `commands`."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(words))))
+
+
+def sort_key(number: float) -> Markup:
+    """The attribute by which a cell is sorted; what is undefined comes last."""
+    return Markup(' data-v="{}"').format(f"{number:.9g}" if math.isfinite(number) else "")
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    made.__name__: made for made in (name, value, probability, count, span, code, sort_key)
+} | {"thousands": "{:,}".format}

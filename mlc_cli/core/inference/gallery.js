@@ -50,7 +50,7 @@ function card(row, label) {
   row.d.forEach((c, place) => chips.append(chip(row, c, shot, place)));
   if (label !== null && !row.d.includes(label)) chips.append(chip(row, label, shot, -1));
   if (!chips.children.length) chips.append(make("span", "chip other", "no label"));
-  element.append(frame, chips, make("figcaption", "path", row.p));
+  element.append(frame, chips, make("figcaption", "", row.p));
   return element;
 }
 

@@ -4,20 +4,19 @@ Cards are made only as they come near the screen, so that thousands of pictures 
 """
 
 import base64
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from jinja2.utils import htmlsafe_json_dumps
 from numpy.typing import NDArray
 
-from mlc_cli.core.html.page import asset, page, text
+from mlc_cli.core.html.page import write_page
 from mlc_cli.core.images.thumbnails import thumbnail
 from mlc_cli.core.inference.drawing import colours, relative_heat
 from mlc_cli.core.inference.results import Prediction
-from mlc_cli.core.system.files import write_text
 
 _SIDE = 200
 _SCORES_KEPT = 50  # of an image: enough to sort by, little enough for ten thousand classes
@@ -56,7 +55,8 @@ class Gallery:
         if prediction.error:
             self._errors.append((prediction.image, prediction.error))
         else:
-            self._rows.append(_json(_row(prediction, preview)))
+            row = _row(prediction, preview)
+            self._rows.append(htmlsafe_json_dumps(row, separators=(",", ":")))
 
     def write(self, path: Path, title: str, about: str) -> None:
         """Write the page, atomically.
@@ -71,30 +71,15 @@ class Gallery:
         """
         if self.left_out:
             about += f" · the first {self._most:,} of {self._seen:,} images"
-        body = (
-            f"<h1>{text(title)}</h1><p class=soft>{text(about)}</p>"
-            f"{asset(__package__, 'gallery.html')}{self._unreadable()}"
-            f'<script type="application/json" id="classes">{_json(list(self._classes))}</script>'
-            f'<script type="application/json" id="rows">[{",".join(self._rows)}]</script>'
+        write_page(
+            path,
+            "inference/gallery.html",
+            title=title,
+            about=about,
+            classes=self._classes,
+            rows=self._rows,
+            errors=self._errors,
         )
-        style, script = (asset(__package__, f"gallery.{end}") for end in ("css", "js"))
-        write_text(path, page(title, body, style=style, script=script))
-
-    def _unreadable(self) -> str:
-        if not self._errors:
-            return ""
-        lines = "".join(
-            f"<li><code>{text(name)}</code>: {text(reason)}</li>" for name, reason in self._errors
-        )
-        return (
-            f"<details><summary>{len(self._errors)} images could not be read</summary>"
-            f"<ul>{lines}</ul></details>"
-        )
-
-
-def _json(content: Any) -> str:
-    """JSON that may stand inside a script element, whatever the texts in it say."""
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _row(prediction: Prediction, preview: bytes) -> dict[str, Any]:

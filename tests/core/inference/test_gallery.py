@@ -10,6 +10,7 @@ import numpy as np
 
 from mlc_cli.core.inference.gallery import Gallery
 from mlc_cli.core.inference.results import Prediction
+from tests.core.pages import Page
 
 EVIL = "</script><img src=x onerror=alert(1)>&\"'"
 
@@ -33,7 +34,7 @@ def data(page: str, name: str) -> list:
 
 def write(gallery: Gallery, path: Path) -> str:
     gallery.write(path, "Predictions", "about <them>")
-    return path.read_text(encoding="utf-8")
+    return Page(path.read_text(encoding="utf-8")).html
 
 
 def test_rows_hold_what_the_page_shows(tmp_path: Path) -> None:
@@ -60,7 +61,7 @@ def test_no_text_of_others_becomes_markup(tmp_path: Path) -> None:
     assert "<img src=x" not in page
     assert data(page, "rows")[0]["p"] == EVIL
     assert data(page, "classes")[0] == EVIL
-    assert "1 images could not be read" in page
+    assert "1 image could not be read" in page
 
 
 def test_what_has_no_room_is_counted_and_costs_nothing(tmp_path: Path) -> None:

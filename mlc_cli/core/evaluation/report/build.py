@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from mlc_cli.core.evaluation.diagnosis import choose_images, diagnose
+from mlc_cli.core.evaluation.report import charts
 from mlc_cli.core.evaluation.report.content import Content
-from mlc_cli.core.evaluation.report.report import write_report
 from mlc_cli.core.evaluation.results import Evaluation
 from mlc_cli.core.evaluation.scores import ScoredSplit
+from mlc_cli.core.html.page import write_page
 from mlc_cli.core.images.decode import read_image
 from mlc_cli.core.images.thumbnails import Picture, thumbnail
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.folder import RunFolder
 from mlc_cli.errors import BadImageError
 
+TEMPLATE = "evaluation/report/report.html"
 MOST_PICTURES = 300
 CHOSEN_HERE = (
     "Thresholds are chosen on the validation split, which these images are: new images will do a"
@@ -57,7 +59,7 @@ def make_report(path: Path, split: str, scored: ScoredSplit, evaluation: Evaluat
         warnings=_warnings(split, scored.card, evaluation),
         out_of_fold=_out_of_fold(scored.checkpoint, evaluation) if split == "val" else {},
     )
-    write_report(path, content)
+    write_page(path, TEMPLATE, report=content, charts=charts)
 
 
 def _run_name(checkpoint: Path) -> str:

@@ -5,18 +5,54 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
-from mlc_cli.core.evaluation.curves import Curve
+from mlc_cli.core.evaluation.curves import Curve, pr_curve, score_shares
 from mlc_cli.core.evaluation.metrics import Floats
 from mlc_cli.core.evaluation.reliability import Reliability, wilson
+from mlc_cli.core.evaluation.report.content import Content
 from mlc_cli.core.html.svg import Plot, round_ticks
 
 ENDS = (0.0, 0.5, 1.0)
 FIFTHS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 Points = list[tuple[float, float]]
+CURVES = (
+    ("Training loss", ("train/loss",)),
+    ("Validation mAP", ("val/mAP", "val/mAP_ema")),
+    ("Learning rate", ("train/lr",)),
+)
 
 
-def pr_chart(name: str, curve: Curve, precision: float, recall: float, chance: float) -> str:
+def pr_of(content: Content, c: int) -> Markup:
+    """Precision over recall of a class."""
+    scores_N, targets_N = content.scores.probabilities_NC[:, c], content.scores.targets_NC[:, c]
+    metrics = content.decisions
+    return pr_chart(
+        content.evaluation.classes[c],
+        pr_curve(scores_N, targets_N, points=60),
+        float(metrics.precision_C[c]),
+        float(metrics.recall_C[c]),
+        float(content.chance_C[c]),
+    )
+
+
+def scores_of(content: Content, c: int) -> Markup:
+    """Scores of a class."""
+    shares = score_shares(
+        content.scores.probabilities_NC[:, c], content.scores.targets_NC[:, c], bins=20
+    )
+    return histogram(content.evaluation.classes[c], *shares, float(content.thresholds_C[c]))
+
+
+def learning_charts(content: Content) -> dict[str, Markup]:
+    """How the training went, by what is drawn; empty without a record of it."""
+    drawn = {
+        title: learning_chart(title, content.history, keys, content.epoch) for title, keys in CURVES
+    }
+    return {title: chart for title, chart in drawn.items() if chart}
+
+
+def pr_chart(name: str, curve: Curve, precision: float, recall: float, chance: float) -> Markup:
     """Precision over recall, with the point that the threshold stands for.
 
     Args:
@@ -43,7 +79,7 @@ def _steps(curve: Curve) -> Points:
     return corners
 
 
-def histogram(name: str, present_K: Floats, absent_K: Floats, threshold: float) -> str:
+def histogram(name: str, present_K: Floats, absent_K: Floats, threshold: float) -> Markup:
     """Scores of images with the label above the line, of those without it below.
 
     Heights are square roots of shares, so that the few images in the middle are seen.
@@ -63,7 +99,7 @@ def histogram(name: str, present_K: Floats, absent_K: Floats, threshold: float) 
     return plot.svg(f"Scores of {name} with and without the label", *parts)
 
 
-def reliability_chart(bins: Reliability) -> str:
+def reliability_chart(bins: Reliability) -> Markup:
     """Share of labels that are there over their probability, with 95 % intervals."""
     plot = Plot(460, 320, left=34, top=22, bottom=38)
     probability_K, share_K, counts_K = bins.curve()
@@ -92,7 +128,7 @@ def short(count: int) -> str:
 
 def learning_chart(
     title: str, rows: Sequence[dict[str, Any]], keys: Sequence[str], epoch: int
-) -> str:
+) -> Markup:
     """Values over epochs, one line a key, the epoch of the checkpoint marked; "" if none is there.
 
     Args:
@@ -104,7 +140,7 @@ def learning_chart(
     lines = {key: _points(rows, key) for key in keys}
     values = [y for points in lines.values() for _, y in points]
     if not values:
-        return ""
+        return Markup("")
     epochs = [x for points in lines.values() for x, _ in points]
     low, high = min(values), max(values)
     margin = (high - low) * 0.08 or abs(high) * 0.1 or 1.0

@@ -1,61 +1,23 @@
 """The report as a page: complete, well-formed, safe, and usable whatever the data."""
 
 import re
-from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from mlc_cli.core.evaluation.diagnosis import choose_images, diagnose
+from mlc_cli.core.evaluation.report import charts
+from mlc_cli.core.evaluation.report.build import TEMPLATE
 from mlc_cli.core.evaluation.report.content import Content
-from mlc_cli.core.evaluation.report.report import report_html, write_report
 from mlc_cli.core.evaluation.results import evaluate
 from mlc_cli.core.evaluation.scores import SavedScores
+from mlc_cli.core.html.page import template
 from mlc_cli.core.html.words import name, probability
 from mlc_cli.core.images.thumbnails import Picture
+from tests.core.pages import Page
 
 PIXEL = "data:image/jpeg;base64,AAAA"
-VOID = {"meta", "img", "br", "input"}
-
-
-class Page(HTMLParser):
-    """Reads a page and checks that its tags are nested."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if not self.open or self.open[-1] not in ("script", "style"):
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return re.sub(r"\s+", " ", "".join(self.words))
-
-    def ids(self) -> set[str]:
-        return {attributes["id"] or "" for _, attributes in self.tags if "id" in attributes}
-
-    def all(self, tag: str, css: str = "") -> list[dict[str, str | None]]:
-        return [a for t, a in self.tags if t == tag and css in (a.get("class") or "")]
 
 
 def make(images: int = 60, classes: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -94,6 +56,10 @@ def content(
     )
 
 
+def report_html(made: Content) -> str:
+    return template(TEMPLATE).render(report=made, charts=charts)
+
+
 def page_of(*arguments: Any, **others: Any) -> Page:
     return Page(report_html(content(*arguments, **others)))
 
@@ -105,26 +71,12 @@ def test_everything_is_there_in_order_of_importance() -> None:
     html = report_html(content(*make(), thresholds_C=np.full(5, 0.3), history=HISTORY, epoch=2))
     order = ["findings", "summary", "classes", "mistakes", "suspects", "pairs", "charts",
              "calibration", "history", "about"]  # fmt: skip
-    places = [html.index(f'<h2 id="{part}"') for part in order]
-    assert places == sorted(places)
     page = Page(html)
+    assert page.headings() == order
     for words in ("mAP", "CF1", "OF1", "macro F1", "exact match", "at 0.5", "at the thresholds",
                   "10 times (bootstrap)", "ECE", "Labels an image"):  # fmt: skip
         assert words in page.text
-    links = [(a.get("href") or "") for a in page.all("a")]
-    assert {link.removeprefix("#") for link in links} <= page.ids()
     assert len(page.all("svg")) == 2 * 5 + 1 + 2
-
-
-def test_nothing_is_fetched_from_elsewhere() -> None:
-    html = report_html(content(*make()))
-    page = Page(html)
-    assert {a["src"] for a in page.all("img")} == {PIXEL}
-    assert not page.all("link")
-    assert not [a for t, a in page.tags if t == "script" and "src" in a]
-    assert "http:" not in html
-    assert "https:" not in html
-    assert "url(" not in html
 
 
 @pytest.mark.parametrize("fitted", [False, True])
@@ -134,9 +86,9 @@ def test_numbers_are_those_of_the_evaluation(fitted: bool) -> None:
     metrics = made.decisions
     for number in (made.evaluation.mean_ap, metrics.CF1, metrics.OF1, metrics.exact_match):
         assert f"{number:.3f}" in page.text
-    rows = re.findall(r'<tr><td><a href="#chart-(\d)">.*?</tr>', report_html(made))
+    rows = re.findall(r'<tr><td><a href="#chart-(\d)">.*?</tr>', report_html(made), re.S)
     assert [int(c) for c in rows] == np.argsort(made.evaluation.ap_C).tolist()
-    row = re.search(r'<tr><td><a href="#chart-2">.*?</tr>', report_html(made))
+    row = re.search(r'<tr><td><a href="#chart-2">.*?</tr>', report_html(made), re.S)
     assert row
     cells = re.findall(r"<td[^>]*>([^<]*)</td>", row[0])
     expected = [made.evaluation.ap_C[2], metrics.precision_C[2], metrics.recall_C[2]]
@@ -152,7 +104,8 @@ HOSTILE = [
     "\u202egnp.exe",
     "",
     "x" * 500,
-    "${a} $title {b} %s \\",
+    "${a} $title {b} {{ 7 * 7 }} {% raw %} %s \\",
+    "javascript:alert(1)",
 ]
 
 
@@ -173,7 +126,6 @@ def test_names_of_others_are_only_text() -> None:
     page = Page(report_html(made))
     assert len(page.all("script")) == 1
     assert not page.all("img")
-    assert not [key for _, a in page.tags for key in a if key.startswith("on")]
     for words in HOSTILE[:4] + HOSTILE[6:]:
         assert words in page.text
     assert "(blank)" in page.text
@@ -217,8 +169,6 @@ def test_five_hundred_classes_stay_usable() -> None:
     assert len(page.all("svg")) == 2 * 300 + 1
     assert page.all("input")
     assert 0 < len({a["alt"] for a in page.all("img")}) <= 120
-    links = [(a.get("href") or "").removeprefix("#") for a in page.all("a")]
-    assert set(links) <= page.ids()
 
 
 def test_an_image_that_cannot_be_shown_says_why() -> None:
@@ -247,16 +197,9 @@ def test_an_estimate_out_of_fold_is_set_against_the_thresholds() -> None:
     assert "out of fold" not in page_of(*arrays, thresholds_C=np.full(5, 0.3)).text
 
 
-def test_the_file_is_written_whole(tmp_path: Path) -> None:
-    made = content(*make())
-    write_report(tmp_path / "report.html", made)
-    assert (tmp_path / "report.html").read_text(encoding="utf-8") == report_html(made)
-    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
-
-
 @pytest.mark.parametrize(
     ("number", "expected"),
-    [(0.0, "0.000"), (1e-5, "&lt; 0.001"), (0.5, "0.500"), (0.99999, "&gt; 0.999"), (1.0, "1.000")],
+    [(0.0, "0.000"), (1e-5, "< 0.001"), (0.5, "0.500"), (0.99999, "> 0.999"), (1.0, "1.000")],
 )
 def test_probabilities_are_not_rounded_to_certainties(number: float, expected: str) -> None:
     assert probability(number) == expected

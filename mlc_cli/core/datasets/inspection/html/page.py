@@ -1,25 +1,17 @@
-"""The page about a data set: its parts in order, the most important first."""
+"""The page about a data set."""
 
 from pathlib import Path
 
-from mlc_cli.core import html
-from mlc_cli.core.datasets.inspection.html.classes import class_table, together
-from mlc_cli.core.datasets.inspection.html.files import examples, file_table, repeated
-from mlc_cli.core.datasets.inspection.html.overview import findings, splits, tiles
-from mlc_cli.core.datasets.inspection.html.thumbnails import Shown, choose_and_read
-from mlc_cli.core.datasets.inspection.inspect import Inspection
-from mlc_cli.core.html.page import asset, page, text
-from mlc_cli.core.system.files import write_text
+import numpy as np
 
-LINKS = (
-    ("findings", "Findings"),
-    ("splits", "Splits"),
-    ("classes", "Classes"),
-    ("together", "Together"),
-    ("files", "Files"),
-    ("repeated", "Duplicates"),
-    ("examples", "Examples"),
-)
+from mlc_cli.core.datasets.inspection.html import charts, thumbnails
+from mlc_cli.core.datasets.inspection.inspect import Inspection
+from mlc_cli.core.datasets.inspection.scan import Files
+from mlc_cli.core.datasets.inspection.statistics import LEAST_TOGETHER, MOST_LABELS, Statistics
+from mlc_cli.core.datasets.inspection.summary import file_facts, span_words
+from mlc_cli.core.html.page import write_page as write_filled
+
+MATRIX_CLASSES = 14
 
 
 def write_page(path: Path, inspection: Inspection, threads: int) -> None:
@@ -33,30 +25,43 @@ def write_page(path: Path, inspection: Inspection, threads: int) -> None:
     Raises:
         MlcError: It cannot be written.
     """
-    write_text(path, page_html(inspection, choose_and_read(inspection, threads)))
+    statistics, files = inspection.statistics, inspection.files
+    write_filled(
+        path,
+        "datasets/inspection/html/check.html",
+        inspection=inspection,
+        shown=thumbnails.choose_and_read(inspection, threads),
+        limits=thumbnails,
+        charts=charts,
+        order=np.argsort(-statistics.positives_SC[:1].sum(axis=0), kind="stable").tolist(),
+        matrix=_matrix(statistics),
+        facts=_facts(files) if files is not None and files.usable_N.any() else {},
+        most_labels=MOST_LABELS,
+        least_together=LEAST_TOGETHER,
+    )
 
 
-def page_html(inspection: Inspection, shown: Shown) -> str:
-    """The whole page."""
-    rest = "".join(
-        (
-            findings(inspection),
-            splits(inspection),
-            class_table(inspection, shown),
-            together(inspection),
-            file_table(inspection),
-            repeated(inspection, shown),
-            examples(inspection, shown),
-        )
-    )
-    links = "".join(
-        f'<a href="#{target}">{title}</a>' for target, title in LINKS if f'id="{target}"' in rest
-    )
-    source = inspection.collection.source
-    title = f"Data set {source.resolve().name}"
-    body = (
-        f'<h1>{text(title)}</h1><p class="soft name">{text(source)}</p>'
-        f'<nav class="noprint" aria-label="Parts">{links}</nav>{tiles(inspection)}{rest}'
-    )
-    style = asset(html.__name__, "kit.css") + asset(__package__, "inspection.css")
-    return page(title, body, style=style, script=asset(html.__name__, "kit.js"))
+def _matrix(statistics: Statistics) -> tuple[list[str], list[list[tuple[float, object]]]]:
+    """The most frequent classes; of the images with one, the share that has another, in percent."""
+    positives_C = statistics.positives_C
+    ranked = np.argsort(-positives_C, kind="stable")[:MATRIX_CLASSES].tolist()
+    classes = [c for c in ranked if positives_C[c]]
+    if len(classes) < 3:  # the table of pairs says as much
+        return [], []
+    shares_KK = statistics.matrix(classes) / positives_C[classes][:, None]
+    np.fill_diagonal(shares_KK, 0)
+    rows = [[(share, round(100 * share) or "") for share in row] for row in shares_KK.tolist()]
+    return [str(statistics.classes[c]) for c in classes], rows
+
+
+def _facts(files: Files) -> dict[str, str]:
+    facts = file_facts(files)
+    kinds = (facts[key] for key in ("grey", "transparent", "turned_by_exif"))
+    return {
+        "Readable": f"{facts['readable']:,} of {len(files.usable_N):,}",
+        "Formats": ", ".join(f"{form} {number:,}" for form, number in facts["formats"].items()),
+        "Grey, transparent, turned by EXIF": ", ".join(f"{number:,}" for number in kinds),
+        "Width": span_words(facts["width"]),
+        "Height": span_words(facts["height"]),
+        "Width : height": span_words(facts["aspect"], 2),
+    }

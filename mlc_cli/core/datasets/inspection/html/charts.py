@@ -1,0 +1,65 @@
+"""The diagrams of the page."""
+
+import math
+
+import numpy as np
+from markupsafe import Markup
+
+from mlc_cli.core.datasets.inspection.scan import Files
+from mlc_cli.core.datasets.inspection.statistics import MOST_LABELS, SplitCounts, Statistics
+from mlc_cli.core.html.svg import Plot, round_ticks
+from mlc_cli.core.html.words import count
+
+MOST_DOTS = 1500
+
+
+def labels_chart(name: str, split: SplitCounts) -> Markup:
+    """Images of a split by their number of labels."""
+    most = max(split.histogram)
+    plot = Plot(220, 132, x=(-0.5, MOST_LABELS + 0.5), y=(0, most), left=40)
+    bars = [
+        plot.bar((number - 0.4, number + 0.4), (0, images))
+        for number, images in enumerate(split.histogram)
+        if images
+    ]
+    ticks = [tick for tick in round_ticks(0, most, 3) if tick == int(tick)]
+    axes = plot.axes(range(0, MOST_LABELS + 1, 2), ticks)
+    return plot.svg(f"Images of {name} by their number of labels", axes, *bars)
+
+
+def balance_chart(statistics: Statistics) -> Markup:
+    """Positives from the most to the least frequent class, the axis in powers of ten."""
+    positives_C = np.sort(statistics.positives_SC[0])[::-1]
+    there = positives_C[positives_C > 0].tolist()
+    if len(there) < 3:
+        return Markup("")
+    top = math.ceil(math.log10(there[0] + 1))
+    plot = Plot(340, 200, x=(0, len(there)), y=(0, top), left=44, bottom=34)
+    parts = [plot.line([(0, power), (len(there), power)], "grid") for power in range(top + 1)]
+    parts += [plot.note(0, power, f"{10**power:,}", "end", (-4, 4)) for power in range(top + 1)] + [
+        plot.bar((rank, rank + 1), (0, math.log10(images) if images > 1 else 0.04))
+        for rank, images in enumerate(there)
+    ]
+    parts.append(plot.note(len(there) / 2, 0, "classes, the most frequent first", shift=(0, 22)))
+    return plot.svg(f"Images of the classes of {next(iter(statistics.splits))}", *parts)
+
+
+def sizes_chart(files: Files) -> Markup:
+    """Height over width, a dot for each size; nothing if all are of one size."""
+    sizes, numbers = np.unique(files.sizes_N2[files.usable_N], axis=0, return_counts=True)
+    if len(sizes) < 2:
+        return Markup("")
+    kept = np.argsort(-numbers, kind="stable")[:MOST_DOTS]
+    most = float(sizes[kept].max()) * 1.05
+    plot = Plot(340, 240, x=(0, most), y=(0, most), left=44, bottom=34)
+    dots = [
+        plot.dot(width, height, f"{width}×{height}: {count(number, 'image')}", "dot", 2.5)
+        for (width, height), number in zip(
+            sizes[kept].tolist(), numbers[kept].tolist(), strict=True
+        )
+    ]
+    ticks = round_ticks(0, most)
+    words = plot.note(most / 2, 0, "width in pixels; upwards: height", shift=(0, 29))
+    diagonal = plot.line([(0, 0), (most, most)], "soft")
+    label = "Height of the images over their width"
+    return plot.svg(label, plot.axes(ticks, ticks), diagonal, *dots, words)
