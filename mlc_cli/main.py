@@ -134,7 +134,6 @@ def _alone() -> bool:
         return dist_info().size == 1
     except MlcError as error:
         _fail(error, lambda: True)
-        return True
 
 
 def _run(speaks: Callable[[], bool]) -> None:
