@@ -215,6 +215,9 @@ def find_tables(source: Path, told: Told = UNTOLD) -> list[Table]:
     files = sorted(path for path in source.glob("*.csv") if is_file(path))
     if not files:
         raise DataError(f"{source}: there is no CSV file")
+    if len(files) == 1:  # "train_v2" alone does not tell that there is a val elsewhere
+        only = files[0]
+        return [Table.open(only, only.stem if meaning(only.stem) else "", told)]
     named = [path for path in files if split_of_name(path.stem)] or files
     return [Table.open(path, split_of_name(path.stem), told) for path in named]
 
