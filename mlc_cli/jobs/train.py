@@ -71,9 +71,9 @@ def _events(
     with stop_requests() as stop_requested:
 
         def tick(tick: Tick) -> None:
-            on_tick(tick)
-            if training.group.any(stop_requested()):
+            if training.group.any(stop_requested()):  # first: a lost terminal shows no progress
                 raise interrupted
+            on_tick(tick)
             recorder.save_if_due()
 
         try:
