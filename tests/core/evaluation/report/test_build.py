@@ -56,14 +56,14 @@ def test_thresholds_of_the_run_are_shown_with_what_they_come_to_out_of_fold(
     assert evaluate(mlc, "--report").code == 0
     html = (run / "report.html").read_text()
     assert "Thresholds are chosen on the validation split" in html
-    assert "<th scope="col">out of fold</th>" in html
+    assert '<th scope="col">out of fold</th>' in html
     assert f"<td>{unseen['OF1']:.3f}</td>" in html
     np.save(tmp_path / "other.npy", np.full(3, 0.123))
     assert evaluate(mlc, "--report", "--thresholds", tmp_path / "other.npy").code == 0
     html = (run / "report.html").read_text()
     assert "0.123 for all labels" in html
     assert "Thresholds are chosen on the validation split" not in html
-    assert "<th scope="col">out of fold</th>" not in html
+    assert '<th scope="col">out of fold</th>' not in html
 
 
 def test_images_that_have_gone_bad_are_named(run: Path, mlc: Mlc) -> None:
