@@ -26,7 +26,7 @@ from mlc_cli.core.loading.build import build_eval_batches
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.models.build import load_classifier
 from mlc_cli.core.models.classifier import Classifier
-from mlc_cli.core.runs.checkpoint import ModelCard
+from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.system.files import folder_beside, write_json
 from mlc_cli.core.system.interrupts import undisturbed
 from mlc_cli.errors import CheckpointError, MlcError, UsageError

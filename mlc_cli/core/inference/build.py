@@ -16,7 +16,7 @@ from mlc_cli.core.inference.engines import Engine, OpenedModel, TorchEngine, is_
 from mlc_cli.core.inference.scoring import Scores, score
 from mlc_cli.core.loading.build import build_eval_batches, read_split
 from mlc_cli.core.loading.loader import Batches
-from mlc_cli.core.runs.checkpoint import ModelCard
+from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.folder import open_run
 from mlc_cli.core.system.distributed import current
 from mlc_cli.core.system.files import write_text

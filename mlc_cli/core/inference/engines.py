@@ -13,7 +13,7 @@ from mlc_cli.core.inference.runtime.onnx_file import OnnxEngine
 from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.models.build import load_classifier
 from mlc_cli.core.models.classifier import Classifier
-from mlc_cli.core.runs.checkpoint import ModelCard
+from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.system.device import Precision, autocast, in_slices, pick_device, pick_precision
 from mlc_cli.errors import UsageError
 

@@ -10,7 +10,8 @@ from tensorboard.summary import Writer
 from torch import nn
 
 from mlc_cli import __version__
-from mlc_cli.core.runs.checkpoint import ModelCard, save_checkpoint
+from mlc_cli.core.runs.card import ModelCard
+from mlc_cli.core.runs.checkpoint import save_checkpoint
 from mlc_cli.core.runs.folder import RunFolder
 from mlc_cli.core.training.loop import EpochReport
 from mlc_cli.core.training.state import TrainState

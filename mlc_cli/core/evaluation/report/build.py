@@ -14,7 +14,7 @@ from mlc_cli.core.evaluation.results import Evaluation
 from mlc_cli.core.evaluation.scores import ScoredSplit
 from mlc_cli.core.images.decode import read_image
 from mlc_cli.core.images.thumbnails import Picture, thumbnail
-from mlc_cli.core.runs.checkpoint import ModelCard
+from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.folder import RunFolder
 from mlc_cli.errors import BadImageError
 

@@ -6,10 +6,17 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from mlc_cli.core.inference.runtime.metadata import SECTION, ExportInfo, from_entries
+from mlc_cli.core.inference.runtime.metadata import (
+    SECTION,
+    ExportInfo,
+    check_shapes,
+    from_entries,
+)
 from mlc_cli.core.inference.runtime.thresholds import unfold
+from mlc_cli.core.runs.card import check_sealed
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.core.system.device import in_slices
+from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import CheckpointError, UsageError
 
 CPU = torch.device("cpu")
@@ -28,12 +35,16 @@ class OnnxEngine:
     """
 
     def __init__(self, path: Path, device: torch.device) -> None:
+        sealed = check_sealed(path)
         self._session = _open(path, device)
         entries = self._session.get_modelmeta().custom_metadata_map
         prefix = f"{SECTION} "
         self.info: ExportInfo = from_entries(
-            {key.removeprefix(prefix): text for key, text in entries.items()}, path
+            {key.removeprefix(prefix): text for key, text in entries.items()}, path, sealed=sealed
         )
+        with named_faults(path, "is not a graph of mlc", CheckpointError):
+            (image,) = self._session.get_inputs()
+            check_shapes(self.info.card, image.shape, self._session.get_outputs()[0].shape, path)
         mean, std = torch.tensor(self.info.card.mean), torch.tensor(self.info.card.std)
         self._scale, self._shift = 1 / (255 * std), -mean / std
 
@@ -49,20 +60,14 @@ class OnnxEngine:
 
 
 def _open(path: Path, device: torch.device) -> onnxruntime.InferenceSession:
-    if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such model")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = usable_cores()
     options.log_severity_level = 3
     # Threads that spin while they wait take the cores from those that read images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers = _providers(device)
-    try:
+    with named_faults(path, "is damaged or not an ONNX model", CheckpointError):
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:  # its own errors have no common base
-        raise CheckpointError(
-            f"{path}: is damaged or not an ONNX model ({str(error).splitlines()[0]:.200})"
-        ) from None
 
 
 def _providers(device: torch.device) -> list[str | tuple[str, dict[str, int]]]:
