@@ -1,3 +1,53 @@
 """mlc: train, evaluate, calibrate, export and run multilabel image classifiers."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlc_cli.api import (
+        ConvertSettings,
+        EvalSettings,
+        ExportSettings,
+        MlcError,
+        Model,
+        Prediction,
+        Predictions,
+        ThresholdSettings,
+        TrainSettings,
+        convert,
+        evaluate,
+        export,
+        load,
+        thresholds,
+        train,
+    )
+
 __version__ = "0.1.0"
+__all__ = [
+    "ConvertSettings",
+    "EvalSettings",
+    "ExportSettings",
+    "MlcError",
+    "Model",
+    "Prediction",
+    "Predictions",
+    "ThresholdSettings",
+    "TrainSettings",
+    "convert",
+    "evaluate",
+    "export",
+    "load",
+    "thresholds",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """What is public, imported when it is first asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module 'mlc_cli' has no attribute {name!r}")
+    return getattr(import_module("mlc_cli.api"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

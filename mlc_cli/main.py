@@ -6,43 +6,71 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 from mlc_cli import __version__
-from mlc_cli.commands.benchmark import benchmark
-from mlc_cli.commands.dataset_check import dataset_check
-from mlc_cli.commands.dataset_convert import dataset_convert
-from mlc_cli.commands.eval import evaluate
-from mlc_cli.commands.export import export
-from mlc_cli.commands.predict import predict
-from mlc_cli.commands.presets import presets
-from mlc_cli.commands.thresholds import thresholds
-from mlc_cli.commands.train import train
 from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import Interrupted, MlcError, UsageError
 
 SHARED = ("train", "eval", "thresholds", "predict")
 """Commands that several processes can do together."""
 
+COMMANDS = {
+    "train": "Train a multilabel classifier and evaluate its best epoch.",
+    "eval": "Evaluate a checkpoint: mAP, and precision, recall and F1 of classes and overall.",
+    "thresholds": "Choose the probability from which each class counts as present.",
+    "export": "Export a checkpoint to ONNX and OpenVINO IR, and prove that the files equal it.",
+    "predict": "Say which labels images have: JSON lines, CSV, drawn pictures, a gallery.",
+    "dataset-convert": "Turn any labelled data set into one to train on, or into one for another"
+    " tool.",
+    "dataset-check": "Say what is in a data set and what is wrong with it, before a model learns"
+    " from it.",
+    "benchmark": "Measure latency and throughput of model files on this machine, in turns.",
+    "presets": "List the presets, or show one with all that it extends.",
+    "settings": "Explain the settings of a command.",
+}
+"""What each command does; the one of that name in `commands` is imported when it is called."""
+_CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+
+class LazyGroup(TyperGroup):
+    """Commands that are imported when they are called: the help of all needs none of them."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        for name, summary in COMMANDS.items():
+            self.commands[name] = TyperCommand(name, help=summary)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Import the command that is called."""
+        if args[0] in COMMANDS:
+            self.commands[args[0]] = load_command(args[0])
+        return super().resolve_command(ctx, args)
+
+
+def load_command(name: str) -> Any:
+    """The command itself, with all its flags."""
+    function = name.replace("-", "_")
+    module = import_module(f"mlc_cli.commands.{function}")
+    one = typer.Typer(add_completion=False)
+    call = getattr(module, {"eval": "evaluate"}.get(function, function))
+    one.command(name, help=f"{COMMANDS[name]}\n\n{call.__doc__}", context_settings=_CONTEXT)(call)
+    return get_command(one)
+
+
 app = typer.Typer(
     name="mlc",
-    help="Train, evaluate, calibrate, export and run multilabel image classifiers.",
+    cls=LazyGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=_CONTEXT,
 )
-app.command()(train)
-app.command("eval")(evaluate)
-app.command()(thresholds)
-app.command()(export)
-app.command()(predict)
-app.command("dataset-convert")(dataset_convert)
-app.command("dataset-check")(dataset_check)
-app.command()(benchmark)
-app.command()(presets)
 
 
 def _print_version(value: bool) -> None:

@@ -190,3 +190,19 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("MLC_REAL_DATA is not set")
     return Path(folder)
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    make_dataset: Callable[..., Path],
+    mlc: Callable[..., Outcome],
+    tiny: list[str],
+) -> Path:
+    """A finished run of two epochs in the working folder."""
+    make_dataset(16, 12)
+    monkeypatch.chdir(tmp_path)
+    outcome = mlc("train", "--data", "data", "--epochs", "2", *tiny)
+    assert outcome.code == 0, outcome.err
+    return Path("runs/train-1")

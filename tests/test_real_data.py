@@ -68,8 +68,13 @@ def test_from_photographs_to_thresholds_and_an_exported_model(
     listed.write_text("".join(f"{photographs / path}\n" for path, _ in entries))
     predicted = mlc("predict", listed, "--run", runs / "latest", "--format", "json")
     assert predicted.code == 0, predicted.err
+    chosen = json.loads((runs / "latest" / "thresholds.json").read_text())["classes"]
     client = Model.create_model(str(runs / "latest" / "export" / "model.xml"))
     for image in json.loads(predicted.out):
-        named = client(cv2.imread(image["image"])).top_labels
-        expected = {label.replace(" ", "_") for label in image["labels"]}
-        assert {label.name for label in named} == expected, image["image"]
+        found = {label.name for label in client(cv2.imread(image["image"])).top_labels}
+        for one in chosen:
+            name, probability = one["class"], image["probabilities"][one["class"]]
+            # OpenVINO computes in bf16 by default where a CPU has it: what lies at the threshold
+            # may fall to either side.
+            if abs(probability - one["threshold"]) > 0.03:
+                assert (name.replace(" ", "_") in found) == (name in image["labels"]), image

@@ -6,23 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from mlc_cli.main import COMMANDS
+
 HEAVY = ("torch", "timm", "cv2", "numpy", "sklearn", "tensorboard", "openvino", "onnxruntime")
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        (),
-        ("train",),
-        ("eval",),
-        ("predict",),
-        ("export",),
-        ("benchmark",),
-        ("dataset-convert",),
-        ("dataset-check",),
-        ("presets",),
-    ],
-)
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)], ids=" ".join)
 def test_help_imports_nothing_heavy(command: tuple[str, ...]) -> None:
     script = (
         "import sys; sys.argv = ['mlc', *sys.argv[1:]]\n"
@@ -40,19 +29,7 @@ def test_help_imports_nothing_heavy(command: tuple[str, ...]) -> None:
     assert set(HEAVY) & set(loaded) == set()
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "train",
-        "eval",
-        "predict",
-        "export",
-        "benchmark",
-        "dataset-convert",
-        "dataset-check",
-        "presets",
-    ],
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_shows_an_example(mlc, command: str) -> None:
     outcome = mlc(command, "--help")
     assert outcome.code == 0

@@ -1,67 +1,27 @@
 """`mlc benchmark`."""
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from mlc_cli.commands import flags, screen
+from mlc_cli.commands.flags import Flag, Given, settings_command
+from mlc_cli.settings.benchmark import BenchmarkSettings
 
-from mlc_cli.commands import options, screen
 
-
-def benchmark(
-    models: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[FILE]...",
-            help="Checkpoints, ONNX files, IRs (default: a run's best and its export/).",
-            show_default=False,
-        ),
-    ] = None,
-    run: options.Run = None,
-    checkpoint: options.Checkpoint = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            "--batch-size", "-b", help="Images handed over at once.", rich_help_panel=options.RESULT
-        ),
-    ] = None,
-    seconds: Annotated[
-        float | None,
-        typer.Option(help="Time for each model and measure.", rich_help_panel=options.RESULT),
-    ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(help="Arithmetic: auto, fp32, bf16 or fp16.", rich_help_panel=options.RESULT),
-    ] = None,
-    device: options.Device = None,
-    output: Annotated[
-        str | None,
-        typer.Option("--output", "-o", help="JSON file to write.", rich_help_panel=options.RESULT),
-    ] = None,
-    as_json: options.Json = False,
-    config: options.Config = None,
-    assignments: options.Assignments = None,
-    show_settings: options.ShowSettings = False,
-) -> None:
-    """Measure latency and throughput of model files on this machine, in turns.
-
-    Example: mlc benchmark --seconds 10
-    """  # fmt: skip
-    from mlc_cli.settings.benchmark import BenchmarkSettings
-
-    flags = {
-        "models": models or None,
-        "run": run,
-        "checkpoint": checkpoint,
-        "batch_size": batch_size,
-        "seconds": seconds,
-        "precision": precision,
-        "device": device,
-        "output": output,
-    }
-    settings = options.settings_of(
-        BenchmarkSettings, "benchmark", flags, config, assignments, show=show_settings
-    )
+@settings_command(
+    BenchmarkSettings,
+    "benchmark",
+    Flag("models", metavar="[FILE]...", argument=True),
+    flags.RUN,
+    flags.CHECKPOINT,
+    Flag("batch_size", flags.RESULT, ("--batch-size", "-b")),
+    Flag("seconds", flags.RESULT),
+    Flag("precision", flags.RESULT),
+    flags.DEVICE,
+    flags.OUTPUT,
+)
+def benchmark(given: Given[BenchmarkSettings], *, as_json: flags.Json = False) -> None:
+    """Example: mlc benchmark --seconds 10"""
+    settings = given.settings()
     from mlc_cli.jobs.benchmark import benchmark as job
 
     outcome = job(settings, lambda done, total: screen.note(f"round {done + 1}/{total}"))

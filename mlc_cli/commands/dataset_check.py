@@ -1,96 +1,37 @@
 """`mlc dataset-check`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from mlc_cli.commands import options, progress, screen
+from mlc_cli.commands import flags, progress, screen
+from mlc_cli.commands.flags import Flag, Given, settings_command
+from mlc_cli.settings.check import CheckSettings
 
 if TYPE_CHECKING:
     from mlc_cli.core.datasets.inspection.inspect import Inspection
     from mlc_cli.core.datasets.inspection.issues import Finding
     from mlc_cli.core.datasets.inspection.statistics import Statistics
     from mlc_cli.jobs.check import Checked, Cleaned
-    from mlc_cli.settings.check import CheckSettings
 
 MOST_CLASSES = 100
 SHOWN_PAIRS = 8
 
 
-def dataset_check(
-    data: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="DATA",
-            show_default=False,
-            help="Folder with train.json, val.json or test.json, or one annotation file.",
-        ),
-    ] = None,
-    images: Annotated[
-        bool | None,
-        typer.Option(
-            "--images/--no-images",
-            help="Open the image files (the default).",
-            rich_help_panel=options.DATA,
-        ),
-    ] = None,
-    near: Annotated[
-        int | None,
-        typer.Option(
-            help="Bits of 64 in which hashes of nearly equal pictures differ at most (6).",
-            rich_help_panel=options.DATA,
-        ),
-    ] = None,
-    html: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE.html",
-            help="A page with charts, examples and duplicates.",
-            rich_help_panel=options.RESULT,
-        ),
-    ] = None,
-    fix: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DEST",
-            help="Folder for a cleaned copy; the data set itself is never changed.",
-            rich_help_panel=options.RESULT,
-        ),
-    ] = None,
-    strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict",
-            help="Exit with code 3 if there is an error or a warning.",
-            rich_help_panel=options.RESULT,
-        ),
-    ] = False,
-    as_json: options.Json = False,
-    config: options.Config = None,
-    assignments: options.Assignments = None,
-    show_settings: options.ShowSettings = False,
-) -> None:
-    """Say what is in a data set and what is wrong with it, before a model learns from it.
-
-    Example: mlc dataset-check datasets/mine --html mine.html
-    """
-    from mlc_cli.settings.check import CheckSettings
-
-    flags = {
-        "data": data,
-        "images": images,
-        "near": near,
-        "html": html,
-        "fix": fix,
-        "strict": strict or None,
-    }
-    settings = options.settings_of(
-        CheckSettings, "dataset-check", flags, config, assignments, show=show_settings
-    )
-    _check(settings, as_json=as_json)
+@settings_command(
+    CheckSettings,
+    "dataset-check",
+    Flag("data", metavar="DATA", argument=True),
+    Flag("images", flags.DATA, ("--images/--no-images",)),
+    Flag("near", flags.DATA),
+    Flag("html", flags.RESULT, metavar="FILE.html"),
+    Flag("fix", flags.RESULT, metavar="DEST"),
+    flags.STRICT,
+)
+def dataset_check(given: Given[CheckSettings], *, as_json: flags.Json = False) -> None:
+    """Example: mlc dataset-check datasets/mine --html mine.html"""
+    _check(given.settings(), as_json=as_json)
 
 
-def _check(settings: "CheckSettings", *, as_json: bool) -> None:
+def _check(settings: CheckSettings, *, as_json: bool) -> None:
     from mlc_cli.core.datasets.inspection.summary import as_dict
     from mlc_cli.errors import GateMissed
     from mlc_cli.jobs import check as job
@@ -230,7 +171,7 @@ def _show_finding(finding: "Finding") -> None:
         screen.result(f"         {line}")
 
 
-def _sum_up(settings: "CheckSettings", checked: "Checked") -> None:
+def _sum_up(settings: CheckSettings, checked: "Checked") -> None:
     collection = checked.inspection.collection
     screen.note(f"{collection.source}: {len(collection):,} images, {checked.inspection.verdict}")
     if settings.html:

@@ -1,11 +1,11 @@
 """`mlc dataset-convert`."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from mlc_cli.commands import options, screen
+from mlc_cli.commands import flags, screen
+from mlc_cli.commands.flags import Flag, Given, settings_command
+from mlc_cli.settings.convert import ConvertSettings
 
 if TYPE_CHECKING:
     from mlc_cli.core.datasets.converting.summary import Conversion
@@ -17,131 +17,26 @@ ROWS, NAMES = 30, 10
 """How many classes the table shows, and a line names, at most."""
 
 
-def dataset_convert(
-    form: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="FORMAT",
-            show_default=False,
-            help="auto, mlc, coco, voc, yolo, csv-onehot, csv-list, image-folder, open-images,"
-            " datumaro, cvat, label-studio, fiftyone, nus-wide, vg500, mmpretrain, imagenet-txt"
-            " or celeba.",
-        ),
-    ] = None,
-    source: Annotated[
-        str | None,
-        typer.Argument(metavar="SOURCE", show_default=False, help="File or folder to convert."),
-    ] = None,
-    dest: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="DEST",
-            show_default=False,
-            help="Folder of the result; if it exists, splits are added to it.",
-        ),
-    ] = None,
-    images: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder of the images, if they are not where the format has them.",
-            rich_help_panel=IMAGES,
-        ),
-    ] = None,
-    link: Annotated[
-        str | None,
-        typer.Option(
-            help="reference leaves images where they are; copy, symlink or hardlink puts them in"
-            " DEST.",
-            rich_help_panel=IMAGES,
-        ),
-    ] = None,
-    classes: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAMES|FILE",
-            help="The classes: names with commas, or a .txt or .json file.",
-            rich_help_panel=LABELS,
-        ),
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            help="Divide the images anew (0.8,0.2 or 0.8,0.1,0.1), keep the splits of the source,"
-            " or name the one split that it is (val).",
-            rich_help_panel=LABELS,
-        ),
-    ] = None,
-    group_by: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATTERN",
-            help="Images whose paths agree in this regular expression stay in one split.",
-            rich_help_panel=LABELS,
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Of the division.", rich_help_panel=LABELS)
-    ] = None,
-    keep_empty: Annotated[
-        bool | None,
-        typer.Option(
-            "--keep-empty/--drop-empty",
-            help="Keep images without labels, which are negatives, or leave them out.",
-            rich_help_panel=LABELS,
-        ),
-    ] = None,
-    to: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FORMAT",
-            help="mlc, coco, datumaro, fiftyone, csv-onehot or csv-list.",
-            rich_help_panel=options.RESULT,
-        ),
-    ] = None,
-    strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict",
-            help="Write nothing and exit with code 3 if anything would be dropped.",
-            rich_help_panel=options.RESULT,
-        ),
-    ] = False,
-    overwrite: Annotated[
-        bool,
-        typer.Option(
-            "--overwrite", help="Replace files that exist.", rich_help_panel=options.RESULT
-        ),
-    ] = False,
-    as_json: options.Json = False,
-    config: options.Config = None,
-    assignments: options.Assignments = None,
-    show_settings: options.ShowSettings = False,
-) -> None:
-    """Turn any labelled data set into one to train on, or into one for another tool.
-
-    Example: mlc dataset-convert coco instances_val2017.json datasets/mine --images val2017
-    """  # fmt: skip
-    from mlc_cli.settings.convert import ConvertSettings
-
-    flags = {
-        "format": form,
-        "source": source,
-        "dest": dest,
-        "images.root": images,
-        "images.link": link,
-        "classes": classes,
-        "split": split,
-        "group_by": group_by,
-        "seed": seed,
-        "keep_empty": keep_empty,
-        "to": to,
-        "strict": strict or None,
-        "overwrite": overwrite or None,
-    }
-    settings = options.settings_of(
-        ConvertSettings, "dataset-convert", flags, config, assignments, show=show_settings
-    )
+@settings_command(
+    ConvertSettings,
+    "dataset-convert",
+    Flag("format", metavar="FORMAT", argument=True),
+    Flag("source", metavar="SOURCE", argument=True),
+    Flag("dest", metavar="DEST", argument=True),
+    Flag("images.root", IMAGES, ("--images",), metavar="DIR"),
+    Flag("images.link", IMAGES),
+    Flag("classes", LABELS, metavar="NAMES|FILE"),
+    Flag("split", LABELS),
+    Flag("group_by", LABELS, metavar="PATTERN"),
+    Flag("seed", LABELS),
+    Flag("keep_empty", LABELS, ("--keep-empty/--drop-empty",)),
+    Flag("to", flags.RESULT, metavar="FORMAT"),
+    flags.STRICT,
+    Flag("overwrite", flags.RESULT),
+)
+def dataset_convert(given: Given[ConvertSettings], *, as_json: flags.Json = False) -> None:
+    """Example: mlc dataset-convert coco instances_val2017.json datasets/mine --images val2017"""
+    settings = given.settings()
     from mlc_cli.core.datasets.converting.summary import as_dict
     from mlc_cli.errors import GateMissed
     from mlc_cli.jobs.convert import convert

@@ -1,10 +1,10 @@
 """`mlc export`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from mlc_cli.commands import options, screen
+from mlc_cli.commands import flags, screen
+from mlc_cli.commands.flags import Flag, Given, settings_command
+from mlc_cli.settings.export import ExportSettings
 
 if TYPE_CHECKING:
     from mlc_cli.jobs.export import ExportResult
@@ -12,83 +12,26 @@ if TYPE_CHECKING:
 FILES = "Files"
 
 
-def export(
-    run: options.Run = None,
-    checkpoint: options.Checkpoint = None,
-    data: options.Data = None,
-    split: options.Split = None,
-    onnx: Annotated[
-        bool | None,
-        typer.Option(
-            "--onnx/--no-onnx",
-            help="Write model.onnx (the default).",
-            rich_help_panel=FILES,
-        ),
-    ] = None,
-    ir: Annotated[
-        bool | None,
-        typer.Option("--ir/--no-ir", help="Write OpenVINO IR.", rich_help_panel=FILES),
-    ] = None,
-    precision: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Of the IR: fp32, fp16, int8; several with commas or repeated. Implies --ir.",
-            rich_help_panel=FILES,
-        ),
-    ] = None,
-    fold_thresholds: Annotated[
-        bool,
-        typer.Option(
-            "--fold-thresholds",
-            help="Make clients with one threshold of 0.5 decide as mlc does.",
-            rich_help_panel=FILES,
-        ),
-    ] = False,
-    saliency: Annotated[
-        bool,
-        typer.Option(
-            "--saliency",
-            help="Add an output with a heat map for each class.",
-            rich_help_panel=FILES,
-        ),
-    ] = False,
-    check: Annotated[
-        bool | None,
-        typer.Option(
-            "--check/--no-check",
-            help="Compare the files with the checkpoint on real images (the default).",
-            rich_help_panel=options.RESULT,
-        ),
-    ] = None,
-    output: options.Output = None,
-    as_json: options.Json = False,
-    config: options.Config = None,
-    assignments: options.Assignments = None,
-    show_settings: options.ShowSettings = False,
-) -> None:
-    """Export a checkpoint to ONNX and OpenVINO IR, and prove that the files equal it.
-
-    Example: mlc export --ir --precision fp32,fp16,int8
-    """  # fmt: skip
-    from mlc_cli.settings.export import ExportSettings
-
-    precisions = [name for text in precision or () for name in text.split(",") if name]
-    flags = {
-        "run": run,
-        "checkpoint": checkpoint,
-        "data": data,
-        "split": split,
-        "onnx": onnx,
-        "ir": True if precisions and ir is None else ir,
-        "precision": precisions or None,
-        "fold_thresholds": fold_thresholds or None,
-        "saliency": saliency or None,
-        "check": check,
-        "output": output,
-    }
-    settings = options.settings_of(
-        ExportSettings, "export", flags, config, assignments, show=show_settings
-    )
+@settings_command(
+    ExportSettings,
+    "export",
+    flags.RUN,
+    flags.CHECKPOINT,
+    flags.DATA_FOLDER,
+    flags.SPLIT,
+    Flag("onnx", FILES, ("--onnx/--no-onnx",)),
+    Flag("ir", FILES, ("--ir/--no-ir",)),
+    Flag("precision", FILES, metavar="fp32,fp16,int8"),
+    Flag("fold_thresholds", FILES),
+    Flag("saliency", FILES),
+    Flag("check", flags.RESULT, ("--check/--no-check",)),
+    flags.OUTPUT,
+)
+def export(given: Given[ExportSettings], *, as_json: flags.Json = False) -> None:
+    """Example: mlc export --ir --precision fp32,fp16,int8"""
+    if given.flags["precision"] and given.flags["ir"] is None:
+        given.flags["ir"] = True
+    settings = given.settings()
     from mlc_cli.core.system.files import read_json
     from mlc_cli.errors import GateMissed
     from mlc_cli.jobs.export import export as job

@@ -4,19 +4,16 @@ from typing import Annotated, Any
 
 import typer
 
-from mlc_cli.commands import options, screen
+from mlc_cli.commands import flags, screen
 
 COMMAND = "train"
 
 
 def presets(
     name: Annotated[str | None, typer.Argument(help="Preset to show in full.")] = None,
-    as_json: options.Json = False,
+    as_json: flags.Json = False,
 ) -> None:
-    """List the presets, or show one with all that it extends.
-
-    Example: mlc presets effnetv2s-coco
-    """
+    """Example: mlc presets effnetv2s-coco"""
     from mlc_cli.settings.presets import load_card, load_preset, preset_names
     from mlc_cli.settings.yaml_io import dump_yaml
 

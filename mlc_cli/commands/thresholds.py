@@ -1,67 +1,31 @@
 """`mlc thresholds`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from mlc_cli.commands import options, screen
+from mlc_cli.commands import flags, screen
+from mlc_cli.commands.flags import Flag, Given, settings_command
+from mlc_cli.settings.thresholds import ThresholdSettings
 
 if TYPE_CHECKING:
     from mlc_cli.jobs.thresholds import ThresholdResult
 
 
-def thresholds(
-    run: options.Run = None,
-    checkpoint: options.Checkpoint = None,
-    scores: Annotated[
-        str | None,
-        typer.Option(
-            help="Saved scores (scores.npz) in place of a model.", rich_help_panel=options.MODEL
-        ),
-    ] = None,
-    data: options.Data = None,
-    split: options.Split = None,
-    objective: Annotated[
-        str | None,
-        typer.Option(
-            help='What to maximise: f1, fbeta=B, "precision>=P" or "recall>=R".',
-            rich_help_panel=options.RESULT,
-        ),
-    ] = None,
-    folds: Annotated[
-        int | None,
-        typer.Option(
-            help="Parts for the out-of-fold estimate; 0 leaves it out.",
-            rich_help_panel=options.RESULT,
-        ),
-    ] = None,
-    device: options.Device = None,
-    output: options.Output = None,
-    as_json: options.Json = False,
-    config: options.Config = None,
-    assignments: options.Assignments = None,
-    show_settings: options.ShowSettings = False,
-) -> None:
-    """Choose the probability from which each class counts as present.
-
-    Example: mlc thresholds --objective "precision>=0.9"
-    """  # fmt: skip
-    from mlc_cli.settings.thresholds import ThresholdSettings
-
-    flags = {
-        "run": run,
-        "checkpoint": checkpoint,
-        "scores": scores,
-        "data": data,
-        "split": split,
-        "objective": objective,
-        "folds": folds,
-        "device": device,
-        "output": output,
-    }
-    settings = options.settings_of(
-        ThresholdSettings, "thresholds", flags, config, assignments, show=show_settings
-    )
+@settings_command(
+    ThresholdSettings,
+    "thresholds",
+    flags.RUN,
+    flags.CHECKPOINT,
+    Flag("scores", flags.MODEL),
+    flags.DATA_FOLDER,
+    flags.SPLIT,
+    Flag("objective", flags.RESULT),
+    Flag("folds", flags.RESULT),
+    flags.DEVICE,
+    flags.OUTPUT,
+)
+def thresholds(given: Given[ThresholdSettings], *, as_json: flags.Json = False) -> None:
+    """Example: mlc thresholds --objective 'precision>=0.9'"""
+    settings = given.settings()
     from mlc_cli.jobs.thresholds import as_dict, estimate_thresholds
 
     result = estimate_thresholds(settings)

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from mlc_cli.core.inference.build import find_checkpoint
 from mlc_cli.core.inference.engines import Engine, is_exported, open_model
 from mlc_cli.core.inference.runtime.ir_file import cpu_name
+from mlc_cli.core.runs.folder import find_checkpoint
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.core.system.files import write_json
 from mlc_cli.errors import UsageError
@@ -75,7 +74,7 @@ class _Candidate:
     warning: str
     alone: Engine
     many: Engine
-    images: Tensor
+    images: NDArray[np.uint8]
     latencies: list[float]
     rates: list[float]
 
@@ -119,7 +118,7 @@ def benchmark(
 def _paths(settings: BenchmarkSettings) -> list[Path]:
     if settings.models:
         return [Path(model) for model in settings.models]
-    checkpoint = find_checkpoint(settings)
+    checkpoint = find_checkpoint(settings.run, settings.checkpoint)
     folder = checkpoint.parent / "export"
     exported = sorted(path for path in folder.glob("*") if is_exported(path))
     if not exported:
@@ -138,18 +137,18 @@ def _open(path: Path, settings: BenchmarkSettings) -> _Candidate:
         alone = open_model(path, settings.device, precision, latency=True)
     rng = np.random.default_rng(0)
     shape = (settings.batch_size, *many.card.input_size, 3)
-    images = torch.from_numpy(rng.integers(0, 256, shape, np.uint8))
+    images = rng.integers(0, 256, shape, np.uint8)
     for engine in (alone.engine, many.engine):
         engine(images)  # the first run allocates
     return _Candidate(path, many.warning, alone.engine, many.engine, images, [], [])
 
 
-def _times(work: Callable[[], Tensor], seconds: float) -> list[float]:
+def _times(work: Callable[[], object], seconds: float) -> list[float]:
     """Seconds of each repetition, for so long and at least twice."""
     times: list[float] = []
     while len(times) < 2 or sum(times) < seconds:
         started = time.perf_counter()
-        work().cpu()  # waits for a GPU
+        work()
         times.append(time.perf_counter() - started)
     return times
 

@@ -10,21 +10,16 @@ from mlc_cli.core.evaluation.metrics import Floats
 from mlc_cli.core.evaluation.report.build import make_report
 from mlc_cli.core.evaluation.results import Evaluation, evaluate, write_evaluation
 from mlc_cli.core.evaluation.scores import ScoredSplit, write_scores
-from mlc_cli.core.inference.build import (
-    default_folder,
-    pick_thresholds,
-    result_folder,
-    score_checkpoint,
-    scored_split,
-    suffix_of,
-    write_settings,
-)
+from mlc_cli.core.evaluation.thresholds import pick_thresholds
+from mlc_cli.core.inference.build import default_folder, score_checkpoint, scored_split, suffix_of
 from mlc_cli.core.inference.engines import open_model
 from mlc_cli.core.inference.scoring import score
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.runs.folder import RunFolder
 from mlc_cli.core.system.distributed import current
+from mlc_cli.core.system.files import result_folder, write_text
 from mlc_cli.settings.evaluate import EvalSettings
+from mlc_cli.settings.resolve import as_yaml
 
 
 @dataclass(frozen=True)
@@ -73,7 +68,7 @@ def evaluate_checkpoint(settings: EvalSettings) -> EvalResult:
     report = folder / f"report{suffix}.html" if settings.report else None
     if current().is_main:
         _write(folder, suffix, scored, about, evaluation)
-        write_settings(folder / f"eval{suffix}.yaml", settings)
+        write_text(folder / f"eval{suffix}.yaml", as_yaml(settings))
         if report:
             make_report(report, settings.split, scored, evaluation)
     return EvalResult(

@@ -13,13 +13,7 @@ from mlc_cli.core.exporting.gate import Check, Exported, check_files, mark
 from mlc_cli.core.exporting.int8 import Quantiser, Sample, has_attention
 from mlc_cli.core.exporting.ir import to_ir, write_ir
 from mlc_cli.core.exporting.onnx_graph import write_onnx
-from mlc_cli.core.inference.build import (
-    data_settings,
-    find_checkpoint,
-    read_checked_split,
-    result_folder,
-    write_settings,
-)
+from mlc_cli.core.inference.build import data_settings, read_checked_split
 from mlc_cli.core.inference.engines import is_exported
 from mlc_cli.core.inference.runtime.metadata import ExportInfo, client_labels
 from mlc_cli.core.loading.build import build_eval_batches
@@ -27,10 +21,12 @@ from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.models.build import load_classifier
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.runs.card import ModelCard
-from mlc_cli.core.system.files import folder_beside, write_json
+from mlc_cli.core.runs.folder import find_checkpoint
+from mlc_cli.core.system.files import folder_beside, result_folder, write_json, write_text
 from mlc_cli.core.system.interrupts import undisturbed
 from mlc_cli.errors import CheckpointError, MlcError, UsageError
 from mlc_cli.settings.export import ExportSettings
+from mlc_cli.settings.resolve import as_yaml
 
 OnStep = Callable[[str], object]
 
@@ -76,7 +72,7 @@ def export(settings: ExportSettings, on_step: OnStep = lambda _: None) -> Export
     Raises:
         MlcError: The checkpoint or the data cannot be used, or the model cannot be exported.
     """
-    checkpoint = find_checkpoint(settings)
+    checkpoint = find_checkpoint(settings.run, settings.checkpoint)
     if is_exported(checkpoint):
         raise CheckpointError(f"{checkpoint}: is exported already; name the checkpoint itself")
     classifier, card = load_classifier(checkpoint)
@@ -88,7 +84,7 @@ def export(settings: ExportSettings, on_step: OnStep = lambda _: None) -> Export
             files, check = _make(settings, classifier, info, staging, on_step)
             content = _as_dict(checkpoint, card, settings, files, check)
             write_json(staging / "export.json", content)
-            write_settings(staging / "export.yaml", settings)
+            write_text(staging / "export.yaml", as_yaml(settings))
             older = _move(staging, folder)
     except OSError as error:
         raise MlcError(f"{folder}: the export failed: {error}") from error

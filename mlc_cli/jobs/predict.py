@@ -2,34 +2,28 @@
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from io import StringIO
 from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
-import cv2
-import numpy as np
-
-from mlc_cli.core.inference.build import (
-    find_checkpoint,
-    host_device,
-    pick_thresholds,
-    write_settings,
-)
-from mlc_cli.core.inference.engines import OpenedModel, TorchEngine, open_model
+from mlc_cli.core.inference.model import Model
 from mlc_cli.core.inference.pictures import Pictures
-from mlc_cli.core.inference.predicting import Predictor
-from mlc_cli.core.inference.predictions import Format, Prediction, Written, make_format
+from mlc_cli.core.inference.predictions import Format, Written, make_format
+from mlc_cli.core.inference.results import Prediction
 from mlc_cli.core.inference.writer import PartialOutput, RecordWriter, open_output, read_partial
 from mlc_cli.core.loading.sources import STDIN, Item, Sources, distinct_output_names
-from mlc_cli.core.loading.stream import Picture, PictureReader, read_batches, stdin_lines
+from mlc_cli.core.loading.stream import Picture, PictureReader, stdin_lines
+from mlc_cli.core.runs.folder import find_checkpoint
 from mlc_cli.core.system.cores import usable_cores
-from mlc_cli.core.system.distributed import Group, current
+from mlc_cli.core.system.files import write_text
+from mlc_cli.core.system.group import SingleProcess, own_group
 from mlc_cli.core.system.interrupts import stop_requests
 from mlc_cli.errors import DataError, Interrupted, UsageError
 from mlc_cli.settings.predict import PredictSettings
+from mlc_cli.settings.resolve import as_yaml
 
 _GALLERY_SIDE = 400  # of previews when nothing is drawn: the thumbnails twice over
 
@@ -61,24 +55,15 @@ class Prepared:
 
     Attributes:
         settings: Of the command.
-        opened: The model.
+        model: The model.
         sources: The images.
-        predictor: The model.
         decided_by: Where the thresholds come from, in words.
-        without_thresholds: Whether 0.5 stands in for thresholds that nobody chose.
     """
 
     settings: PredictSettings
-    opened: OpenedModel
+    model: Model
     sources: Sources
-    predictor: Predictor
     decided_by: str
-    without_thresholds: bool
-
-    @property
-    def classes(self) -> list[str]:
-        """Class names in the order of the probabilities."""
-        return [str(name) for name in self.opened.card.classes]
 
 
 def prepare(settings: PredictSettings) -> Prepared:
@@ -90,23 +75,13 @@ def prepare(settings: PredictSettings) -> Prepared:
     _check(settings)
     sources = Sources(settings.sources, settings.every, stdin_lines())
     sources.check()
-    opened = open_model(find_checkpoint(settings), settings.device, settings.precision)
-    if settings.explain and not isinstance(opened.engine, TorchEngine):
-        raise UsageError(
-            f"--explain needs a checkpoint: {opened.path} gives its logits alone",
-            "Name the checkpoint with --checkpoint or --run; `mlc export --saliency` puts heat maps"
-            " into an exported model, for other clients.",
-        )
-    wanted = None if settings.thresholds is None else str(settings.thresholds)
-    thresholds_C = pick_thresholds(wanted, opened.card)
-    without = thresholds_C is None
-    predictor = Predictor(
-        opened.engine,
-        np.full(len(opened.card.classes), 0.5) if thresholds_C is None else thresholds_C,
-        settings.explain,
-    )
-    decided_by = "0.5" if without else (wanted or "the thresholds of the checkpoint")
-    return Prepared(settings, opened, sources, predictor, decided_by, without)
+    path = find_checkpoint(settings.run, settings.checkpoint)
+    model = Model(path, settings.device, settings.precision, settings.thresholds)
+    model.predictor(explain=settings.explain)  # refused before an output is touched
+    decided_by = "the thresholds of the checkpoint" if model.has_thresholds else "0.5"
+    if settings.thresholds is not None:
+        decided_by = str(settings.thresholds)
+    return Prepared(settings, model, sources, decided_by)
 
 
 def _check(settings: PredictSettings) -> None:
@@ -116,7 +91,7 @@ def _check(settings: PredictSettings) -> None:
             "--explain makes heat maps for --draw and --gallery, and neither is given",
             "Add --draw DIR or --gallery FILE.html.",
         )
-    if STDIN in settings.sources and current().size > 1:
+    if STDIN in settings.sources and own_group().size > 1:
         raise UsageError(
             "- is read by one process, and several were started",
             "Name a .txt list of paths in place of standard input, or call mlc without torchrun.",
@@ -141,35 +116,16 @@ def predictions(
         items: Of the sources.
         stopped: Asked while waiting for images; ends the prediction early.
     """
-    settings = prepared.settings
+    settings, model = prepared.settings, prepared.model
     side = settings.draw_side if settings.draw else _GALLERY_SIDE if settings.gallery else 0
-    read = PictureReader(prepared.opened.card.input_size, settings.max_megapixels * 1e6, side)
-    threads = usable_cores() if settings.threads == "auto" else settings.threads
-    batches = read_batches(
+    return model.predictor(explain=settings.explain).stream(
         items,
-        read,
+        PictureReader(model.input_size, settings.max_megapixels * 1e6, side),
         batch_size=settings.batch_size,
-        threads=threads,
-        # On a CPU the model needs all cores: side by side both only get in each other's way.
-        ahead=host_device(prepared.opened.engine).type != "cpu",
+        threads=usable_cores() if settings.threads == "auto" else settings.threads,
         live=STDIN in settings.sources,
         stopped=stopped,
     )
-    with _single_threaded_opencv():
-        for pictures in batches:
-            found = prepared.predictor(pictures)
-            yield [(one, picture.shown()) for one, picture in zip(found, pictures, strict=True)]
-
-
-@contextmanager
-def _single_threaded_opencv() -> Iterator[None]:
-    """Images are read side by side: threads inside OpenCV would only be in each other's way."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None = None) -> Outcome:
@@ -187,9 +143,9 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
         Interrupted: There was a signal; what is written is complete up to some image.
         MlcError: Nothing can be written, the model is broken, or there are no images.
     """
-    settings, group = prepared.settings, current()
-    form = make_format(settings.format, prepared.classes, settings.topk)
-    pictures = Pictures(settings, prepared.classes)
+    settings, group = prepared.settings, own_group()
+    form = make_format(settings.format, prepared.model.classes, settings.topk)
+    pictures = Pictures(settings, prepared.model.classes)
     items = iter(prepared.sources)
     items = distinct_output_names(items) if settings.draw else items
     begun = PartialOutput()
@@ -213,7 +169,7 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
         images = group.broadcast(lambda: images)
         if group.is_main:
             if settings.output:
-                write_settings(Path(f"{settings.output}.settings.yaml"), settings)
+                write_text(Path(f"{settings.output}.settings.yaml"), as_yaml(settings))
             pictures.finish(_about(prepared, images))
         if group.any(stopped()):
             raise Interrupted(f"interrupted after {images} images", _how_to_go_on(settings))
@@ -240,7 +196,7 @@ def _resume(
 
 
 def _stream(
-    settings: PredictSettings, stdout: TextIO, begun: PartialOutput, group: Group
+    settings: PredictSettings, stdout: TextIO, begun: PartialOutput, group: SingleProcess
 ) -> AbstractContextManager[TextIO]:
     if not group.is_main:
         return nullcontext(StringIO())
@@ -248,7 +204,7 @@ def _stream(
 
 
 def _about(prepared: Prepared, images: int) -> str:
-    parts = (prepared.opened.path, f"decided by {prepared.decided_by}", f"{images:,} images")
+    parts = (prepared.model.path, f"decided by {prepared.decided_by}", f"{images:,} images")
     return " \N{MIDDLE DOT} ".join(map(str, parts))
 
 

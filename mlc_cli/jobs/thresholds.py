@@ -20,17 +20,13 @@ from mlc_cli.core.evaluation.thresholds import (
     out_of_fold,
     shrink,
 )
-from mlc_cli.core.inference.build import (
-    default_folder,
-    result_folder,
-    score_checkpoint,
-    write_settings,
-)
+from mlc_cli.core.inference.build import default_folder, score_checkpoint
 from mlc_cli.core.inference.engines import is_exported
 from mlc_cli.core.runs.checkpoint import read_card, read_state, save_checkpoint
 from mlc_cli.core.system.distributed import current
-from mlc_cli.core.system.files import write_atomic, write_json
+from mlc_cli.core.system.files import result_folder, write_atomic, write_json, write_text
 from mlc_cli.errors import SettingsError
+from mlc_cli.settings.resolve import as_yaml
 from mlc_cli.settings.thresholds import ThresholdSettings
 
 STRENGTHS = (0.0, 10.0, 40.0, 160.0, 640.0)
@@ -174,7 +170,7 @@ def _write(result: ThresholdResult, settings: ThresholdSettings) -> None:
     thresholds_C = result.per_class_C
     write_atomic(result.folder / "thresholds.npy", lambda path: _save_array(path, thresholds_C))
     write_json(result.folder / "thresholds.json", as_dict(result))
-    write_settings(result.folder / "thresholds.yaml", settings)
+    write_text(result.folder / "thresholds.yaml", as_yaml(settings))
     if result.stored:
         card = replace(read_card(result.source), thresholds=thresholds_C.tolist())
         save_checkpoint(result.source, read_state(result.source), card)

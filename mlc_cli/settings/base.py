@@ -1,5 +1,6 @@
 """The base of all settings, and the field types that several of them share."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, get_args
 
@@ -44,13 +45,26 @@ def _types(annotation: Any) -> Iterator[Any]:
         yield from _types(part)
 
 
-def square(value: Any) -> Any:
-    """Read one number as height and width."""
-    return (value, value) if isinstance(value, int) else value
+def _height_and_width(value: Any) -> Any:
+    """Read one number as both, and `64x96` or `64,96` as two."""
+    parts = re.split("[x,]", value) if isinstance(value, str) else value
+    if isinstance(parts, int):
+        return (parts, parts)
+    if not isinstance(parts, list | tuple) or len(parts) not in (1, 2):
+        raise ValueError("expected height and width, as in 64x96, or one number for both")
+    return (*parts, *parts) if len(parts) == 1 else tuple(parts)
 
 
 Side = Annotated[int, Field(ge=16, le=8192)]
-SizeHW = Annotated[tuple[Side, Side], BeforeValidator(square)]
+SizeHW = Annotated[
+    tuple[Side, Side],
+    BeforeValidator(
+        _height_and_width,
+        json_schema_input_type=Side
+        | tuple[Side, Side]
+        | Annotated[str, Field(pattern="^\\d+[x,]\\d+$")],
+    ),
+]
 """Height and width in pixels; one number stands for both."""
 
 Probability = Annotated[float, Field(ge=0, le=1)]

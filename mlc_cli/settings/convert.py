@@ -96,13 +96,14 @@ class ConvertSettings(Settings):
     """What is converted, and to what."""
 
     format: str = Field(json_schema_extra={"flag": "FORMAT"})
-    """Name of the format, or `auto`."""
+    """auto, mlc, coco, voc, yolo, csv-onehot, csv-list, image-folder, open-images, datumaro, cvat,
+    label-studio, fiftyone, nus-wide, vg500, mmpretrain, imagenet-txt or celeba."""
     source: str = Field(min_length=1, json_schema_extra={"flag": "SOURCE"})
     """File or folder to convert."""
     dest: str = Field(min_length=1, json_schema_extra={"flag": "DEST"})
-    """Folder of the result."""
+    """Folder of the result; if it exists, splits are added to it."""
     to: str = "mlc"
-    """Format of the result."""
+    """Format of the result: mlc, coco, datumaro, fiftyone, csv-onehot or csv-list."""
     images: ImageSettings = ImageSettings()
     classes: str | tuple[str | int, ...] | None = None
     """The classes: names, or a file of them (.txt, .json); by default those of the source."""

@@ -1,13 +1,21 @@
 """Settings of `mlc export`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from mlc_cli.settings.base import Count, NotNegative, Probability, Settings
 from mlc_cli.settings.scoring import ModelChoiceSettings, SplitChoiceSettings
 
 IrPrecision = Literal["fp32", "fp16", "int8"]
+
+
+def _parts(value: Any) -> Any:
+    """Read `fp32,int8` as a list; a list may have such parts."""
+    parts = [value] if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+        return value
+    return [name for part in parts for name in part.split(",") if name]
 
 
 class Int8Settings(Settings):
@@ -58,8 +66,11 @@ class ExportSettings(ModelChoiceSettings, SplitChoiceSettings):
     """Write `model.onnx`: normalised RGB in, logits out."""
     ir: bool = False
     """Write OpenVINO IR: BGR in 0..255 in, logits out."""
-    precision: Annotated[tuple[IrPrecision, ...], Field(min_length=1)] = ("fp32",)
-    """Of the IR, a file each: `model.xml`, `model-fp16.xml`, `model-int8.xml`."""
+    precision: Annotated[tuple[IrPrecision, ...], Field(min_length=1), BeforeValidator(_parts)] = (
+        "fp32",
+    )
+    """Arithmetic of the IR, several with commas: a file each, `model.xml`, `model-fp16.xml`,
+    `model-int8.xml`."""
     fold_thresholds: bool = False
     """Subtract the logits of the thresholds in the graph, so that a client with one threshold of
     0.5 decides as mlc does. The scores that it reports move with them."""

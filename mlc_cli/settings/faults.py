@@ -1,20 +1,20 @@
 """pydantic's findings, in the words of the user."""
 
-import difflib
 import re
-import types
-from collections.abc import Iterator, Sequence
-from typing import Any, get_args, get_origin
+from collections.abc import Sequence
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from mlc_cli.errors import SettingsError
+from mlc_cli.settings.fields import doc_of, field_at, models_at, models_in, nearest, settings_of
+from mlc_cli.settings.renamed import RENAMED
 
 SHOWN = 60
 """Characters of a value that a message shows."""
 SUGGESTED = 3
 """Keys that a message names at most."""
+_QUOTED = re.compile("'([^']+)'")
 
 
 def settings_error(model: type[BaseModel], error: ValidationError) -> SettingsError:
@@ -33,7 +33,20 @@ def _lines(model: type[BaseModel], faults: Sequence[ErrorDetails]) -> list[str]:
     for fault in faults:
         key, problem, got = _describe(model, fault)
         problems.setdefault((key, got), []).append(problem)
-    return [f"{key}: {_either(texts)}{got}" for (key, got), texts in problems.items()]
+    return [
+        f"{key}: {_either(texts)}{got}{_doc(model, key, texts[0])}"
+        for (key, got), texts in problems.items()
+    ]
+
+
+def _doc(model: type[BaseModel], key: str, problem: str) -> str:
+    """What the setting means, or the one that was probably meant."""
+    meant = _QUOTED.search(problem.partition("did you mean ")[2])
+    near = meant[1] if meant else ""
+    candidates = (near, f"{key.rpartition('.')[0]}.{near}".lstrip("."), key)
+    fields = [field for name in candidates if name and (field := field_at(model, name))]
+    doc = doc_of(fields[0]) if fields else ""
+    return f"\n    {near + ': ' if near else ''}{doc}" if doc else ""
 
 
 def _either(problems: Sequence[str]) -> str:
@@ -52,11 +65,11 @@ def _describe(model: type[BaseModel], fault: ErrorDetails) -> tuple[str, str, st
         case "missing":
             problem = f"missing{_flag(model, path)}"
         case "union_tag_not_found":
-            kinds = ", ".join(f"'{kind}'" for kind in _kinds(_models_at(model, path)))
+            kinds = ", ".join(f"'{kind}'" for kind in _kinds(models_at(model, path)))
             key, problem = f"{key}.name", f"missing, expected one of {kinds}"
         case "union_tag_invalid":
             tag, kinds = str(fault["ctx"]["tag"]), fault["ctx"]["expected_tags"]
-            near = _nearest(tag, _words(kinds))
+            near = nearest(tag, _words(kinds))
             key, problem = f"{key}.name", f"'{tag}' is not one of {kinds}{near}"
         case "model_type" | "model_attributes_type" | "dict_type":
             problem, got = "expected a section of settings", _got(fault)
@@ -72,18 +85,9 @@ def _got(fault: ErrorDetails) -> str:
 
 def _flag(model: type[BaseModel], path: Sequence[str]) -> str:
     """The flag that sets a key, where the field names one."""
-    fields = [m.model_fields.get(path[-1]) for m in _models_at(model, path[:-1])]
+    fields = [m.model_fields.get(path[-1]) for m in models_at(model, path[:-1])]
     extra = fields[0].json_schema_extra if fields and fields[0] else None
     return f", pass {extra['flag']}" if isinstance(extra, dict) and "flag" in extra else ""
-
-
-def _models_at(model: type[BaseModel], path: Sequence[str]) -> list[type[BaseModel]]:
-    """What a section may be: the model itself for an empty path."""
-    candidates = [model]
-    for part in path:
-        fields = [c.model_fields[part] for c in candidates if part in c.model_fields]
-        candidates = [m for field in fields for m in _models_in(field.annotation)]
-    return candidates
 
 
 def _kinds(candidates: Sequence[type[BaseModel]]) -> list[str]:
@@ -100,42 +104,23 @@ def _words(quoted: str) -> list[str]:
     return [word.strip(" '") for word in quoted.split(",")]
 
 
-def _nearest(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f", did you mean '{close[0]}'?" if close else ""
-
-
 def _suggestion(model: type[BaseModel], path: Sequence[str]) -> str:
     """Look for the nearest key in the same section, then anywhere by its last part."""
-    section = ".".join(path[:-1])
-    everywhere = list(dotted_keys(model))
+    section, key = ".".join(path[:-1]), ".".join(path)
+    if key in RENAMED:
+        return f", it is called '{RENAMED[key]}' now"
+    everywhere = [one.key for one in settings_of(model)]
     beside = [key for key in everywhere if key.rpartition(".")[0] == section]
     names = [key.rpartition(".")[2] for key in beside]
     if path[-1] in names:
-        kinds = [c for c in _models_at(model, path[:-1]) if path[-1] in c.model_fields]
+        kinds = [c for c in models_at(model, path[:-1]) if path[-1] in c.model_fields]
         return f", it goes with {section}.name={' or '.join(_kinds(kinds))}"
-    near = _nearest(path[-1], names)
+    near = nearest(path[-1], names)
     if near:
         return near
     elsewhere = [key for key in dict.fromkeys(everywhere) if key.rpartition(".")[2] == path[-1]]
     quoted = " or ".join(f"'{key}'" for key in elsewhere[:SUGGESTED])
     return f", did you mean {quoted}?" if elsewhere else ""
-
-
-def dotted_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """All keys that a settings model knows, those of every kind of section included."""
-    for name, field in model.model_fields.items():
-        yield prefix + name
-        for inner in _models_in(field.annotation):
-            yield from dotted_keys(inner, f"{prefix}{name}.")
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    elif get_origin(annotation) is not None or isinstance(annotation, types.UnionType):
-        for argument in get_args(annotation):
-            yield from _models_in(argument)
 
 
 def _without_tags(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
@@ -146,7 +131,7 @@ def _without_tags(model: type[BaseModel], location: tuple[int | str, ...]) -> li
         fields = [c.model_fields[part] for c in candidates if part in c.model_fields]
         if fields:
             path.append(str(part))
-            candidates = [m for field in fields for m in _models_in(field.annotation)]
+            candidates = [m for field in fields for m in models_in(field.annotation)]
         elif not path or (part == location[-1] and not _is_tag(part, candidates)):
             path.append(str(part))
     return path

@@ -16,6 +16,9 @@ class SamSettings(Settings):
     """Scale the radius by the weights (Kwon et al. 2021)."""
     last_epochs: Count | None = None
     """Only in the last epochs; by default in all."""
+    statistics: Literal["first", "both"] = "first"
+    """Passes of a step that move the statistics of batch normalisation; the published code moves
+    them in both."""
     per_process: bool = False
     """Of several processes, each moves along the gradient of its own images, as in the paper; by
     default all move along that of the whole batch, as one process does."""
@@ -68,7 +71,7 @@ class AdamWSettings(OptimBaseSettings):
 
 
 class OneCycleSettings(Settings):
-    """CosineSettings up to the peak and down again (Smith & Topin 2018)."""
+    """Cosine up to the peak and down again (Smith & Topin 2018)."""
 
     name: Literal["one_cycle"] = "one_cycle"
     pct_start: Annotated[float, Field(gt=0, lt=1)] = 0.2
@@ -118,8 +121,9 @@ class EmaSettings(Settings):
 
     decay: Annotated[float, Field(gt=0, lt=1)] = 0.9997
     """Largest decay a step."""
-    warmup: Annotated[float, Field(gt=1)] = 10.0
-    """The larger, the sooner the start is forgotten; 2 is the plain mean of all weights so far."""
+    warmup: Annotated[float, Field(gt=1)] | None = 10.0
+    """The larger, the sooner the start is forgotten; 2 is the plain mean of all weights so far.
+    `null` keeps the decay constant, as published: decay^steps of the start stays in the average."""
 
 
 class EarlyStopSettings(Settings):
@@ -137,7 +141,7 @@ class WarmStartSettings(Settings):
     epochs: Count = 20
     """Epochs over the cached features."""
     lr: Positive = 1e-3
-    """Peak learning rate of AdamWSettings, one-cycle."""
+    """Peak learning rate of AdamW, one-cycle."""
     weight_decay: NotNegative = 1e-4
     """Weight decay."""
     batch_size: Count = 64

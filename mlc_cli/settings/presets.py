@@ -1,6 +1,5 @@
 """Presets: YAML files in `presets/<command>/`, each of which may extend another."""
 
-import difflib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from pydantic import ValidationError
 from mlc_cli.errors import SettingsError
 from mlc_cli.settings.base import Settings
 from mlc_cli.settings.faults import settings_error
+from mlc_cli.settings.fields import nearest
 from mlc_cli.settings.merge import merge
 from mlc_cli.settings.yaml_io import read_yaml
 
@@ -100,9 +100,7 @@ def _preset_path(command: str, name: str) -> Path:
     known = preset_names(command)
     if name in known:
         return presets_root() / command / f"{name}.yaml"
-    close = difflib.get_close_matches(name, known, n=1)
-    near = f", did you mean '{close[0]}'?" if close else ""
     raise SettingsError(
-        f"there is no preset '{name}' for `mlc {command}`{near}",
+        f"there is no preset '{name}' for `mlc {command}`{nearest(name, known)}",
         f"The presets are: {', '.join(known) or 'none'}. A file of your own goes to --config.",
     )

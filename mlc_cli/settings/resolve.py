@@ -10,6 +10,7 @@ from mlc_cli.settings.base import Settings
 from mlc_cli.settings.faults import settings_error
 from mlc_cli.settings.merge import default_names, merge, nested, parse_assignments
 from mlc_cli.settings.presets import load_preset, take_parent
+from mlc_cli.settings.renamed import modernised
 from mlc_cli.settings.yaml_io import dump_yaml, read_yaml
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -38,7 +39,7 @@ def gather(
         MlcError: A layer cannot be read.
     """
     layers: list[Mapping[str, Any]] = [default_names(model)]
-    own = read_yaml(config) if config else {}
+    own = modernised(read_yaml(config)) if config else {}
     own.pop("about", None)
     extended = take_parent(own, config) if config else None
     layers += [load_preset(command, name) for name in (extended, preset) if name]

@@ -23,7 +23,7 @@ def read_all(prepared: Prepared) -> list[list]:
     """All batches as `predict` reads them."""
     batches = read_batches(
         iter(prepared.sources),
-        PictureReader(prepared.opened.card.input_size),
+        PictureReader(prepared.model.input_size),
         batch_size=prepared.settings.batch_size,
         threads=usable_cores(),
     )
@@ -49,7 +49,7 @@ def main() -> None:
         reading, inference, whole = alternate(
             [
                 lambda: read_all(prepared),
-                lambda: [prepared.predictor(batch) for batch in ready],
+                lambda: [prepared.model.predictor()(batch) for batch in ready],
                 lambda: predict(replace(prepared), io.StringIO()),
             ],
             arguments.repeats,

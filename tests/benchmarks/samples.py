@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 
 from mlc_cli.core.models.build import build_model
-from mlc_cli.core.runs.checkpoint import ModelCard, save_checkpoint
+from mlc_cli.core.runs.card import ModelCard
+from mlc_cli.core.runs.checkpoint import save_checkpoint
 from mlc_cli.settings.model import ModelSettings
 
 CLASSES = [f"class {c}" for c in range(80)]

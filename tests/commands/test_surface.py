@@ -1,8 +1,11 @@
 """The commands and their flags, frozen: a change here is a change for users."""
 
+import pytest
 import typer.main
 
-from mlc_cli.main import app
+from mlc_cli import main
+from mlc_cli.main import COMMANDS as SUMMARIES
+from mlc_cli.main import app, load_command
 
 COMMANDS = {
     "train": {
@@ -70,7 +73,7 @@ COMMANDS = {
         "--show-settings",
     },
     "dataset-convert": {
-        "form",
+        "format",
         "source",
         "dest",
         "--images",
@@ -132,14 +135,14 @@ COMMANDS = {
         "--show-settings",
     },
     "presets": {"name", "--json"},
+    "settings": {"command", "key", "--schema", "--markdown", "--json"},
 }
 
 
 def test_commands_and_flags_are_these() -> None:
-    group = typer.main.get_command(app)
     found = {
-        name: {" ".join(parameter.opts) for parameter in command.params}
-        for name, command in group.commands.items()
+        name: {" ".join(parameter.opts) for parameter in load_command(name).params}
+        for name in SUMMARIES
     }
     assert found == COMMANDS
 
@@ -152,8 +155,24 @@ def test_flags_of_the_program_are_these() -> None:
 def test_every_flag_is_explained() -> None:
     silent = [
         f"{name} {parameter.name}"
-        for name, command in typer.main.get_command(app).commands.items()
-        for parameter in command.params
+        for name in SUMMARIES
+        for parameter in load_command(name).params
         if not parameter.help
     ]
     assert silent == []
+
+
+def test_every_command_is_listed_with_its_summary(mlc) -> None:
+    listed = " ".join(mlc("--help").out.replace("\u2502", " ").split())
+    for name, summary in SUMMARIES.items():
+        assert f"{name} {summary}" in listed
+
+
+def test_the_help_imports_no_command_however_many_there_are(
+    mlc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dummies = {f"dummy-{number}": f"Number {number}." for number in range(20)}
+    monkeypatch.setattr(main, "COMMANDS", SUMMARIES | dummies)  # they have no module
+    outcome = mlc("--help")
+    assert outcome.code == 0
+    assert all(name in outcome.out for name in dummies)

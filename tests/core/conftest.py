@@ -1,5 +1,6 @@
-"""Exported models that tests of several folders share."""
+"""Splits and exported models that tests of several folders share."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -9,8 +10,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
+from mlc_cli.core.datasets.annotations import Annotation, read_annotation
 from mlc_cli.core.exporting.ir import to_ir, write_ir
 from mlc_cli.core.exporting.onnx_graph import write_onnx
 from mlc_cli.core.inference.runtime.metadata import ExportInfo
@@ -19,7 +22,8 @@ from mlc_cli.core.models.build import build_head
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.pooled import LinearHead
 from mlc_cli.core.models.label_graph import LabelGraph
-from mlc_cli.core.runs.checkpoint import ModelCard, save_checkpoint
+from mlc_cli.core.runs.card import ModelCard
+from mlc_cli.core.runs.checkpoint import save_checkpoint
 from mlc_cli.settings.model import ModelSettings
 
 DECODER = {"name": "ml_decoder", "dim": 32, "heads": 4, "ffn_dim": 16}
@@ -153,3 +157,26 @@ def pictures(tmp_path: Path, pixels: Callable[..., torch.Tensor]) -> list[Path]:
     for path, image in zip(paths, pixels(12).numpy(), strict=True):
         assert cv2.imwrite(str(path), image[..., ::-1])
     return paths
+
+
+@pytest.fixture
+def make_split(tmp_path: Path) -> Callable[..., Annotation]:
+    """Make a split of noise images; those in `bad` are files of text."""
+
+    def make(images: int = 10, *, name: str = "train", bad: tuple[int, ...] = ()) -> Annotation:
+        folder = tmp_path / name
+        folder.mkdir()
+        entries = []
+        for number in range(images):
+            path = folder / f"{number}.png"
+            if number in bad:
+                path.write_text("no image")
+            else:
+                pixels = np.random.default_rng(number).integers(0, 256, (20, 30, 3), np.uint8)
+                Image.fromarray(pixels).save(path)
+            entries.append([path.name, ["ab"[number % 2]], ["c"] if number % 3 == 0 else []])
+        source = folder / f"{name}.json"
+        source.write_text(json.dumps({"classes": ["c", "a", "b"], "images": entries}))
+        return read_annotation(source)
+
+    return make

@@ -18,22 +18,6 @@ from mlc_cli.settings.train import TrainSettings
 Mlc = Callable[..., Any]
 
 
-@pytest.fixture
-def run(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    make_dataset: Callable[..., Path],
-    mlc: Mlc,
-    tiny: list[str],
-) -> Path:
-    """A finished run of two epochs in the working folder."""
-    make_dataset(16, 12)
-    monkeypatch.chdir(tmp_path)
-    outcome = mlc("train", "--data", "data", "--epochs", "2", *tiny)
-    assert outcome.code == 0, outcome.err
-    return Path("runs/train-1")
-
-
 @pytest.fixture(scope="session")
 def exported_once(
     tmp_path_factory: pytest.TempPathFactory, dataset_at: Callable[..., Path], tiny: list[str]

@@ -65,7 +65,7 @@ def test_the_files_are_there_and_equal_the_checkpoint(exported: Path) -> None:
     for name, file in files.items():
         assert file["faults"] == []
         assert file["rate"] > 0
-        assert abs(file["map"] - content["check"]["map"]) < 0.01
+        assert abs(file["mean_ap"] - content["check"]["map"]) < 0.01
         assert open_model(exported / name, "cpu", "fp32").warning == ""
     for name in FILES[1:3]:
         assert files[name]["client"]["images"] == files[name]["client"]["same_labels"] == 24

@@ -6,7 +6,7 @@ import pytest
 
 from mlc_cli.errors import SettingsError
 from mlc_cli.settings.evaluate import EvalSettings
-from mlc_cli.settings.faults import dotted_keys
+from mlc_cli.settings.fields import settings_of
 from mlc_cli.settings.loss import AamSettings, AslSettings, BceSettings
 from mlc_cli.settings.resolve import as_yaml, gather, validate
 from mlc_cli.settings.train import TrainSettings
@@ -80,7 +80,7 @@ def test_a_part_is_turned_on_by_a_setting_of_it_and_off_by_null(presets: Path) -
 
 def test_the_environment_never_leaks_into_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     before, before_eval = resolve(), EvalSettings()
-    for key in (*dotted_keys(TrainSettings), *dotted_keys(EvalSettings)):
+    for key in (one.key for model in (TrainSettings, EvalSettings) for one in settings_of(model)):
         name = key.replace(".", "_")
         for variable in (name.upper(), f"MLC_{name.upper()}", f"MLC_{key.replace('.', '__')}"):
             monkeypatch.setenv(variable, "7")
@@ -115,3 +115,8 @@ def test_extends_must_be_one_name(presets: Path, tmp_path: Path, value: str) -> 
     config.write_text(f"extends: {value}\n")
     with pytest.raises(SettingsError, match="extends: expected the name of one preset"):
         resolve(config=config)
+
+
+@pytest.mark.parametrize("given", ["64x96", "64,96", "[64, 96]"])
+def test_sizes_are_read_height_first(given: str) -> None:
+    assert resolve(f"data.input_size={given}").data.input_size == (64, 96)

@@ -11,6 +11,7 @@ Names of arrays: N images, C classes, P positives of a class.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -23,6 +24,8 @@ from mlc_cli.core.evaluation.metrics import (
     metrics_of_decisions,
 )
 from mlc_cli.core.evaluation.ranking import RankedPositives, over_classes, rank_positives
+from mlc_cli.core.runs.card import ModelCard
+from mlc_cli.errors import UsageError
 
 Kind = Literal["fbeta", "precision", "recall"]
 
@@ -226,3 +229,50 @@ def out_of_fold(
         OutOfFold(strength, metrics_of_decisions(decided_NC, targets_NC))
         for strength, decided_NC in zip(strengths, decisions, strict=True)
     ]
+
+
+def pick_thresholds(
+    wanted: str | float | Sequence[float] | Floats | None, card: ModelCard
+) -> Floats | None:
+    """Thresholds of a file, one number for all classes, or those of the checkpoint.
+
+    Args:
+        wanted: A file (`.npy`), a number in 0..1, which may be text, or one number for each class;
+            `None` takes those of the checkpoint.
+        card: Of the checkpoint.
+
+    Returns:
+        A threshold for each class; `None` if the checkpoint has none either.
+
+    Raises:
+        UsageError: The file or the number cannot be used.
+    """
+    if wanted is None or (isinstance(wanted, str) and not wanted):
+        return None if card.thresholds is None else np.array(card.thresholds)
+    if not isinstance(wanted, str | float | int):
+        return _checked(np.array(wanted, np.float64), len(card.classes), "thresholds")
+    try:
+        number = float(wanted)
+    except ValueError:
+        return _read_thresholds(Path(str(wanted)), len(card.classes))
+    if not 0 <= number <= 1:
+        raise UsageError(f"--thresholds {wanted}: expected a probability, 0 to 1, or a file")
+    return np.full(len(card.classes), number)
+
+
+def _read_thresholds(path: Path, classes: int) -> Floats:
+    try:
+        with path.open("rb") as stream:
+            thresholds_C = np.lib.format.read_array(stream, allow_pickle=False).astype(np.float64)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--thresholds {path}: cannot be read: {error}") from None
+    return _checked(thresholds_C, classes, f"--thresholds {path}")
+
+
+def _checked(thresholds_C: Floats, classes: int, source: str) -> Floats:
+    if thresholds_C.shape != (classes,) or not np.isfinite(thresholds_C).all():
+        raise UsageError(
+            f"{source}: expected {classes} finite numbers, one for each class"
+            f" in sorted order, got an array of shape {thresholds_C.shape}"
+        )
+    return thresholds_C

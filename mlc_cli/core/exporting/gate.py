@@ -21,12 +21,12 @@ from mlc_cli.core.exporting.parity import (
     compare,
     mean_ap_of,
     run_in_turn,
-    to_probabilities,
 )
-from mlc_cli.core.inference.engines import Engine, TorchEngine, open_model
+from mlc_cli.core.inference.engines import Engine, open_model, probabilities
 from mlc_cli.core.inference.runtime.ir_file import IrEngine
 from mlc_cli.core.inference.runtime.metadata import ExportInfo, client_labels
 from mlc_cli.core.inference.runtime.thresholds import threshold_logits
+from mlc_cli.core.inference.torch_engine import TorchEngine
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.models.classifier import Classifier
@@ -232,7 +232,7 @@ def _with_client(
         client_labels(info.card.classes),
     )
     margin = None if file.precision == "int8" else parity.client.probability
-    expected_NC = to_probabilities(_as_written(outputs.logits[file.name][: len(images)], info))
+    expected_NC = probabilities(_as_written(outputs.logits[file.name][: len(images)], info))
     far = math.inf if margin is None else margin
     probability, same, wrong = undecided_apart(client, expected_NC, far)
     faults = list(file.faults)
@@ -251,5 +251,5 @@ def _as_written(logits_NC: Logits, info: ExportInfo) -> Logits:
     """Logits as the graph gives them, thresholds subtracted if they are folded."""
     if not info.folded or info.card.thresholds is None:
         return logits_NC
-    written: Logits = logits_NC - threshold_logits(info.card.thresholds).numpy()
+    written: Logits = logits_NC - threshold_logits(info.card.thresholds)
     return written

@@ -17,6 +17,7 @@ from mlc_cli.core.evaluation.metrics import average_precision_C, mean_average_pr
 from mlc_cli.core.exporting.onnx_graph import INPUT, LOGITS
 from mlc_cli.core.inference.runtime.requests import Requests
 from mlc_cli.core.inference.runtime.signal_stack import kept_signal_stack
+from mlc_cli.core.system.extras import import_extra
 from mlc_cli.errors import MlcError
 
 Images = NDArray[np.uint8]
@@ -113,8 +114,7 @@ def _import_nncf() -> Any:
     # NNCF reports its use over the network unless it runs in tests of its own.
     os.environ.setdefault("NNCF_CI", "1")
     with _quiet():
-        import nncf  # noqa: PLC0415 - only here is it needed, and it takes seconds
-
+        nncf = import_extra("nncf", "int8")
         nncf.set_log_level(logging.ERROR)
     return nncf
 

@@ -16,6 +16,7 @@ from mlc_cli.core.inference.runtime.metadata import SECTION, ExportInfo, to_entr
 from mlc_cli.core.inference.runtime.thresholds import threshold_logits
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.system.checksum import seal
+from mlc_cli.core.system.extras import import_extra
 from mlc_cli.errors import MlcError
 
 INPUT, LOGITS, SALIENCY = "data", "logits", "saliency_map"
@@ -38,7 +39,8 @@ class ExportGraph(nn.Module):
         self._saliency = saliency
         self._classes = range(len(info.card.classes))
         folded = info.card.thresholds if info.folded else None
-        self.register_buffer("_shift_C", threshold_logits(folded) if folded else None)
+        shift_C = torch.from_numpy(threshold_logits(folded)) if folded else None
+        self.register_buffer("_shift_C", shift_C)
 
     def forward(self, images_N3HW: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Logits, or logits and maps."""
@@ -73,6 +75,7 @@ def write_onnx(path: Path, classifier: Classifier, info: ExportInfo, *, saliency
     example = torch.zeros(2, 3, *info.card.input_size)
     batch = torch.export.Dim("N", min=1)
     outputs = [LOGITS, SALIENCY] if saliency else [LOGITS]
+    import_extra("onnxscript", "export")
     try:
         with _quiet(), torch.no_grad():
             program = torch.onnx.export(

@@ -12,8 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from mlc_cli.core.evaluation.metrics import Floats, average_precision_C, mean_average_precision
-from mlc_cli.core.inference.engines import Engine
-from mlc_cli.core.inference.scoring import check_finite, probabilities
+from mlc_cli.core.inference.engines import Engine, probabilities
 from mlc_cli.core.loading.loader import Batches
 
 Logits = NDArray[np.float32]
@@ -58,30 +57,25 @@ def run_in_turn(engines: Mapping[str, Engine], batches: Batches) -> Outputs:
 
 def _run(engine: Engine, batches: Batches) -> tuple[Logits, float]:
     """Logits of all images, and images a second without reading."""
-    parts: list[torch.Tensor] = []
+    parts: list[Logits] = []
     seconds = 0.0
     for batch in batches.epoch():
         if not len(batch.indices_N):
             continue
+        images_NHWC = batch.images_NHWC.numpy()
         if not parts:
-            engine(batch.images_NHWC)  # the first run allocates
+            engine(images_NHWC)  # the first run allocates
         started = time.perf_counter()
-        parts.append(engine(batch.images_NHWC).cpu())
+        parts.append(engine(images_NHWC))
         seconds += time.perf_counter() - started
-    logits_NC: Logits = torch.cat(parts).numpy()
-    check_finite(np.asarray(np.isfinite(logits_NC).all(1)))
+    logits_NC: Logits = np.concatenate(parts)
+    probabilities(logits_NC)  # refuses what is not finite
     return logits_NC, len(logits_NC) / max(seconds, 1e-9)
-
-
-def to_probabilities(logits_NC: Logits) -> Floats:
-    """Float64 probabilities, as everywhere."""
-    found: Floats = probabilities(torch.from_numpy(logits_NC)).numpy()
-    return found
 
 
 def mean_ap_of(logits_NC: Logits, targets_NC: NDArray[np.int8]) -> float:
     """Mean average precision; nan without positives."""
-    return mean_average_precision(average_precision_C(to_probabilities(logits_NC), targets_NC))
+    return mean_average_precision(average_precision_C(probabilities(logits_NC), targets_NC))
 
 
 @dataclass(frozen=True)
@@ -105,7 +99,7 @@ def compare(
     logits_NC: Logits, other_NC: Logits, targets_NC: NDArray[np.int8], thresholds_C: Floats
 ) -> Difference:
     """Compare logits of the same images."""
-    ours_NC, theirs_NC = to_probabilities(logits_NC), to_probabilities(other_NC)
+    ours_NC, theirs_NC = probabilities(logits_NC), probabilities(other_NC)
     agree_NC = (ours_NC >= thresholds_C) == (theirs_NC >= thresholds_C)
     return Difference(
         logit=float(np.abs(logits_NC - other_NC).max()),

@@ -5,26 +5,23 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.checks import check_classes
-from mlc_cli.core.evaluation.metrics import Floats
 from mlc_cli.core.evaluation.scores import SavedScores, ScoredSplit
-from mlc_cli.core.inference.engines import Engine, OpenedModel, TorchEngine, is_exported, open_model
+from mlc_cli.core.inference.engines import Engine, OpenedModel, is_exported, open_model
 from mlc_cli.core.inference.scoring import Scores, score
+from mlc_cli.core.inference.torch_engine import TorchEngine
 from mlc_cli.core.loading.build import build_eval_batches, read_split
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.runs.card import ModelCard
-from mlc_cli.core.runs.folder import open_run
+from mlc_cli.core.runs.folder import find_checkpoint
 from mlc_cli.core.system.distributed import current
-from mlc_cli.core.system.files import write_text
-from mlc_cli.errors import DataError, MlcError, RunError, UsageError
-from mlc_cli.settings.base import Settings
+from mlc_cli.errors import DataError
 from mlc_cli.settings.data import DataSettings
-from mlc_cli.settings.resolve import as_yaml, validate
-from mlc_cli.settings.scoring import ModelChoiceSettings, ScoringSettings, SplitChoiceSettings
+from mlc_cli.settings.resolve import validate
+from mlc_cli.settings.scoring import ScoringSettings, SplitChoiceSettings
 
 
 def score_checkpoint(settings: ScoringSettings) -> ScoredSplit:
@@ -33,7 +30,9 @@ def score_checkpoint(settings: ScoringSettings) -> ScoredSplit:
     Raises:
         MlcError: The checkpoint or the data cannot be used.
     """
-    opened = open_model(find_checkpoint(settings), settings.device, settings.precision)
+    opened = open_model(
+        find_checkpoint(settings.run, settings.checkpoint), settings.device, settings.precision
+    )
     data = data_settings(settings, opened.card)
     split = read_checked_split(data, settings.split, opened.card.classes)
     batches = build_eval_batches(
@@ -94,61 +93,6 @@ def named(scores: Scores, split: Annotation) -> SavedScores:
     )
 
 
-def find_checkpoint(settings: ModelChoiceSettings) -> Path:
-    """The checkpoint that is asked for: a file, or the best of a run.
-
-    Raises:
-        RunError: There is no such run, or no epoch of it was evaluated yet.
-    """
-    if settings.checkpoint:
-        return Path(settings.checkpoint)
-    run = open_run(Path(settings.run))
-    if not run.best.exists():
-        raise RunError(
-            f"{run.path}: has no best.safetensors yet: no epoch of it was evaluated",
-            f"Continue it with: mlc train --resume {run.path}",
-        )
-    return run.best
-
-
-def pick_thresholds(wanted: str | None, card: ModelCard) -> Floats | None:
-    """Thresholds of a file, one number for all classes, or those of the checkpoint.
-
-    Args:
-        wanted: A file (`.npy`) or a number in 0..1; `None` takes those of the checkpoint.
-        card: Of the checkpoint.
-
-    Returns:
-        A threshold for each class; `None` if the checkpoint has none either.
-
-    Raises:
-        UsageError: The file or the number cannot be used.
-    """
-    if not wanted:
-        return None if card.thresholds is None else np.array(card.thresholds)
-    try:
-        number = float(wanted)
-    except ValueError:
-        return _read_thresholds(Path(wanted), len(card.classes))
-    if not 0 <= number <= 1:
-        raise UsageError(f"--thresholds {wanted}: expected a probability, 0 to 1, or a file")
-    return np.full(len(card.classes), number)
-
-
-def _read_thresholds(path: Path, classes: int) -> Floats:
-    try:
-        with path.open("rb") as stream:
-            thresholds_C = np.lib.format.read_array(stream, allow_pickle=False).astype(np.float64)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--thresholds {path}: cannot be read: {error}") from None
-    if thresholds_C.shape != (classes,) or not np.isfinite(thresholds_C).all():
-        raise UsageError(
-            f"--thresholds {path}: expected {classes} finite numbers, one for each class"
-            f" in sorted order, got an array of shape {thresholds_C.shape}"
-        )
-    return thresholds_C
-
-
 def data_settings(settings: SplitChoiceSettings, card: ModelCard) -> DataSettings:
     """Where the data of a split is, and how it is read.
 
@@ -178,15 +122,6 @@ def _file_of(split: str, data: DataSettings) -> str:
     return {"train": data.train, "val": data.val, "test": data.test}.get(split, split)
 
 
-def write_settings(path: Path, settings: Settings) -> None:
-    """Write settings as resolved, as YAML that `--config` reads back.
-
-    Raises:
-        MlcError: The file cannot be written.
-    """
-    write_text(path, as_yaml(settings))
-
-
 def suffix_of(split: str) -> str:
     """What is added to file names of results: nothing for the validation split."""
     return "" if split == "val" else f"-{Path(split).stem}"
@@ -197,17 +132,3 @@ def default_folder(model: Path) -> Path:
     if is_exported(model):
         return model.with_name(f"{model.stem}-{model.suffix[1:]}")
     return model.parent
-
-
-def result_folder(output: str | None, default: Path) -> Path:
-    """Folder for results, made if need be.
-
-    Raises:
-        MlcError: It cannot be made.
-    """
-    folder = Path(output) if output else default
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MlcError(f"{folder}: cannot be made: {error.strerror}") from None
-    return folder

@@ -1,62 +1,34 @@
-"""One way to run every kind of model file: uint8 RGB images in, logits out."""
+"""One way to run every kind of model file: uint8 RGB images in, logits out.
 
-from collections.abc import Callable
+Exported files are run without torch: what opens a kind of file is imported when one is opened.
+"""
+
+# ruff: noqa: PLC0415
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import torch
-from torch import Tensor, nn
+import numpy as np
+from numpy.typing import NDArray
 
-from mlc_cli.core.inference.runtime.ir_file import Hint, IrEngine
-from mlc_cli.core.inference.runtime.onnx_file import OnnxEngine
-from mlc_cli.core.loading.normalise import Normalise
-from mlc_cli.core.models.build import load_classifier
-from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.runs.card import ModelCard
-from mlc_cli.core.system.device import Precision, autocast, in_slices, pick_device, pick_precision
-from mlc_cli.errors import UsageError
+from mlc_cli.errors import TrainingError, UsageError
 
-HINTS: dict[str, Hint] = {"auto": "auto", "fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+if TYPE_CHECKING:
+    from mlc_cli.core.inference.runtime.ir_file import Hint
+
+HINTS: dict[str, "Hint"] = {"auto": "auto", "fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 
 class Engine(Protocol):
-    """A model that can be run."""
+    """A model that can be run, in several threads at once too."""
 
-    def __call__(self, images_NHWC: Tensor) -> Tensor:
-        """Float32 logits (N×C), multiplied by the scale, of uint8 RGB images (N×H×W×3)."""
+    @property
+    def on_host(self) -> bool:
+        """Whether the model takes the cores that images are read with."""
 
-
-@dataclass(frozen=True)
-class TorchEngine:
-    """A model in torch.
-
-    Attributes:
-        model: From normalised images to scaled logits, in evaluation mode, on the device.
-        normalise: From uint8 batches to the model's input.
-        device: Where the model is.
-        precision: Of the forward pass.
-    """
-
-    model: nn.Module
-    normalise: Normalise
-    device: torch.device
-    precision: Precision
-
-    def __call__(self, images_NHWC: Tensor) -> Tensor:
-        """Float32 logits on the device."""
-        return self._run(self.model, images_NHWC).float()
-
-    def logits_and_map(self, images_NHWC: Tensor) -> tuple[Tensor, Tensor]:
-        """Float32 logits, and the feature map that they come from; for a `Classifier`."""
-        assert isinstance(self.model, Classifier)
-        map_NDHW = self._run(self.model.backbone, images_NHWC)
-        with torch.inference_mode(), autocast(self.device, self.precision):
-            return self.model.head(map_NDHW).float(), map_NDHW
-
-    def _run(self, module: Callable[[Tensor], Tensor], images_NHWC: Tensor) -> Tensor:
-        with torch.inference_mode(), autocast(self.device, self.precision):
-            return in_slices(module, self.normalise(images_NHWC))
+    def __call__(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (N×C), multiplied by the scale, of RGB images (N×H×W×3)."""
 
 
 @dataclass(frozen=True)
@@ -96,30 +68,24 @@ def open_model(path: Path, device: str, precision: str, *, latency: bool = False
     """
     match path.suffix.lower():
         case ".onnx":
+            from mlc_cli.core.inference.runtime.onnx_file import OnnxEngine
+
             if precision not in ("auto", "fp32"):
                 raise UsageError(f"precision {precision}: an ONNX file runs as it is, in fp32")
-            onnx_engine = OnnxEngine(path, pick_device(device))
+            onnx_engine = OnnxEngine(path, device)
             info = onnx_engine.info
             return OpenedModel(path, onnx_engine, info.card, _parity_warning(path, info.parity))
         case ".xml":
+            from mlc_cli.core.inference.runtime.ir_file import IrEngine
+
             name = "CPU" if device in ("auto", "cpu") else device
             ir_engine = IrEngine(path, name, HINTS[precision], latency=latency)
             info = ir_engine.info
             return OpenedModel(path, ir_engine, info.card, _parity_warning(path, info.parity))
         case _:
-            return _open_checkpoint(path, device, precision)
+            from mlc_cli.core.inference.torch_engine import open_checkpoint
 
-
-def _open_checkpoint(path: Path, device_name: str, precision: str) -> OpenedModel:
-    classifier, card = load_classifier(path)
-    device = pick_device(device_name)
-    engine = TorchEngine(
-        classifier.to_device(device),
-        Normalise(card.mean, card.std, device),
-        device,
-        pick_precision(precision, device),
-    )
-    return OpenedModel(path, engine, card)
+            return OpenedModel(path, *open_checkpoint(path, device, precision))
 
 
 def _parity_warning(path: Path, parity: str) -> str:
@@ -128,3 +94,23 @@ def _parity_warning(path: Path, parity: str) -> str:
     if parity == "unchecked":
         return f"{path} was never compared with its checkpoint: export it again without --no-check"
     return ""
+
+
+def probabilities(logits_NC: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Float64 probabilities of finite logits.
+
+    In float32 the sigmoid is 1 from a logit of 17 on, and images of which the model is certain
+    would tie.
+
+    Raises:
+        TrainingError: A logit is not finite: the model has diverged.
+    """
+    wrong = np.count_nonzero(~np.isfinite(logits_NC).all(axis=1))
+    if wrong:
+        raise TrainingError(
+            f"the model's output is not finite for {wrong} of {len(logits_NC)} images",
+            "Its weights have diverged: train with a smaller --lr, or --set precision=fp32.",
+        )
+    with np.errstate(over="ignore"):  # the exponential of 710 is infinite, and 1 / inf right
+        found: NDArray[np.float64] = 1 / (1 + np.exp(-logits_NC.astype(np.float64)))
+    return found

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mlc_cli.core.html.page import asset, page, text
 from mlc_cli.core.images.thumbnails import thumbnail
 from mlc_cli.core.inference.drawing import colours, relative_heat
-from mlc_cli.core.inference.predictions import Prediction
+from mlc_cli.core.inference.results import Prediction
 from mlc_cli.core.system.files import write_text
 
 _SIDE = 200

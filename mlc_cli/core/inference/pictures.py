@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mlc_cli.core.inference.build import result_folder
 from mlc_cli.core.inference.drawing import Drawer, Fonts
 from mlc_cli.core.inference.gallery import Gallery
-from mlc_cli.core.inference.predictions import Prediction
+from mlc_cli.core.inference.results import Prediction
 from mlc_cli.core.loading.stream import Picture
-from mlc_cli.core.system.files import write_atomic
+from mlc_cli.core.system.files import result_folder, write_atomic
 from mlc_cli.settings.predict import PredictSettings
 
 

@@ -3,23 +3,33 @@
 Names of arrays: N images, C classes, K decided classes of an image, H×W positions.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol, cast
 
+import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from mlc_cli.core.evaluation.metrics import Floats
-from mlc_cli.core.inference.engines import Engine, TorchEngine
-from mlc_cli.core.inference.explain import evidence
-from mlc_cli.core.inference.predictions import Prediction, decide
-from mlc_cli.core.inference.scoring import check_finite, probabilities
-from mlc_cli.core.loading.stream import Picture
-from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.core.inference.engines import Engine, probabilities
+from mlc_cli.core.inference.results import Prediction, decide
+from mlc_cli.core.loading.sources import Item
+from mlc_cli.core.loading.stream import Picture, PictureReader, read_batches
 
-Maps = list[NDArray[np.float32] | None]
+Logits = NDArray[np.float32]
+Maps = Sequence[NDArray[np.float32] | None]
+
+
+class _Explaining(Protocol):
+    """An engine that has its model's features: the one of checkpoints."""
+
+    def explained(
+        self, images_NHWC: NDArray[np.uint8], decide: Callable[[Logits], list[list[int]]]
+    ) -> tuple[Logits, Maps]:
+        """Logits, and a map K×H×W for each decided class of each image."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +39,50 @@ class Predictor:
     Attributes:
         engine: Runs the model.
         thresholds_C: Probability from which each class counts as present.
-        explain: Whether to make a heat map for each decided class; needs a `TorchEngine`.
+        classes: C names.
+        explain: Whether to make a heat map for each decided class; needs a checkpoint.
     """
 
     engine: Engine
     thresholds_C: Floats
+    classes: Sequence[str] = ()
     explain: bool = False
+
+    def stream(
+        self,
+        items: Iterable[Item],
+        read: PictureReader,
+        *,
+        batch_size: int,
+        threads: int,
+        live: bool = False,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Generator[list[tuple[Prediction, Picture]]]:
+        """Predict images in their order, batch by batch.
+
+        Args:
+            items: The images.
+            read: Reads one.
+            batch_size: Images a batch.
+            threads: That read.
+            live: Give a batch that is not full when no further image comes for a moment.
+            stopped: Asked while waiting for images; ends the prediction early.
+        """
+        # On a CPU the model needs all cores: side by side both only get in each other's way.
+        ahead = not self.engine.on_host
+        batches = read_batches(
+            items,
+            read,
+            batch_size=batch_size,
+            threads=threads,
+            ahead=ahead,
+            live=live,
+            stopped=stopped,
+        )
+        with _single_threaded_opencv():
+            for pictures in batches:
+                found = self(pictures)
+                yield [(one, picture.shown()) for one, picture in zip(found, pictures, strict=True)]
 
     def __call__(self, pictures: Sequence[Picture]) -> list[Prediction]:
         """Predict a batch; pictures without pixels pass their error on.
@@ -46,48 +94,44 @@ class Predictor:
         found = iter(self._predict(np.stack(stacked)) if stacked else ())
         results = []
         for picture in pictures:
+            name = picture.item.name
             if picture.pixels is None:
-                results.append(Prediction(picture.item.name, error=picture.error))
+                results.append(Prediction(name, error=picture.error, classes=self.classes))
             else:
-                probabilities_C, decided_K, heat_KHW = next(found)
-                results.append(
-                    Prediction(picture.item.name, probabilities_C, decided_K, heat_KHW=heat_KHW)
-                )
+                results.append(Prediction(name, *next(found), classes=self.classes))
         return results
 
     def _predict(
         self, images_NHWC: NDArray[np.uint8]
-    ) -> list[tuple[Floats, list[int], NDArray[np.float32] | None]]:
-        images = torch.from_numpy(images_NHWC)
-        if not self.explain:
-            probabilities_NC = self._finite(self.engine(images))
-            decided_NK = self._decide(probabilities_NC)
-            maps: Maps = [None] * len(decided_NK)
+    ) -> Iterator[tuple[Floats, list[int], str, NDArray[np.float32] | None]]:
+        maps: Maps = [None] * len(images_NHWC)
+        if self.explain:
+            engine = cast("_Explaining", self.engine)
+            logits_NC, maps = engine.explained(images_NHWC, self._decide)
         else:
-            assert isinstance(self.engine, TorchEngine)
-            logits_NC, map_NDHW = self.engine.logits_and_map(images)
-            probabilities_NC = self._finite(logits_NC)
-            decided_NK = self._decide(probabilities_NC)
-            maps = _explain(self.engine.model, map_NDHW, decided_NK)
-        return list(zip(probabilities_NC, decided_NK, maps, strict=True))
+            logits_NC = self.engine(images_NHWC)
+        rows = zip(probabilities(logits_NC), self._decide(logits_NC), maps, strict=True)
+        return ((row_C, decided_K, "", map_KHW) for row_C, decided_K, map_KHW in rows)
 
-    def _finite(self, logits_NC: Tensor) -> Floats:
-        check_finite(logits_NC.isfinite().all(1).cpu().numpy())
-        found: Floats = probabilities(logits_NC).cpu().numpy()
-        return found
-
-    def _decide(self, probabilities_NC: Floats) -> list[list[int]]:
-        return [decide(row_C, self.thresholds_C) for row_C in probabilities_NC]
+    def _decide(self, logits_NC: Logits) -> list[list[int]]:
+        return [decide(row_C, self.thresholds_C) for row_C in probabilities(logits_NC)]
 
 
-@torch.inference_mode()
-def _explain(model: nn.Module, map_NDHW: Tensor, decided_NK: list[list[int]]) -> Maps:
-    """Maps of all classes that any image of the batch has, shard out to the images."""
-    assert isinstance(model, Classifier)
-    classes = sorted({c for decided in decided_NK for c in decided})
-    maps_NKHW = evidence(model.head, map_NDHW, classes).cpu().numpy()
-    place = {c: k for k, c in enumerate(classes)}
-    return [
-        maps_KHW[[place[c] for c in decided]]
-        for maps_KHW, decided in zip(maps_NKHW, decided_NK, strict=True)
-    ]
+_opencv = threading.Lock()
+_users: list[int] = []
+"""Threads of OpenCV as they were, once for each stream that has them off."""
+
+
+@contextmanager
+def _single_threaded_opencv() -> Iterator[None]:
+    """Images are read side by side: threads inside OpenCV would only be in each other's way."""
+    with _opencv:
+        _users.append(_users[0] if _users else cv2.getNumThreads())
+        cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        with _opencv:
+            before = _users.pop()
+            if not _users:
+                cv2.setNumThreads(before)

@@ -8,52 +8,14 @@ import io
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mlc_cli.core.evaluation.metrics import Floats
 from mlc_cli.core.evaluation.results import csv_safe
+from mlc_cli.core.inference.results import Prediction
 from mlc_cli.errors import DataError
 
 FormatName = Literal["jsonl", "json", "csv", "onehot"]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model says of one image.
-
-    Attributes:
-        image: Its name.
-        probabilities_C: float64, in 0..1; empty if the image could not be read.
-        decided: Classes that count as present, best first.
-        error: Why the image could not be read.
-        heat_KHW: float32, where the evidence for each decided class lies.
-    """
-
-    image: str
-    probabilities_C: Floats = field(default_factory=lambda: np.empty(0))
-    decided: Sequence[int] = ()
-    error: str = ""
-    heat_KHW: NDArray[np.float32] | None = None
-
-    def ranked(self, most: int | None = None) -> list[int]:
-        """Classes from the most to the least probable; those alike in the order of classes."""
-        return np.argsort(-self.probabilities_C, kind="stable")[:most].tolist()  # type: ignore[no-any-return]
-
-    def written(self, class_index: int) -> float:
-        """The probability in nine digits: one more than the model's float32 can tell apart."""
-        return float(f"{self.probabilities_C[class_index]:.9g}")
-
-
-def decide(probabilities_C: Floats, thresholds_C: Floats) -> list[int]:
-    """Classes whose probability reaches their threshold, best first."""
-    present = np.flatnonzero(probabilities_C >= thresholds_C)
-    best_first = present[np.argsort(-probabilities_C[present], kind="stable")]
-    return best_first.tolist()  # type: ignore[no-any-return]
 
 
 class Written(NamedTuple):

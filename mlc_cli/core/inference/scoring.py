@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mlc_cli.core.evaluation.metrics import average_precision_C, mean_average_precision
-from mlc_cli.core.inference.engines import Engine, TorchEngine
+from mlc_cli.core.inference.engines import Engine, probabilities
+from mlc_cli.core.inference.torch_engine import TorchEngine
 from mlc_cli.core.loading.loader import Batches, dead_workers_named
 from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.system.device import Precision
-from mlc_cli.errors import TrainingError
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,19 @@ def score(
     parts: list[tuple[Tensor, ...]] = []
     for number, batch in enumerate(batches.epoch(), 1):
         if len(batch.indices_N):
-            logits_NC = engine(batch.images_NHWC)
-            finite_N = logits_NC.isfinite().all(1)
-            parts.append((probabilities(logits_NC), finite_N, batch.targets_NC, batch.indices_N))
+            made_NC = _logits(engine, batch.images_NHWC)
+            parts.append((made_NC, batch.targets_NC, batch.indices_N))
         on_batch(number, len(batches))
     own = [torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)]
-    probabilities_NC, finite, targets_NC, indices_N = _in_order(batches.group.gather(own))
-    check_finite(finite)
-    return Scores(probabilities_NC, targets_NC, indices_N)
+    logits_NC, targets_NC, indices_N = _in_order(batches.group.gather(own))
+    return Scores(probabilities(logits_NC), targets_NC, indices_N)
+
+
+def _logits(engine: Engine, images_NHWC: Tensor) -> Tensor:
+    """On the device that they are made on: a GPU has the next batch while this one is computed."""
+    if isinstance(engine, TorchEngine):
+        return engine.logits(images_NHWC)
+    return torch.from_numpy(engine(images_NHWC.numpy()))
 
 
 def _in_order(parts: Sequence[list[NDArray[Any]]]) -> list[NDArray[Any]]:
@@ -76,15 +81,6 @@ def _in_order(parts: Sequence[list[NDArray[Any]]]) -> list[NDArray[Any]]:
     joined = [np.concatenate(arrays) for arrays in zip(*found, strict=True)]
     order = np.argsort(joined[-1])
     return [array[order] for array in joined]
-
-
-def probabilities(logits_NC: Tensor) -> Tensor:
-    """Float64 probabilities.
-
-    In float32 the sigmoid is 1 from a logit of 17 on, and images of which the model is certain
-    would tie.
-    """
-    return logits_NC.double().sigmoid()
 
 
 @dataclass(frozen=True)
@@ -114,20 +110,3 @@ class Scorer:
         scores = score(engine, batches, on_batch)
         model.train(training)
         return scores
-
-
-def check_finite(finite_N: NDArray[np.bool_]) -> None:
-    """Refuse what a model that has diverged says.
-
-    Args:
-        finite_N: Whether all logits of an image are finite.
-
-    Raises:
-        TrainingError: Those of some image are not.
-    """
-    wrong = np.count_nonzero(~finite_N)
-    if wrong:
-        raise TrainingError(
-            f"the model's output is not finite for {wrong} of {len(finite_N)} images",
-            "Its weights have diverged: train with a smaller --lr, or --set precision=fp32.",
-        )

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from mlc_cli.core.inference.predictions import Format, Prediction, Written, complete_records
+from mlc_cli.core.inference.predictions import Format, Written, complete_records
+from mlc_cli.core.inference.results import Prediction
 from mlc_cli.errors import DataError, MlcError
 
 

@@ -125,3 +125,20 @@ def open_run(path: Path) -> RunFolder:
     if not run.settings.is_file():
         raise RunError(f"{run.path}: is not a run folder: it has no settings.yaml")
     return run
+
+
+def find_checkpoint(run: str, checkpoint: str | None = None) -> Path:
+    """The checkpoint that is asked for: a file, or the best of a run.
+
+    Raises:
+        RunError: There is no such run, or no epoch of it was evaluated yet.
+    """
+    if checkpoint:
+        return Path(checkpoint)
+    folder = open_run(Path(run))
+    if not folder.best.exists():
+        raise RunError(
+            f"{folder.path}: has no best.safetensors yet: no epoch of it was evaluated",
+            f"Continue it with: mlc train --resume {folder.path}",
+        )
+    return folder.best

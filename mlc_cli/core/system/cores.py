@@ -1,8 +1,14 @@
-"""How many cores there are to work on."""
+"""The cores and the memory that models on the CPU work with."""
 
+import ctypes
 import os
+import platform
 
 from mlc_cli.core.system.processes import dist_info
+
+CPU_SLICE = 8
+"""Images that fit the cache of a CPU: one takes two thirds of the time that it takes among 64."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 def usable_cores() -> int:
@@ -12,3 +18,15 @@ def usable_cores() -> int:
     else:
         cores = os.cpu_count() or 1
     return max(1, cores // dist_info().local_size)
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep the memory that a step frees, for the next step to use.
+
+    By default large tensors are mapped and unmapped each time, and the kernel clears every page
+    anew: a training on the CPU spends a quarter of its time on that, inference a third.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)

@@ -1,8 +1,6 @@
 """The one place that knows devices and arithmetic."""
 
-import ctypes
 import os
-import platform
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
@@ -11,14 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlc_cli.core.system.cores import usable_cores
+from mlc_cli.core.system.cores import CPU_SLICE, keep_freed_memory, usable_cores
 from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import UsageError
 
 Precision = Literal["fp32", "bf16", "fp16"]
-
-CPU_SLICE = 8
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 def pick_device(name: str) -> torch.device:
@@ -59,18 +54,6 @@ def _own_gpu(name: str, local_rank: int) -> str:
             "Use --device cuda; CUDA_VISIBLE_DEVICES says which GPUs there are.",
         )
     return f"cuda:{local_rank}"
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep the memory that a step frees, for the next step to use.
-
-    By default large tensors are mapped and unmapped each time, and the kernel clears every page
-    anew: a training on the CPU spends a quarter of its time on that, inference a third.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-        libc.mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)
 
 
 def pick_precision(name: str, device: torch.device) -> Precision:

@@ -4,9 +4,8 @@ Numbers on the host go through gloo, gradients through the library of their devi
 Alone, every method gives back what it was given, without any work.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -14,43 +13,22 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
+from mlc_cli.core.system.group import SingleProcess
 from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import ProcessError
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Group:
-    """The processes that work together, seen from one of them.
+class Group(SingleProcess):
+    """The processes that a launcher started and that have joined, or one alone.
 
-    All methods are called by all processes, in the same order. When one of them has ended, the
-    others get a `ProcessError` instead of an answer.
-
-    Attributes:
-        rank: Number of this process, from 0.
-        size: Processes in all.
+    When one of them has ended, the others get a `ProcessError` instead of an answer.
     """
-
-    rank: int = 0
-    size: int = 1
-
-    @property
-    def is_main(self) -> bool:
-        """Whether this process is the one that writes and speaks."""
-        return self.rank == 0
 
     def total(self, count: int) -> int:
         """Sum of a whole number over all processes."""
         return int(self.sum(torch.tensor(int(count))))
-
-    def any(self, flag: bool) -> bool:  # noqa: FBT001 - the question is the name
-        """Whether it is true for any process."""
-        return self.total(flag) > 0
-
-    def barrier(self) -> None:
-        """Wait until all processes are here."""
-        self.total(0)
 
     def sum(self, values: Tensor) -> Tensor:
         """Sum of a tensor over all processes, to the bit the same on all."""
@@ -136,38 +114,6 @@ class Group:
             with _lost_processes_named():
                 dist.broadcast_object_list(values, 0)
         return values[0]  # type: ignore[return-value]
-
-    def shard(self, items: Iterable[T], batch_size: int) -> Iterator[T]:
-        """This process's part of a stream that all see: every so many batches one."""
-        for number, item in enumerate(items):
-            if number // batch_size % self.size == self.rank:
-                yield item
-
-    def in_order(self, batches: Iterator[T]) -> Iterator[T]:
-        """What all processes make of their batches, in order, in the leading one.
-
-        It ends for all where one has no more, be it at the end of the stream or at a signal.
-        """
-        if self.size == 1:
-            yield from batches
-            return
-        complete = True
-        while complete:
-            batch = next(batches, None)
-            complete = self.total(batch is not None) == self.size
-            for made in self.gather_to_main(batch):
-                if made is None:
-                    break
-                yield made
-
-    @contextmanager
-    def main_first(self) -> Iterator[None]:
-        """Inside, the leading process is alone; the others follow when it is done."""
-        if not self.is_main:
-            self.barrier()
-        yield
-        if self.is_main:
-            self.barrier()
 
 
 ALONE = Group()

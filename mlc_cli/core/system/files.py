@@ -159,3 +159,17 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically; values that are not finite must already be `None`."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def result_folder(output: str | None, default: Path) -> Path:
+    """Folder for results, made if need be.
+
+    Raises:
+        MlcError: It cannot be made.
+    """
+    folder = Path(output) if output else default
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MlcError(f"{folder}: cannot be made: {error.strerror}") from None
+    return folder

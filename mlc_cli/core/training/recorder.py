@@ -6,15 +6,16 @@ from typing import Any
 
 import timm
 import torch
-from tensorboard.summary import Writer
 from torch import nn
 
 from mlc_cli import __version__
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.checkpoint import save_checkpoint
 from mlc_cli.core.runs.folder import RunFolder
+from mlc_cli.core.system.extras import import_extra
 from mlc_cli.core.training.loop import EpochReport
 from mlc_cli.core.training.state import TrainState
+from mlc_cli.errors import MlcError
 from mlc_cli.settings.train import TrainSettings
 
 
@@ -59,8 +60,17 @@ class Recorder(NullRecorder):
         self._card = card
         self._interval = settings.save_minutes * 60
         self._saved = time.monotonic()
-        self._events = Writer(str(run.path))
+        self._events = self._event_writer()
         run.write_metrics(state.metrics)
+
+    def _event_writer(self) -> Any:
+        """Writer of TensorBoard's event files; `None`, with a word in the log, without it."""
+        try:
+            summary = import_extra("tensorboard.summary", "tensorboard")
+        except MlcError as error:
+            self.log(f"no event files: {error.message}. {error.hint}")
+            return None
+        return summary.Writer(str(self._run.path))
 
     def log(self, text: str) -> None:
         """Add lines to the log, with the time."""
@@ -82,10 +92,11 @@ class Recorder(NullRecorder):
         self._checkpoint(self._run.last, self._state.model, map_raw, averaged=False)
         self.save()
         self._run.write_metrics(self._state.metrics)
-        for name, value in row.items():
-            if isinstance(value, float):
-                self._events.add_scalar(name, value, report.epoch)
-        self._events.flush()
+        if self._events:
+            for name, value in row.items():
+                if isinstance(value, float):
+                    self._events.add_scalar(name, value, report.epoch)
+            self._events.flush()
 
     def _checkpoint(
         self, path: Any, model: nn.Module, value: float | None, *, averaged: bool
@@ -112,7 +123,8 @@ class Recorder(NullRecorder):
 
     def close(self) -> None:
         """Close the event file."""
-        self._events.close()
+        if self._events:
+            self._events.close()
 
 
 def metrics_row(report: EpochReport) -> dict[str, Any]:

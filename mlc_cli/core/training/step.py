@@ -1,7 +1,7 @@
 """One optimiser step, with everything that may take part in it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +77,9 @@ class Step:
         if self.sam and step >= self.sam_from:
             if not self.sam.per_process:
                 self.group.sum_gradients(_learning(state))
-            with frozen_bn_statistics(state.model), self.sam.perturbed(_learning(state)):
+            frozen = not self.sam.moves_statistics
+            statistics = frozen_bn_statistics(state.model) if frozen else nullcontext()
+            with statistics, self.sam.perturbed(_learning(state)):
                 state.optimizer.zero_grad()
                 self._backward(state, parts, images)
         self.group.sum_gradients(_learning(state))

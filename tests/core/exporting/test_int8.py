@@ -18,7 +18,7 @@ from mlc_cli.core.models.backbone import create_backbone
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder
 from mlc_cli.core.models.heads.pooled import LinearHead
-from mlc_cli.core.runs.checkpoint import ModelCard
+from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.errors import MlcError
 
 SIZE = (16, 16)

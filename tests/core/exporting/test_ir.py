@@ -15,7 +15,7 @@ from mlc_cli.core.exporting.onnx_graph import write_onnx
 from mlc_cli.core.inference.runtime.metadata import ExportInfo, to_entries
 from mlc_cli.core.inference.runtime.openvino_core import openvino_core
 from mlc_cli.core.models.classifier import Classifier
-from mlc_cli.core.runs.checkpoint import ModelCard, card_to_json
+from mlc_cli.core.runs.card import ModelCard, card_to_json
 from mlc_cli.errors import MlcError
 
 Exported = Callable[..., Any]

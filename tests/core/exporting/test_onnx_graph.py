@@ -15,7 +15,7 @@ from mlc_cli.core.exporting.onnx_graph import mark_onnx, write_onnx
 from mlc_cli.core.inference.explain import evidence
 from mlc_cli.core.inference.runtime.metadata import ExportInfo
 from mlc_cli.core.models.classifier import Classifier
-from mlc_cli.core.runs.checkpoint import ModelCard
+from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.errors import MlcError
 
 Exported = Callable[..., Any]

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import average_precision_score
-from torch import Tensor
 
 from mlc_cli.core.exporting.parity import (
     Difference,
@@ -14,8 +13,8 @@ from mlc_cli.core.exporting.parity import (
     compare,
     mean_ap_of,
     run_in_turn,
-    to_probabilities,
 )
+from mlc_cli.core.inference.engines import probabilities
 from mlc_cli.core.loading.build import build_eval_batches, read_split
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.errors import TrainingError
@@ -32,8 +31,8 @@ def batches(make_dataset: Callable[..., Path]) -> Batches:
     return build_eval_batches(data, read_split(data, "val.json"), batch_size=4, device=CPU)
 
 
-def brightness(images_NHWC: Tensor) -> Tensor:
-    return images_NHWC.float().mean((1, 2))
+def brightness(images_NHWC: np.ndarray) -> np.ndarray:
+    return images_NHWC.astype(np.float32).mean((1, 2))
 
 
 def test_engines_say_the_same_of_the_same_images(batches: Batches) -> None:
@@ -61,7 +60,7 @@ def test_an_output_that_is_not_finite_is_an_error(batches: Batches, value: float
 
 
 def test_certain_images_do_not_tie() -> None:
-    high, higher = to_probabilities(np.float32([[20.0], [21.0]]))[:, 0]
+    high, higher = probabilities(np.float32([[20.0], [21.0]]))[:, 0]
     assert high == pytest.approx(1 / (1 + math.exp(-20)), abs=1e-15)
     assert high < higher < 1
 

@@ -2,17 +2,21 @@
 
 import shutil
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from mlc_cli.core.exporting.ir import mark_ir
 from mlc_cli.core.exporting.onnx_graph import mark_onnx
-from mlc_cli.core.inference.engines import TorchEngine, is_exported, open_model
-from mlc_cli.errors import CheckpointError, UsageError
+from mlc_cli.core.inference.engines import is_exported, open_model, probabilities
+from mlc_cli.core.inference.explain import evidence
+from mlc_cli.core.inference.torch_engine import TorchEngine
+from mlc_cli.errors import CheckpointError, TrainingError, UsageError
 
 Exported = Callable[..., Any]
 SIZE = (64, 96)
@@ -31,18 +35,41 @@ def test_every_form_gives_the_same_logits_and_card(
     assert opened.card == made.info.card
     for count in (1, 11):
         images = pixels(count, SIZE)
-        logits_NC = opened.engine(images)
+        logits_NC = torch.from_numpy(opened.engine(images.numpy()))
         assert logits_NC.dtype == torch.float32
         torch.testing.assert_close(logits_NC, made.expected(images), atol=1e-4, rtol=0)
 
 
 @torch.inference_mode()
-def test_the_map_goes_with_the_logits(made: Any, pixels: Callable[..., Tensor]) -> None:
+def test_the_maps_go_with_the_logits(made: Any, pixels: Callable[..., Tensor]) -> None:
     engine = open_model(made.checkpoint, "cpu", "fp32").engine
     assert isinstance(engine, TorchEngine)
-    logits_NC, map_NDHW = engine.logits_and_map(pixels(3, SIZE))
-    torch.testing.assert_close(logits_NC, made.expected(pixels(3, SIZE)), atol=1e-5, rtol=0)
-    torch.testing.assert_close(made.classifier.head(map_NDHW), logits_NC)
+    images = pixels(3, SIZE)
+    decided = [[2, 0], [], [4]]
+    given = []
+    logits_NC, maps = engine.explained(images.numpy(), lambda NC: given.append(NC) or decided)
+    assert given[0] is logits_NC
+    expected_NC = made.expected(images)
+    torch.testing.assert_close(torch.from_numpy(logits_NC), expected_NC, atol=1e-5, rtol=0)
+    features = made.classifier.backbone(engine.normalise(images))
+    whole = evidence(made.classifier.head, features, range(5))
+    for row, classes in enumerate(decided):
+        torch.testing.assert_close(torch.from_numpy(maps[row]), whole[row, classes])
+
+
+def test_probabilities_are_those_of_float64_at_any_size() -> None:
+    logits = np.array([[-700, -20, -0.0, 1e-3, 16.7, 40, 800]], np.float32)
+    expected = [1 / (1 + (-Decimal(float(x))).exp()) for x in logits[0]]
+    assert probabilities(logits)[0] == pytest.approx([float(x) for x in expected], rel=1e-15)
+    assert probabilities(np.array([[3e38, -3e38]], np.float32)).tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_model_that_has_diverged_is_refused(bad: float) -> None:
+    logits = np.zeros((3, 2), np.float32)
+    logits[1, 0] = bad
+    with pytest.raises(TrainingError, match="not finite for 1 of 3 images"):
+        probabilities(logits)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +112,8 @@ def test_an_onnx_file_runs_as_it_is(made: Any, precision: str) -> None:
 def test_an_ir_leaves_the_arithmetic_to_the_device(
     made: Any, pixels: Callable[..., Tensor]
 ) -> None:
-    logits_NC = open_model(made.xml, "auto", "auto").engine(pixels(3, SIZE))
+    engine = open_model(made.xml, "auto", "auto").engine
+    logits_NC = torch.from_numpy(engine(pixels(3, SIZE).numpy()))
     expected = made.expected(pixels(3, SIZE))
     torch.testing.assert_close(logits_NC, expected, atol=0.2, rtol=0.1)
 

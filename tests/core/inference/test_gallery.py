@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from mlc_cli.core.inference.gallery import Gallery
-from mlc_cli.core.inference.predictions import Prediction
+from mlc_cli.core.inference.results import Prediction
 
 EVIL = "</script><img src=x onerror=alert(1)>&\"'"
 

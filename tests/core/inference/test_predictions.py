@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlc_cli.core.inference.predictions import FormatName, Prediction, decide, make_format
+from mlc_cli.core.inference.predictions import FormatName, make_format
+from mlc_cli.core.inference.results import Prediction, decide
 from mlc_cli.core.inference.writer import RecordWriter, open_output, read_partial
 from mlc_cli.errors import DataError, MlcError
 

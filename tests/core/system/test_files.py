@@ -95,7 +95,8 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 import torch
-from mlc_cli.core.runs.checkpoint import ModelCard, save_checkpoint
+from mlc_cli.core.runs.card import ModelCard
+from mlc_cli.core.runs.checkpoint import save_checkpoint
 from mlc_cli.core.system.files import write_atomic, write_text
 from mlc_cli.errors import MlcError
 

@@ -227,6 +227,17 @@ def test_the_second_pass_of_sam_leaves_running_statistics_alone() -> None:
         )
 
 
+def test_both_passes_of_sam_can_move_running_statistics() -> None:
+    batch, sam = make_batch(8), Sam(0.5, False, moves_statistics=True)
+    model, other = make_model(BnModel), make_model(BnModel)
+    step = make_step(model, sam=sam)
+    step(make_state(model), [batch], 0)
+    literal_sam_step(other, step, batch, sam, 1e9)  # two plain forward passes
+    for (name, buffer), expected in zip(model.named_buffers(), other.buffers(), strict=True):
+        torch.testing.assert_close(buffer, expected, msg=name)
+    assert int(model.get_buffer("layers.1.num_batches_tracked")) == 2
+
+
 def test_weights_are_restored_when_the_second_pass_of_sam_raises() -> None:
     model = make_model()
     before = weights(model)

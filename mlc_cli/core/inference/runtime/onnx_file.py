@@ -1,10 +1,11 @@
 """ONNX files through ONNX Runtime."""
 
+import re
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from mlc_cli.core.inference.runtime.metadata import (
     SECTION,
@@ -14,12 +15,13 @@ from mlc_cli.core.inference.runtime.metadata import (
 )
 from mlc_cli.core.inference.runtime.thresholds import unfold
 from mlc_cli.core.runs.card import check_sealed
-from mlc_cli.core.system.cores import usable_cores
-from mlc_cli.core.system.device import in_slices
+from mlc_cli.core.system.cores import CPU_SLICE, keep_freed_memory, usable_cores
 from mlc_cli.core.system.files import named_faults
+from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import CheckpointError, UsageError
 
-CPU = torch.device("cpu")
+Providers = list[str | tuple[str, dict[str, int]]]
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 class OnnxEngine:
@@ -27,16 +29,20 @@ class OnnxEngine:
 
     Args:
         path: The file.
-        device: `cpu` or `cuda:N`.
+        device: `cpu`, `cuda`, `cuda:N`, or `auto`: a GPU if ONNX Runtime can use one.
 
     Raises:
         CheckpointError: The file cannot be opened, or was not exported by mlc.
         UsageError: This build of ONNX Runtime cannot use the device.
     """
 
-    def __init__(self, path: Path, device: torch.device) -> None:
+    def __init__(self, path: Path, device: str) -> None:
+        providers = _providers(device)
+        self.on_host = providers == [_CPU]
+        if self.on_host:
+            keep_freed_memory()
         sealed = check_sealed(path)
-        self._session = _open(path, device)
+        self._session = _open(path, providers)
         entries = self._session.get_modelmeta().custom_metadata_map
         prefix = f"{SECTION} "
         self.info: ExportInfo = from_entries(
@@ -45,37 +51,45 @@ class OnnxEngine:
         with named_faults(path, "is not a graph of mlc", CheckpointError):
             (image,) = self._session.get_inputs()
             check_shapes(self.info.card, image.shape, self._session.get_outputs()[0].shape, path)
-        mean, std = torch.tensor(self.info.card.mean), torch.tensor(self.info.card.std)
+        mean, std = (np.array(v, np.float32) for v in (self.info.card.mean, self.info.card.std))
         self._scale, self._shift = 1 / (255 * std), -mean / std
 
-    def __call__(self, images_NHWC: Tensor) -> Tensor:
+    def __call__(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits of the classes, thresholds not subtracted."""
-        return unfold(in_slices(self._run, images_NHWC), self.info)
+        step = CPU_SLICE if self.on_host else max(1, len(images_NHWC))
+        parts = range(0, max(1, len(images_NHWC)), step)
+        logits = [self._run(images_NHWC[start : start + step]) for start in parts]
+        return unfold(np.concatenate(logits), self.info)
 
-    def _run(self, images_NHWC: Tensor) -> Tensor:
-        normalised = images_NHWC.float().mul_(self._scale).add_(self._shift)
-        images_N3HW = normalised.permute(0, 3, 1, 2).contiguous()
-        (logits_NC,) = self._session.run(["logits"], {"data": images_N3HW.numpy()})
-        return torch.from_numpy(logits_NC)
+    def _run(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        normalised = images_NHWC.astype(np.float32)
+        normalised *= self._scale
+        normalised += self._shift
+        images_N3HW = np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
+        (logits_NC,) = self._session.run(["logits"], {"data": images_N3HW})
+        return logits_NC  # type: ignore[no-any-return]
 
 
-def _open(path: Path, device: torch.device) -> onnxruntime.InferenceSession:
+def _open(path: Path, providers: Providers) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = usable_cores()
     options.log_severity_level = 3
     # Threads that spin while they wait take the cores from those that read images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    providers = _providers(device)
     with named_faults(path, "is damaged or not an ONNX model", CheckpointError):
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
 
 
-def _providers(device: torch.device) -> list[str | tuple[str, dict[str, int]]]:
-    if device.type == "cpu":
-        return ["CPUExecutionProvider"]
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+def _providers(device: str) -> Providers:
+    has_cuda = _CUDA in onnxruntime.get_available_providers()
+    if device == "cpu" or (device == "auto" and not has_cuda):
+        return [_CPU]
+    numbered = re.fullmatch(r"cuda(?::(\d+))?|auto", device)
+    if not numbered:
+        raise UsageError(f"device '{device}' is unknown", "Use auto, cpu, cuda or cuda:N.")
+    if not has_cuda:
         raise UsageError(
             f"device '{device}': the installed ONNX Runtime has no CUDA",
             "Use --device cpu, or install onnxruntime-gpu in place of onnxruntime.",
         )
-    return [("CUDAExecutionProvider", {"device_id": device.index or 0}), "CPUExecutionProvider"]
+    return [(_CUDA, {"device_id": int(numbered[1] or dist_info().local_rank)}), _CPU]

@@ -111,10 +111,12 @@ class GraphConvolution(nn.Module):
 
 
 class GraphAttention(nn.Module):
-    """ELU of the mean of the neighbours, weighted by attention (Velickovic et al. 2018).
+    """LeakyReLU of the ELU of the neighbours' mean, weighted by attention (Velickovic et al. 2018).
 
     The attention of node i to its neighbour j is the softmax over neighbours of
-    LeakyReLU(a · [W h_i, W h_j]), with a slope of 0.2; how strong a link is does not matter.
+    LeakyReLU(a · [W h_i, W h_j]); how strong a link is does not matter. Both slopes are 0.2. The
+    outer LeakyReLU is not in the paper on attention: Prokofiev & Sovrasov put one after each layer
+    of the graph, whichever kind it is.
 
     Args:
         width_in: Numbers of each node.
@@ -136,4 +138,4 @@ class GraphAttention(nn.Module):
         own_C, other_C = (nodes_CB @ self.attention).unbind(1)
         scores_CC = F.leaky_relu(own_C[:, None] + other_C, 0.2)
         shares_CC = scores_CC.masked_fill(links_CC == 0, -torch.inf).softmax(1)
-        return F.elu(self.dropout(shares_CC) @ nodes_CB)
+        return F.leaky_relu(F.elu(self.dropout(shares_CC) @ nodes_CB), 0.2)

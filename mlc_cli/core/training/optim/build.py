@@ -60,7 +60,7 @@ def build_optimizer(
 
 def build_sam(settings: SamSettings) -> Sam:
     """Build the sharpness-aware step."""
-    return Sam(settings.rho, settings.adaptive, settings.per_process)
+    return Sam(settings.rho, settings.adaptive, settings.per_process, settings.statistics == "both")
 
 
 def build_schedule(settings: ScheduleSettings, steps: int, steps_per_epoch: int) -> Schedule:

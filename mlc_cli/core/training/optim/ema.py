@@ -11,16 +11,17 @@ class Ema:
 
     d = min(decay, (1 + t) / (warmup + t)) with t the steps so far, so that a short training is
     not held back by its start. With a warm-up of 2 this is, until the decay is reached, the mean
-    of all weights so far, those before the first step included. Buffers are averaged as weights
+    of all weights so far, those before the first step included; without one d is the decay from
+    the first step on. Buffers are averaged as weights
     are, integer ones copied.
 
     Args:
         model: What to follow.
         decay: Largest decay a step.
-        warmup: The larger, the more of the start is forgotten.
+        warmup: The larger, the more of the start is forgotten; `None` keeps the decay constant.
     """
 
-    def __init__(self, model: nn.Module, decay: float, warmup: float = 10.0) -> None:
+    def __init__(self, model: nn.Module, decay: float, warmup: float | None = 10.0) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
         self.decay = decay
         self.warmup = warmup
@@ -29,7 +30,9 @@ class Ema:
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Follow the model by one step."""
-        decay = min(self.decay, (1 + self.steps) / (self.warmup + self.steps))
+        decay = self.decay
+        if self.warmup is not None:
+            decay = min(decay, (1 + self.steps) / (self.warmup + self.steps))
         self.steps += 1
         own, other = self._floats(self.model), self._floats(model)
         torch._foreach_lerp_(own, other, 1 - decay)

@@ -16,11 +16,13 @@ class Sam:
         rho: Radius of the neighbourhood.
         adaptive: Measure distances in units of the weights.
         per_process: Of several processes, each takes the worst point for its own images.
+        moves_statistics: The second pass, too, moves the statistics of batch normalisation.
     """
 
     rho: float
     adaptive: bool
     per_process: bool = False
+    moves_statistics: bool = False
 
     @contextmanager
     def perturbed(self, parameters: Sequence[nn.Parameter]) -> Iterator[None]:

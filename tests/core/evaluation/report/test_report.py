@@ -132,7 +132,7 @@ def test_numbers_are_those_of_the_evaluation(fitted: bool) -> None:
     made = content(*make(), thresholds_C=np.linspace(0.2, 0.8, 5) if fitted else None)
     page = Page(report_html(made))
     metrics = made.decisions
-    for number in (made.evaluation.map, metrics.CF1, metrics.OF1, metrics.exact_match):
+    for number in (made.evaluation.mean_ap, metrics.CF1, metrics.OF1, metrics.exact_match):
         assert f"{number:.3f}" in page.text
     rows = re.findall(r'<tr><td><a href="#chart-(\d)">.*?</tr>', report_html(made))
     assert [int(c) for c in rows] == np.argsort(made.evaluation.ap_C).tolist()

@@ -10,7 +10,7 @@ from mlc_cli.core.inference.runtime.metadata import (
     from_entries,
     to_entries,
 )
-from mlc_cli.core.runs.checkpoint import ModelCard
+from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.errors import CheckpointError, MlcError
 
 CARD = ModelCard(

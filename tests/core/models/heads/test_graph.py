@@ -1,6 +1,7 @@
 """Graph heads against literal formulas in float64."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from mlc_cli.core.models.heads.graph import (
     GraphWeights,
 )
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
-from mlc_cli.core.models.label_graph import LabelGraph, normalised_links
+from mlc_cli.core.models.label_graph import LabelGraph, normalised, normalised_links
 
 LAYERS = {"gcn": GraphConvolution, "gat": GraphAttention}
 Make = Callable[..., GraphHead]
@@ -54,7 +55,7 @@ def attended(layer: GraphAttention, nodes: np.ndarray, links: np.ndarray) -> np.
         scores = np.array([leaky(own @ features[i] + other @ features[j]) for j in neighbours])
         shares = np.exp(scores) / np.exp(scores).sum()
         mean = sum(s * features[j] for s, j in zip(shares, neighbours, strict=True))
-        result[i] = np.where(mean > 0, mean, np.expm1(mean))
+        result[i] = leaky(np.where(mean > 0, mean, np.expm1(mean)))
     return result
 
 
@@ -120,3 +121,35 @@ def test_weights_stay_in_full_precision_under_autocast(head: Make) -> None:
     exact = made.weights()
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(made.weights(), exact)
+
+
+@pytest.mark.parametrize("loss", ["am_binary", "asl"])
+@pytest.mark.parametrize("layer", LAYERS)
+@torch.no_grad()
+def test_equals_the_published_modules(layer: str, loss: str) -> None:
+    """Inputs, weights and outputs of the published code's graph heads, as it computed them."""
+    stored = np.load(Path(__file__).with_name("golden_graph_heads.npz"))
+    kind = {"gcn": "gcn", "gat": "gan"}[layer]
+    golden = {
+        key.removeprefix(f"{kind}/{loss}/"): torch.from_numpy(stored[key])
+        for key in stored.files
+        if key.startswith(f"{kind}/{loss}/")
+    }
+    links_CC = torch.from_numpy(normalised(golden["A"].double().numpy())).float()
+    layers = []
+    for name in ("gc1", "gc2"):
+        weight = golden.get(f"{name}.weight", golden.get(f"{name}.W"))
+        made = LAYERS[layer](*weight.shape)
+        made.weight.copy_(weight)
+        if layer == "gat":
+            made.attention.copy_(golden[f"{name}.a"].reshape(2, -1).T)
+        layers.append(made)
+    cosine = loss == "am_binary"
+    pooled = (CosineHead if cosine else LinearHead)(8, 6, pool="avg", dropout=0.0, scale=1.0)
+    state = {"weight": golden["head.weight"].T} if cosine else {
+        "linear.weight": golden["head.weight"], "linear.bias": golden["head.bias"],
+    }  # fmt: skip
+    pooled.load_state_dict(state)
+    head = GraphHead(GraphWeights(LabelGraph(golden["inp"], links_CC), *layers), pooled).eval()
+    torch.testing.assert_close(head.weights(), golden["channel_weights"], atol=1e-6, rtol=0)
+    torch.testing.assert_close(head(golden["map"]), golden["logits"], atol=1e-6, rtol=0)

@@ -151,7 +151,7 @@ def channel_weights(state: dict[str, Tensor], kind: str) -> Tensor:
             near = [other for other in range(len(links)) if row[other] > 0]
             pairs = torch.stack([torch.cat([nodes[node], nodes[other]]) for other in near])
             shares = F.leaky_relu(pairs @ p[f"{layer}.a"][:, 0], 0.2).softmax(0)
-            rows.append(F.elu(shares @ nodes[near]))
+            rows.append(F.leaky_relu(F.elu(shares @ nodes[near]), 0.2))
         nodes = torch.stack(rows)
     return nodes.max(0).values.sigmoid()
 

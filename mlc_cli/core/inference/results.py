@@ -1,0 +1,77 @@
+"""What a model says of images.
+
+Names of arrays: C classes, K decided classes of an image, H×W positions of a heat map.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlc_cli.core.evaluation.metrics import Floats
+from mlc_cli.core.html.notebook import table
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one image.
+
+    Attributes:
+        image: Its name.
+        probabilities_C: float64, in 0..1; empty if the image could not be read.
+        decided: Classes that count as present, best first.
+        error: Why the image could not be read.
+        heat_KHW: float32, where the evidence for each decided class lies.
+        classes: C names.
+    """
+
+    image: str
+    probabilities_C: Floats = field(default_factory=lambda: np.empty(0))
+    decided: Sequence[int] = ()
+    error: str = ""
+    heat_KHW: NDArray[np.float32] | None = None
+    classes: Sequence[str] = ()
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the decided classes, best first."""
+        return [self.classes[c] for c in self.decided]
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """Probabilities by name, the largest first, as they are written to files."""
+        return {self.classes[c]: self.written(c) for c in self.ranked()}
+
+    def ranked(self, most: int | None = None) -> list[int]:
+        """Classes from the most to the least probable; those alike in the order of classes."""
+        return np.argsort(-self.probabilities_C, kind="stable")[:most].tolist()  # type: ignore[no-any-return]
+
+    def written(self, class_index: int) -> float:
+        """The probability in nine digits: one more than the model's float32 can tell apart."""
+        return float(f"{self.probabilities_C[class_index]:.9g}")
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the most probable classes, the decided ones in bold."""
+        if self.error:
+            return table(self.image, ("error",), [(self.error,)])
+        rows = [(self.classes[c], f"{self.probabilities_C[c]:.4f}") for c in self.ranked(_SHOWN)]
+        return table(self.image, ("class", "probability"), rows, strong=len(self.decided))
+
+
+class Predictions(list[Prediction]):
+    """Predictions in the order of the images."""
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the labels of the first images."""
+        rows = [(one.image, one.error or ", ".join(one.labels)) for one in self]
+        return table(f"{len(self)} images", ("image", "labels"), rows)
+
+
+def decide(probabilities_C: Floats, thresholds_C: Floats) -> list[int]:
+    """Classes whose probability reaches their threshold, best first."""
+    present = np.flatnonzero(probabilities_C >= thresholds_C)
+    best_first = present[np.argsort(-probabilities_C[present], kind="stable")]
+    return best_first.tolist()  # type: ignore[no-any-return]

@@ -1,0 +1,158 @@
+"""The Python API."""
+
+import json
+import pickle
+import re
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+import mlc_cli as mlc
+
+HIDDEN = """
+import sys
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "timm", "torchvision") or name == "safetensors.torch":
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Hide())
+"""
+
+
+@pytest.fixture
+def trained(exported_once: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Image files, from the folder of a run that has been exported."""
+    monkeypatch.chdir(exported_once)
+    return [str(path) for path in sorted(Path("data/images/val").iterdir())]
+
+
+@pytest.fixture
+def mlc_command(mlc: Any) -> Any:
+    """The command, under a name that the package does not have here."""
+    return mlc
+
+
+def as_lines(found: list[mlc.Prediction]) -> list[dict[str, Any]]:
+    return [{"labels": one.labels, "probabilities": one.probabilities} for one in found]
+
+
+def test_importing_is_light_and_every_public_name_is_there() -> None:
+    script = "import sys, mlc_cli; print({'numpy', 'torch', 'pydantic'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", script], text=True) == "set()\n"
+    assert all(getattr(mlc, name) for name in mlc.__all__)
+    assert set(mlc.__all__) <= set(dir(mlc))
+    with pytest.raises(AttributeError, match="no attribute 'gather'"):
+        _ = mlc.gather
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "export/model.onnx", "export/model.xml"])
+def test_predictions_are_those_of_the_command(trained, mlc_command, name: str) -> None:
+    path = f"runs/train-1/{name}"
+    outcome = mlc_command("predict", *trained, "--checkpoint", path)
+    expected = [json.loads(line) for line in outcome.out.splitlines()]
+    model = mlc.load(path)
+    found = model.predict(trained)
+    assert [{"image": one.image, **line} for one, line in zip(found, as_lines(found), strict=True)
+            ] == expected  # fmt: skip
+    bgr = [cv2.imread(path) for path in trained]
+    ways = [
+        model.predict(bgr, channels="BGR"),
+        model.predict([pixels[..., ::-1] for pixels in bgr]),
+        model.predict([Image.open(path) for path in trained]),
+        list(model.predict(iter(trained))),
+    ]
+    assert all(as_lines(way) == as_lines(found) for way in ways)
+    assert "image" in found._repr_html_()
+    probabilities = 1 / (1 + np.exp(-model.logits(bgr, channels="BGR").astype(float)))
+    expected_NC = np.array([one.probabilities_C for one in found])
+    np.testing.assert_allclose(probabilities, expected_NC, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "export/model.onnx", "export/model.xml"])
+def test_threads_and_spawned_processes_share_a_model(trained, name: str) -> None:
+    model = mlc.load(f"runs/train-1/{name}")
+    expected = as_lines(model.predict(trained))
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(model.predict, [trained] * 8))
+    assert all(as_lines(one) == expected for one in found)
+    assert as_lines(pickle.loads(pickle.dumps(model)).predict(trained)) == expected
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        there = pool.submit(model.predict, trained).result(120)
+    for one, line in zip(there, expected, strict=True):  # torch has more threads there
+        assert one.labels == line["labels"]
+        assert one.probabilities == pytest.approx(line["probabilities"], abs=1e-6)
+
+
+def test_an_iterator_is_read_no_further_than_needed(trained) -> None:
+    taken = []
+
+    def images() -> Any:
+        for path in trained:
+            taken.append(path)
+            yield path
+
+    found = mlc.load("runs/latest").predict(images(), batch_size=2)
+    assert taken == []
+    assert next(found).image == trained[0]
+    assert len(taken) < len(trained)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.xml"])
+def test_an_exported_model_needs_no_torch(trained, tmp_path: Path, name: str) -> None:
+    script = HIDDEN + (
+        "import mlc_cli as mlc\n"
+        f"path, images = 'runs/train-1/export/{name}', {trained!r}\n"
+        "assert len(mlc.load(path).predict(images)) == len(images)\n"
+        f"sys.argv = ['mlc', 'predict', *images, '--checkpoint', path, '--gallery',"
+        f" {str(tmp_path / 'g.html')!r}, '--draw', {str(tmp_path / 'drawn')!r}]\n"
+        "from mlc_cli.main import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == len(list((tmp_path / "drawn").iterdir())) == 24
+    assert (tmp_path / "g.html").exists()
+
+
+@pytest.mark.usefixtures("trained")
+def test_only_a_checkpoint_has_a_module() -> None:
+    assert mlc.load("runs/latest").module.training is False
+    with pytest.raises(mlc.MlcError, match="has no torch module"):
+        _ = mlc.load("runs/train-1/export/model.onnx").module
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (np.zeros((4, 4, 3)), "expected uint8 in 0..255, got an array of float64"),
+        (np.zeros((4, 4, 2), np.uint8), "expected an array height×width×3"),
+        (Image.new("I;16", (4, 4)), "mode I;16"),
+        (7, "expected a path, a Pillow image or an array"),
+    ],
+)
+@pytest.mark.usefixtures("trained")
+def test_what_is_no_image_is_named(image: Any, words: str) -> None:
+    with pytest.raises(mlc.MlcError, match=f"image 0: .*{words}"):
+        mlc.load("runs/latest").predict([image])
+
+
+def test_the_page_about_python_runs(trained, tmp_path, monkeypatch, exported_once, capfd) -> None:
+    page = Path(__file__).parent.parent.parent / ".github/docs/python.md"
+    monkeypatch.chdir(tmp_path)
+    for name, source in zip("ab", trained, strict=False):
+        (tmp_path / f"{name}.png").write_bytes((exported_once / source).read_bytes())
+    code = "\n".join(re.findall(r"```python\n(.*?)```", page.read_text(), re.S))
+    code = code.replace('"runs/latest", split', f'"{exported_once}/runs/latest", split')
+    code = code.replace('load("runs/latest")', f'load("{exported_once}/runs/latest")')
+    code = code.replace('split="test"', f'split="test", data="{exported_once}/data", workers=0')
+    exec(code, {})
+    assert len(capfd.readouterr().out.splitlines()) == 3
