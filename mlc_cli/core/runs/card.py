@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -131,8 +132,13 @@ def card_from_json(text: str, path: Path, *, sealed: bool) -> ModelCard:
         if card.thresholds is not None and len(card.thresholds) != len(card.classes):
             raise ValueError(f"{len(card.thresholds)} thresholds for {len(card.classes)} classes")
     if not sealed:
-        _LOG.warning("%s: is of an earlier version, without a checksum to tell damage by", path)
+        _say_unsealed(path)
     return card
+
+
+@cache
+def _say_unsealed(path: Path) -> None:
+    _LOG.warning("%s: is of an earlier version, without a checksum to tell damage by", path)
 
 
 def class_hash(classes: Sequence[str | int]) -> str:
