@@ -270,7 +270,10 @@ def save_thresholds(path: Path, thresholds_C: Floats, classes: Sequence[str | in
 
 
 def _read_thresholds(path: Path, classes: Sequence[str | int]) -> Floats:
-    with named_faults(path, "thresholds cannot be read", UsageError), path.open("rb") as stream:
+    with (
+        named_faults(f"--thresholds {path}", "cannot be read", UsageError),
+        path.open("rb") as stream,
+    ):
         array = np.lib.format.read_array(stream, allow_pickle=False)
         thresholds_C = array.astype(np.float64, casting="same_kind")
         known = stream.read(_HASH + 1)

@@ -34,12 +34,12 @@ def read_bytes(path: Path) -> bytes:
 
 @contextmanager
 def named_faults(
-    path: Path, problem: str, kind: type[MlcError] = DataError, hint: str = ""
+    path: Path | str, problem: str, kind: type[MlcError] = DataError, hint: str = ""
 ) -> Iterator[None]:
     """Inside, whatever a library raises at a damaged file becomes a message about that file.
 
     Args:
-        path: The file.
+        path: The file, or words that name it.
         problem: What is wrong with it then; the library's own words follow.
         kind: Of the error.
         hint: How to repair it.
