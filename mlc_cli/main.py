@@ -5,16 +5,19 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from mlc_cli import __version__
+from mlc_cli.core.system.interrupts import stop_signals
+from mlc_cli.core.system.machine import machine_error
 from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import Interrupted, MlcError, UsageError
 
@@ -97,7 +100,10 @@ def main() -> None:
 
     Of several processes one speaks: the leading one, and where one fails, the first that does.
     """
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends as Ctrl-C does
+    _prepare_streams()
+    # they end as Ctrl-C does; what `nohup` has put off stays off
+    ends = [n for n in stop_signals() if n != signal.SIGINT]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in ends}
     try:
         if dist_info().size == 1:
             _run(lambda: True)
@@ -107,13 +113,29 @@ def main() -> None:
         with joined() as fails_first:
             _run(fails_first)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _prepare_streams() -> None:
+    """Results are UTF-8 wherever they go; a terminal shows what it can, and the rest escaped."""
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - until the end
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
+        _fail(MlcError("standard output is closed", "Send it to a file or to /dev/null."))
+    if isinstance(sys.stdout, TextIOWrapper):
+        encoding = sys.stdout.encoding if sys.stdout.isatty() else "utf-8"
+        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 def _run(speaks: Callable[[], bool]) -> None:
     try:
         with _only_the_leader_speaks():
-            app(_arguments())
+            try:
+                app(_arguments())
+            finally:
+                sys.stdout.flush()
     except MlcError as error:
         _fail(error, speaks)
     except SystemExit as end:
@@ -122,12 +144,25 @@ def _run(speaks: Callable[[], bool]) -> None:
         raise
     except BrokenPipeError:
         speaks()  # so that no other process does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(1)
-    except Exception:
+    except Exception as error:
+        _drop_output()
+        if isinstance(error.__context__, Interrupted):  # the terminal went, and the bar on it
+            _fail(error.__context__, speaks)
+        if found := machine_error(error):
+            _fail(found, speaks)
         if not speaks():  # another process has shown the cause
             sys.exit(1)
         raise
+
+
+def _drop_output() -> None:
+    """What could not be written is not tried again at the end of the process."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _arguments() -> list[str]:
@@ -151,7 +186,13 @@ def _only_the_leader_speaks() -> Iterator[None]:
         yield
 
 
-def _fail(error: MlcError, speaks: Callable[[], bool]) -> None:
+def _fail(error: MlcError, speaks: Callable[[], bool] = lambda: True) -> NoReturn:
+    with suppress(OSError):  # nobody listens any more
+        _say(error, speaks)
+    sys.exit(error.exit_code)
+
+
+def _say(error: MlcError, speaks: Callable[[], bool]) -> None:
     if speaks():
         if "--debug" in sys.argv:
             traceback.print_exception(error)
@@ -159,4 +200,3 @@ def _fail(error: MlcError, speaks: Callable[[], bool]) -> None:
         typer.secho(f"{title}{error.message}", err=True, fg=typer.colors.RED)
         if error.hint:
             typer.secho(error.hint, err=True)
-    sys.exit(error.exit_code)

@@ -27,6 +27,9 @@ ROWS, NAMES = 30, 10
     Flag("images.link", IMAGES),
     Flag("classes", LABELS, metavar="NAMES|FILE"),
     Flag("split", LABELS),
+    Flag("csv.image", LABELS, ("--image-column",), metavar="NAME"),
+    Flag("csv.labels", LABELS, ("--label-column",), metavar="NAME"),
+    Flag("csv.split", LABELS, ("--split-column",), metavar="NAME"),
     Flag("group_by", LABELS, metavar="PATTERN"),
     Flag("seed", LABELS),
     Flag("keep_empty", LABELS, ("--keep-empty/--drop-empty",)),
@@ -37,6 +40,7 @@ ROWS, NAMES = 30, 10
 def dataset_convert(given: Given[ConvertSettings], *, as_json: flags.Json = False) -> None:
     """Example: mlc dataset-convert coco instances_val2017.json datasets/mine --images val2017"""
     settings = given.settings()
+    from mlc_cli.core.datasets.converting.floor import large_losses
     from mlc_cli.core.datasets.converting.summary import as_dict
     from mlc_cli.errors import GateMissed
     from mlc_cli.jobs.convert import convert
@@ -53,6 +57,10 @@ def dataset_convert(given: Given[ConvertSettings], *, as_json: flags.Json = Fals
             f"--strict: {count} findings of {kinds} kinds would be dropped; nothing is written"
         )
     _conclude(conversion, settings.images.link)
+    images = sum(split.images for split in conversion.splits.values())
+    labels = sum(split.labels for split in conversion.splits.values())
+    if line := large_losses(conversion.dropped, images, labels):
+        screen.note(line)
 
 
 def _introduce(conversion: "Conversion") -> None:

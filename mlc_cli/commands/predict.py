@@ -39,7 +39,7 @@ def predict(given: Given[PredictSettings]) -> None:
 
 
 def _predict(settings: PredictSettings) -> None:
-    from mlc_cli.errors import DataError
+    from mlc_cli.errors import GateMissed
     from mlc_cli.jobs import predict as job
 
     prepared = job.prepare(settings)
@@ -51,7 +51,7 @@ def _predict(settings: PredictSettings) -> None:
         outcome = job.predict(prepared, sys.stdout, bar if bar.shown else None)
     _sum_up(outcome, settings)
     if settings.strict and outcome.unreadable:
-        raise DataError(f"--strict: {len(outcome.unreadable)} images could not be read")
+        raise GateMissed(f"--strict: {len(outcome.unreadable)} images could not be read")
 
 
 def _sum_up(outcome: "Outcome", settings: PredictSettings) -> None:

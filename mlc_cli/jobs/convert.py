@@ -12,9 +12,10 @@ from mlc_cli.core.datasets.converting.collect import Collected, Findings, collec
 from mlc_cli.core.datasets.converting.copying import (
     atomic_output,
     copy_images,
-    existing_images,
     rewrite_paths,
 )
+from mlc_cli.core.datasets.converting.floor import check_floor
+from mlc_cli.core.datasets.converting.locate import locate_images, searched_folder
 from mlc_cli.core.datasets.converting.output_folder import RECORD, Destination, inspect_existing
 from mlc_cli.core.datasets.converting.splits import (
     divide,
@@ -51,10 +52,26 @@ def convert(settings: ConvertSettings) -> Conversion:
     """
     _check_places(settings)
     writer, classes = pick_writer(settings), read_classes(settings)
+    findings = Findings()
+    try:
+        return _convert(settings, writer, classes, findings)
+    except DataError as error:
+        lost = findings.dropped.lines()
+        if not lost or lost in error.message:
+            raise
+        raise DataError(f"{error.message}\nDropped before:\n{lost}", error.hint) from None
+
+
+def _convert(
+    settings: ConvertSettings,
+    writer: Writer,
+    classes: list[str | int] | None,
+    findings: Findings,
+) -> Conversion:
     reader, seen = pick_reader(settings)
     dest = inspect_existing(Path(settings.dest))
-    findings = Findings()
     source = reader.read(Path(settings.source), _path(settings.images.root), findings.dropped)
+    _check_unsplit(settings, source)
     whole = _filter(settings, _collect(settings, source, classes, findings), findings)
     renamed, shares = _plan(settings, whole, dest)
     if shares:
@@ -69,7 +86,7 @@ def convert(settings: ConvertSettings) -> Conversion:
         seen=seen,
         remarks=source.remarks,
         source=Path(settings.source),
-        image_root=source.image_root,
+        image_root=whole.annotation.folder,
         to=writer.name,
         dest=dest.folder,
         classes=tuple(whole.annotation.class_names),
@@ -96,6 +113,15 @@ def _check_places(settings: ConvertSettings) -> None:
         raise DataError(f"{settings.source}: there is no such file or folder")
     if settings.images.root and not is_folder(Path(settings.images.root)):
         raise DataError(f"--images {settings.images.root}: there is no such folder")
+
+
+def _check_unsplit(settings: ConvertSettings, source: Source) -> None:
+    if len(source.unsplit) > 1 and settings.split in _WORDS:
+        raise UsageError(
+            f"{settings.source}: has {len(source.unsplit)} files whose names tell no split:"
+            f" {', '.join(source.unsplit):.300}",
+            "Name one of them, or join them with `--split train` or `--split 0.8,0.2`.",
+        )
 
 
 def _path(name: str | None) -> Path | None:
@@ -135,7 +161,10 @@ def _renaming(source: Source, names: Mapping[str, str], seen: set[str]) -> Sourc
 def _filter(settings: ConvertSettings, whole: Collected, findings: Findings) -> Collected:
     """Leave out images that cannot be used, or that are not wanted."""
     if settings.images.check or settings.images.link != "reference":
-        whole = whole.take(existing_images(whole.annotation, findings.dropped))
+        root = _path(settings.images.root)
+        searched = searched_folder(Path(settings.source), whole.annotation.folder, root)
+        whole = locate_images(whole, searched, findings)
+    check_floor(whole.annotation, findings)
     if settings.keep_empty:
         return whole
     sizes_N = whole.annotation.positives.sizes_N()

@@ -111,5 +111,5 @@ def _evaluate(
 def _write(
     folder: Path, suffix: str, scored: ScoredSplit, about: dict[str, Any], evaluation: Evaluation
 ) -> None:
-    write_evaluation(folder, suffix, evaluation, **about)
     write_scores(folder / f"scores{suffix}.npz", scored.scores)
+    write_evaluation(folder, suffix, evaluation, **about)  # last: it says that all is there

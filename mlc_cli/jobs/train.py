@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from mlc_cli.core.loading.loader import dead_workers_named
@@ -41,7 +42,8 @@ def train(
         MlcError: The training cannot start or go on.
     """
     training = prepare(settings)
-    run, warning = _open(settings, training, resume)
+    locks = ExitStack()
+    run, warning = _open(settings, training, resume, locks)
     recorder = NullRecorder()
     if training.group.is_main:
         recorder = Recorder(run, training.state, settings, training.card)
@@ -57,6 +59,7 @@ def train(
     finally:
         recorder.close()
         training.close()
+        locks.close()
 
 
 def _events(
@@ -71,9 +74,9 @@ def _events(
     with stop_requests() as stop_requested:
 
         def tick(tick: Tick) -> None:
-            on_tick(tick)
-            if training.group.any(stop_requested()):
+            if training.group.any(stop_requested()):  # first: a lost terminal shows no progress
                 raise interrupted
+            on_tick(tick)
             recorder.save_if_due()
 
         try:
@@ -98,12 +101,17 @@ def _events(
 
 
 def _open(
-    settings: TrainSettings, training: Training, resume: Path | None
+    settings: TrainSettings, training: Training, resume: Path | None, locks: ExitStack
 ) -> tuple[RunFolder, str]:
     """The folder, and what the user should know of a run that is continued."""
     if resume is None:
-        return training.group.broadcast(lambda: _create(settings)), ""
+        run = training.group.broadcast(lambda: _create(settings))
+        if training.group.is_main:
+            locks.enter_context(run.lock())
+        return run, ""
     run = open_run(resume)
+    if training.group.is_main:
+        locks.enter_context(run.lock())
     training.group.broadcast(run.remove_leftovers)
     if not run.trainer.exists():
         return run, ""

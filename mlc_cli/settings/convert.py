@@ -53,13 +53,28 @@ class FiftyOneSettings(Settings):
     """State of all labels of an image that has `null` in place of a list."""
 
 
+def _as_names(value: Any) -> Any:
+    """One name is a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
 class CsvSettings(Settings):
     """How tables are read."""
 
     separator: str | None = None
     """Between the labels of a cell; by default what the file is seen to use."""
-    minus_one: Literal["unknown", "absent"] = "unknown"
-    """What -1 means in a one-hot table."""
+    minus_one: Literal["unknown", "absent", "present"] = "unknown"
+    """What -1 means in a one-hot table that has 0 too; with 1 alone it is absent."""
+    zero: Literal["absent", "unknown", "present"] = "absent"
+    """What 0 means in a one-hot table."""
+    blank: Literal["unknown", "absent", "present"] = "unknown"
+    """What a blank cell means in a one-hot table."""
+    image: str | None = None
+    """Column of the images; by default that whose cells end like image files."""
+    labels: Annotated[tuple[str, ...], BeforeValidator(_as_names)] = ()
+    """Columns that list labels; by default those that are called so."""
+    split: str | None = None
+    """Column of the split; by default one that is called so, or whose cells all mean splits."""
 
 
 class Vg500Settings(Settings):

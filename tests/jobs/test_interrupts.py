@@ -59,7 +59,7 @@ def assert_ended_well(process: "subprocess.Popen[str]") -> None:
 
 
 @pytest.mark.usefixtures("run")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_export_leaves_nothing_behind(number: signal.Signals) -> None:
     process = started("export --ir")
     while not leftovers() and process.poll() is None:
@@ -78,7 +78,7 @@ def test_an_interrupted_export_leaves_nothing_behind(number: signal.Signals) -> 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_signal_at_any_moment_leaves_nothing_half_done(command: str) -> None:
     rng = random.Random(command)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         for folder in ("copied", "fixed"):
             shutil.rmtree(folder, ignore_errors=True)
         process = started(COMMANDS[command])

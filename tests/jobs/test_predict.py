@@ -83,7 +83,7 @@ def test_unreadable_images_stay_in_their_place(mlc: Mlc) -> None:
     assert "2 images could not be read" in outcome.err
     assert "nowhere.png: No such file" in outcome.err
     strict = mlc("predict", *sources, "--strict", "--topk", "1")
-    assert strict.code == 1
+    assert strict.code == 3
     assert strict.out == outcome.out
 
 

@@ -106,7 +106,7 @@ def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_the_whole_foreground_group_ends_with_130_and_a_hint(
     arguments: list[str], mlc: Mlc, number: signal.Signals
 ) -> None:

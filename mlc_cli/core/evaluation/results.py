@@ -153,8 +153,8 @@ def write_evaluation(
 ) -> tuple[Path, Path]:
     """Write `eval{suffix}.json` and `per_class{suffix}.csv`; their paths."""
     json_path, csv_path = folder / f"eval{suffix}.json", folder / f"per_class{suffix}.csv"
-    write_json(json_path, as_dict(evaluation, **about))
     write_text(csv_path, _csv_text(class_rows(evaluation)))
+    write_json(json_path, as_dict(evaluation, **about))  # last: its name says that all is there
     return json_path, csv_path
 
 

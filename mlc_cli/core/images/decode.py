@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mlc_cli.core.system.machine import EXHAUSTED
 from mlc_cli.errors import BadImageError
 
 Pixels = NDArray[np.uint8]
@@ -143,6 +144,8 @@ def _read_regular_file(path: Path) -> bytes:
         finally:
             os.close(handle)
     except OSError as error:
+        if error.errno in EXHAUSTED:  # of the machine, whatever the file
+            raise
         raise BadImageError(str(path), error.strerror or "cannot be read") from None
 
 

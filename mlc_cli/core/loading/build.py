@@ -1,5 +1,6 @@
 """From data settings to annotations, data sets and batches."""
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from mlc_cli.core.loading.sampling import repeat_factors
 from mlc_cli.core.system.device import pick_workers
 from mlc_cli.core.system.distributed import ALONE, Group
 from mlc_cli.core.system.processes import dist_info
+from mlc_cli.errors import DataError
 from mlc_cli.settings.data import (
     AugmentSettings,
     CutmixSettings,
@@ -63,6 +65,14 @@ def make_if_missing(settings: DataSettings) -> None:
     """Make the data set if it is one to be made and is not there."""
     root = Path(settings.root)
     if settings.generate == "digits" and not root.exists():
+        if root.name != settings.generate:  # another folder was meant, and is mistyped or away
+            beside = [path.name for path in root.parent.glob("*") if path.is_dir()]
+            near = difflib.get_close_matches(root.name, beside, 1)
+            meant = f", did you mean {root.with_name(near[0])}?" if near else ""
+            raise DataError(
+                f"{root}: there is no such folder{meant}",
+                "Without --data, the preset makes its own data set.",
+            )
         make_digits(root)
 
 

@@ -6,13 +6,15 @@ worker that reads it, nor on where an interrupted epoch was taken up again.
 
 import mmap
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from numpy.typing import NDArray
+from torch.utils.data import Dataset, get_worker_info
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.images.decode import Pixels, SizeHW, read_image, resize
@@ -133,10 +135,29 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True)
+class ByPipe:
+    """An array that another process receives as a tensor, through the pipe of its messages.
+
+    It takes neither shared memory nor a file handle, and works however the process was started.
+    """
+
+    array: NDArray[Any]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return torch.from_numpy, (self.array,)
+
+
+@dataclass(frozen=True)
 class Collate:
-    """Stacks samples into a batch."""
+    """Stacks samples into a batch, and readies it for the way to another process.
+
+    Attributes:
+        annotation: The split.
+        shared_memory: Whether pixels go by shared memory, as long as there is any; else by pipe.
+    """
 
     annotation: Annotation
+    shared_memory: bool = True
 
     def __call__(self, samples: list[Sample]) -> Batch:
         """Stack the readable images; name the others."""
@@ -146,9 +167,18 @@ class Collate:
         images = (
             np.stack([image for _, image in good]) if good else np.zeros((0, 1, 1, 3), np.uint8)
         )
-        return Batch(
-            torch.from_numpy(images),
-            torch.from_numpy(self.annotation.targets_NC(indices)),
-            torch.from_numpy(indices),
-            bad,
-        )
+        targets = self.annotation.targets_NC(indices)
+        if get_worker_info() is None:
+            images_NHWC, targets_NC, indices_N = map(torch.from_numpy, (images, targets, indices))
+            return Batch(images_NHWC, targets_NC, indices_N, bad)
+        # a tensor only where it is received: torch would share it in a thread of the worker, where
+        # an error is lost and the training waits for ever
+        return Batch(self._share(images), ByPipe(targets), ByPipe(indices), bad)  # type: ignore[arg-type]
+
+    def _share(self, images: Pixels) -> "torch.Tensor | ByPipe":
+        if self.shared_memory:
+            tensor = torch.from_numpy(images)
+            with suppress(RuntimeError, OSError):  # another program has filled it since
+                tensor.share_memory_()  # type: ignore[no-untyped-call]
+                return tensor
+        return ByPipe(images)

@@ -1,10 +1,14 @@
 """Batches of a split, in an order that depends on the seed and the epoch alone."""
 
+import logging
 import multiprocessing
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from types import FrameType
 from typing import Literal
 
@@ -21,6 +25,12 @@ from mlc_cli.errors import BadImageError, DataError, MlcError
 
 OnBadImage = Literal["error", "skip"]
 GRACE_SECONDS = 30
+WAIT_SECONDS = 600
+"""A loader that gives nothing for so long is given up."""
+AHEAD = 4
+"""Batches that each worker reads ahead."""
+SHARED_MEMORY = Path("/dev/shm")
+_LOG = logging.getLogger(__name__)
 
 
 class Batches:
@@ -67,11 +77,14 @@ class Batches:
             dataset,  # type: ignore[arg-type]
             batch_sampler=self._sampler,
             num_workers=workers,
-            collate_fn=Collate(dataset.annotation),
+            collate_fn=Collate(
+                dataset.annotation, _fits_shared_memory(dataset, self._sampler, workers)
+            ),
             pin_memory=pin_memory,
             worker_init_fn=_start_worker if workers else None,
             persistent_workers=workers > 0,
-            prefetch_factor=4 if workers else None,
+            timeout=WAIT_SECONDS if workers else 0,
+            prefetch_factor=AHEAD if workers else None,
             multiprocessing_context=_fork() if workers else None,
         )
 
@@ -133,13 +146,56 @@ def dead_workers_named() -> Iterator[None]:
     """
     try:
         yield
-    except (RuntimeError, ConnectionError, EOFError) as error:
-        if isinstance(error, RuntimeError) and not str(error).startswith("DataLoader worker (pid"):
+    except (RuntimeError, OSError, EOFError, MemoryError) as error:
+        found = _named(error)
+        if found is None:
             raise
-        raise MlcError(
-            "a process that reads images died, most often for lack of memory",
-            "Use fewer of them (`--set data.workers=1`) or no cache (`--set data.cache=none`).",
-        ) from error
+        raise found from error
+
+
+def _named(error: Exception) -> MlcError | None:
+    text = str(error)
+    fewer = "Use fewer of them (`--set data.workers=1`) or no cache (`--set data.cache=none`)."
+    if text.startswith("DataLoader timed out"):
+        return MlcError(
+            f"no image was read for {WAIT_SECONDS // 60} minutes: the files are out of reach, or a"
+            " process that reads them stands still",
+            "Check the disk or network of the images; `--set data.workers=0` reads without others.",
+        )
+    if text.startswith("Caught ") and not isinstance(error, RuntimeError):
+        return MlcError(f"a process that reads images failed: {text.splitlines()[-1]}", fewer)
+    if "ancdata" in text:
+        return MlcError("too many open files", f"Raise the limit (`ulimit -n 4096`). {fewer}")
+    dead = isinstance(error, ConnectionError | EOFError) or text.startswith(
+        "DataLoader worker (pid"
+    )
+    if not dead:
+        return None
+    return MlcError(
+        "a process that reads images died, most often for lack of memory",
+        f"{fewer} In a container, give it more (Docker: --memory, --shm-size=2g or --ipc=host).",
+    )
+
+
+def _fits_shared_memory(dataset: ImageDataset, sampler: EpochSampler, workers: int) -> bool:
+    """Whether what the workers read ahead takes at most half of the free shared memory."""
+    height, width = dataset.load_size
+    needed = (workers * AHEAD + 2) * sampler.images_per_batch * height * width * 3
+    if not workers or not SHARED_MEMORY.is_dir():
+        return True
+    free = shutil.disk_usage(SHARED_MEMORY).free
+    if needed <= free / 2:
+        return True
+    _say_once(
+        f"shared memory is small ({free / 1e6:.0f} MB free in {SHARED_MEMORY}): images take a"
+        " slower way (Docker: --shm-size=2g or --ipc=host gives it more)"
+    )
+    return False
+
+
+@cache
+def _say_once(text: str) -> None:
+    _LOG.warning(text)
 
 
 def _fork() -> multiprocessing.context.BaseContext | None:

@@ -87,6 +87,11 @@ class EpochSampler(Sampler[list[Key]]):
         for batch in range(self.first_batch, len(self)):
             yield [(self.epoch, int(draw)) for draw in self._own(order, batch)]
 
+    @property
+    def images_per_batch(self) -> int:
+        """Most images of a batch in this process."""
+        return self._batch_size if self._seed is None else -(-self._batch_size // self._group.size)
+
     def images_of(self, epoch: int, batches: range) -> list[int]:
         """ClassIndex of the images of some batches, those of all processes."""
         order = self._order_of(epoch)

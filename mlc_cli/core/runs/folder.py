@@ -1,15 +1,28 @@
 """Run folders: everything that one training leaves on disk."""
 
 import json
+import logging
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from mlc_cli.core.system.files import write_text
 from mlc_cli.errors import RunError
 
+try:
+    import fcntl
+except ImportError:  # Windows: two trainings of one run are not told apart
+    fcntl = None  # type: ignore[assignment]
+
 LATEST = "latest"
+_TEMPORARY = re.compile(
+    r"\.(settings\.yaml|metrics\.jsonl|(best|last)\.safetensors|trainer\.pt|(eval|per_class|scores)"
+    r"[^.]*\.\w+|thresholds\.\w+|report\S*\.html)\.[a-z0-9_]{8}"
+)
+"""What `write_atomic` leaves behind in a run folder when it is killed."""
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,16 +66,45 @@ class RunFolder:
         return self.path / "trainer.pt"
 
     def remove_leftovers(self) -> None:
-        """Remove temporary files of writes that were cut short."""
+        """Remove temporary files of writes that were cut short, and nothing else that is hidden."""
         for path in self.path.glob(".*"):
-            path.unlink()
+            if _TEMPORARY.fullmatch(path.name) and path.is_file():
+                path.unlink()
+
+    def lock(self) -> TextIO:
+        """Keep other processes from training in the folder until the file is closed.
+
+        The lock goes with the process, however that ends, and is not handed on to its children.
+
+        Raises:
+            RunError: Another process trains here.
+        """
+        stream = (self.path / "run.lock").open("a")
+        if fcntl:
+            try:
+                fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                stream.close()
+                raise RunError(
+                    f"{self.path}: is being trained by another process",
+                    "Wait for its end, or stop it; it saves its state at Ctrl-C or SIGTERM.",
+                ) from None
+            except OSError:  # a network disk without locks
+                return stream
+        return stream
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Lines of the metrics file."""
         if not self.metrics.exists():
             return []
-        lines = self.metrics.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
+        rows: list[dict[str, Any]] = []
+        for line in self.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                rows.append(dict(json.loads(line)))
+            except (ValueError, TypeError):
+                _LOG.warning(f"{self.metrics}: line {len(rows) + 1} is damaged; it ends before it")
+                break
+        return rows
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
         """Replace the metrics file."""
@@ -110,7 +152,7 @@ def _point_latest(output: Path, target: str) -> None:
 
 
 def open_run(path: Path) -> RunFolder:
-    """Open an existing run folder; a link such as `runs/latest` is followed.
+    """Open an existing run folder, also by a checkpoint in it; `runs/latest` is followed.
 
     Raises:
         RunError: There is no such folder, or it is not that of a run.
@@ -121,6 +163,8 @@ def open_run(path: Path) -> RunFolder:
             "Train first (`mlc train --preset quickstart`), or name a run with --run DIR or a"
             " checkpoint with --checkpoint FILE.",
         )
+    if path.suffix == ".safetensors" and path.is_file():
+        path = path.parent
     run = RunFolder(path.parent / path.readlink() if path.is_symlink() else path)
     if not run.settings.is_file():
         raise RunError(f"{run.path}: is not a run folder: it has no settings.yaml")
@@ -128,14 +172,16 @@ def open_run(path: Path) -> RunFolder:
 
 
 def find_checkpoint(run: str, checkpoint: str | None = None) -> Path:
-    """The checkpoint that is asked for: a file, or the best of a run.
+    """The checkpoint that is asked for: a file, or the best of a run, whichever way it is named.
 
     Raises:
         RunError: There is no such run, or no epoch of it was evaluated yet.
     """
-    if checkpoint:
+    if checkpoint and not Path(checkpoint).is_dir():
         return Path(checkpoint)
-    folder = open_run(Path(run))
+    if Path(run).suffix == ".safetensors" and Path(run).is_file() and not checkpoint:
+        return Path(run)
+    folder = open_run(Path(checkpoint or run))
     if not folder.best.exists():
         raise RunError(
             f"{folder.path}: has no best.safetensors yet: no epoch of it was evaluated",

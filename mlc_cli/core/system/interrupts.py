@@ -6,12 +6,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+
+
+def stop_signals() -> list[signal.Signals]:
+    """Signals that ask to stop; one that is ignored, as by `nohup`, stays ignored."""
+    known = [signal.Signals[name] for name in _NAMES if name in signal.Signals.__members__]
+    return [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Inside, the first SIGINT or SIGTERM is noted rather than obeyed; the second is obeyed.
+    """Inside, the first signal to stop is noted rather than obeyed; the second is obeyed.
 
     Yields:
         A function that says whether there was a signal.
@@ -23,7 +29,7 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Inside, SIGINT and SIGTERM wait; they come into effect at the end."""
+    """Inside, SIGINT, SIGTERM and SIGHUP wait; they come into effect at the end."""
     noted: list[int] = []
     with _noted(noted, obey_second=False):
         yield
@@ -37,7 +43,7 @@ def _noted(noted: list[int], *, obey_second: bool) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {number: signal.getsignal(number) for number in stop_signals()}
 
     def restore(number: int) -> None:
         signal.signal(number, before[signal.Signals(number)] or signal.SIG_DFL)

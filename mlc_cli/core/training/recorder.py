@@ -1,7 +1,10 @@
 """Writing a training down as it runs: checkpoints, metrics, events, log, state."""
 
 import datetime as dt
+import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import timm
@@ -17,6 +20,8 @@ from mlc_cli.core.training.loop import EpochReport
 from mlc_cli.core.training.state import TrainState
 from mlc_cli.errors import MlcError
 from mlc_cli.settings.train import TrainSettings
+
+_LOG = logging.getLogger(__name__)
 
 
 class NullRecorder:
@@ -70,7 +75,8 @@ class Recorder(NullRecorder):
         except MlcError as error:
             self.log(f"no event files: {error.message}. {error.hint}")
             return None
-        return summary.Writer(str(self._run.path))
+        with self._warned():
+            return summary.Writer(str(self._run.path))
 
     def log(self, text: str) -> None:
         """Add lines to the log, with the time."""
@@ -92,11 +98,23 @@ class Recorder(NullRecorder):
         self._checkpoint(self._run.last, self._state.model, map_raw, averaged=False)
         self.save()
         self._run.write_metrics(self._state.metrics)
-        if self._events:
-            for name, value in row.items():
-                if isinstance(value, float):
-                    self._events.add_scalar(name, value, report.epoch)
-            self._events.flush()
+        with self._warned():
+            if self._events:
+                for name, value in row.items():
+                    if isinstance(value, float):
+                        self._events.add_scalar(name, value, report.epoch)
+                self._events.flush()
+
+    @contextmanager
+    def _warned(self) -> Iterator[None]:
+        """Inside, an event file that cannot be written is given up with a word."""
+        try:
+            yield
+        except Exception as error:
+            self._events = None
+            text = f"warning: no more events are written to {self._run.path}: {error}"
+            _LOG.warning(text)
+            self.log(text)
 
     def _checkpoint(
         self, path: Any, model: nn.Module, value: float | None, *, averaged: bool
@@ -123,8 +141,9 @@ class Recorder(NullRecorder):
 
     def close(self) -> None:
         """Close the event file."""
-        if self._events:
-            self._events.close()
+        with self._warned():
+            if self._events:
+                self._events.close()
 
 
 def metrics_row(report: EpochReport) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 import math
 import pickle
+import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,6 +171,7 @@ class TrainState:
             RunError: The file is damaged or belongs to another training.
         """
         try:
+            _check_sums(path)
             content = torch.load(path, map_location=device, weights_only=True)
             self.model.load_state_dict(content["model"])
             self.optimizer.load_state_dict(content["optimizer"])
@@ -185,6 +188,7 @@ class TrainState:
             self.metrics = content["metrics"]
             before = content.get("processes", 1)
         except (
+            zipfile.BadZipFile, zlib.error, NotImplementedError, AttributeError,
             pickle.UnpicklingError, EOFError, RuntimeError, LookupError, TypeError, ValueError
         ) as error:  # fmt: skip
             raise RunError(
@@ -197,3 +201,10 @@ class TrainState:
             f"continued by {self.processes} in place of {before} processes: it is the same training"
             " but for rounding, and for what is drawn at random in dropout and mixing"
         )
+
+
+def _check_sums(path: Path) -> None:
+    """Hold the parts of a state against their checksums, at which torch does not look."""
+    with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise ValueError(f"the checksum of {damaged} is another")

@@ -12,6 +12,7 @@ from mlc_cli.core.loading.build import (
     build_eval_batches,
     build_mix,
     build_train_batches,
+    make_if_missing,
     read_splits,
 )
 from mlc_cli.core.loading.mixing import Cutmix, Mixup
@@ -123,3 +124,10 @@ def test_evaluation_takes_all_images_unchanged(make_dataset: Callable[..., Path]
     assert [batch.images_NHWC.shape for batch in first] == [(5, 32, 48, 3), (2, 32, 48, 3)]
     for one, other in zip(first, again, strict=True):
         assert torch.equal(one.images_NHWC, other.images_NHWC)
+
+
+def test_a_mistyped_folder_is_not_filled_with_digits(tmp_path: Path) -> None:
+    (tmp_path / "my_photos").mkdir()
+    with pytest.raises(DataError, match=r"did you mean .*my_photos"):
+        make_if_missing(settings(tmp_path / "my_phtos", generate="digits"))
+    assert not (tmp_path / "my_phtos").exists()

@@ -1,6 +1,8 @@
 import os
+import pickle
 import signal
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -8,8 +10,9 @@ import pytest
 import torch
 
 from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.loading import loader
 from mlc_cli.core.loading.augment import Compose, Cutout, Flip
-from mlc_cli.core.loading.dataset import Batch, ImageDataset, RamCache
+from mlc_cli.core.loading.dataset import Batch, Collate, ImageDataset, RamCache
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.rand_augment import pair_rand_augment
 from mlc_cli.errors import BadImageError, DataError, MlcError
@@ -184,3 +187,40 @@ def test_closing_ends_the_readers_and_reading_again_starts_new_ones(
     assert order(batches, 1) == first
     batches.close()
     batches.close()
+
+
+@pytest.mark.parametrize("shared_memory", [True, False])
+def test_batches_of_workers_are_those_of_one_process_by_either_way(
+    make_split: MakeSplit, shared_memory: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "_fits_shared_memory", lambda *_: shared_memory)
+    dataset = ImageDataset(make_split(12), SIZE)
+    found, wanted = (Batches(dataset, 5, workers=workers, shuffle_seed=1) for workers in (2, 0))
+    for first, second in zip(found.epoch(), wanted.epoch(), strict=True):
+        assert first.images_NHWC.is_shared() == shared_memory
+        assert all(torch.equal(a, b) for a, b in zip(first[:3], second[:3], strict=True))
+    found.close()
+
+
+def test_shared_memory_that_fills_up_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: torch.Tensor) -> None:
+        raise RuntimeError("unable to allocate shared memory(shm): No space left on device (28)")
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", full)
+    sent = Collate(annotation=None)._share(np.ones((1, 2, 2, 3), np.uint8))  # type: ignore[arg-type]
+    received = pickle.loads(pickle.dumps(sent))
+    assert torch.equal(received, torch.ones((1, 2, 2, 3), dtype=torch.uint8))
+
+
+def test_small_shared_memory_is_named(
+    make_split: MakeSplit,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(loader.shutil, "disk_usage", lambda _: SimpleNamespace(free=64e6))
+    loader._say_once.cache_clear()
+    dataset = ImageDataset(make_split(32), (448, 448))
+    Batches(dataset, 32, workers=0)
+    assert caplog.text == ""
+    Batches(dataset, 32, workers=2)
+    assert "--shm-size" in caplog.text

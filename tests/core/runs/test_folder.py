@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.runs.folder import create_run, open_run
+from mlc_cli.core.runs.folder import RunFolder, create_run, find_checkpoint, open_run
 from mlc_cli.errors import RunError
 
 
@@ -140,3 +140,55 @@ def test_metrics_come_back_as_they_were(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         run.write_metrics([{"val/mAP": float("nan")}])
     assert run.read_metrics() == rows
+
+
+def test_only_temporary_files_of_our_own_are_removed(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    ours = [".trainer.pt.abc12_x9", ".eval-test.json.00000000", ".scores.npz.zzzzzzzz"]
+    others = [".gitignore", ".notes.txt", ".trainer.pt.mine.by.hand", ".nfs000000001"]
+    for name in (*ours, *others):
+        (tmp_path / name).touch()
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    run.remove_leftovers()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [*others, ".ipynb_checkpoints"]
+    )
+
+
+def test_half_a_line_of_the_metrics_is_cut_off_with_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = RunFolder(tmp_path)
+    run.metrics.write_text('{"epoch": 1}\n{"epo')
+    assert run.read_metrics() == [{"epoch": 1}]
+    assert "metrics.jsonl: line 2 is damaged" in caplog.text
+
+
+def test_a_run_that_another_process_trains_is_refused_until_that_one_is_dead(
+    tmp_path: Path,
+) -> None:
+    program = (
+        "import sys, pathlib; from mlc_cli.core.runs.folder import RunFolder\n"
+        f"lock = RunFolder(pathlib.Path({str(tmp_path)!r})).lock(); print('up', flush=True)\n"
+        "sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout
+    assert other.stdout.readline() == "up\n"
+    with pytest.raises(RunError, match="is being trained by another process"):
+        RunFolder(tmp_path).lock()
+    other.kill()
+    other.communicate()
+    RunFolder(tmp_path).lock().close()
+
+
+def test_a_run_and_a_checkpoint_of_it_name_each_other(tmp_path: Path) -> None:
+    for name in ("settings.yaml", "best.safetensors", "last.safetensors"):
+        (tmp_path / name).touch()
+    best, last = tmp_path / "best.safetensors", tmp_path / "last.safetensors"
+    assert open_run(last).path == tmp_path
+    assert find_checkpoint("runs/latest", str(tmp_path)) == best
+    assert find_checkpoint(str(last)) == last
+    assert find_checkpoint(str(tmp_path)) == best

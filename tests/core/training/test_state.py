@@ -144,3 +144,14 @@ def test_no_state_is_saved_over_a_loss_that_is_not_finite(tmp_path: Path) -> Non
     with pytest.raises(TrainingError, match="epoch 3, batch 9"):
         state.save(tmp_path / "trainer.pt")
     assert (tmp_path / "trainer.pt").read_bytes() == before
+
+
+def test_a_flipped_bit_in_a_tensor_is_refused(tmp_path: Path) -> None:
+    state, path = make_state(), tmp_path / "trainer.pt"
+    state.save(path)
+    weights = next(iter(state.model.parameters())).detach().numpy().tobytes()
+    content = bytearray(path.read_bytes())
+    content[content.index(weights)] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(RunError, match="checksum"):
+        make_state().load(path, torch.device("cpu"))

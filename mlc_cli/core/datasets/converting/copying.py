@@ -13,44 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mlc_cli.core.datasets.annotations import Annotation, PackedStrings
-from mlc_cli.core.images.folder import ImageFolder
 from mlc_cli.core.system.files import folder_beside
 from mlc_cli.core.system.interrupts import undisturbed
-from mlc_cli.core.system.issues import IssueLog, listing
+from mlc_cli.core.system.issues import listing
 from mlc_cli.errors import DataError, MlcError
 
 Link = Literal["reference", "copy", "symlink", "hardlink"]
-
-
-def existing_images(annotation: Annotation, dropped: IssueLog) -> NDArray[np.int64]:
-    """Numbers of the images that are regular files inside their folder.
-
-    Args:
-        annotation: All images.
-        dropped: Takes the others, by reason.
-
-    Raises:
-        DataError: There is none.
-    """
-    folder = ImageFolder(annotation.folder)
-    kept = []
-    for image, path in enumerate(annotation.paths):
-        problem = folder.problem(path)
-        if problem is None:
-            kept.append(image)
-        else:
-            dropped.add(f"images whose file {problem}", path)
-    if not kept:
-        raise DataError(
-            f"{annotation.source}: none of its images can be used. {dropped.lines()}",
-            f"They are looked for in {annotation.folder}; name another folder with --images, or"
-            " convert without looking with `--set images.check=false`.",
-        )
-    return np.array(kept)
 
 
 def rewrite_paths(

@@ -38,6 +38,8 @@ class Source:
         scattered: Whether an image may come in several samples by the nature of the format, so
             that joining them is nothing to report.
         remarks: What the user should know of how it is read, such as a separator that was found.
+        unsplit: Names of the files of which nothing tells the split; several are joined only when
+            the user asks for it.
     """
 
     image_root: Path
@@ -46,6 +48,7 @@ class Source:
     unlisted: State = "absent"
     scattered: bool = False
     remarks: tuple[str, ...] = ()
+    unsplit: tuple[str, ...] = ()
 
 
 class Reader(Protocol):

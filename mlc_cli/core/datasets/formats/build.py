@@ -7,12 +7,14 @@ from pathlib import Path
 from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.formats.base import Reader, Writer
 from mlc_cli.core.datasets.formats.celeba import CelebaReader
-from mlc_cli.core.datasets.formats.coco import CocoReader, CocoWriter
+from mlc_cli.core.datasets.formats.coco import CocoReader
+from mlc_cli.core.datasets.formats.coco_writer import CocoWriter
 from mlc_cli.core.datasets.formats.csv_list import CsvListReader, CsvListWriter
 from mlc_cli.core.datasets.formats.csv_onehot import CsvOnehotReader, CsvOnehotWriter
 from mlc_cli.core.datasets.formats.cvat import CvatReader
 from mlc_cli.core.datasets.formats.datumaro import DatumaroReader, DatumaroWriter
 from mlc_cli.core.datasets.formats.fiftyone import FiftyOneReader, FiftyOneWriter
+from mlc_cli.core.datasets.formats.foreign import refuse_foreign
 from mlc_cli.core.datasets.formats.image_folder import ImageFolderReader
 from mlc_cli.core.datasets.formats.imagenet_txt import ImageNetTxtReader
 from mlc_cli.core.datasets.formats.label_studio import LabelStudioReader
@@ -21,6 +23,8 @@ from mlc_cli.core.datasets.formats.mmpretrain import MmpretrainReader
 from mlc_cli.core.datasets.formats.nus_wide import NusWideReader
 from mlc_cli.core.datasets.formats.open_images import OpenImagesReader
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder
+from mlc_cli.core.datasets.formats.shared.states import StateRule
+from mlc_cli.core.datasets.formats.shared.tables import Told
 from mlc_cli.core.datasets.formats.vg500 import Vg500Reader
 from mlc_cli.core.datasets.formats.voc import VocReader
 from mlc_cli.core.datasets.formats.yolo import YoloReader
@@ -31,6 +35,9 @@ from mlc_cli.settings.convert import ConvertSettings
 
 def readers(settings: ConvertSettings) -> tuple[Reader, ...]:
     """All formats that can be read."""
+    table = settings.csv
+    told = Told(table.image, table.labels, table.split)
+    rule = StateRule(table.minus_one, table.zero, table.blank)
     return (
         MlcReader(),
         CocoReader(settings.coco.crowd, settings.coco.min_area),
@@ -42,8 +49,8 @@ def readers(settings: ConvertSettings) -> tuple[Reader, ...]:
         VocReader(settings.voc.difficult),
         NusWideReader(),
         OpenImagesReader(settings.open_images.unverified),
-        CsvOnehotReader(settings.csv.minus_one),
-        CsvListReader(settings.csv.separator),
+        CsvOnehotReader(rule, told),
+        CsvListReader(settings.csv.separator, told),
         CvatReader(),
         YoloReader(),
         ImageNetTxtReader(),
@@ -103,9 +110,12 @@ def detect(source: Path, choices: Sequence[Reader]) -> tuple[Reader, str]:
     Raises:
         DataError: There is no sign of any, or there are signs of several.
     """
+    if is_file(source):
+        refuse_foreign(source)
     found = [(reader, seen) for reader in choices if (seen := reader.detect(source))]
     names = ", ".join(reader.name for reader in choices)
     if not found:
+        refuse_foreign(source)
         raise DataError(
             f"{source}: the format is not clear from what is there", f"Name it, one of {names}."
         )

@@ -16,16 +16,14 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.json_files import Id, find_files, load, seen, write_object
+from mlc_cli.core.datasets.formats.shared.ids import id_key
+from mlc_cli.core.datasets.formats.shared.json_files import Id, find_files, load, seen
 from mlc_cli.core.datasets.formats.shared.layout import (
-    common_prefix,
     image_prefix,
     root_of,
     split_of,
 )
-from mlc_cli.core.datasets.formats.shared.losses import numbered_classes, unknown_states
 from mlc_cli.core.datasets.formats.shared.references import ImageFinder, is_address
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
@@ -45,6 +43,8 @@ _HINT = 'A COCO file has the lists "images", "categories" and "annotations".'
 class _Image(Struct, gc=False):
     id: Id = None
     file_name: str | None = None
+    coco_url: str | None = None
+    neg_category_ids: list[Id] | None = None
 
 
 class _Category(Struct, gc=False):
@@ -56,8 +56,8 @@ class _Category(Struct, gc=False):
 class _Object(Struct, gc=False):
     image_id: Id = None
     category_id: Id = None
-    iscrowd: bool | int | float | None = None
-    area: int | float | None = None
+    iscrowd: bool | int | float | str | None = None
+    area: int | float | str | None = None
 
 
 class _Content(Struct):
@@ -105,7 +105,7 @@ class CocoReader:
         Raises:
             DataError: There is no such file, or it has another shape.
         """
-        contents = {file: load(file, _Content, _HINT) for file in _files(source)}
+        contents = {file: _load(file) for file in _files(source)}
         if not contents:
             raise DataError(f"{source}: has no COCO annotations", _HINT)
         zero_used = any(
@@ -120,6 +120,7 @@ class CocoReader:
             image_root=root,
             samples=self._samples(parts, root, dropped),
             classes=list(dict.fromkeys(name for part in parts for name in part.names.values())),
+            unlisted="unknown" if any(_states(part) is not None for part in parts) else "absent",
         )
 
     def _samples(self, parts: Sequence[_Part], root: Path, dropped: IssueLog) -> Iterator[Sample]:
@@ -128,12 +129,15 @@ class CocoReader:
             split = split_of(part.file)
             paths = _paths(part, dropped)
             labels = self._labels(part, paths, dropped)
+            absent = _states(part) or {}
             prefix = image_prefix(root, split, paths.values())
             for number, name in paths.items():
                 local = not is_address(name)
                 path = posixpath.join(prefix, name) if local else finder.find(name)
                 if path is not None:
-                    yield Sample(path, tuple(labels.get(number, ())), (), split)
+                    own = labels.get(number, {})
+                    others = [name for name in absent.get(number, ()) if name not in own]
+                    yield Sample(path, tuple(own), others, split)
 
     def _labels(
         self, part: _Part, paths: Mapping[Id, str], dropped: IssueLog
@@ -155,10 +159,37 @@ class CocoReader:
             return "annotations of images that are not listed"
         if item.category_id not in names:
             return "annotations of categories that are not listed"
-        if self._drop_crowd and item.iscrowd:
+        if self._drop_crowd and _number(item.iscrowd):
             return "annotations of crowds"
-        if item.area is not None and item.area < self._min_area:
+        if self._min_area and (area := _number(item.area)) is not None and area < self._min_area:
             return f"annotations of less than {self._min_area:g} square pixels"
+        return None
+
+
+def _load(file: Path) -> _Content:
+    """Content with identifiers that can be compared."""
+    content = load(file, _Content, _HINT)
+    for image in content.images:
+        if type(image.id) is not int:
+            image.id = id_key(image.id)
+    for category in content.categories:
+        category.id = id_key(category.id)
+    for item in content.annotations:
+        if type(item.image_id) is not int:
+            item.image_id = id_key(item.image_id)
+        if type(item.category_id) is not int:
+            item.category_id = id_key(item.category_id)
+    return content
+
+
+def _number(value: float | str | None) -> float | None:
+    """A number, also one that is written as text; `None` for what is none."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip().lower()
+    try:
+        return float({"true": "1", "false": "0"}.get(text, text))
+    except ValueError:
         return None
 
 
@@ -200,57 +231,33 @@ def _names(file: Path, content: _Content, dropped: IssueLog, *, zero_used: bool)
 
 
 def _paths(part: _Part, dropped: IssueLog) -> dict[Id, str]:
-    """Names of image files by number."""
+    """Names of image files by number; two images with one number are neither."""
     paths: dict[Id, str] = {}
+    twice: set[Id] = set()
     for image in part.content.images:
-        if image.id is None or not image.file_name or image.id in paths:
+        name = (image.file_name or image.coco_url or "").replace("\\", "/")
+        reason = ""
+        if image.id is None or not name:
             reason = "images without a file name, or without a number of their own"
-            dropped.add(reason, f"{part.file.name}: {image.id!r} {image.file_name!r:.80}")
+        elif image.id in paths and paths[image.id] != name:
+            reason = "images with the number of another (neither is read)"
+            twice.add(image.id)
+        if reason:
+            dropped.add(reason, f"{part.file.name}: {image.id!r} {name!r:.80}")
         else:
-            paths[image.id] = image.file_name.replace("\\", "/")
+            paths[image.id] = name
+    for number in twice:
+        reason = "images with the number of another (neither is read)"
+        dropped.add(reason, f"{part.file.name}: {number!r} {paths.pop(number)!r:.80}")
     return paths
 
 
-class CocoWriter:
-    """Writes `annotations/labels_<split>.json`."""
-
-    name = "coco"
-
-    def losses(self, splits: Mapping[str, Annotation]) -> list[str]:
-        """Unknown states, and classes that are numbers."""
-        return [*unknown_states(splits), *numbered_classes(splits)]
-
-    def write(self, splits: Mapping[str, Annotation], folder: Path) -> list[Path]:
-        """Write a file for each split; file names start at `images/<split>/` if all are there.
-
-        Raises:
-            MlcError: A file cannot be written.
-        """
-        files = []
-        for split, annotation in splits.items():
-            files.append(folder / "annotations" / f"labels_{split}.json")
-            write_object(files[-1], _content(annotation, common_prefix(annotation, split)))
-        return files
-
-
-def _content(annotation: Annotation, prefix: str) -> dict[str, object]:
-    """Numbers start at 1: some readers take 0 for none."""
-    return {
-        "categories": [
-            {"id": number, "name": name, "supercategory": ""}
-            for number, name in enumerate(annotation.class_names, 1)
-        ],
-        "images": (
-            {"id": number, "file_name": path.removeprefix(prefix)}
-            for number, path in enumerate(annotation.paths, 1)
-        ),
-        "annotations": _objects(annotation),
-    }
-
-
-def _objects(annotation: Annotation) -> Iterator[dict[str, int]]:
-    number = 0
-    for image in range(len(annotation)):
-        for label in annotation.positives.of(image).tolist():
-            number += 1
-            yield {"id": number, "image_id": image + 1, "category_id": label + 1}
+def _states(part: _Part) -> dict[Id, list[str]] | None:
+    """Names that LVIS lists as absent, by image; `None` where no image lists any."""
+    if not any(image.neg_category_ids is not None for image in part.content.images):
+        return None
+    absent = {}
+    for image in part.content.images:
+        listed = map(id_key, image.neg_category_ids or ())
+        absent[image.id] = [part.names[number] for number in listed if number in part.names]
+    return absent

@@ -14,14 +14,18 @@ from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.losses import unknown_states
+from mlc_cli.core.datasets.formats.shared.losses import changed_by_tables, unknown_states
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames, check_below, exported_paths
 from mlc_cli.core.datasets.formats.shared.tables import (
     HEAD,
+    UNTOLD,
     Table,
-    changed_by_tables,
+    Told,
     find_tables,
+    left_out,
     look,
+    split_remarks,
+    without_split,
 )
 from mlc_cli.core.system.files import write_atomic
 from mlc_cli.core.system.issues import SHOWN, IssueLog
@@ -30,6 +34,7 @@ from mlc_cli.errors import DataError
 PYTHON_LIST = "[]"
 _EMPTY = ("", "nan", "NaN")
 _NAMES = {PYTHON_LIST: "a Python list", " ": "a space", "": "none, a cell is one label"}
+_BRACKETS = re.compile(r"\[.*\]|\(.*\)|\{.*\}|set\(\)", re.DOTALL)
 _WITHOUT_COMMA = re.compile(r"['\"]\s+['\"]")  # as numpy prints; Python would join the two
 
 
@@ -41,7 +46,7 @@ def find_separator(cells: Sequence[str]) -> str:
     different cells; else nothing, which is empty text.
     """
     filled = {cell for cell in cells if cell not in _EMPTY}
-    if filled and all(cell.startswith("[") and cell.endswith("]") for cell in filled):
+    if filled and all(_BRACKETS.fullmatch(cell) for cell in filled):
         return PYTHON_LIST
     for separator in "|;,":
         if any(separator in cell for cell in filled):
@@ -60,15 +65,16 @@ class CsvListReader:
     name = "csv-list"
     title = "CSV with a column of labels"
 
-    def __init__(self, separator: str | None = None) -> None:
+    def __init__(self, separator: str | None = None, told: Told = UNTOLD) -> None:
         self._separator = separator
+        self._told = told
 
     def detect(self, source: Path) -> str | None:
         """Name the column that is called after labels."""
-        table = look(source)
-        if table is None or table.label_column is None:
+        table = look(source, self._told)
+        if table is None or not table.label_columns:
             return None
-        return f"column {table.header[table.label_column]} in {table.path.name}"
+        return f"column {table.header[table.label_columns[0]]} in {table.path.name}"
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or the files of a folder.
@@ -76,8 +82,9 @@ class CsvListReader:
         Raises:
             DataError: There is no CSV file with such a column.
         """
-        tables = [(table, _label_column(table)) for table in find_tables(source)]
-        first = [row[column] for table, column in tables for row in table.first]
+        found = find_tables(source, self._told)
+        tables = [(table, _label_columns(table)) for table in found]
+        first = [row[c] for table, columns in tables for row in table.first for c in columns]
         separator = find_separator(first) if self._separator is None else self._separator
         labels = _labels_of(separator)
         root = images or (source if source.is_dir() else source.parent)
@@ -87,26 +94,31 @@ class CsvListReader:
             image_root=root,
             samples=(
                 sample
-                for table, column in tables
-                for sample in _samples(table, column, labels, names, dropped)
+                for table, columns in tables
+                for sample in _samples(table, columns, labels, names, dropped)
             ),
-            remarks=() if self._separator is not None else (remark,),
+            remarks=(
+                *(() if self._separator is not None else (remark,)),
+                *split_remarks(found),
+                *left_out(source, found),
+            ),
+            unsplit=without_split(found),
         )
 
 
-def _label_column(table: Table) -> int:
-    """The column that is called so, or the only one that there is."""
-    if table.label_column is not None:
-        return table.label_column
+def _label_columns(table: Table) -> tuple[int, ...]:
+    """The columns that are called so, or the only one that there is."""
+    if table.label_columns:
+        return table.label_columns
     taken = (table.image_column, table.split_column)
     others = [
         column for column, name in enumerate(table.header) if name and column not in taken
     ]  # fmt: skip
     if len(others) == 1:
-        return others[0]
+        return (others[0],)
     raise DataError(
         f"{table.path}: no column is called labels, there are {', '.join(table.header):.200}",
-        "Call the columns image, labels and, if there are splits, split.",
+        "Tell it with --label-column, or call the columns image, labels and split.",
     )
 
 
@@ -128,22 +140,34 @@ def _separated(separator: str, cell: str) -> Sequence[str]:
 def _python_list(cell: str) -> Sequence[str]:
     if cell in _EMPTY:
         return ()
-    if _WITHOUT_COMMA.search(cell):
-        raise ValueError("no comma between labels")
+    if not _BRACKETS.fullmatch(cell):
+        raise ValueError("no brackets")
+    text = (
+        "()"
+        if cell == "set()"
+        else _WITHOUT_COMMA.sub(lambda gap: f"{gap[0][0]},{gap[0][-1]}", cell)
+    )
+    if text[1:-1].strip() and not {"'", '"'} & set(text) and not text[1:-1].strip("0123456789, "):
+        text = f"[{text[1:-1]}]"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            labels = ast.literal_eval(cell)
+            labels = ast.literal_eval(text)
     except (SyntaxError, TypeError, MemoryError, RecursionError):
         raise ValueError("not a Python list") from None
-    if not isinstance(labels, list) or not all(type(label) in (str, int) for label in labels):
+    if isinstance(labels, str | int):  # ('cat') is no tuple
+        labels = [labels]
+    if not isinstance(labels, list | tuple | set) or not all(
+        type(label) in (str, int) for label in labels
+    ):
         raise ValueError("not a list of labels")
-    return [text for label in labels if (text := str(label).strip())]
+    given = sorted(labels, key=str) if isinstance(labels, set) else labels
+    return [name for label in given if (name := str(label).strip())]
 
 
 def _samples(
     table: Table,
-    column: int,
+    columns: Sequence[int],
     labels_of: Callable[[str], Sequence[str]],
     names: ImageNames,
     dropped: IssueLog,
@@ -154,9 +178,9 @@ def _samples(
             dropped.add("rows without an image", f"{table.path}, line {number}")
             continue
         try:
-            labels = labels_of(row[column])
+            labels = [label for column in columns for label in labels_of(row[column])]
         except ValueError:
-            where = f"{table.path}, line {number}: {row[column]!r:.80}"
+            where = f"{table.path}, line {number}: {[row[column] for column in columns]!r:.80}"
             dropped.add("rows whose labels are not a Python list", where)
             continue
         split = table.split_of(row)

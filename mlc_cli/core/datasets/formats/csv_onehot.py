@@ -5,27 +5,36 @@ nothing of this kind in the first rows, such as the age of a patient, are no cla
 """
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from mlc_cli.core.datasets.annotations import Annotation, State
+from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.losses import changed_by_tables
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames, check_below, exported_paths
+from mlc_cli.core.datasets.formats.shared.states import Flag, State, StateRule, flag, is_flag
 from mlc_cli.core.datasets.formats.shared.tables import (
+    UNTOLD,
     Table,
-    changed_by_tables,
+    Told,
     find_tables,
-    flag,
-    is_flag,
+    left_out,
     look,
+    split_remarks,
+    without_split,
 )
 from mlc_cli.core.system.files import write_atomic
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 BLOCK = 4096
+_UNLABELED = "Unlabeled"
+"""Roboflow's mark of images without labels; no class."""
+_SUMS = ("id", "index", "sum", "total", "count")
+_RULE = StateRule()
 _CELLS = {1: "1", 0: "0", -1: ""}
 
 
@@ -48,30 +57,43 @@ class _Columns:
             if column in (table.image_column, table.split_column) or not name:
                 continue
             cells = table.cells(column)
-            if not any(cells) or any(cell and is_flag(cell) for cell in cells):
+            if name == _UNLABELED and table.path.name == "_classes.csv":
+                left_out.append(name)
+            elif not any(cells) or (any(map(is_flag, cells - {""})) and not _counts(name, cells)):
                 classes.append((column, name))
             else:
                 left_out.append(name)
         return cls(classes, left_out)
 
 
+def _counts(name: str, cells: set[str]) -> bool:
+    """Whether a column is a sum or an identifier: whole numbers beyond 0 and 1."""
+    whole = [cell for cell in cells if cell.isdigit()]
+    beyond = [cell for cell in whole if cell not in ("0", "1")]
+    return len(whole) == len(cells - {""}) and (
+        len(beyond) > 1 or (name.lower() in _SUMS and bool(beyond))
+    )
+
+
 class CsvOnehotReader:
     """Reads CSV with a column for each class.
 
     Args:
-        minus_one: State that -1 stands for.
+        rule: States that values stand for.
+        told: Columns that the user tells.
     """
 
     name = "csv-onehot"
     title = "CSV with a column for each class"
 
-    def __init__(self, minus_one: State = "unknown") -> None:
-        self._flags = {1: 1, 0: 0, None: -1, -1: -1 if minus_one == "unknown" else 0}
+    def __init__(self, rule: StateRule = _RULE, told: Told = UNTOLD) -> None:
+        self._rule = rule
+        self._told = told
 
     def detect(self, source: Path) -> str | None:
         """Name the columns that hold 0 and 1, where no column lists labels."""
-        table = look(source)
-        if table is None or table.label_column is not None:
+        table = look(source, self._told)
+        if table is None or table.label_columns:
             return None
         names = [name for column, name in _Columns.of(table).classes if table.holds_flags(column)]
         return f"{len(names)} columns of 0 and 1 in {table.path.name}" if names else None
@@ -82,7 +104,8 @@ class CsvOnehotReader:
         Raises:
             DataError: There is no CSV file with such columns.
         """
-        tables = [(table, _Columns.of(table)) for table in find_tables(source)]
+        found = find_tables(source, self._told)
+        tables = [(table, _Columns.of(table)) for table in found]
         classes = dict.fromkeys(name for _, columns in tables for _, name in columns.classes)
         if not classes:
             raise DataError(
@@ -90,58 +113,71 @@ class CsvOnehotReader:
             )
         root = images or (source if source.is_dir() else source.parent)
         names = ImageNames(root, dropped)
+        counts = _count(tables)
+        states = self._rule.decide(counts)
+        remarks = [*filter(None, [self._rule.remark(counts)]), *_remarks(tables, list(classes))]
         return Source(
             image_root=root,
             samples=(
                 sample
                 for table, columns in tables
-                for sample in self._samples(table, columns, list(classes), names, dropped)
+                for sample in _samples(table, columns, list(classes), names, states, dropped)
             ),
             classes=list(classes),
-            remarks=tuple(_remarks(tables, list(classes))),
+            remarks=(*remarks, *split_remarks(found), *left_out(source, found)),
+            unsplit=without_split(found),
         )
 
-    def _samples(
-        self,
-        table: Table,
-        columns: _Columns,
-        classes: Sequence[str],
-        names: ImageNames,
-        dropped: IssueLog,
-    ) -> Iterator[Sample]:
-        own = {name for _, name in columns.classes}
-        lacking = [name for name in classes if name not in own]
-        prefix = table.folder(names.root)
-        for number, row in table.rows(dropped):
-            if not row[table.image_column]:
-                dropped.add("rows without an image", f"{table.path}, line {number}")
-                continue
-            split = table.split_of(row)
-            path = names(prefix + row[table.image_column], split)
-            if path is None:
-                continue
-            present, unknown = [], list(lacking)
-            for column, name in columns.classes:
-                cell = row[column]
-                if cell == "0":  # what most cells are
-                    continue
-                state = self._state(cell)
-                if state == 1:
-                    present.append(name)
-                elif state != 0:
-                    unknown.append(name)
-                if state is None:
-                    kind = "cells that are not 0, 1, -1 or blank (label unknown)"
-                    where = f"{table.path}, line {number}, {name:.40}: {cell!r:.40}"
-                    dropped.add(kind, where)
-            yield Sample(path, present, unknown, split)
 
-    def _state(self, cell: str) -> int | None:
-        """1 present, 0 absent, -1 unknown, `None` for what means nothing."""
-        try:
-            return self._flags[flag(cell)]
-        except ValueError:
-            return None
+def _count(tables: Sequence[tuple[Table, _Columns]]) -> Counter[Flag]:
+    """How often each flag is in columns of classes."""
+    cells: Counter[str] = Counter()
+    for table, columns in tables:
+        own = [column for column, _ in columns.classes]
+        for _, row in table.rows(IssueLog()):
+            cells.update([row[column] for column in own])
+    counts: Counter[Flag] = Counter()
+    for cell, count in cells.items():
+        if is_flag(cell):
+            counts[flag(cell)] += count
+    return counts
+
+
+def _samples(
+    table: Table,
+    columns: _Columns,
+    classes: Sequence[str],
+    names: ImageNames,
+    states: Mapping[Flag, State],
+    dropped: IssueLog,
+) -> Iterator[Sample]:
+    own = {name for _, name in columns.classes}
+    lacking = [name for name in classes if name not in own]
+    prefix = table.folder(names.root)
+    zero_is_absent = states[0] == "absent"
+    for number, row in table.rows(dropped):
+        if not row[table.image_column]:
+            dropped.add("rows without an image", f"{table.path}, line {number}")
+            continue
+        split = table.split_of(row)
+        path = names(prefix + row[table.image_column], split)
+        if path is None:
+            continue
+        present, unknown = [], list(lacking)
+        for column, name in columns.classes:
+            cell = row[column]
+            if cell == "0" and zero_is_absent:  # what most cells are
+                continue
+            state = states[flag(cell)] if is_flag(cell) else None
+            if state == "present":
+                present.append(name)
+            elif state != "absent":
+                unknown.append(name)
+            if state is None:
+                kind = "cells that are not 0, 1, -1 or blank (label unknown)"
+                where = f"{table.path}, line {number}, {name:.40}: {cell!r:.40}"
+                dropped.add(kind, where)
+        yield Sample(path, present, unknown, split)
 
 
 def _remarks(tables: Sequence[tuple[Table, _Columns]], classes: Sequence[str]) -> Iterator[str]:

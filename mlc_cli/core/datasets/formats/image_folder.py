@@ -22,6 +22,8 @@ from mlc_cli.errors import DataError
 _FOLDERS_OF_OTHERS = {
     "images", "labels", "annotations", "imagesets", "jpegimages", "data", "img_align_celeba",
 }  # fmt: skip
+_LOOKED = 20
+"""Folders of classes that are looked into."""
 _ANNOTATIONS = (".json", ".csv", ".xml", ".yaml", ".yml")
 
 
@@ -37,6 +39,8 @@ class ImageFolderReader:
         parents = [source, *(source / split for split in splits)]
         lower = {name.lower() for name in classes}
         if lower & _FOLDERS_OF_OTHERS or any(map(_has_annotations, parents)):
+            return None
+        if any(_has_annotations(parent / name) for parent in parents for name in classes[:_LOOKED]):
             return None
         has_images = (
             name for name in classes if any(_has_image(parent / name) for parent in parents)

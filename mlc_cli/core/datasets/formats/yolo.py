@@ -11,13 +11,14 @@ or the points of an outline. An image without such a file, or with an empty one,
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.images import SUFFIXES, walk_images
+from mlc_cli.core.datasets.formats.shared.images import SUFFIXES, same_name, walk_images
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder, text_lines
 from mlc_cli.core.system.files import read_text
 from mlc_cli.core.system.issues import IssueLog
@@ -231,7 +232,10 @@ def _label_file(image: str) -> Path:
 def _labels(file: Path, names: Mapping[int, str], dropped: IssueLog) -> list[str] | None:
     """Classes of the boxes in a file; `None` if it cannot be read."""
     if not is_file(file):
-        return []
+        alike = _alike(file)
+        if alike is None:
+            return []
+        file = alike
     try:
         lines = list(text_lines(file))
     except DataError as error:
@@ -247,6 +251,21 @@ def _labels(file: Path, names: Mapping[int, str], dropped: IssueLog) -> list[str
         else:
             found[names[index]] = None
     return list(found)
+
+
+def _alike(file: Path) -> Path | None:
+    """A file of the same folder whose name differs in percent-encoding or Unicode form alone."""
+    try:
+        changed = file.parent.stat().st_mtime_ns
+    except OSError:
+        return None
+    return _files_by_name(file.parent, changed).get(same_name(file.name))
+
+
+@lru_cache(maxsize=8)
+def _files_by_name(folder: Path, _changed: int) -> dict[str, Path]:
+    """Label files of a folder, as it was when it last changed."""
+    return {same_name(file.name): file for file in folder.glob("*.txt")}
 
 
 def _class_of(line: str) -> int | None:

@@ -1,6 +1,5 @@
 """Images of a conversion: which are refused, where they come to lie, and what is never lost."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,10 +10,8 @@ from mlc_cli.core.datasets.annotations import Annotation, LabelSets, PackedStrin
 from mlc_cli.core.datasets.converting.copying import (
     atomic_output,
     copy_images,
-    existing_images,
     rewrite_paths,
 )
-from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError, MlcError
 
 Make = Callable[..., Annotation]
@@ -34,38 +31,6 @@ def make(tmp_path: Path) -> Make:
         return Annotation(Path("a.json"), tmp_path / "root", ("c",), packed, none, none)
 
     return annotation
-
-
-def test_images_that_cannot_be_used_are_counted_by_reason(make: Make, tmp_path: Path) -> None:
-    (tmp_path / "secret.jpg").write_text("x")
-    make("a.jpg", "b/b.jpg")
-    root = tmp_path / "root"
-    (root / "out.jpg").symlink_to(tmp_path / "secret.jpg")
-    (root / "in.jpg").symlink_to(root / "a.jpg")
-    (root / "away").symlink_to(tmp_path)
-    os.mkfifo(root / "pipe.jpg")
-    names = ["a.jpg", "no.jpg", "../secret.jpg", str(tmp_path / "secret.jpg"), "out.jpg",
-             "in.jpg", "away/secret.jpg", "pipe.jpg", "b", "", "b/b.jpg", "nul\0.jpg",
-             "x" * 5000]  # fmt: skip
-    whole, dropped = make(*names, write=False), IssueLog()
-    assert [names[image] for image in existing_images(whole, dropped)] == [
-        "a.jpg",
-        "in.jpg",
-        "b/b.jpg",
-    ]
-    assert dropped.counts == {
-        "images whose file is missing": 3,
-        "images whose file leads out of the image folder": 5,
-        "images whose file is not a regular file": 2,
-    }
-
-
-def test_without_a_usable_image_the_folder_is_named(make: Make, tmp_path: Path) -> None:
-    with pytest.raises(DataError) as caught:
-        existing_images(make("a.jpg", write=False), IssueLog())
-    assert "is missing" in caught.value.message
-    assert str(tmp_path / "root") in caught.value.hint
-    assert "--images" in caught.value.hint
 
 
 def test_reference_leaves_images_and_finds_their_place_below_the_result(

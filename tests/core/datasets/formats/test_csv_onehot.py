@@ -7,6 +7,7 @@ import pytest
 
 from mlc_cli.core.datasets.formats.csv_list import CsvListWriter
 from mlc_cli.core.datasets.formats.csv_onehot import CsvOnehotReader, CsvOnehotWriter
+from mlc_cli.core.datasets.formats.shared.states import StateRule
 from mlc_cli.errors import DataError
 
 ROBOFLOW = "filename, dog, cat\na.jpg, 1, 0\nb.jpg, 0, 0\n"
@@ -64,11 +65,11 @@ def test_blank_and_minus_one_as_in_chexpert(put, read_all, minus_one, unknown) -
         "Path,Sex,Age,Mass,Edema,Fracture,Hernia\n"
         "v1/patient1/view1_frontal.jpg,Female,68,,-1.0,1.0,0.0\n",
     )
-    reading = read_all(CsvOnehotReader(minus_one), file)
+    reading = read_all(CsvOnehotReader(StateRule(minus_one=minus_one)), file)
     assert reading.states == {("", "v1/patient1/view1_frontal.jpg"): ({"Fracture"}, unknown)}
-    assert reading.source.remarks == (
-        "train.csv: columns that hold no 0 or 1 are no classes: Sex, Age",
-    )
+    said, left_out = reading.source.remarks
+    assert "blank is unknown (1 cells, csv.blank)" in said
+    assert left_out == "train.csv: columns that hold no 0 or 1 are no classes: Sex, Age"
 
 
 def test_a_split_column_and_an_index_of_pandas(put, read_all) -> None:
@@ -85,9 +86,10 @@ def test_cells_that_say_nothing_are_counted_and_unknown(put, read_all) -> None:
     reading = read_all(CsvOnehotReader(), file)
     assert reading.states == {
         ("", "a.jpg"): ({"cat"}, {"dog"}),
+        ("", "b.jpg"): (set(), {"cat"}),
         ("", "c.jpg"): (set(), {"dog"}),
     }
-    assert list(reading.dropped.counts.values()) == [1, 1, 1]
+    assert list(reading.dropped.counts.values()) == [1, 1]
     [example] = reading.dropped.examples["cells that are not 0, 1, -1 or blank (label unknown)"]
     assert example == f"{file}, line 2, dog: '2'"
 

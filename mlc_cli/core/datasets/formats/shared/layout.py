@@ -7,9 +7,10 @@ from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.shared.lines import is_file
+from mlc_cli.core.datasets.formats.shared.split_names import split_of_name
 
 PROBED = 100
-_SPLIT = re.compile(r"(?:instances|labels)_(.+)|((?:train|val|test|dev).*)", re.IGNORECASE)
+_SPLIT = re.compile(r"(?:instances|labels)_(.+)", re.IGNORECASE)
 
 
 def split_of(file: Path) -> str:
@@ -17,8 +18,8 @@ def split_of(file: Path) -> str:
     if file.name == "_annotations.coco.json":
         return file.absolute().parent.name
     match = _SPLIT.fullmatch(file.stem)
-    split = (match[1] or match[2]) if match else ""
-    return "" if split == "default" else split
+    split = match[1] if match else ""
+    return split_of_name(file.stem) or ("" if split == "default" else split)
 
 
 def root_of(source: Path) -> Path:

@@ -20,3 +20,19 @@ def numbered_classes(splits: Mapping[str, Annotation]) -> list[str]:
     if all(isinstance(label, str) for split in splits.values() for label in split.classes):
         return []
     return ["classes are integers, and would become text, which sorts in another order"]
+
+
+def changed_by_tables(splits: Mapping[str, Annotation]) -> list[str]:
+    """What of a data set comes back from any table in another form, each as a reason."""
+    annotations = list(splits.values())
+    names = annotations[0].classes if annotations else ()
+    reasons = numbered_classes(splits)
+    if any(_changes(str(name)) for name in names):
+        reasons.append("names of classes are empty, or have a space at an end or a carriage return")
+    if any(_changes(path) or "\\" in path for split in annotations for path in split.paths):
+        reasons.append("paths have a space at an end, a backslash or a carriage return")
+    return reasons
+
+
+def _changes(text: str) -> bool:
+    return not text or text != text.strip() or "\0" in text or "\r" in text

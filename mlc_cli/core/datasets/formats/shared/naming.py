@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Annotation
-from mlc_cli.core.datasets.formats.shared.images import SUFFIXES, ImageIndex
+from mlc_cli.core.datasets.formats.shared.images import ImageIndex, is_address, is_image
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -34,7 +34,7 @@ class ImageNames:
             The path; the name itself if no image has it, `None` if several have.
         """
         path = name.replace("\\", "/")
-        if path.lower().endswith(SUFFIXES):
+        if is_image(path) or is_address(path):
             return path
         stem = path.rpartition("/")[2]
         found = [item for item in self._index.stemmed(stem) if _fits(item, path)]
@@ -54,7 +54,7 @@ def _fits(image: str, path: str) -> bool:
 
 def without_suffix(path: str) -> str:
     """A path without the suffix of an image file, if it has one."""
-    return path.rpartition(".")[0] if path.lower().endswith(SUFFIXES) else path
+    return path.rpartition(".")[0] if is_image(path) else path
 
 
 def leads_out(path: str) -> bool:

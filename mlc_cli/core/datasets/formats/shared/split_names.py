@@ -1,14 +1,16 @@
 """Names of splits and what they mean."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 SPLITS = ("train", "val", "test")
 _MEANINGS = {
     **dict.fromkeys(("train", "training", "trainval", "trainset"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev", "valset"), "val"),
-    **dict.fromkeys(("test", "testing", "testset"), "test"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "valset", "minival"), "val"),
+    **dict.fromkeys(("test", "testing", "testset", "test-dev"), "test"),
 }
+_WORD = re.compile(r"test-dev[0-9]*|[A-Z]?[a-z]+[0-9]*|[A-Z]+[0-9]*(?![a-z])|[0-9]+", re.ASCII)
 
 
 def meaning(name: str) -> str | None:
@@ -16,8 +18,24 @@ def meaning(name: str) -> str | None:
     return _MEANINGS.get(name.lower().rstrip("0123456789").rstrip("-_. "))
 
 
+def split_of_name(name: str) -> str:
+    """The part of a name that tells a split, as it is written; empty if none, or several, do.
+
+    For files (without suffix), folders, columns and list files alike: `train_labels` tells
+    `train`, `person_keypoints_val2017` tells `val2017`, `sample_submission` nothing.
+    """
+    if meaning(name):
+        return name
+    words = [word for word in _WORD.findall(name) if meaning(word)]
+    return words[0] if len({meaning(word) for word in words}) == 1 else ""
+
+
 def split_in_name(place: Path) -> str | None:
-    """The split that the name of a file or folder contains: `instances_val2017.json` is `val`."""
-    words = re.split(r"[^A-Za-z0-9]+", place.stem)
-    found = {split for word in words if (split := meaning(word))}
-    return found.pop() if len(found) == 1 else None
+    """The split that the name of a file or folder means: `instances_val2017.json` is `val`."""
+    return meaning(split_of_name(place.stem))
+
+
+def are_splits(values: Iterable[str]) -> bool:
+    """Whether all values that are not blank mean splits, and not all the same."""
+    found = {meaning(value) for value in values if value}
+    return len(found) > 1 and None not in found

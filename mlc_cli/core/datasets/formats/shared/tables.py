@@ -3,27 +3,22 @@
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from mlc_cli.core.datasets.annotations import Annotation
-from mlc_cli.core.datasets.formats.shared.images import SUFFIXES
+from mlc_cli.core.datasets.formats.shared.images import SUFFIXES, is_image
 from mlc_cli.core.datasets.formats.shared.lines import is_file, raw_lines
-from mlc_cli.core.datasets.formats.shared.losses import numbered_classes
-from mlc_cli.core.datasets.formats.shared.split_names import meaning
+from mlc_cli.core.datasets.formats.shared.split_names import meaning, split_of_name
+from mlc_cli.core.datasets.formats.shared.states import is_flag
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 HEAD, HEAD_CELLS = 1000, 1_000_000
 """Rows, and cells, that are looked at to see what columns hold."""
 
-_FLAGS = {
-    "1": 1, "1.0": 1, "true": 1, "0": 0, "0.0": 0, "false": 0, "-1": -1, "-1.0": -1,
-    "": None, "nan": None,
-}  # fmt: skip
 _SPLIT_NAMES = {"split", "subset", "set", "partition", "split_name", "is_valid"}
 _LABEL_WORDS = {
     "label", "labels", "tag", "tags", "class", "classes", "category", "categories", "target",
@@ -39,28 +34,16 @@ _OF_OTHER_FORMATS = ({"ImageID", "LabelName"}, {"annotation_id", "annotator"})
 """Columns of Open Images and of Label Studio."""
 
 
-def flag(cell: str) -> int | None:
-    """What a cell says: 1, 0, -1, or `None` where it is blank.
+@dataclass(frozen=True)
+class Told:
+    """Names of columns that the user tells; what is not told is decided from names and cells."""
 
-    Raises:
-        ValueError: It says something else.
-    """
-    text = cell.lower()
-    if text in _FLAGS:
-        return _FLAGS[text]
-    number = float(text)
-    if number not in (1, 0, -1):
-        raise ValueError(cell)
-    return int(number)
+    image: str | None = None
+    labels: tuple[str, ...] = ()
+    split: str | None = None
 
 
-def is_flag(cell: str) -> bool:
-    """Whether a cell says 1, 0 or -1, or is blank."""
-    try:
-        flag(cell)
-    except ValueError:
-        return False
-    return True
+UNTOLD = Told()
 
 
 @dataclass(frozen=True)
@@ -80,9 +63,10 @@ class Table:
     delimiter: str
     header: tuple[str, ...]
     first: Sequence[Sequence[str]]
+    told: Told = UNTOLD
 
     @classmethod
-    def open(cls, path: Path, split: str = "") -> "Table":
+    def open(cls, path: Path, split: str = "", told: Told = UNTOLD) -> "Table":
         """Look at a file.
 
         Raises:
@@ -105,7 +89,7 @@ class Table:
         empty = cls(path, split, delimiter, tuple(header), ())
         count = min(HEAD, HEAD_CELLS // len(header) + 1)
         first = [row for _, row in islice(empty.rows(IssueLog()), count)]
-        return cls(path, split, delimiter, tuple(header), first)
+        return cls(path, split, delimiter, tuple(header), first, told)
 
     def rows(self, dropped: IssueLog) -> Iterator[tuple[int, list[str]]]:
         """Rows below the header, each with its last line; cells without space at their ends.
@@ -113,43 +97,82 @@ class Table:
         Raises:
             DataError: The file turns out not to be CSV in UTF-8.
         """
+        width = len(self.header)
         for number, row in islice(_rows(self.path, self.delimiter), 1, None):
-            if len(row) == len(self.header):
+            if len(row) == width:
                 yield number, row
+            elif len(row) < width:
+                yield number, [*row, *[""] * (width - len(row))]
+            elif any(row[width:]):
+                dropped.add("rows with more cells than the header", f"{self.path}, line {number}")
             else:
-                kind = "rows with more or fewer cells than the header"
-                dropped.add(kind, f"{self.path}, line {number}")
+                yield number, row[:width]
 
     @cached_property
     def image_column(self) -> int:
-        """The first column that is called image, file or path, else the first with a name."""
-        named = [column for column, name in enumerate(self.header) if name]
-        fitting = (column for column in named if _IMAGE_WORDS & set(_words(self.header[column])))
-        return next(fitting, named[0])
+        """The column that is told, else that whose cells end like image files.
+
+        Where several or none do, the first that is called image, file or path; else the first.
+        """
+        if self.told.image is not None:
+            return self._told(self.told.image)
+        columns = range(len(self.header))
+        like_files = [column for column in columns if self._has_images(column)]
+        named = [c for c in columns if _IMAGE_WORDS & set(_words(self.header[c]))]
+        others = [c for c in columns if self.header[c] or not self.holds_flags(c)]
+        both = [column for column in named if column in like_files]
+        return next(iter([*both, *like_files, *named, *others]), 0)
+
+    def _has_images(self, column: int) -> bool:
+        cells = [cell for cell in self.cells(column) if cell]
+        hits = sum(is_image(cell.partition("?")[0]) for cell in cells)
+        return 0 < len(cells) < 2 * hits
+
+    def _told(self, name: str) -> int:
+        if name in self.header:
+            return self.header.index(name)
+        raise DataError(
+            f"{self.path}: has no column {name}", f"It has {', '.join(self.header):.200}."
+        )
 
     @cached_property
     def split_column(self) -> int | None:
-        """The last column that holds the split of each image, by its name, if there is one."""
-        for column in reversed(range(len(self.header))):
+        """The column that is told, or called so, else one whose cells all mean splits."""
+        if self.told.split is not None:
+            return self._told(self.told.split)
+        columns = [c for c in reversed(range(len(self.header))) if c != self.image_column]
+        for column in columns:
             name = self.header[column]
-            called_so = "_".join(_words(name)) in _SPLIT_NAMES and column != self.image_column
+            called_so = "_".join(_words(name)) in _SPLIT_NAMES
             if called_so and (_is_validity(name) or not self.holds_flags(column)):
                 return column
-        return None
+        taken = (column for column in columns if self.header[column] not in self.told.labels)
+        return next((c for c in taken if self._means_splits(c)), None)
+
+    def _means_splits(self, column: int) -> bool:
+        cells = self.cells(column) - {""}
+        called_labels = _called_labels(self.header[column])
+        return bool(cells) and not called_labels and all(map(meaning, cells))
 
     @cached_property
-    def label_column(self) -> int | None:
-        """The column that lists the labels of each image, by its name, if there is one.
+    def label_columns(self) -> tuple[int, ...]:
+        """Columns that list the labels of each image: those told, or those called so.
 
-        A column of 0 and 1 beside others is a class that is called so.
+        A column of 0 and 1 beside others is a class that is called so. Further columns count if
+        they differ in a number alone, such as label_1 and label_2.
         """
+        if self.told.labels:
+            return tuple(map(self._told, self.told.labels))
         taken = (self.image_column, self.split_column)
         others = [column for column in range(len(self.header)) if column not in taken]
-        for column in others:
-            called_so = (_words(self.header[column]) or [""])[-1] in _LABEL_WORDS
-            if called_so and (len(others) == 1 or not self.holds_flags(column)):
-                return column
-        return None
+        found = [
+            column
+            for column in others
+            if _called_labels(self.header[column])
+            and (len(others) == 1 or not self.holds_flags(column))
+        ]
+        same = found and _unnumbered(self.header[found[0]])
+        return tuple(c for c in found if c == found[0] or _unnumbered(self.header[c]) == same)
 
     def folder(self, root: Path) -> str:
         """What stands before the names of its images: its own folder, if it is that of a split."""
@@ -175,54 +198,73 @@ class Table:
         return row[column] or self.split
 
 
-def find_tables(source: Path) -> list[Table]:
-    """The tables at a place: a file; the file of each split; or all CSV files of a folder.
+def find_tables(source: Path, told: Told = UNTOLD) -> list[Table]:
+    """The tables at a place: a file; the file of each split; or the only CSV file of a folder.
+
+    A file of a folder is of a split if its name says so; then files that say none are left out.
 
     Raises:
         DataError: There is none, or one cannot be read.
     """
     if not source.is_dir():
         own = source.name == _OF_ROBOFLOW
-        return [Table.open(source, source.absolute().parent.name if own else "")]
+        return [Table.open(source, source.absolute().parent.name if own else "", told)]
     of_splits = sorted(source.glob(f"*/{_OF_ROBOFLOW}"))
     if of_splits:
-        return [Table.open(path, path.parent.name) for path in of_splits]
+        return [Table.open(path, path.parent.name, told) for path in of_splits]
     files = sorted(path for path in source.glob("*.csv") if is_file(path))
     if not files:
         raise DataError(f"{source}: there is no CSV file")
-    named = len(files) > 1 or meaning(files[0].stem)
-    return [Table.open(path, path.stem if named else "") for path in files]
+    if len(files) == 1:  # "train_v2" alone does not tell that there is a val elsewhere
+        only = files[0]
+        return [Table.open(only, only.stem if meaning(only.stem) else "", told)]
+    named = [path for path in files if split_of_name(path.stem)] or files
+    return [Table.open(path, split_of_name(path.stem), told) for path in named]
 
 
-def look(source: Path) -> Table | None:
+def left_out(source: Path, tables: Sequence[Table]) -> tuple[str, ...]:
+    """A remark on the tables of a folder that are no splits; empty without any."""
+    used = {table.path for table in tables}
+    names = [path.name for path in sorted(source.glob("*.csv")) if path not in used]
+    if not source.is_dir() or not names:
+        return ()
+    return (f"tables whose names tell no split are left out: {', '.join(names):.300}",)
+
+
+def split_remarks(tables: Sequence[Table]) -> Iterator[str]:
+    """Which columns are taken for splits though they are not called so."""
+    for table in tables:
+        column = table.split_column
+        if column is not None and "_".join(_words(table.header[column])) not in _SPLIT_NAMES:
+            yield f"{table.path.name}: column {table.header[column]} tells the split"
+
+
+def without_split(tables: Sequence[Table]) -> tuple[str, ...]:
+    """Names of the files of which nothing tells the split."""
+    return tuple(t.path.name for t in tables if not t.split and t.split_column is None)
+
+
+def look(source: Path, told: Told = UNTOLD) -> Table | None:
     """The first table at a place, unless it is of a format that has a reader of its own."""
     if not (source.is_dir() or source.suffix.lower() in (".csv", ".tsv")):
         return None
     try:
-        table = find_tables(source)[0]
+        table = find_tables(source, told)[0]
     except DataError:
         return None
     return None if any(names <= set(table.header) for names in _OF_OTHER_FORMATS) else table
 
 
-def changed_by_tables(splits: Mapping[str, Annotation]) -> list[str]:
-    """What of a data set comes back from any table in another form, each as a reason."""
-    annotations = list(splits.values())
-    names = annotations[0].classes if annotations else ()
-    reasons = numbered_classes(splits)
-    if any(_changes(str(name)) for name in names):
-        reasons.append("names of classes are empty, or have a space at an end or a carriage return")
-    if any(_changes(path) or "\\" in path for split in annotations for path in split.paths):
-        reasons.append("paths have a space at an end, a backslash or a carriage return")
-    return reasons
-
-
-def _changes(text: str) -> bool:
-    return not text or text != text.strip() or "\0" in text or "\r" in text
-
-
 def _is_validity(name: str) -> bool:
     return "_".join(_words(name)) == "is_valid"
+
+
+def _called_labels(name: str) -> bool:
+    return (_words(_unnumbered(name)) or [""])[-1] in _LABEL_WORDS
+
+
+def _unnumbered(name: str) -> str:
+    return name.lower().rstrip("0123456789").rstrip("-_. ")
 
 
 def _words(name: str) -> list[str]:

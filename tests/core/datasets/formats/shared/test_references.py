@@ -36,16 +36,13 @@ def test_a_file_is_found(put, tmp_path, reference, path) -> None:
 @pytest.mark.parametrize(
     ("reference", "kind"),
     [
-        ("none.jpg", "there is no file"),
-        ("", "there is no file"),
-        ("http://[", "there is no file"),
-        ("marked.jpg", "there is no file"),
-        ("data:image/png;base64," + "A" * 10**6, "there is no file"),
+        ("", "without a name"),
+        ("data:image/png;base64," + "A" * 10**6, "without a name"),
         ("one.jpg", "more than one file"),
         ("https://host/z/one.jpg", "more than one file"),
     ],
 )
-def test_what_is_not_found_or_not_clear_is_counted(put, tmp_path, reference, kind) -> None:
+def test_what_is_not_clear_is_counted(put, tmp_path, reference, kind) -> None:
     for file in FILES:
         put(file)
     dropped = IssueLog()
@@ -53,6 +50,18 @@ def test_what_is_not_found_or_not_clear_is_counted(put, tmp_path, reference, kin
     [found] = dropped.counts
     assert kind in found
     assert len(dropped.lines()) < 400
+
+
+@pytest.mark.parametrize(
+    ("reference", "path"),
+    [("none.jpg", "none.jpg"), ("https://host/x/none.jpg?a=1", "x/none.jpg"),
+     ("marked.jpg", "marked.jpg")],
+)  # fmt: skip
+def test_what_is_not_found_keeps_its_path(put, tmp_path, reference, path) -> None:
+    put(FILES[4])
+    dropped = IssueLog()
+    assert ImageFinder(tmp_path, dropped).find(reference) == path
+    assert not dropped.counts
 
 
 def test_an_address_has_a_scheme() -> None:

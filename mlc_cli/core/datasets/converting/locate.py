@@ -1,0 +1,121 @@
+"""Which images of a source can be used, and where they are."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mlc_cli.core.datasets.annotations import PackedStrings
+from mlc_cli.core.datasets.converting.collect import Collected, Findings
+from mlc_cli.core.datasets.formats.shared.images import ImageIndex
+from mlc_cli.core.images.folder import ImageFolder
+from mlc_cli.errors import DataError
+
+MISSING, COUNTED = "is missing", "counted"
+
+
+def locate_images(whole: Collected, searched: Path, findings: Findings) -> Collected:
+    """The images that are regular files inside their folder.
+
+    One that is not where the source says is looked for by the longest tail of its path that
+    exists. What several files fit, and files that several images lead to, are refused by name.
+
+    Args:
+        whole: All images.
+        searched: Folder to look in; that of the images, or one above it.
+        findings: Takes images that are left out, and those that were found elsewhere.
+
+    Raises:
+        DataError: There is none.
+    """
+    folder = ImageFolder(whole.annotation.folder)
+    paths = whole.annotation.paths
+    problems = [folder.problem(path) for path in paths]
+    elsewhere = {}
+    if any(problems):
+        elsewhere = _elsewhere(whole, searched, problems, findings)
+    for image, problem in enumerate(problems):
+        if problem not in (None, COUNTED) and image not in elsewhere:
+            findings.dropped.add(f"images whose file {problem}", paths[image])
+    kept = [image for image, problem in enumerate(problems) if not problem or image in elsewhere]
+    if not kept:
+        raise DataError(
+            f"{whole.annotation.source}: none of its images can be used."
+            f" {findings.dropped.lines()}",
+            f"They are looked for in {searched}; name another folder with --images, or"
+            " convert without looking with `--set images.check=false`.",
+        )
+    found = whole.take(np.array(kept))
+    if not elsewhere:
+        return found
+    return _moved(found, [elsewhere.get(image, "") for image in kept], searched)
+
+
+def _elsewhere(
+    whole: Collected, searched: Path, problems: list[str | None], findings: Findings
+) -> dict[int, str]:
+    """Paths below `searched` of images that are not where they are said to be."""
+    index, paths = ImageIndex(searched), whole.annotation.paths
+    checked = ImageFolder(searched)
+    prefix = _prefix(whole.annotation.folder, searched)
+    elsewhere: dict[int, str] = {}
+    for image, problem in enumerate(problems):
+        inside = _inside(paths[image], searched) if problem and problem != MISSING else ""
+        if problem != MISSING and not inside:
+            continue
+        split = whole.splits[whole.split_N[image]]
+        found = [inside] if inside else index.find(paths[image], split)
+        found = [path for path in found if checked.problem(path) is None]
+        if len(found) > 1:
+            kind = "images that several files fit (--images narrows the search)"
+            findings.dropped.add(kind, f"{paths[image]:.200}: {', '.join(found[:3]):.200}")
+            problems[image] = COUNTED
+        if len(found) == 1:
+            elsewhere[image] = found[0]
+    taken = Counter(elsewhere.values())
+    taken.update(
+        prefix + path for path, problem in zip(paths, problems, strict=True) if problem is None
+    )
+    for image, path in list(elsewhere.items()):
+        if taken[path] > 1 and whole.annotation.paths[image] != path:
+            kind = "images that lead to the file of another image by the tail of their path"
+            findings.dropped.add(kind, f"{paths[image]:.200}: {path:.200}")
+            problems[image] = COUNTED
+            del elsewhere[image]
+        else:
+            kind = "images found by the tail of their path, not where the source says"
+            findings.noted.add(kind, f"{paths[image]:.200} is {path:.200}")
+    return elsewhere
+
+
+def _inside(path: str, folder: Path) -> str:
+    """An absolute path into a folder as one below it; empty for others."""
+    place = Path(path)
+    if not place.is_absolute() or not place.is_relative_to(folder.absolute()):
+        return ""
+    return place.relative_to(folder.absolute()).as_posix()
+
+
+def _prefix(folder: Path, searched: Path) -> str:
+    below = folder.resolve().relative_to(searched.resolve()).as_posix()
+    return "" if below == "." else f"{below}/"
+
+
+def _moved(whole: Collected, elsewhere: list[str], searched: Path) -> Collected:
+    """Images with the paths at which they were found, all below one folder."""
+    annotation = whole.annotation
+    prefix = _prefix(annotation.folder, searched)
+    paths = [new or prefix + old for new, old in zip(elsewhere, annotation.paths, strict=True)]
+    folder = searched
+    if prefix and all(path.startswith(prefix) for path in paths):
+        paths, folder = [path.removeprefix(prefix) for path in paths], annotation.folder
+    moved = replace(annotation, paths=PackedStrings.pack(paths), folder=folder)
+    return replace(whole, annotation=moved)
+
+
+def searched_folder(place: Path, root: Path, images: Path | None) -> Path:
+    """Where images are looked for: the source itself if their folder is in it."""
+    source = place if place.is_dir() else place.parent
+    inside = images is None and root.resolve().is_relative_to(source.resolve())
+    return source if inside else root

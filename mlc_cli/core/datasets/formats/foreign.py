@@ -1,0 +1,60 @@
+"""Formats that no reader takes, told by name with what to export instead."""
+
+import re
+from itertools import islice
+from pathlib import Path
+
+from mlc_cli.core.datasets.formats.shared.lines import is_file, raw_lines
+from mlc_cli.errors import DataError
+
+_HEAD, _FILES = 1 << 16, 200
+_COCO = "Export it as COCO or as CSV."
+_CSV = "Save it as CSV in UTF-8, with a line for each image."
+_OPENINGS = (
+    (rb"version https://git-lfs", "is a Git LFS pointer, not the file", "Fetch it: git lfs pull."),
+    (rb'"imageGcsUri"', "is of Vertex AI", "Export it as CSV: image,labels."),
+    (rb'"image_url"\s*:\s*"(?:AmlDatastore|azureml)', "is of AzureML", "Export it as COCO."),
+    (rb'"data_row"\s*:', "is of Labelbox", _COCO),
+    (rb'"schema_ref"\s*:\s*"[^"]*darwin|"remote_path"', "is of Darwin (V7)", _COCO),
+    (rb'"classTitle"\s*:', "is of Supervisely", _COCO),
+    (rb'"_input_hash"\s*:', "is of Prodigy", "Write it as CSV: image,labels."),
+    (rb'"asset"\s*:\s*\{.*"regions"\s*:', "is of VoTT", "Export it as CSV or as Pascal VOC."),
+    (rb'"annotations?"\s*:\s*\[\s*\{[^]]*"coordinates"\s*:', "is of CreateML", _COCO),
+    (rb"\AMATLAB \d|\A\x89HDF\r\n", "is a file of MATLAB or HDF5", _CSV),
+)
+_SUFFIXES = {
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods"), ("is a spreadsheet", _CSV)),
+    **dict.fromkeys((".tfrecord", ".tfrecords", ".record"), ("is a TFRecord", _COCO)),
+}
+_TEXTS = (".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".txt")
+
+
+def refuse_foreign(source: Path) -> None:
+    """Say of what format a place is, where that is known and no reader takes it.
+
+    Raises:
+        DataError: It is known, or the only file that could have annotations cannot be read.
+    """
+    places = [source]
+    if source.is_dir():
+        places = sorted(filter(is_file, islice(source.glob("*"), _FILES)))
+    for place in places:
+        if kind := _kind(place):
+            raise DataError(f"{place}: {kind[0]}, which is not read", kind[1])
+    texts = [place for place in places if place.suffix.lower() in _TEXTS]
+    if len(texts) == 1:
+        for _ in raw_lines(texts[0]):  # shows an error of encoding
+            pass
+
+
+def _kind(place: Path) -> tuple[str, str] | None:
+    """What a file is, and what to do."""
+    try:
+        with place.open("rb") as stream:
+            head = stream.read(_HEAD)
+    except OSError:
+        return None
+    for pattern, kind, repair in _OPENINGS:
+        if re.search(pattern, head, re.DOTALL):
+            return kind, repair
+    return _SUFFIXES.get(place.suffix.lower())

@@ -1,0 +1,32 @@
+"""What a machine runs out of, and what helps; told from the errors of any library."""
+
+import errno
+
+from mlc_cli.errors import MlcError
+
+EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""Codes of errors that are the machine's fault and not that of the file at hand."""
+
+_SMALLER = (
+    "Use a smaller --batch-size (with optim.accumulate a training stays the same),"
+    " eval_batch_size or data.input_size, or fewer workers. The last complete state is on disk."
+)
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "insufficient memory", "bad_alloc")
+
+
+def machine_error(error: Exception) -> MlcError | None:
+    """An error of the system or of a device for people; `None` for an error of the program."""
+    if isinstance(error, OSError):
+        where = " -> ".join(str(n) for n in (error.filename, error.filename2) if n is not None)
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            return MlcError(
+                f"{where or 'a file'}: {error.strerror}",
+                "Raise the limit (`ulimit -n 4096`) or use fewer workers (data.workers=1).",
+            )
+        return MlcError(f"{where or 'standard output or a file'}: {error.strerror or error}")
+    text = " ".join(str(error).split())
+    if type(error).__name__ == "OutOfMemoryError":  # of torch, which is not imported for this
+        return MlcError(f"the GPU is out of memory: {text[:200]}", _SMALLER)
+    if isinstance(error, MemoryError) or any(words in text.lower() for words in _NO_MEMORY):
+        return MlcError(f"there is too little memory: {text[:200]}", _SMALLER)
+    return None
