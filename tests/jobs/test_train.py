@@ -47,7 +47,7 @@ def test_a_run_folder_holds_all_that_a_training_leaves(
     assert len(events) == 1
     assert {p.name for p in run.iterdir()} - {events[0].name} == {
         "settings.yaml", "train.log", "metrics.jsonl", "best.safetensors", "last.safetensors",
-        "trainer.pt", "eval.json", "per_class.csv", "scores.npz",
+        "trainer.pt", "eval.json", "per_class.csv", "scores.npz", "run.lock",
     }  # fmt: skip
     settings = yaml.safe_load((run / "settings.yaml").read_text())
     assert settings["epochs"] == 3

@@ -152,7 +152,7 @@ def _point_latest(output: Path, target: str) -> None:
 
 
 def open_run(path: Path) -> RunFolder:
-    """Open an existing run folder; a link such as `runs/latest` is followed.
+    """Open an existing run folder, also by a checkpoint in it; `runs/latest` is followed.
 
     Raises:
         RunError: There is no such folder, or it is not that of a run.
@@ -163,6 +163,8 @@ def open_run(path: Path) -> RunFolder:
             "Train first (`mlc train --preset quickstart`), or name a run with --run DIR or a"
             " checkpoint with --checkpoint FILE.",
         )
+    if path.suffix == ".safetensors" and path.is_file():
+        path = path.parent
     run = RunFolder(path.parent / path.readlink() if path.is_symlink() else path)
     if not run.settings.is_file():
         raise RunError(f"{run.path}: is not a run folder: it has no settings.yaml")
@@ -170,14 +172,16 @@ def open_run(path: Path) -> RunFolder:
 
 
 def find_checkpoint(run: str, checkpoint: str | None = None) -> Path:
-    """The checkpoint that is asked for: a file, or the best of a run.
+    """The checkpoint that is asked for: a file, or the best of a run, whichever way it is named.
 
     Raises:
         RunError: There is no such run, or no epoch of it was evaluated yet.
     """
-    if checkpoint:
+    if checkpoint and not Path(checkpoint).is_dir():
         return Path(checkpoint)
-    folder = open_run(Path(run))
+    if Path(run).suffix == ".safetensors" and Path(run).is_file() and not checkpoint:
+        return Path(run)
+    folder = open_run(Path(checkpoint or run))
     if not folder.best.exists():
         raise RunError(
             f"{folder.path}: has no best.safetensors yet: no epoch of it was evaluated",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.runs.folder import RunFolder, create_run, open_run
+from mlc_cli.core.runs.folder import RunFolder, create_run, find_checkpoint, open_run
 from mlc_cli.errors import RunError
 
 
@@ -182,3 +182,13 @@ def test_a_run_that_another_process_trains_is_refused_until_that_one_is_dead(
     other.kill()
     other.communicate()
     RunFolder(tmp_path).lock().close()
+
+
+def test_a_run_and_a_checkpoint_of_it_name_each_other(tmp_path: Path) -> None:
+    for name in ("settings.yaml", "best.safetensors", "last.safetensors"):
+        (tmp_path / name).touch()
+    best, last = tmp_path / "best.safetensors", tmp_path / "last.safetensors"
+    assert open_run(last).path == tmp_path
+    assert find_checkpoint("runs/latest", str(tmp_path)) == best
+    assert find_checkpoint(str(last)) == last
+    assert find_checkpoint(str(tmp_path)) == best
