@@ -4,9 +4,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mlc_cli.core.datasets.stratify import stratify
 from mlc_cli.core.evaluation.metrics import DecisionMetrics, Floats, decision_metrics
 from mlc_cli.core.evaluation.results import SUMMARY, number
@@ -18,6 +15,7 @@ from mlc_cli.core.evaluation.thresholds import (
     fit_overall,
     fit_thresholds,
     out_of_fold,
+    save_thresholds,
     shrink,
 )
 from mlc_cli.core.inference.build import default_folder, score_checkpoint
@@ -168,17 +166,16 @@ def _strengths(settings: ThresholdSettings, objective: Objective) -> tuple[float
 
 def _write(result: ThresholdResult, settings: ThresholdSettings) -> None:
     thresholds_C = result.per_class_C
-    write_atomic(result.folder / "thresholds.npy", lambda path: _save_array(path, thresholds_C))
+    classes = result.scores.classes
+    write_atomic(
+        result.folder / "thresholds.npy",
+        lambda path: save_thresholds(path, thresholds_C, classes),
+    )
     write_json(result.folder / "thresholds.json", as_dict(result))
     write_text(result.folder / "thresholds.yaml", as_yaml(settings))
     if result.stored:
         card = replace(read_card(result.source), thresholds=thresholds_C.tolist())
         save_checkpoint(result.source, read_state(result.source), card)
-
-
-def _save_array(path: Path, array: NDArray[np.float64]) -> None:
-    with path.open("wb") as stream:
-        np.save(stream, array, allow_pickle=False)
 
 
 def as_dict(result: ThresholdResult) -> dict[str, Any]:

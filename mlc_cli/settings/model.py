@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mlc_cli.settings.base import RGB, Count, Positive, Probability, Settings
+from mlc_cli.settings.base import Count, Mean, Positive, Probability, Settings, Std
 
 Pool = Literal["avg", "max", "avgmax"]
 Scale = Positive | Literal["auto"]
@@ -105,9 +105,9 @@ class ModelSettings(Settings):
     on_class_change: Literal["error", "reset_head"] = "error"
     """What to do when `weights` is a checkpoint for other classes."""
     head: HeadSettings = LinearHeadSettings()
-    mean: RGB | None = None
+    mean: Mean | None = None
     """Mean of RGB in 0..1, subtracted from images; by default the backbone's own."""
-    std: RGB | None = None
+    std: Std | None = None
     """Standard deviation of RGB in 0..1; by default the backbone's own."""
     drop_path: Probability = 0.0
     """Stochastic depth of the backbone, where it has any."""

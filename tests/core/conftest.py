@@ -40,7 +40,7 @@ HEADS = {
     "gat, cosine": {"name": "graph", "layer": "gat", "cosine": True, "pool": "avgmax", "scale": 17},
 }
 GRAPH = LabelGraph(torch.eye(5, 7) + 0.1, torch.eye(5) + torch.eye(5).roll(1, 0) / 4)
-CLASSES = ("cat", "traffic light", "person", "a, b", "Straße")
+CLASSES = ("Straße", "a, b", "cat", "person", "traffic light")
 THRESHOLDS = (0.31, 0.5, 0.12, 0.77, 0.6)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

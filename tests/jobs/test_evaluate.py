@@ -83,11 +83,11 @@ def test_a_batch_size_changes_no_metric(mlc: Mlc) -> None:
 @pytest.mark.usefixtures("run")
 def test_thresholds_of_a_file_decide(mlc: Mlc, tmp_path: Path) -> None:
     path = tmp_path / "t.npy"
-    np.save(path, np.array([0.0, 2.0, 0.5]))
+    np.save(path, np.array([0.0, 1.0, 0.5]))
     outcome = evaluate(mlc, "--thresholds", path, "--json")
     assert outcome.code == 0, outcome.err
     found = json.loads(outcome.out)
-    assert [row["threshold"] for row in found["per_class"]] == [0.0, 2.0, 0.5]
+    assert [row["threshold"] for row in found["per_class"]] == [0.0, 1.0, 0.5]
     assert found["per_class"][0]["recall"] == 1
     assert found["per_class"][1]["recall"] == 0
     assert found["per_class"][1]["precision"] is None

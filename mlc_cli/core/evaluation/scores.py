@@ -3,7 +3,6 @@
 Names of arrays: N images, C classes.
 """
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlc_cli.core.runs.card import ModelCard
-from mlc_cli.core.system.files import write_atomic
+from mlc_cli.core.runs.card import ModelCard, class_hash
+from mlc_cli.core.system.files import named_faults, write_atomic
 from mlc_cli.errors import DataError
 
 
@@ -39,6 +38,7 @@ def write_scores(path: Path, scores: SavedScores) -> None:
         "probabilities": scores.probabilities_NC,
         "targets": scores.targets_NC,
         "classes": np.array(scores.classes),
+        "class_hash": np.array(class_hash(scores.classes)),
         "paths": np.array(scores.paths),
     }
 
@@ -55,7 +55,7 @@ def read_scores(path: Path) -> SavedScores:
     Raises:
         DataError: The file is missing, damaged or something else.
     """
-    try:
+    with named_faults(path, "cannot be read as scores", DataError, "`mlc eval` writes scores.npz."):
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             scores = SavedScores(
                 arrays["probabilities"],
@@ -63,14 +63,30 @@ def read_scores(path: Path) -> SavedScores:
                 arrays["classes"].tolist(),
                 arrays["paths"].tolist(),
             )
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{path}: cannot be read as scores: {error}", "`mlc eval` writes scores.npz."
-        ) from None
-    shape = (len(scores.paths), len(scores.classes))
-    if scores.probabilities_NC.shape != shape or scores.targets_NC.shape != shape:
-        raise DataError(f"{path}: its arrays do not fit each other; write it anew with `mlc eval`")
+            known = str(arrays["class_hash"]) if "class_hash" in arrays else None
+        _check(scores)
+        if known not in (None, class_hash(scores.classes)):
+            raise ValueError("its classes are not those that it was written with")
     return scores
+
+
+def _check(scores: SavedScores) -> None:
+    """Raise ValueError where arrays do not fit each other or hold what cannot be."""
+    probabilities_NC, targets_NC = scores.probabilities_NC, scores.targets_NC
+    for names in (scores.classes, scores.paths):
+        if not isinstance(names, list) or not names or not all(type(n) is str for n in names):
+            raise ValueError("names of classes or images are missing, or are no text")
+        if len(set(names)) < len(names):
+            raise ValueError("a class or an image is there twice")
+    shape = (len(scores.paths), len(scores.classes))
+    if probabilities_NC.shape != shape or targets_NC.shape != shape:
+        raise ValueError("its arrays do not fit each other; write it anew with `mlc eval`")
+    if probabilities_NC.dtype.kind != "f" or targets_NC.dtype != np.int8:
+        raise ValueError("its arrays are of another type")
+    if not ((probabilities_NC >= 0) & (probabilities_NC <= 1)).all():
+        raise ValueError("a probability is not in 0..1")
+    if not np.isin(targets_NC, (-1, 0, 1)).all():
+        raise ValueError("a target is not -1, 0 or 1")
 
 
 @dataclass(frozen=True)

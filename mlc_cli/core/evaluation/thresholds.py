@@ -24,9 +24,11 @@ from mlc_cli.core.evaluation.metrics import (
     metrics_of_decisions,
 )
 from mlc_cli.core.evaluation.ranking import RankedPositives, over_classes, rank_positives
-from mlc_cli.core.runs.card import ModelCard
+from mlc_cli.core.runs.card import ModelCard, class_hash
+from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import UsageError
 
+_HASH = 64  # hexadecimal digits
 Kind = Literal["fbeta", "precision", "recall"]
 
 
@@ -254,25 +256,44 @@ def pick_thresholds(
     try:
         number = float(wanted)
     except ValueError:
-        return _read_thresholds(Path(str(wanted)), len(card.classes))
+        return _read_thresholds(Path(str(wanted)), card.classes)
     if not 0 <= number <= 1:
         raise UsageError(f"--thresholds {wanted}: expected a probability, 0 to 1, or a file")
     return np.full(len(card.classes), number)
 
 
-def _read_thresholds(path: Path, classes: int) -> Floats:
-    try:
-        with path.open("rb") as stream:
-            thresholds_C = np.lib.format.read_array(stream, allow_pickle=False).astype(np.float64)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--thresholds {path}: cannot be read: {error}") from None
-    return _checked(thresholds_C, classes, f"--thresholds {path}")
+def save_thresholds(path: Path, thresholds_C: Floats, classes: Sequence[str | int]) -> None:
+    """Write an `.npy` file; behind the array, where readers do not look, stands its class list."""
+    with path.open("wb") as stream:
+        np.save(stream, thresholds_C, allow_pickle=False)
+        stream.write(class_hash(classes).encode())
+
+
+def _read_thresholds(path: Path, classes: Sequence[str | int]) -> Floats:
+    with (
+        named_faults(f"--thresholds {path}", "cannot be read", UsageError),
+        path.open("rb") as stream,
+    ):
+        array = np.lib.format.read_array(stream, allow_pickle=False)
+        thresholds_C = array.astype(np.float64, casting="same_kind")
+        known = stream.read(_HASH + 1)
+    if known and known != class_hash(classes).encode():
+        raise UsageError(
+            f"--thresholds {path}: was made for other classes than those of the model, or is"
+            " damaged",
+            "Choose thresholds for this model with: mlc thresholds",
+        )
+    return _checked(thresholds_C, len(classes), f"--thresholds {path}")
 
 
 def _checked(thresholds_C: Floats, classes: int, source: str) -> Floats:
-    if thresholds_C.shape != (classes,) or not np.isfinite(thresholds_C).all():
+    if thresholds_C.shape != (classes,) or not _in_range(thresholds_C):
         raise UsageError(
-            f"{source}: expected {classes} finite numbers, one for each class"
+            f"{source}: expected {classes} finite numbers in 0..1, one for each class"
             f" in sorted order, got an array of shape {thresholds_C.shape}"
         )
     return thresholds_C
+
+
+def _in_range(thresholds_C: Floats) -> bool:
+    return bool(((thresholds_C >= 0) & (thresholds_C <= 1)).all())

@@ -8,6 +8,7 @@ from openvino.preprocess import PrePostProcessor
 from mlc_cli.core.exporting.onnx_graph import INPUT
 from mlc_cli.core.inference.runtime.metadata import SECTION, ExportInfo, to_entries
 from mlc_cli.core.inference.runtime.openvino_core import openvino_core
+from mlc_cli.core.system.checksum import seal
 
 
 def to_ir(onnx_file: Path, info: ExportInfo) -> ov.Model:
@@ -38,6 +39,7 @@ def write_ir(path: Path, model: ov.Model, info: ExportInfo, *, half: bool) -> No
     for key, text in to_entries(info, normalised_inside=True).items():
         model.set_rt_info(text, [SECTION, key])
     ov.save_model(model, path, compress_to_fp16=half)
+    seal(path, path.with_suffix(".bin"))
 
 
 def mark_ir(path: Path, parity: str) -> None:
@@ -45,6 +47,7 @@ def mark_ir(path: Path, parity: str) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.count(_MARK) == 1
     path.write_text(text.replace(_MARK, f'<parity value="{parity}" />'), encoding="utf-8")
+    seal(path, path.with_suffix(".bin"))
 
 
 _MARK = '<parity value="unchecked" />'

@@ -15,6 +15,7 @@ from mlc_cli.core.inference.explain import evidence
 from mlc_cli.core.inference.runtime.metadata import SECTION, ExportInfo, to_entries
 from mlc_cli.core.inference.runtime.thresholds import threshold_logits
 from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.core.system.checksum import seal
 from mlc_cli.core.system.extras import import_extra
 from mlc_cli.errors import MlcError
 
@@ -99,6 +100,7 @@ def write_onnx(path: Path, classifier: Classifier, info: ExportInfo, *, saliency
         entry.key, entry.value = f"{SECTION} {key}", text
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
+    seal(path)
 
 
 def mark_onnx(path: Path, parity: str) -> None:
@@ -108,6 +110,7 @@ def mark_onnx(path: Path, parity: str) -> None:
         if entry.key == f"{SECTION} parity":
             entry.value = parity
     onnx.save(model, str(path))
+    seal(path)
 
 
 def _check_batch(model: onnx.ModelProto) -> None:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from mlc_cli.core.system.machine import EXHAUSTED
 from mlc_cli.errors import BadImageError
@@ -65,7 +65,24 @@ def read_image(path: Path, max_pixels: float = 200e6) -> Pixels:
         BadImageError: The file is missing, not regular, too large, truncated or no image.
     """
     content, _ = read_file(path, max_pixels)
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+    return decode(content, cv2.IMREAD_COLOR_RGB, path)
+
+
+def decode(content: bytes, flags: int, path: Path) -> Pixels:
+    """Decode the content of an image file.
+
+    Args:
+        content: The whole file.
+        flags: Of `cv2.imdecode`.
+        path: The file, for the message.
+
+    Raises:
+        BadImageError: It cannot be decoded, whatever the decoder raises.
+    """
+    try:
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except Exception:  # decoders raise what they like: it is the fault of this file alone
+        pixels = None
     if pixels is None:
         raise BadImageError(str(path), "cannot be decoded")
     return pixels  # type: ignore[return-value]
@@ -82,7 +99,7 @@ def read_file(path: Path, max_pixels: float = 200e6) -> tuple[bytes, Header]:
         raise BadImageError(str(path), "is empty")
     try:
         header = _header(content)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+    except Exception:  # readers of headers raise what they like, too
         raise BadImageError(str(path), _why_unknown(content)) from None
     width, height = header.width, header.height
     if width * height > max_pixels:

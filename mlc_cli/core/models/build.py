@@ -1,5 +1,6 @@
 """From model settings to a model."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from mlc_cli.core.models.weights.report import LoadReport
 from mlc_cli.core.models.weights.timm import load_backbone
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.checkpoint import read_card, read_state
+from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import CheckpointError, SettingsError
 from mlc_cli.settings.model import (
     CosineHeadSettings,
@@ -117,16 +119,29 @@ def load_classifier(path: Path) -> tuple[Classifier, ModelCard]:
     Raises:
         CheckpointError: The file cannot be opened, or its weights are not those of its model.
     """
-    card = read_card(path)
-    settings = ModelSettings.model_validate({**card.model, "pretrained": False, "weights": None})
-    state = read_state(path)
-    try:
-        graph = _graph_of(state) if settings.head.name == "graph" else None
-        classifier = build_model(settings, card.classes, card.input_size, graph).classifier
-        classifier.load_state_dict(state)
-    except (RuntimeError, KeyError) as error:
-        raise CheckpointError(f"{path}: its weights do not fit its model: {error}") from None
+    card, state = read_card(path), read_state(path)
+    with named_faults(path, "its weights do not fit its model", CheckpointError):
+        classifier = _rebuild(card, state)
     return classifier.eval().folded(), card
+
+
+def _rebuild(card: ModelCard, state: dict[str, Tensor]) -> Classifier:
+    """The model that a card describes, with its weights; whatever is wrong raises."""
+    settings = ModelSettings.model_validate({**card.model, "pretrained": False, "weights": None})
+    graph = _graph_of(state) if settings.head.name == "graph" else None
+    try:
+        classifier = build_model(settings, card.classes, card.input_size, graph).classifier
+    except SettingsError as error:
+        raise ValueError(error.message) from None
+    kinds = {name: tensor.dtype for name, tensor in classifier.state_dict().items()}
+    wrong = [name for name, tensor in state.items() if tensor.dtype != kinds.get(name)]
+    wrong += [name for name, tensor in state.items() if not tensor.isfinite().all()]
+    classifier.load_state_dict(state)
+    if wrong:
+        raise ValueError(f"{wrong[0]} is of another type, or holds values that are not finite")
+    if not math.isclose(float(classifier.head.scale), card.scale, rel_tol=1e-6):
+        raise ValueError(f"its scale is {card.scale}, and that of its head {classifier.head.scale}")
+    return classifier
 
 
 def _graph_of(state: dict[str, Tensor]) -> LabelGraph:

@@ -1,13 +1,38 @@
 """What a model file knows beside its weights; read and written without torch."""
 
+import hashlib
 import json
+import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from mlc_cli.core.system.checksum import OPEN, is_intact
+from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import CheckpointError
 
-FORMAT = 1
+FORMAT = 2
+"""From 2 on a file carries its checksum."""
+
+Names = list[str] | list[int]
+
+
+def _in_order(names: Names) -> Names:
+    if sorted(set(names)) != names:  # type: ignore[type-var]
+        raise ValueError("class names must be sorted, each once")
+    for name in names:
+        str(name).encode()  # half of a surrogate pair is no text
+    return names
+
+
+Classes = Annotated[Names, Field(min_length=1), AfterValidator(_in_order)]
+Side = Annotated[int, Field(ge=1, le=8192)]
+Part = Annotated[float, Field(ge=0, le=1)]
+Spread = Annotated[float, Field(gt=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -29,37 +54,94 @@ class ModelCard:
         versions: Of mlc, torch and timm.
     """
 
-    classes: list[str] | list[int]
+    __pydantic_config__: ClassVar = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    classes: Classes
     model: dict[str, Any]
-    input_size: tuple[int, int]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    scale: float
+    input_size: tuple[Side, Side]
+    mean: tuple[Part, Part, Part]
+    std: tuple[Spread, Spread, Spread]
+    scale: Annotated[float, Field(gt=0)]
     metrics: dict[str, float | None] = field(default_factory=dict)
-    thresholds: list[float] | None = None
+    thresholds: list[Part] | None = None
     data: dict[str, Any] = field(default_factory=dict)
-    epoch: int = 0
+    epoch: Annotated[int, Field(ge=0)] = 0
     averaged: bool = False
     versions: dict[str, str] = field(default_factory=dict)
 
 
+_LOG = logging.getLogger(__name__)
+_SCHEMA = TypeAdapter(ModelCard)
+
+
 def card_to_json(card: ModelCard) -> str:
-    """Text that `card_from_json` reads."""
-    return json.dumps({"format": FORMAT, **asdict(card)}, allow_nan=False)
+    """Text that `card_from_json` reads, with a place for the checksum of the file."""
+    return json.dumps({"format": FORMAT, "checksum": OPEN, **asdict(card)}, allow_nan=False)
 
 
-def card_from_json(text: str, path: Path) -> ModelCard:
+def check_sealed(path: Path, *parts: Path) -> bool:
+    """Refuse a file that is not as it was written, before a library parses it.
+
+    Args:
+        path: The file.
+        parts: Other files that belong to it.
+
+    Returns:
+        Whether it carries a checksum; files of format 1 do not.
+
+    Raises:
+        CheckpointError: There is no such file, or its checksum is another.
+    """
+    for file in (path, *parts):
+        if not file.is_file():
+            raise CheckpointError(f"{file}: there is no such model")
+    with named_faults(path, "cannot be read", CheckpointError):
+        intact = is_intact(path, *parts)
+    if intact is False:
+        raise CheckpointError(
+            f"{path}: is damaged or was changed: its checksum is another",
+            "Take another copy; the files of an export belong together.",
+        )
+    return bool(intact)
+
+
+def card_from_json(text: str, path: Path, *, sealed: bool) -> ModelCard:
     """What a file knows, from the text in its metadata.
+
+    Args:
+        text: The card.
+        path: The file that it stands in.
+        sealed: Whether the file carries a checksum.
 
     Raises:
         CheckpointError: The text is damaged, or from another version.
     """
-    try:
+    with named_faults(path, "its metadata is damaged or incomplete", CheckpointError):
         content = json.loads(text)
-        if content.pop("format") != FORMAT:
+        number = content.pop("format")
+        if type(number) is not int or not 1 <= number <= FORMAT:
             raise CheckpointError(f"{path}: was written by another version of mlc; update mlc")
-        for key in ("input_size", "mean", "std"):
-            content[key] = tuple(content[key])
-        return ModelCard(**content)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: its metadata is damaged or incomplete: {error}") from None
+        if number > 1 and not sealed:
+            raise ValueError("its checksum is gone")
+        content.pop("checksum", None)
+        try:
+            card = _SCHEMA.validate_json(json.dumps(content, allow_nan=False))
+        except ValidationError as error:
+            faults = (f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors())
+            raise ValueError("; ".join(faults)) from None
+        if card.thresholds is not None and len(card.thresholds) != len(card.classes):
+            raise ValueError(f"{len(card.thresholds)} thresholds for {len(card.classes)} classes")
+    if not sealed:
+        _say_unsealed(path)
+    return card
+
+
+@cache
+def _say_unsealed(path: Path) -> None:
+    _LOG.warning("%s: is of an earlier version, without a checksum to tell damage by", path)
+
+
+def class_hash(classes: Sequence[str | int]) -> str:
+    """SHA-256 of a list of classes, which ties files that speak of the same one together."""
+    text = json.dumps([str(name) for name in classes])
+    return hashlib.sha256(text.encode()).hexdigest()

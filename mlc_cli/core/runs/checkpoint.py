@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 
-from mlc_cli.core.runs.card import ModelCard, card_from_json, card_to_json
-from mlc_cli.core.system.files import write_atomic
+from mlc_cli.core.runs.card import ModelCard, card_from_json, card_to_json, check_sealed
+from mlc_cli.core.system.checksum import seal
+from mlc_cli.core.system.files import named_faults, write_atomic
 from mlc_cli.errors import CheckpointError
+
+_DAMAGED = (
+    "is damaged or not a safetensors file",
+    CheckpointError,
+    "Take another checkpoint: a run folder holds best.safetensors and last.safetensors.",
+)
 
 
 def save_checkpoint(path: Path, state: dict[str, torch.Tensor], card: ModelCard) -> None:
@@ -24,23 +31,29 @@ def save_checkpoint(path: Path, state: dict[str, torch.Tensor], card: ModelCard)
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     metadata = {"mlc": card_to_json(card)}
-    write_atomic(path, lambda temporary: save_file(tensors, str(temporary), metadata))
+
+    def write(temporary: Path) -> None:
+        save_file(tensors, str(temporary), metadata)
+        seal(temporary)
+
+    write_atomic(path, write)
 
 
 def read_card(path: Path) -> ModelCard:
     """Read what a checkpoint knows, without its weights.
 
     Raises:
-        CheckpointError: There is no such file, or it is not a checkpoint of mlc.
+        CheckpointError: There is no such file, or it is not a checkpoint of mlc, or it is damaged.
     """
     with _open(path) as stream:
         metadata = stream.metadata() or {}
+    sealed = check_sealed(path)
     if "mlc" not in metadata:
         raise CheckpointError(
             f"{path}: holds weights, but is not a checkpoint of mlc",
             "Weights of other origin start a training: mlc train --weights FILE.",
         )
-    return card_from_json(metadata["mlc"], path)
+    return card_from_json(metadata["mlc"], path, sealed=sealed)
 
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:
@@ -49,7 +62,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         CheckpointError: There is no such file, or it is damaged.
     """
-    with _open(path) as stream:
+    with _open(path) as stream, named_faults(path, *_DAMAGED):
         return {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
 
 
@@ -66,10 +79,5 @@ def has_card(path: Path) -> bool:
 def _open(path: Path) -> Any:
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such checkpoint")
-    try:
+    with named_faults(path, *_DAMAGED):
         return safe_open(str(path), framework="pt")
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path}: is damaged or not a safetensors file ({error})",
-            "Take another checkpoint: a run folder holds best.safetensors and last.safetensors.",
-        ) from None

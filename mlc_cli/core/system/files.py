@@ -32,6 +32,30 @@ def read_bytes(path: Path) -> bytes:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
 
 
+@contextmanager
+def named_faults(
+    path: Path | str, problem: str, kind: type[MlcError] = DataError, hint: str = ""
+) -> Iterator[None]:
+    """Inside, whatever a library raises at a damaged file becomes a message about that file.
+
+    Args:
+        path: The file, or words that name it.
+        problem: What is wrong with it then; the library's own words follow.
+        kind: Of the error.
+        hint: How to repair it.
+
+    Raises:
+        MlcError: Of that kind.
+    """
+    try:
+        yield
+    except MlcError:
+        raise
+    except Exception as error:  # libraries raise what they like, each for damage of its own
+        said = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise kind(f"{path}: {problem}: {said[:200] or type(error).__name__}", hint) from error
+
+
 def read_text(path: Path) -> str:
     """Text of a file in UTF-8, with or without a byte-order mark.
 

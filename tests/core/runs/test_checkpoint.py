@@ -14,7 +14,7 @@ from mlc_cli.core.runs.checkpoint import has_card, read_card, read_state, save_c
 from mlc_cli.errors import CheckpointError
 
 CARD = ModelCard(
-    classes=["日本", "été", "a,b\n\"c'", "🐱"],
+    classes=["a,b\n\"c'", "été", "日本", "🐱"],
     model={"backbone": "x", "head": {"name": "linear", "pool": None}},
     input_size=(32, 48),
     mean=(0.1, 0.2, 0.3),
@@ -34,7 +34,7 @@ STATE = {
     "empty": torch.zeros(0, 3),
     "not.contiguous": torch.arange(12.0).reshape(3, 4).T,
 }
-METADATA = {"format": FORMAT, "classes": ["a"], "model": {}, "input_size": [8, 8]}
+METADATA = {"format": 1, "classes": ["a"], "model": {}, "input_size": [8, 8]}
 METADATA |= {"mean": [0, 0, 0], "std": [1, 1, 1], "scale": 1}
 
 
@@ -61,7 +61,7 @@ def test_card_and_weights_come_back_as_they_were(path: Path) -> None:
 
 
 def test_integer_classes_stay_integers(path: Path) -> None:
-    save_checkpoint(path, STATE, replace(CARD, classes=[-1, 2, 10]))
+    save_checkpoint(path, STATE, replace(CARD, classes=[-1, 2, 10], thresholds=None))
     assert read_card(path).classes == [-1, 2, 10]
 
 

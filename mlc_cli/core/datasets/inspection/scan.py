@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.inspection.collection import Collection
-from mlc_cli.core.images.decode import Header, Pixels, read_file
+from mlc_cli.core.images.decode import Header, Pixels, decode, read_file
 from mlc_cli.core.images.folder import ImageFolder
 from mlc_cli.errors import BadImageError
 
@@ -83,12 +83,9 @@ def scan_file(path: Path, max_pixels: float = 200e6) -> FileScan:
     """
     try:
         content, header = read_file(path, max_pixels)
+        pixels = decode(content, _GREY_FLAGS[_reduction(header, _ENOUGH)], path)
     except BadImageError as error:
         return FileScan(error.reason)
-    data = np.frombuffer(content, np.uint8)
-    pixels = cv2.imdecode(data, _GREY_FLAGS[_reduction(header, _ENOUGH)])
-    if pixels is None:
-        return FileScan("cannot be decoded")
     small = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     frequencies = cv2.dct(small.astype(np.float32))
     orientation = _orientation(header)
@@ -122,9 +119,7 @@ def read_reduced(path: Path, least: int, max_pixels: float = 200e6) -> Pixels:
     """
     content, header = read_file(path, max_pixels)
     flag = _COLOUR_FLAGS[_reduction(header, least)]
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
-    if pixels is None:
-        raise BadImageError(str(path), "cannot be decoded")
+    pixels = decode(content, flag, path)
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
 
 

@@ -10,10 +10,17 @@ import openvino as ov
 from numpy.typing import NDArray
 from openvino.preprocess import PrePostProcessor
 
-from mlc_cli.core.inference.runtime.metadata import SECTION, ExportInfo, from_entries
+from mlc_cli.core.inference.runtime.metadata import (
+    SECTION,
+    ExportInfo,
+    check_shapes,
+    from_entries,
+)
 from mlc_cli.core.inference.runtime.openvino_core import openvino_core
 from mlc_cli.core.inference.runtime.requests import Requests
 from mlc_cli.core.inference.runtime.thresholds import unfold
+from mlc_cli.core.runs.card import check_sealed
+from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import CheckpointError, UsageError
 
 Hint = Literal["auto", "f32", "bf16", "f16"]
@@ -44,8 +51,11 @@ class IrEngine:
     ) -> None:
         _check_device(device)
         self.on_host = device.startswith("CPU")
-        model = read_ir(path)
-        self.info: ExportInfo = from_entries(read_entries(model), path)
+        model, sealed = read_ir(path)
+        self.info: ExportInfo = from_entries(read_entries(model), path, sealed=sealed)
+        with named_faults(path, "is not a graph of mlc", CheckpointError):
+            image, logits = model.input(0).partial_shape, model.output(0).partial_shape
+            check_shapes(self.info.card, _known(image), _known(logits), path)
         height, width = self.info.card.input_size
         steps = PrePostProcessor(model)
         steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
@@ -77,8 +87,8 @@ class IrEngine:
         return unfold(logits_NC, self.info)
 
 
-def read_ir(path: Path) -> ov.Model:
-    """Read an `.xml` file and the `.bin` beside it.
+def read_ir(path: Path) -> tuple[ov.Model, bool]:
+    """Read an `.xml` file and the `.bin` beside it; whether they carry a checksum.
 
     Raises:
         CheckpointError: One of them is missing or damaged.
@@ -88,12 +98,14 @@ def read_ir(path: Path) -> ov.Model:
             raise CheckpointError(
                 f"{file}: there is no such file", "An IR is two files: NAME.xml and NAME.bin."
             )
-    try:
-        return openvino_core().read_model(path)
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"{path}: is damaged or not an OpenVINO IR ({_last_line(error)})"
-        ) from None
+    sealed = check_sealed(path, path.with_suffix(".bin"))
+    with named_faults(path, "is damaged or not an OpenVINO IR", CheckpointError):
+        return openvino_core().read_model(path), sealed
+
+
+def _known(shape: ov.PartialShape) -> list[int | None]:
+    """Lengths of a shape; `None` where it is free."""
+    return [None if side.is_dynamic else side.get_length() for side in shape]
 
 
 def read_entries(model: ov.Model) -> dict[str, str]:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from mlc_cli.core.runs.card import ModelCard, card_from_json, card_to_json
 from mlc_cli.errors import CheckpointError, MlcError
@@ -89,23 +89,47 @@ def client_labels(classes: Sequence[str] | Sequence[int]) -> list[str]:
     return labels
 
 
-def from_entries(entries: Mapping[str, str], path: Path) -> ExportInfo:
+def from_entries(entries: Mapping[str, str], path: Path, *, sealed: bool) -> ExportInfo:
     """Read what `to_entries` wrote.
 
+    Args:
+        entries: Keys and values.
+        path: The file that they stand in.
+        sealed: Whether the file carries a checksum.
+
     Raises:
-        CheckpointError: The file was not exported by mlc.
+        CheckpointError: The file was not exported by mlc, or its metadata is damaged.
     """
     if "mlc" not in entries:
         raise CheckpointError(
             f"{path}: was not exported by mlc: it does not know its classes and input size",
             "Export a checkpoint with: mlc export --ir",
         )
-    return ExportInfo(
-        card=card_from_json(entries["mlc"], path),
-        folded=entries.get("thresholds_folded") == "True",
-        parity=_parity(entries.get("parity", "")),
-    )
+    card = card_from_json(entries["mlc"], path, sealed=sealed)
+    folded, parity = (entries.get(key, "") for key in ("thresholds_folded", "parity"))
+    if folded not in ("True", "False"):
+        raise CheckpointError(f"{path}: its metadata is damaged: thresholds_folded {folded!r:.40}")
+    known = parity if parity in get_args(Parity) else "unchecked"
+    return ExportInfo(card, folded=folded == "True", parity=cast("Parity", known))
 
 
-def _parity(text: str) -> Parity:
-    return "passed" if text == "passed" else "failed" if text == "failed" else "unchecked"
+def check_shapes(
+    card: ModelCard, image: Sequence[object], logits: Sequence[object], path: Path
+) -> None:
+    """Compare what a graph takes and gives with what its file says.
+
+    Args:
+        card: Of the file.
+        image: Shape of an input image, as the graph has it.
+        logits: Shape of the output, as the graph has it.
+        path: The file.
+
+    Raises:
+        CheckpointError: It is another.
+    """
+    wanted = [3, *card.input_size], [len(card.classes)]
+    if ([*image[-3:]], [*logits[-1:]]) != wanted:
+        raise CheckpointError(
+            f"{path}: its graph goes from {[*image[-3:]]} to {[*logits[-1:]]}, and its metadata"
+            f" from {wanted[0]} to {wanted[1]}"
+        )

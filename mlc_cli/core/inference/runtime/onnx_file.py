@@ -7,9 +7,16 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from mlc_cli.core.inference.runtime.metadata import SECTION, ExportInfo, from_entries
+from mlc_cli.core.inference.runtime.metadata import (
+    SECTION,
+    ExportInfo,
+    check_shapes,
+    from_entries,
+)
 from mlc_cli.core.inference.runtime.thresholds import unfold
+from mlc_cli.core.runs.card import check_sealed
 from mlc_cli.core.system.cores import CPU_SLICE, keep_freed_memory, usable_cores
+from mlc_cli.core.system.files import named_faults
 from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import CheckpointError, UsageError
 
@@ -34,12 +41,16 @@ class OnnxEngine:
         self.on_host = providers == [_CPU]
         if self.on_host:
             keep_freed_memory()
+        sealed = check_sealed(path)
         self._session = _open(path, providers)
         entries = self._session.get_modelmeta().custom_metadata_map
         prefix = f"{SECTION} "
         self.info: ExportInfo = from_entries(
-            {key.removeprefix(prefix): text for key, text in entries.items()}, path
+            {key.removeprefix(prefix): text for key, text in entries.items()}, path, sealed=sealed
         )
+        with named_faults(path, "is not a graph of mlc", CheckpointError):
+            (image,) = self._session.get_inputs()
+            check_shapes(self.info.card, image.shape, self._session.get_outputs()[0].shape, path)
         mean, std = (np.array(v, np.float32) for v in (self.info.card.mean, self.info.card.std))
         self._scale, self._shift = 1 / (255 * std), -mean / std
 
@@ -60,19 +71,13 @@ class OnnxEngine:
 
 
 def _open(path: Path, providers: Providers) -> onnxruntime.InferenceSession:
-    if not path.is_file():
-        raise CheckpointError(f"{path}: there is no such model")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = usable_cores()
     options.log_severity_level = 3
     # Threads that spin while they wait take the cores from those that read images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
+    with named_faults(path, "is damaged or not an ONNX model", CheckpointError):
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:  # its own errors have no common base
-        raise CheckpointError(
-            f"{path}: is damaged or not an ONNX model ({str(error).splitlines()[0]:.200})"
-        ) from None
 
 
 def _providers(device: str) -> Providers:

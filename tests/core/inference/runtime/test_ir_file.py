@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import openvino as ov
 import pytest
 import torch
@@ -120,7 +121,7 @@ def test_a_damaged_file_is_named_in_one_line(copy: Path, suffix: str, keep: floa
     path = copy.with_suffix(suffix)
     content = path.read_bytes()
     path.write_bytes(content[: int(keep * len(content))])
-    with pytest.raises(CheckpointError, match=r"m\.xml: is damaged or not an") as caught:
+    with pytest.raises(CheckpointError, match=r"m\.xml: is damaged or ") as caught:
         IrEngine(copy)
     assert "\n" not in caught.value.message
 
@@ -132,7 +133,9 @@ def test_other_xml_is_refused(copy: Path) -> None:
 
 
 def test_an_ir_of_others_says_what_it_lacks(exported: Exported, tmp_path: Path) -> None:
-    model = openvino_core().read_model(exported("linear", saliency=True).onnx)
+    graph = onnx.load(exported("linear", saliency=True).onnx)
+    del graph.metadata_props[:]
+    model = openvino_core().read_model(graph.SerializeToString())
     ov.save_model(model, tmp_path / "m.xml")  # without the metadata of the other
     with pytest.raises(MlcError, match=r"m\.xml: was not exported by mlc"):
         IrEngine(tmp_path / "m.xml")

@@ -72,7 +72,7 @@ def test_a_damaged_file_is_named_in_one_line(
             graph(path, "Unheard", "own")
         case bytes():
             path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"m\.onnx: is damaged or not an ONNX") as caught:
+    with pytest.raises(CheckpointError, match=r"m\.onnx: is damaged or ") as caught:
         OnnxEngine(path, CPU)
     assert "\n" not in caught.value.message
 

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
 
 SUFFIXES = IMAGE_SUFFIXES
+_SUFFIXES = frozenset(SUFFIXES)
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 _UPLOAD_MARK = re.compile(r"[0-9a-f]{8}-")
 
@@ -25,12 +26,16 @@ class ImageIndex:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._names: dict[str, list[str]] | None = None
+        self._folders: dict[str, str] | None = None
+        self._again: dict[str, list[str]] = {}
         self._loose: dict[str, list[str]] | None = None
 
     def named(self, name: str) -> list[str]:
         """Paths below the root, with forward slashes, of files of this name, sorted."""
-        return self._walked().get(name, [])
+        folder = self._walked().get(name)
+        if folder is None:
+            return []
+        return [folder + name, *(other + name for other in self._again.get(name, ()))]
 
     def stemmed(self, stem: str) -> list[str]:
         """Paths of files whose name without suffix is this one, sorted."""
@@ -70,19 +75,22 @@ class ImageIndex:
         same = [path for path in found if path.rpartition("/")[2].rpartition(".")[0] == stem]
         return same or found
 
-    def _walked(self) -> dict[str, list[str]]:
-        if self._names is None:
-            self._names = {}
+    def _walked(self) -> dict[str, str]:
+        """The first folder of each name; further ones are few."""
+        if self._folders is None:
+            self._folders = {}
             for prefix, names in _folders(self._root):
-                for name in names:
-                    self._names.setdefault(name, []).append(prefix + name)
-        return self._names
+                new = dict.fromkeys(names, prefix)
+                for name in self._folders.keys() & new.keys():
+                    self._again.setdefault(name, []).append(new.pop(name))
+                self._folders.update(new)
+        return self._folders
 
     def _keyed(self) -> dict[str, list[str]]:
         if self._loose is None:
             self._loose = {}
-            for name, paths in self._walked().items():
-                self._loose.setdefault(_loose(name), []).extend(paths)
+            for name in self._walked():
+                self._loose.setdefault(_loose(name), []).extend(self.named(name))
         return self._loose
 
 
@@ -148,6 +156,6 @@ def _folders(root: Path) -> list[tuple[str, list[str]]]:
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         place = folder[start:].replace(os.sep, "/")
-        images = [name for name in names if is_image(name) and not name.startswith(".")]
+        images = [n for n in names if n[n.rfind(".") :].lower() in _SUFFIXES and n[0] != "."]
         found.append((f"{place}/" if place else "", sorted(images)))
     return found

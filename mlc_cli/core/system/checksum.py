@@ -1,0 +1,61 @@
+"""A checksum that a file carries inside itself, whatever its format.
+
+Its text has the word `mlc-sha256-` with 64 hexadecimal digits behind it somewhere: SHA-256 of all
+bytes, zeros in place of these digits, and of the files that belong to it.
+"""
+
+import hashlib
+import mmap
+from pathlib import Path
+
+_WORD, _DIGITS, _AT_ONCE = b"mlc-sha256-", 64, 2**24
+OPEN = (_WORD + b"0" * _DIGITS).decode()
+"""What is written where the checksum shall stand."""
+
+
+def seal(path: Path, *parts: Path) -> None:
+    """Put the checksum of a file, and of those that belong to it, in its place.
+
+    Raises:
+        OSError: A file cannot be read or written.
+    """
+    place, digest = _compute(path, parts)
+    assert place
+    with path.open("r+b") as stream:
+        stream.seek(place)
+        stream.write(digest)
+
+
+def is_intact(path: Path, *parts: Path) -> bool | None:
+    """Whether files are as they were when they were sealed; `None` if they never were.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    place, digest = _compute(path, parts)
+    if not place:
+        return None
+    with path.open("rb") as stream:
+        stream.seek(place)
+        return stream.read(_DIGITS) == digest
+
+
+def _compute(path: Path, parts: tuple[Path, ...]) -> tuple[int, bytes]:
+    """Where the digits stand, 0 without, and what they have to be."""
+    if not path.stat().st_size:
+        return 0, b""
+    total = hashlib.sha256()
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as all_:
+        found = all_.find(_WORD)
+        if found < 0:
+            return 0, b""
+        place = found + len(_WORD)
+        for start in range(0, place, _AT_ONCE):
+            total.update(all_[start : min(start + _AT_ONCE, place)])
+        total.update(b"0" * _DIGITS)
+        for start in range(place + _DIGITS, len(all_), _AT_ONCE):
+            total.update(all_[start : start + _AT_ONCE])
+    for part in parts:
+        with part.open("rb") as stream:
+            total.update(hashlib.file_digest(stream, "sha256").digest())
+    return place, total.hexdigest().encode()
