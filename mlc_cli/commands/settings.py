@@ -16,6 +16,7 @@ from mlc_cli.settings.fields import (
     settings_of,
 )
 from mlc_cli.settings.presets import preset_names
+from mlc_cli.settings.published import published_table
 
 
 def settings(
@@ -36,7 +37,7 @@ def settings(
 ) -> None:
     """Example: mlc settings train optim"""
     if markdown:
-        screen.result(reference().rstrip("\n"))
+        screen.result(f"{reference()}\n## The paper's recipe\n\n{published_table()}")
         return
     if command not in MODELS:
         near = nearest(command or "", list(MODELS))

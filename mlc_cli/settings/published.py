@@ -1,0 +1,59 @@
+"""The paper's recipe beside ours, field by field."""
+
+from typing import Any
+
+from mlc_cli.settings.presets import load_preset, preset_names, presets_root
+from mlc_cli.settings.yaml_io import parse_yaml
+
+PAPER = ("-coco", "-voc", "-nus", "-vg500")
+"""How the presets of the paper's recipe end."""
+
+
+def published_rows() -> list[dict[str, Any]]:
+    """Rows of the table: `field`, `published`, `key` or `ours`, and `why` where they differ."""
+    path = presets_root() / "published.yml"
+    rows: Any = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    return list(rows)
+
+
+def paper_presets() -> list[str]:
+    """Presets that follow the paper."""
+    return [name for name in preset_names("train") if name.endswith(PAPER)]
+
+
+def published_value(row: dict[str, Any], preset: str) -> Any:
+    """What was published for a preset; NUS-WIDE and VG-500 take what COCO has."""
+    value = row["published"]
+    if not isinstance(value, dict):
+        return value
+    return value["voc" if preset.endswith("-voc") else "coco"]
+
+
+def published_table() -> str:
+    """The table, in Markdown."""
+    lines = ["| field | published | ours | why |", "|---|---|---|---|"]
+    for row in published_rows():
+        own = row.get("ours") or (f"`{row['key']}`: " + _ours(row["key"]))
+        cells = (row["field"], _words(row["published"]), own, row.get("why", ""))
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
+def _ours(key: str) -> str:
+    """The value of the COCO preset, and of the VOC preset where it is another."""
+    coco, voc = (_at(load_preset("train", f"effnetv2s-{name}"), key) for name in ("coco", "voc"))
+    return _words(coco) if coco == voc else f"{_words(coco)} (COCO), {_words(voc)} (VOC)"
+
+
+def _at(content: Any, key: str) -> Any:
+    for part in key.split("."):
+        content = content.get(part) if isinstance(content, dict) else None
+    return content
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{_words(one)} ({name.upper()})" for name, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "none" if value is None else str(value)
