@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from mlc_cli.settings.presets import load_preset, preset_names, presets_root
+from mlc_cli.settings.presets import preset_names, presets_root
+from mlc_cli.settings.resolve import gather, validate
+from mlc_cli.settings.train import TrainSettings
 from mlc_cli.settings.yaml_io import parse_yaml
 
 PAPER = ("-coco", "-voc", "-nus", "-vg500")
@@ -19,6 +21,12 @@ def published_rows() -> list[dict[str, Any]]:
 def paper_presets() -> list[str]:
     """Presets that follow the paper."""
     return [name for name in preset_names("train") if name.endswith(PAPER)]
+
+
+def resolved(preset: str) -> dict[str, Any]:
+    """All settings of a preset, defaults included."""
+    content = gather(TrainSettings, "train", preset=preset)
+    return validate(TrainSettings, content).model_dump(mode="json")
 
 
 def published_value(row: dict[str, Any], preset: str) -> Any:
@@ -41,7 +49,7 @@ def published_table() -> str:
 
 def _ours(key: str) -> str:
     """The value of the COCO preset, and of the VOC preset where it is another."""
-    coco, voc = (_at(load_preset("train", f"effnetv2s-{name}"), key) for name in ("coco", "voc"))
+    coco, voc = (_at(resolved(f"effnetv2s-{name}"), key) for name in ("coco", "voc"))
     return _words(coco) if coco == voc else f"{_words(coco)} (COCO), {_words(voc)} (VOC)"
 
 
