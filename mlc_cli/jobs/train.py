@@ -43,13 +43,14 @@ def train(
         MlcError: The training cannot start or go on.
     """
     training = prepare(settings)
-    locks = ExitStack()
-    run, warning = _open(settings, training, resume, locks)
-    recorder = NullRecorder()
-    if training.group.is_main:
-        recorder = Recorder(run, training.state, settings, training.card)
-    started = time.perf_counter()
-    try:
+    with ExitStack() as stack:
+        stack.callback(training.close)
+        run, warning = _open(settings, training, resume, stack)
+        recorder = NullRecorder()
+        if training.group.is_main:
+            recorder = Recorder(run, training.state, settings, training.card)
+        stack.callback(recorder.close)
+        started = time.perf_counter()
         for event in _events(training, run, warning, recorder, on_tick):
             recorder.log(messages.describe(event))
             yield event
@@ -57,10 +58,6 @@ def train(
         finished = Finished(run, training.state.best, evaluation, time.perf_counter() - started)
         recorder.log(messages.describe(finished))
         yield finished
-    finally:
-        recorder.close()
-        training.close()
-        locks.close()
 
 
 def _events(
