@@ -95,7 +95,9 @@ def show_evaluation(evaluation: "Evaluation") -> None:
     ]
     table(("class", "AP", f"P at {at}", "R", "F1", "threshold", "positives"), rows)
     result(f"mAP {cell(evaluation.mean_ap)} over {evaluation.images} images")
-    further = (f"{name} {cell(value)}" for name, value in evaluation.ranking.items())
+    further = (
+        f"{name.replace('_', ' ')} {cell(value)}" for name, value in evaluation.ranking.items()
+    )
     result(", ".join(further))
     columns = {"at 0.5": evaluation.at_half}
     if evaluation.at_thresholds is not None:
