@@ -18,6 +18,7 @@ from mlc_cli.core.datasets.formats.foreign import refuse_foreign
 from mlc_cli.core.datasets.formats.image_folder import ImageFolderReader
 from mlc_cli.core.datasets.formats.imagenet_txt import ImageNetTxtReader
 from mlc_cli.core.datasets.formats.label_studio import LabelStudioReader
+from mlc_cli.core.datasets.formats.labelme import LabelMeReader
 from mlc_cli.core.datasets.formats.mlc import MlcReader, MlcWriter
 from mlc_cli.core.datasets.formats.mmpretrain import MmpretrainReader
 from mlc_cli.core.datasets.formats.nus_wide import NusWideReader
@@ -26,6 +27,7 @@ from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder
 from mlc_cli.core.datasets.formats.shared.states import StateRule
 from mlc_cli.core.datasets.formats.shared.tables import Told
 from mlc_cli.core.datasets.formats.vg500 import Vg500Reader
+from mlc_cli.core.datasets.formats.via import ViaReader
 from mlc_cli.core.datasets.formats.voc import VocReader
 from mlc_cli.core.datasets.formats.yolo import YoloReader
 from mlc_cli.core.system.files import read_json, read_text
@@ -43,6 +45,8 @@ def readers(settings: ConvertSettings) -> tuple[Reader, ...]:
         CocoReader(settings.coco.crowd, settings.coco.min_area),
         DatumaroReader(),
         LabelStudioReader(),
+        LabelMeReader(),
+        ViaReader(),
         FiftyOneReader(settings.fiftyone.null),
         MmpretrainReader(),
         Vg500Reader(settings.vg500.names),

@@ -3,8 +3,9 @@
     {"images": [{"id": 7, "file_name": "a.jpg"}], "categories": [{"id": 18, "name": "dog"}],
      "annotations": [{"image_id": 7, "category_id": 18, "area": 702.1, "iscrowd": 0}]}
 
-Read are the official layout, that of Roboflow, and the `labels_<split>.json` of Datumaro, in which
-annotations have no boxes. That is what is written: it says no more than is known.
+Read are the official layout, panoptic segments, the layout of Roboflow, and the
+`labels_<split>.json` of Datumaro, in which annotations have no boxes. That is what is written: it
+says no more than is known.
 """
 
 import posixpath
@@ -53,11 +54,15 @@ class _Category(Struct, gc=False):
     supercategory: Any = None
 
 
-class _Object(Struct, gc=False):
-    image_id: Id = None
+class _Segment(Struct, gc=False):
     category_id: Id = None
     iscrowd: bool | int | float | str | None = None
     area: int | float | str | None = None
+
+
+class _Object(_Segment, gc=False):
+    image_id: Id = None
+    segments_info: list[_Segment] | None = None
 
 
 class _Content(Struct):
@@ -169,6 +174,12 @@ class CocoReader:
 def _load(file: Path) -> _Content:
     """Content with identifiers that can be compared."""
     content = load(file, _Content, _HINT)
+    if any(item.segments_info is not None for item in content.annotations):  # panoptic
+        content.annotations = [
+            _Object(part.category_id, part.iscrowd, part.area, item.image_id)
+            for item in content.annotations
+            for part in (item.segments_info if item.segments_info is not None else (item,))
+        ]
     for image in content.images:
         if type(image.id) is not int:
             image.id = id_key(image.id)

@@ -300,3 +300,23 @@ def test_real_instances(real_data, read_all) -> None:
     assert len(reading.source.classes) == 80
     assert not reading.dropped.counts
     assert {split for split, _ in reading.states} == {"val2017"}
+
+
+def test_panoptic_segments_are_objects(tmp_path: Path) -> None:
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}],
+        "categories": [{"id": 1, "name": "cat", "isthing": 1}, {"id": 9, "name": "sky"}],
+        "annotations": [
+            {"image_id": 1, "file_name": "a.png", "segments_info": [
+                {"id": 5, "category_id": 1, "area": 90, "iscrowd": 0},
+                {"id": 6, "category_id": 9, "area": 2, "iscrowd": 0}]},
+            {"image_id": 2, "file_name": "b.png", "segments_info": []},
+        ],
+    }  # fmt: skip
+    path = tmp_path / "panoptic_val2017.json"
+    path.write_text(json.dumps(content))
+    dropped = IssueLog()
+    source = CocoReader(min_area=10).read(path, None, dropped)
+    assert [(s.path, s.labels, s.split) for s in source.samples] == [
+        ("a.jpg", ("cat",), "val2017"), ("b.jpg", (), "val2017")]  # fmt: skip
+    assert dropped.counts == {"annotations of less than 10 square pixels": 1}

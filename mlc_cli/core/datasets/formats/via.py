@@ -1,0 +1,123 @@
+"""VGG Image Annotator (VIA 2): one JSON file for all images.
+
+    {"_via_img_metadata": {"a.jpg1": {"filename": "a.jpg", "file_attributes": {"kind": "cat"},
+                           "regions": [{"region_attributes": {"parts": {"ear": true}}}]}}}
+
+or what stands under `_via_img_metadata` alone. The text of an attribute of the image or of a region
+is a label, and so is each checked box; a box that is not checked is absent.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, field
+
+from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.json_files import find_files, load, seen
+from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of, split_of
+from mlc_cli.core.datasets.formats.shared.split_names import split_of_name
+from mlc_cli.core.system.issues import IssueLog
+from mlc_cli.errors import DataError
+
+_NAME = re.compile(r'"filename"\s*:')
+_REGIONS = re.compile(r'"regions"\s*:\s*[\[{]')
+_PLACES = ("*.json", "*/*.json")
+_HINT = "It is what VIA saves as a project, or exports as JSON."
+
+
+class _Region(Struct, gc=False):
+    region_attributes: dict[str, Any] = field(default_factory=dict)
+
+
+class _Image(Struct, gc=False):
+    filename: str
+    regions: list[_Region] | dict[str, _Region] = field(default_factory=list)
+    file_attributes: dict[str, Any] = field(default_factory=dict)
+
+
+class _Project(Struct, rename={"images": "_via_img_metadata"}):
+    images: dict[str, _Image]
+
+
+class ViaReader:
+    """Reads projects and annotations of VIA."""
+
+    name = "via"
+    title = "VGG Image Annotator"
+
+    def detect(self, source: Path) -> str | None:
+        """Which files have regions of named files."""
+        files = find_files(source, _looks_right, _PLACES)
+        return seen("filename and regions", source, _looks_right, files)
+
+    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
+        """Open a file, or those of a folder.
+
+        Args:
+            source: File or folder.
+            images: Folder of the images; by default looked for beside the annotations.
+            dropped: Takes values of attributes that are no label.
+
+        Raises:
+            DataError: There is no such file, or it has another shape.
+        """
+        files = find_files(source, _looks_right, _PLACES)
+        if not files:
+            raise DataError(f"{source}: has no annotations of VIA", _HINT)
+        contents = {file: _load(file) for file in files}
+        root = images or root_of(source)
+        return Source(root, _samples(contents, root, dropped), _classes(contents))
+
+
+def _looks_right(opening: str) -> bool:
+    return bool(_NAME.search(opening) and _REGIONS.search(opening))
+
+
+def _load(file: Path) -> list[_Image]:
+    shape: Any = dict[str, Any]
+    whole = "_via_img_metadata" in load(file, shape, _HINT)
+    if whole:
+        return list(load(file, _Project, _HINT).images.values())
+    images: Any = dict[str, _Image]
+    return list(load(file, images, _HINT).values())
+
+
+def _values(image: _Image) -> Iterator[tuple[str, Any]]:
+    """Attributes of an image and of its regions."""
+    yield from image.file_attributes.items()
+    regions = image.regions.values() if isinstance(image.regions, dict) else image.regions
+    for region in regions:
+        yield from region.region_attributes.items()
+
+
+def _classes(contents: Mapping[Path, list[_Image]]) -> list[str]:
+    """Labels, and the boxes that nobody checked."""
+    names: dict[str, None] = {}
+    for images in contents.values():
+        for image in images:
+            for _, value in _values(image):
+                if isinstance(value, dict):
+                    names |= dict.fromkeys(map(str, value))
+                elif isinstance(value, str) and value.strip():
+                    names[value.strip()] = None
+    return list(names)
+
+
+def _samples(
+    contents: Mapping[Path, list[_Image]], root: Path, dropped: IssueLog
+) -> Iterator[Sample]:
+    for file, images in contents.items():
+        split = split_of(file) or split_of_name(file.absolute().parent.name) or ""
+        prefix = image_prefix(root, split, (image.filename for image in images))
+        for image in images:
+            labels: list[str] = []
+            for name, value in _values(image):
+                if isinstance(value, dict):
+                    labels += [str(box) for box, checked in value.items() if checked]
+                elif isinstance(value, str):
+                    labels += [value.strip()] if value.strip() else []
+                else:
+                    dropped.add("values that are no label", f"{image.filename}, {name}: {value!r}")
+            yield Sample(f"{prefix}{image.filename}", labels, (), split)
