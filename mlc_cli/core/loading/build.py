@@ -179,7 +179,7 @@ def build_eval_batches(
     device: torch.device,
     group: Group = ALONE,
 ) -> Batches:
-    """All images in the order of the file, without random changes, shard out to a group."""
+    """All images in the order of the file, without random changes, shared by a group."""
     size = settings.input_size
     dataset = ImageDataset(
         annotation,

@@ -39,7 +39,7 @@ class EpochSampler(Sampler[list[Key]]):
 
     A shuffled batch is shared by all processes, in parts that differ by one image at most, so
     that a step sees the same images however many processes make it. In the order of the file
-    whole batches are shard out, so that a model sees the very batches that one process would
+    whole batches are shared out, so that a model sees the very batches that one process would
     give it; who has none left gets an empty one.
 
     Args:

@@ -49,7 +49,7 @@ class FileScan(NamedTuple):
 
     Attributes:
         problem: Why the image cannot be used; all else is empty then.
-        width: In pixels as shown, exif_rotated by its EXIF orientation.
+        width: In pixels as shown, turned by its EXIF orientation.
         height: In pixels as shown.
         form: Format, such as `JPEG`.
         grey: Whether the pixels have no colour.
