@@ -1,8 +1,11 @@
 """CSV with a column of labels."""
 
+from pathlib import Path
+
 import pytest
 
 from mlc_cli.core.datasets.formats.csv_list import CsvListReader, CsvListWriter, find_separator
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 PLANET = """image_name,tags
@@ -169,3 +172,19 @@ def test_single_labels_with_spaces_come_back_whole(make_splits, round_trip) -> N
 def test_any_damage_ends_in_a_message(put, damaged_outcomes, content: str) -> None:
     file = put("a.csv", content)
     assert damaged_outcomes(CsvListReader(), file, file) == {"read", "refused"}
+
+
+def test_roboflows_boxes_are_labels_of_their_split(tmp_path: Path) -> None:
+    for split, rows in (("train", "a.jpg,8,8,bolt,0,0,4,4\na.jpg,8,8,nut,1,1,2,2\n"),
+                        ("valid", "b.jpg,8,8,nut,0,0,4,4\n")):  # fmt: skip
+        (tmp_path / split).mkdir()
+        header = "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+        (tmp_path / split / "_annotations.csv").write_text(header + rows)
+        (tmp_path / split / f"{rows[0]}.jpg").touch()
+    source = CsvListReader().read(tmp_path, None, IssueLog())
+    found = [(sample.path, list(sample.labels), sample.split) for sample in source.samples]
+    assert found == [
+        ("train/a.jpg", ["bolt"], "train"),
+        ("train/a.jpg", ["nut"], "train"),
+        ("valid/b.jpg", ["nut"], "valid"),
+    ]

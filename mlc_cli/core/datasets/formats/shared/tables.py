@@ -28,7 +28,7 @@ _IMAGE_WORDS = {
     "image", "images", "img", "file", "filename", "filepath", "fname", "path", "photo", "picture",
 }  # fmt: skip
 
-_OF_ROBOFLOW = "_classes.csv"
+_OF_ROBOFLOW = ("_classes.csv", "_annotations.csv")
 """Lies in the folder of a split, with its images."""
 _OF_OTHER_FORMATS = ({"ImageID", "LabelName"}, {"annotation_id", "annotator"})
 """Columns of Open Images and of Label Studio."""
@@ -207,9 +207,9 @@ def find_tables(source: Path, told: Told = UNTOLD) -> list[Table]:
         DataError: There is none, or one cannot be read.
     """
     if not source.is_dir():
-        own = source.name == _OF_ROBOFLOW
+        own = source.name in _OF_ROBOFLOW
         return [Table.open(source, source.absolute().parent.name if own else "", told)]
-    of_splits = sorted(source.glob(f"*/{_OF_ROBOFLOW}"))
+    of_splits = [path for name in _OF_ROBOFLOW for path in sorted(source.glob(f"*/{name}"))]
     if of_splits:
         return [Table.open(path, path.parent.name, told) for path in of_splits]
     files = sorted(path for path in source.glob("*.csv") if is_file(path))
