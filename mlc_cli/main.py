@@ -157,6 +157,8 @@ def _run(speaks: Callable[[], bool]) -> None:
         _drop_output()
         if isinstance(error.__context__, Interrupted):  # the terminal went, and the bar on it
             _fail(error.__context__, speaks)
+        if isinstance(error.__cause__, KeyboardInterrupt):  # Python 3.11 wraps it in a class body
+            _fail(Interrupted("interrupted"), speaks)
         if found := machine_error(error):
             _fail(found, speaks)
         if not speaks():  # another process has shown the cause

@@ -111,3 +111,16 @@ def test_the_program_itself_ends_like_that(here: Path) -> None:
     assert done.returncode == 1
     assert done.stdout == b""
     assert b"Traceback" not in done.stderr
+
+
+def test_an_interrupt_that_a_class_body_wraps_is_an_interrupt(
+    mlc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.11 makes a RuntimeError of what a descriptor's `__set_name__` raises."""
+
+    def wrapped(_: list[str]) -> None:
+        raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
+
+    monkeypatch.setattr("mlc_cli.main.app", wrapped)
+    outcome = mlc("presets")
+    assert (outcome.code, outcome.err.strip()) == (130, "interrupted")

@@ -110,8 +110,8 @@ def evaluate(
         at_thresholds=at_thresholds,
         auroc_C=aurocs_C,
         ranking={
-            "mAP_11_point": mean_average_precision(eleven_point_ap_C(probabilities_NC, targets_NC)),
             "AUROC": mean_average_precision(aurocs_C),
+            "mAP_11_point": mean_average_precision(eleven_point_ap_C(probabilities_NC, targets_NC)),
             "label_ranking_AP": ranking_ap,
             "coverage_error": coverage,
         },

@@ -19,7 +19,7 @@ from mlc_cli.core.exporting.onnx_graph import write_onnx
 from mlc_cli.errors import MlcError
 
 Exported = Callable[..., Any]
-LABELS = ["cat", "traffic_light", "person", "a,_b", "Straße"]
+LABELS = ["Straße", "a,_b", "cat", "person", "traffic_light"]
 BF16 = 0.02  # the client takes what the CPU likes best
 
 

@@ -154,4 +154,4 @@ def test_a_flipped_bit_in_a_tensor_is_refused(tmp_path: Path) -> None:
     content[content.index(weights)] ^= 1
     path.write_bytes(content)
     with pytest.raises(RunError, match="checksum"):
-        make_state().load(path, torch.device("cpu"))
+        make_state().load(path)

@@ -40,7 +40,9 @@ class LinearHead(Head):
     def classify(self, reduced: Tensor) -> Tensor:
         """Logits N×C."""
         with full_precision(reduced.device):  # rounded to bf16, many scores would be equal
-            logits: Tensor = self.linear(self.dropout(reduced.float())) * self.scale
+            logits: Tensor = (
+                self.linear(self.dropout(reduced.to(self.linear.weight.dtype))) * self.scale
+            )
             return logits
 
 
