@@ -19,8 +19,9 @@ from mlc_cli.core.loading.stream import Picture, PictureReader, stdin_lines
 from mlc_cli.core.runs.folder import find_checkpoint
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.core.system.files import write_text
-from mlc_cli.core.system.group import SingleProcess, own_group
+from mlc_cli.core.system.group import SingleProcess
 from mlc_cli.core.system.interrupts import stop_requests
+from mlc_cli.core.system.own_group import own_group
 from mlc_cli.errors import DataError, Interrupted, UsageError
 from mlc_cli.settings.predict import PredictSettings
 from mlc_cli.settings.resolve import as_yaml

@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from mlc_cli.core.system.processes import dist_info
-
 T = TypeVar("T")
 
 
@@ -84,12 +82,3 @@ class SingleProcess:
         yield
         if self.is_main:
             self.barrier()
-
-
-def own_group() -> SingleProcess:
-    """The group that this process has joined, or itself alone; torch is imported for several."""
-    if dist_info().size == 1:
-        return SingleProcess()
-    from mlc_cli.core.system.distributed import current  # noqa: PLC0415
-
-    return current()
