@@ -1,6 +1,7 @@
 """The Python API."""
 
 import json
+import os
 import pickle
 import re
 import subprocess
@@ -89,6 +90,32 @@ def test_threads_and_spawned_processes_share_a_model(trained, name: str) -> None
     for one, line in zip(there, expected, strict=True):  # torch has more threads there
         assert one.labels == line["labels"]
         assert one.probabilities == pytest.approx(line["probabilities"], abs=1e-6)
+
+
+FORKING = """
+import os, signal, sys, warnings
+warnings.simplefilter("ignore")
+import numpy as np
+import mlc_cli as mlc
+model, image = mlc.load(sys.argv[1], device="cpu"), sys.argv[2]
+expected = list(model.predict([image]))[0].probabilities_C  # its threads run before the fork
+child = os.fork()
+if not child:
+    signal.alarm(60)
+    found = list(model.predict([image]))[0].probabilities_C
+    os._exit(int(not np.allclose(found, expected, atol=1e-6)))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "export/model.onnx", "export/model.xml"])
+def test_a_model_is_opened_anew_after_a_fork(trained, name: str) -> None:
+    command = [sys.executable, "-c", FORKING, f"runs/train-1/{name}", trained[0]]
+    done = subprocess.run(
+        command, env={**os.environ, "OMP_NUM_THREADS": "2"}, capture_output=True, text=True,
+        check=True, timeout=120,
+    )  # fmt: skip
+    assert done.stdout == "0\n", done.stderr
 
 
 def test_an_iterator_is_read_no_further_than_needed(trained) -> None:

@@ -4,6 +4,7 @@ Names of arrays: N images, C classes.
 """
 
 import os
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -44,7 +45,7 @@ class Model:
     """A model file that is ready to run.
 
     Threads may share it. Pickled, it is the name of its file and how to open it; in a forked
-    process it opens itself anew when it is first used there.
+    process it opens itself anew when it is first used there, and torch works in one thread there.
 
     Args:
         path: A checkpoint (`.safetensors`), an ONNX file or an OpenVINO IR (`.xml`).
@@ -94,6 +95,8 @@ class Model:
         with _reopening:
             if self._pid != os.getpid():
                 _inherited.append(self._opened)
+                if "torch" in sys.modules:  # its threads stayed behind, and would be waited for
+                    sys.modules["torch"].set_num_threads(1)
                 path, device, precision = self._how
                 self._opened = open_model(Path(path), device, precision)
                 self._pid = os.getpid()
