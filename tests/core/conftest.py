@@ -20,8 +20,8 @@ from mlc_cli.core.inference.runtime.metadata import ExportInfo
 from mlc_cli.core.models.backbone import Backbone, create_backbone
 from mlc_cli.core.models.build import build_head
 from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.core.models.heads.graph import LabelGraph
 from mlc_cli.core.models.heads.pooled import LinearHead
-from mlc_cli.core.models.label_graph import LabelGraph
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.checkpoint import save_checkpoint
 from mlc_cli.settings.model import ModelSettings

@@ -22,7 +22,8 @@ from mlc_cli.core.exporting.parity import (
     mean_ap_of,
     run_in_turn,
 )
-from mlc_cli.core.inference.engines import Engine, open_model, probabilities
+from mlc_cli.core.inference.engines import Engine, probabilities
+from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.runtime.ir_file import IrEngine
 from mlc_cli.core.inference.runtime.metadata import ExportInfo, client_labels
 from mlc_cli.core.inference.runtime.thresholds import threshold_logits

@@ -10,7 +10,8 @@ import torch
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.checks import check_classes
 from mlc_cli.core.evaluation.scores import SavedScores, ScoredSplit
-from mlc_cli.core.inference.engines import Engine, OpenedModel, is_exported, open_model
+from mlc_cli.core.inference.engines import Engine, OpenedModel, is_exported
+from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.scoring import Scores, score
 from mlc_cli.core.inference.torch_engine import TorchEngine
 from mlc_cli.core.loading.build import build_eval_batches, read_split

@@ -15,10 +15,11 @@ from mlc_cli.core.models.heads.graph import (
     GraphConvolution,
     GraphHead,
     GraphWeights,
+    LabelGraph,
 )
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
-from mlc_cli.core.models.label_graph import LabelGraph, build_label_graph
+from mlc_cli.core.models.label_graph import build_label_graph
 from mlc_cli.core.models.weights import deep_object_reid, ml_decoder
 from mlc_cli.core.models.weights.files import fetch, read_weights
 from mlc_cli.core.models.weights.foreign import load_foreign

@@ -4,7 +4,6 @@ Names of arrays: N images, C classes, E width of a label's vector.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,31 +14,12 @@ from scipy import sparse
 from torch import Tensor
 
 from mlc_cli.core.datasets.annotations import Annotation, Label, LabelSets
+from mlc_cli.core.models.heads.graph import LabelGraph
 from mlc_cli.core.models.label_vectors import read_vectors
 from mlc_cli.core.system.files import read_text
 from mlc_cli.errors import DataError
 
 Matrix = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class LabelGraph:
-    """Labels as nodes.
-
-    Attributes:
-        vectors_CE: Where each label starts; fixed.
-        links_CC: Weight of what row i takes from column j, itself included.
-        notes: How links were counted, and what was assumed of files.
-    """
-
-    vectors_CE: Tensor
-    links_CC: Tensor
-    notes: tuple[str, ...] = ()
-
-    @property
-    def links(self) -> int:
-        """Links between different labels."""
-        return int(self.links_CC.count_nonzero()) - len(self.links_CC)
 
 
 def build_label_graph(

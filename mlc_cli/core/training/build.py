@@ -17,7 +17,7 @@ from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.models.backbone import layer_depths
 from mlc_cli.core.models.build import BuiltModel, build_model, label_graph
 from mlc_cli.core.models.classifier import Classifier
-from mlc_cli.core.models.label_graph import LabelGraph
+from mlc_cli.core.models.heads.graph import LabelGraph
 from mlc_cli.core.models.weights.report import LoadReport
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.system.device import (

@@ -8,9 +8,8 @@ is then complete, and the training can go on from it.
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from torch import nn
 
@@ -18,11 +17,10 @@ from mlc_cli.core.inference.scoring import Scorer
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.training.optim.ema import Ema
+from mlc_cli.core.training.progress import EpochReport, OnTick, Tick, Validation
 from mlc_cli.core.training.state import Best, Position, TrainState
 from mlc_cli.core.training.step import Step
 from mlc_cli.core.training.warm_start import WarmStart
-
-Phase = Literal["warm start", "train", "validate"]
 
 
 @dataclass(frozen=True)
@@ -53,74 +51,6 @@ class Plan:
     def steps_per_epoch(self) -> int:
         """Optimiser steps of an epoch."""
         return -(-len(self.train) // self.accumulate)
-
-
-@dataclass(frozen=True)
-class Tick:
-    """How far a phase is.
-
-    Attributes:
-        phase: What is being done.
-        epoch: Counted from 1; 0 is before the first.
-        done: Batches done.
-        total: Batches in total.
-        loss: Mean loss of the epoch so far, where known.
-        best_mean_ap: Best validation mAP so far, where there is one.
-    """
-
-    phase: Phase
-    epoch: int
-    done: int
-    total: int
-    loss: float | None = None
-    best_mean_ap: float | None = None
-
-
-OnTick = Callable[[Tick], None]
-
-
-@dataclass(frozen=True)
-class Validation:
-    """An evaluation on the validation split.
-
-    Attributes:
-        map_raw: mAP of the raw weights.
-        map_ema: mAP of the moving average, if there is one.
-        improved: Whether the better of both is the best so far.
-    """
-
-    map_raw: float
-    map_ema: float | None
-    improved: bool
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """What an epoch came to.
-
-    Attributes:
-        epoch: Epochs done; 0 for the warm start, or for starting weights as they are.
-        epochs: Epochs planned.
-        loss: Mean training loss; `None` before the first epoch.
-        lr: Learning rate of the last step; `None` for starting weights as they are.
-        validation: Evaluation, where one was due.
-        best: The best evaluation so far.
-        stopped: Whether early stopping ends the training here.
-        images_per_second: Training images over the time of their steps.
-        seconds: Time of the epoch, evaluation included.
-        unreadable: Images that could not be read so far.
-    """
-
-    epoch: int
-    epochs: int
-    loss: float | None
-    lr: float | None
-    validation: Validation | None
-    best: Best
-    stopped: bool
-    images_per_second: float
-    seconds: float
-    unreadable: int
 
 
 def train(plan: Plan, state: TrainState, on_tick: OnTick) -> Iterator[EpochReport]:

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from mlc_cli.core.exporting.ir import mark_ir
 from mlc_cli.core.exporting.onnx_graph import mark_onnx
-from mlc_cli.core.inference.engines import is_exported, open_model, probabilities
+from mlc_cli.core.inference.engines import is_exported, probabilities
 from mlc_cli.core.inference.explain import evidence
+from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.torch_engine import TorchEngine
 from mlc_cli.errors import CheckpointError, TrainingError, UsageError
 

@@ -5,10 +5,9 @@ import torch
 
 from mlc_cli.core.models.build import build_head, build_model, load_classifier
 from mlc_cli.core.models.heads.base import Head, auto_scale
-from mlc_cli.core.models.heads.graph import GraphHead
+from mlc_cli.core.models.heads.graph import GraphHead, LabelGraph
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
-from mlc_cli.core.models.label_graph import LabelGraph
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.checkpoint import read_card, save_checkpoint
 from mlc_cli.errors import CheckpointError, MlcError, SettingsError

@@ -7,13 +7,34 @@ over the labels weighs the channels of the feature map, for all images alike.
 Names of arrays: N images, C classes, D channels, A, B widths of a layer.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mlc_cli.core.models.heads.base import Head
-from mlc_cli.core.models.label_graph import LabelGraph
 from mlc_cli.core.system.device import full_precision
+
+
+@dataclass(frozen=True)
+class LabelGraph:
+    """Labels as nodes.
+
+    Attributes:
+        vectors_CE: Where each label starts; fixed.
+        links_CC: Weight of what row i takes from column j, itself included.
+        notes: How links were counted, and what was assumed of files.
+    """
+
+    vectors_CE: Tensor
+    links_CC: Tensor
+    notes: tuple[str, ...] = ()
+
+    @property
+    def links(self) -> int:
+        """Links between different labels."""
+        return int(self.links_CC.count_nonzero()) - len(self.links_CC)
 
 
 class GraphHead(Head):

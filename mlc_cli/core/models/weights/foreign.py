@@ -14,10 +14,10 @@ from mlc_cli.core.models.heads.graph import (
     GraphConvolution,
     GraphHead,
     GraphWeights,
+    LabelGraph,
 )
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
-from mlc_cli.core.models.label_graph import LabelGraph
 from mlc_cli.core.models.weights.files import WeightsFile
 from mlc_cli.core.models.weights.report import LoadReport, mismatches, other_classes
 from mlc_cli.core.models.weights.timm import load_backbone

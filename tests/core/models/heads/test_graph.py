@@ -13,9 +13,10 @@ from mlc_cli.core.models.heads.graph import (
     GraphConvolution,
     GraphHead,
     GraphWeights,
+    LabelGraph,
 )
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
-from mlc_cli.core.models.label_graph import LabelGraph, normalised, normalised_links
+from mlc_cli.core.models.label_graph import normalised, normalised_links
 
 LAYERS = {"gcn": GraphConvolution, "gat": GraphAttention}
 Make = Callable[..., GraphHead]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mlc_cli.core.models.build import BuiltModel, build_model
-from mlc_cli.core.models.label_graph import LabelGraph
+from mlc_cli.core.models.heads.graph import LabelGraph
 from mlc_cli.settings.model import ModelSettings
 
 SIZE = (64, 64)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mlc_cli.core.models.build import BuiltModel, build_model
-from mlc_cli.core.models.label_graph import LabelGraph
+from mlc_cli.core.models.heads.graph import LabelGraph
 from mlc_cli.core.models.weights.deep_object_reid import recognise
 from mlc_cli.core.models.weights.files import read_weights
 from mlc_cli.errors import WeightsError
