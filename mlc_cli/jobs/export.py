@@ -111,6 +111,11 @@ def _remarks(settings: ExportSettings, card: ModelCard) -> list[str]:
             "the client of OpenVINO Model API fails on models with one class; ONNX Runtime,"
             " OpenVINO and mlc run these files"
         )
+    elif not card.geometry.stock:
+        remarks.append(
+            "clients of OpenVINO Model API decode in full and shrink with linear interpolation, and"
+            " this model was trained otherwise: they were not compared with it"
+        )
     if card.thresholds is not None and not settings.fold_thresholds:
         remarks.append(
             "clients of OpenVINO Model API decide at 0.5; --fold-thresholds makes them decide at"
@@ -239,6 +244,9 @@ def _as_dict(
         "checkpoint": str(checkpoint),
         "classes": len(card.classes),
         "input_size": list(card.input_size),
+        "resize": card.resize,
+        "interpolation": card.interpolation,
+        "decode": card.decode,
         "fold_thresholds": settings.fold_thresholds,
         "saliency": settings.saliency,
         "passed": None if check is None else all(not file.faults for file in files),

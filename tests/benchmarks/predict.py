@@ -23,7 +23,7 @@ def read_all(prepared: Prepared) -> list[list]:
     """All batches as `predict` reads them."""
     batches = read_batches(
         iter(prepared.sources),
-        PictureReader(prepared.model.input_size),
+        PictureReader(prepared.model.geometry),
         batch_size=prepared.settings.batch_size,
         threads=usable_cores(),
     )

@@ -167,7 +167,8 @@ def check_files(
                 default_arithmetic=auto.arithmetic,
                 default_difference=_difference(outputs, _default(file), info),
             )
-            if parity.client_images and len(info.card.classes) > 1:
+            stock = info.card.geometry.stock and len(info.card.classes) > 1
+            if parity.client_images and stock:
                 found = _with_client(found, parity, folder, info, outputs, batches)
         checked.append(found)
     torch_map = mean_ap_of(outputs.logits[TORCH], outputs.targets_NC)

@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mlc_cli.core.images.scaled import RGB_FLAGS, Part, SizeHW, orientation
 from mlc_cli.core.system.machine import EXHAUSTED
 from mlc_cli.errors import BadImageError
 
 Pixels = NDArray[np.uint8]
-SizeHW = tuple[int, int]
 
 _JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # not stuffing, not restarts
 _START_OF_SCAN, _END_OF_JPEG = 0xDA, 0xD9
@@ -50,13 +50,24 @@ class Header(NamedTuple):
     transparent: bool
     exif: bytes
 
+    @property
+    def shown(self) -> SizeHW:
+        """Height and width as shown, turned by the EXIF orientation."""
+        turned = orientation(self.exif) >= 5
+        return (self.width, self.height) if turned else (self.height, self.width)
 
-def read_image(path: Path, max_pixels: float = 200e6) -> Pixels:
+    def part(self, enough: Part) -> int:
+        """Part of its size at which to decode it, where its format allows."""
+        return enough(self.shown) if self.form in ("JPEG", "MPO") else 1
+
+
+def read_image(path: Path, max_pixels: float = 200e6, part: Part = lambda _: 1) -> Pixels:
     """Decode an image file.
 
     Args:
         path: A regular file in any format that OpenCV decodes.
         max_pixels: Larger images are refused by their header, before they are decoded.
+        part: Of its size that is enough; asked for JPEG alone.
 
     Returns:
         RGB pixels, height×width×3.
@@ -64,8 +75,8 @@ def read_image(path: Path, max_pixels: float = 200e6) -> Pixels:
     Raises:
         BadImageError: The file is missing, not regular, too large, truncated or no image.
     """
-    content, _ = read_file(path, max_pixels)
-    return decode(content, cv2.IMREAD_COLOR_RGB, path)
+    content, header = read_file(path, max_pixels)
+    return decode(content, RGB_FLAGS[header.part(part)], path)
 
 
 def decode(content: bytes, flags: int, path: Path) -> Pixels:
@@ -116,20 +127,6 @@ def _why_unknown(content: bytes) -> str:
     if content[4:8] == b"ftyp" and content[8:12] in _HEIC:
         return "is HEIC, which cannot be decoded: convert it to JPEG"
     return "is not an image"
-
-
-def resize(pixels: Pixels, size: SizeHW) -> Pixels:
-    """Squash to height and width with bilinear interpolation, rounded to the nearest integer.
-
-    The interpolation is done in floating point, as OpenVINO and its clients do: OpenCV's own for
-    bytes is one off in every ninth value, which is enough to change decisions.
-    """
-    if pixels.shape[:2] == size:
-        return pixels
-    floats = cv2.resize(
-        pixels.astype(np.float32), (size[1], size[0]), interpolation=cv2.INTER_LINEAR
-    )
-    return cv2.convertScaleAbs(floats)  # type: ignore[return-value]
 
 
 def _read_regular_file(path: Path) -> bytes:

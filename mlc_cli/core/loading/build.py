@@ -15,7 +15,8 @@ from mlc_cli.core.datasets.checks import (
     shared_images,
 )
 from mlc_cli.core.datasets.digits import make_digits
-from mlc_cli.core.images.decode import SizeHW
+from mlc_cli.core.images.geometry import Decode, Geometry
+from mlc_cli.core.images.scaled import SizeHW
 from mlc_cli.core.loading.augment import (
     Compose,
     Cutout,
@@ -102,6 +103,14 @@ def read_split(settings: DataSettings, file: str) -> Annotation:
     return annotation
 
 
+def geometry_of(settings: DataSettings) -> Geometry:
+    """How images become the model's input."""
+    decode: Decode = "scaled" if settings.interpolation == "area" else "full"
+    if settings.decode != "auto":
+        decode = settings.decode
+    return Geometry(settings.input_size, settings.resize, settings.interpolation, decode)
+
+
 def build_augment(settings: AugmentSettings, size: SizeHW) -> Compose:
     """The random changes of training images, ending at the input size."""
     transforms: list[Transform] = []
@@ -150,7 +159,7 @@ def build_train_batches(
     changes = build_augment(augment, settings.input_size)
     dataset = ImageDataset(
         annotation,
-        changes.load_size,
+        geometry_of(settings).at(changes.load_size),
         changes,
         seed,
         settings.max_megapixels * 1e6,
@@ -181,7 +190,7 @@ def build_eval_batches(
     size = settings.input_size
     dataset = ImageDataset(
         annotation,
-        size,
+        geometry_of(settings),
         max_pixels=settings.max_megapixels * 1e6,
         cache=_cache(settings, annotation, size),
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from mlc_cli.core.images.decode import read_image, resize
+from mlc_cli.core.images.decode import read_image
 from mlc_cli.core.images.folder import ImageFolder
 from mlc_cli.errors import BadImageError
 
@@ -222,32 +222,6 @@ def test_limit_above_that_of_pillow_counts(tmp_path: Path) -> None:
     path.write_bytes(png_that_claims(19_000, 10_000))
     assert "megapixels" not in reason(path)
     assert "has more than 100 megapixels" in reason(path, max_pixels=100e6)
-
-
-@pytest.mark.parametrize("size", [(17, 40), (40, 17), (40, 56), (100, 3)])
-def test_resize_is_bilinear_to_height_and_width(size: tuple[int, int]) -> None:
-    resized = resize(blocks(), size)
-    assert resized.shape == (*size, 3)
-    exact = bilinear(bilinear(blocks(), size[0]).swapaxes(0, 1), size[1]).swapaxes(0, 1)
-    assert np.abs(resized - exact).max() <= 0.5 + 1e-4
-
-
-def bilinear(pixels: np.ndarray, length: int) -> np.ndarray:
-    """Linear interpolation along the first axis, centres of pixels at halves, in float64."""
-    place = (np.arange(length) + 0.5) * len(pixels) / length - 0.5
-    place = np.clip(place, 0, len(pixels) - 1)
-    low = np.floor(place).astype(int)
-    high = np.minimum(low + 1, len(pixels) - 1)
-    part = (place - low)[:, None, None]
-    return pixels[low] * (1 - part) + pixels[high] * part
-
-
-def test_resize_does_not_swap_height_and_width() -> None:
-    upper_white = np.zeros((60, 20, 3), np.uint8)
-    upper_white[:30] = 255
-    resized = resize(upper_white, (10, 30))
-    assert (resized[:4] == 255).all()
-    assert (resized[6:] == 0).all()
 
 
 @pytest.fixture
