@@ -35,7 +35,7 @@ def walk(run: Callable[[], None]) -> list[str]:
     """Rooms in the order of the first call of each of their functions, without repeats in a row."""
     first: dict[object, str] = {}
 
-    def heard(frame: FrameType, event: str, argument: object) -> None:
+    def heard(frame: FrameType, event: str, _: object) -> None:
         code = frame.f_code
         inside = code.co_filename.startswith(str(PACKAGE)) and code.co_name[0] != "<"
         if event == "call" and inside and code not in first:
