@@ -32,9 +32,9 @@ from mlc_cli.core.datasets.formats.build import pick_reader, pick_writer, read_c
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder
 from mlc_cli.core.datasets.formats.shared.split_names import split_in_name
 from mlc_cli.core.system.files import write_json
-from mlc_cli.core.system.issues import SHOWN
 from mlc_cli.errors import DataError, MlcError, UsageError
 from mlc_cli.settings.convert import ConvertSettings
+from mlc_cli.text import SHOWN
 
 SHARES = (0.8, 0.2)
 """What a source without splits is divided in, unless the user says otherwise."""

@@ -3,7 +3,6 @@
 Names of arrays: C classes before, L labels of all images.
 """
 
-import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -14,6 +13,7 @@ from mlc_cli.core.datasets.annotations import Annotation, Label, LabelSets, sort
 from mlc_cli.core.datasets.converting.collect import Ints, among, label_sets
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError, UsageError
+from mlc_cli.text import nearest, some
 
 
 def change_classes(
@@ -83,11 +83,9 @@ def drop_rare(annotation: Annotation, least: int, noted: IssueLog) -> Annotation
 def _check_names(flag: str, names: Collection[str], there: Collection[str]) -> None:
     for name in names:
         if name not in there:
-            near = difflib.get_close_matches(name, there, n=1)
             raise UsageError(
-                f"{flag} {name}: there is no such class"
-                + (f", did you mean '{near[0]}'?" if near else ""),
-                f"There are {', '.join(sorted(there)):.300}.",
+                f"{flag} {name}: there is no such class{nearest(name, there)}",
+                f"There are {some(sorted(there), 30)}.",
             )
 
 

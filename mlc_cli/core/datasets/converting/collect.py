@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from mlc_cli.core.datasets.annotations import Annotation, Label, LabelSets, PackedStrings
 from mlc_cli.core.datasets.converting.class_index import ClassIndex
 from mlc_cli.core.datasets.formats.base import Source
-from mlc_cli.core.system.issues import SHOWN, IssueLog
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
+from mlc_cli.text import SHOWN
 
 Ints = NDArray[np.int64]
 
