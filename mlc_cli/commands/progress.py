@@ -113,3 +113,27 @@ class ImagesBar(Bar):
         task = self._progress.tasks[0]
         speed = f"{task.speed:.1f} images/s" if task.speed else ""
         self._progress.update(task.id, completed=done, total=total, more=speed)
+
+
+class FilesBar(Bar):
+    """A bar for each file that is on its way, in megabytes, or for pictures by their number."""
+
+    def __init__(self) -> None:
+        super().__init__(prints_above=False)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, name: str, done: int, total: int | None) -> None:
+        """Show how far a file is; a bar that is full goes."""
+        if self._progress is None:
+            return
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(name, total=None, more="MB")
+        unit = 1 if name == "pictures" else 1_000_000
+        more = "" if unit == 1 else "MB"
+        self._progress.update(
+            self._tasks[name],
+            completed=done // unit,
+            total=total and -(-total // unit),
+            more=more,
+            visible=done != total,
+        )
