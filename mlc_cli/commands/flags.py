@@ -82,7 +82,7 @@ class Flag:
             argument = typer.Argument(show_default=False, help=said, metavar=metavar)
             return Annotated[value | None, argument]
         names = self.names or (f"--{self.key.rpartition('.')[2].replace('_', '-')}",)
-        value = kind if kind in (bool, int, float) else list[str] if kind is tuple else str
+        value = kind if kind in (bool, int, float) else list[str] if kind in (tuple, dict) else str
         option = typer.Option(*names, help=said, metavar=metavar, rich_help_panel=self.panel)
         return Annotated[value | None, option]
 
@@ -92,7 +92,7 @@ def _kind(annotation: Any) -> Any:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _kind(arguments[0])
-    if origin in (tuple, Literal) or not arguments:
+    if origin in (tuple, dict, Literal) or not arguments:
         return annotation if origin is Literal else origin or annotation
     kinds = [_kind(argument) for argument in arguments if argument is not type(None)]
     return kinds[0] if len(kinds) == 1 else str

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from mlc_cli.core.evaluation.metrics import Floats
+from mlc_cli.core.evaluation.probabilities import probabilities
 from mlc_cli.core.exporting.client import run_client, undecided_apart
 from mlc_cli.core.exporting.ir import mark_ir
 from mlc_cli.core.exporting.onnx_graph import mark_onnx
@@ -22,7 +23,7 @@ from mlc_cli.core.exporting.parity import (
     mean_ap_of,
     run_in_turn,
 )
-from mlc_cli.core.inference.engines import Engine, probabilities
+from mlc_cli.core.inference.engines import Engine
 from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.runtime.ir_file import IrEngine
 from mlc_cli.core.inference.runtime.metadata import ExportInfo, client_labels

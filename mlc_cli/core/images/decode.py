@@ -6,6 +6,8 @@ are the numbers that it gets.
 """
 
 import io
+import logging
+import mmap
 import os
 import re
 import stat
@@ -28,6 +30,8 @@ Pixels = NDArray[np.uint8]
 _JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # not stuffing, not restarts
 _START_OF_SCAN, _END_OF_JPEG = 0xDA, 0xD9
 _HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")
+_LOG = logging.getLogger(__name__)
+_SAID = mmap.mmap(-1, 1)  # shared by processes that are forked: the first that reads one says so
 _PILLOW_LIMIT = threading.Lock()  # Pillow keeps its limit in a variable of its module
 
 
@@ -41,6 +45,7 @@ class Header(NamedTuple):
         mode: Pillow's name of the kind of pixels, such as `RGB`.
         transparent: Whether there is transparency.
         exif: The block of EXIF data as it stands in the file; empty without.
+        several: Whether there are more pages or frames than the first, which is taken.
     """
 
     width: int
@@ -49,6 +54,7 @@ class Header(NamedTuple):
     mode: str
     transparent: bool
     exif: bytes
+    several: bool
 
     @property
     def shown(self) -> SizeHW:
@@ -76,6 +82,9 @@ def read_image(path: Path, max_pixels: float = 200e6, part: Part = lambda _: 1) 
         BadImageError: The file is missing, not regular, too large, truncated or no image.
     """
     content, header = read_file(path, max_pixels)
+    if header.several and not _SAID[0]:
+        _SAID[0] = 1
+        _LOG.warning("%s: of several pages or frames the first is taken, here and elsewhere", path)
     return decode(content, RGB_FLAGS[header.part(part)], path)
 
 
@@ -165,6 +174,7 @@ def _header(content: bytes) -> Header:
         mode=image.mode,
         transparent=image.has_transparency_data,
         exif=image.info.get("exif", b""),
+        several=getattr(image, "is_animated", False) and image.format != "MPO",
     )
 
 

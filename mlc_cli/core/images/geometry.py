@@ -68,17 +68,15 @@ class Geometry:
         Raises:
             BadImageError: The file cannot be used.
         """
+        return read_image(path, max_pixels, lambda size: self.part(size, least_side))
+
+    def part(self, size: SizeHW, least_side: int = 0) -> int:
+        """Part of its size at which a JPEG of `size` is decoded."""
         if self.decode == "full":
-            return read_image(path, max_pixels)
-
-        def part(size: SizeHW) -> int:
-            enough = least_side / max(size)
-            height, width = self._needed(size)
-            return part_of(
-                size, (max(2 * height, size[0] * enough), max(2 * width, size[1] * enough))
-            )
-
-        return read_image(path, max_pixels, part)
+            return 1
+        shown = least_side / max(size)
+        height, width = self._needed(size)
+        return part_of(size, (max(2 * height, shown * size[0]), max(2 * width, shown * size[1])))
 
     def fit(self, pixels: Pixels) -> Pixels:
         """Bring pixels, height×width×3, to the size."""

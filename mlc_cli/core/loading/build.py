@@ -1,6 +1,5 @@
 """From data settings to annotations, data sets and batches."""
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +44,7 @@ from mlc_cli.settings.data import (
     RandAugmentSettings,
     TorchvisionRandAugmentSettings,
 )
+from mlc_cli.text import nearest
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,9 @@ def make_if_missing(settings: DataSettings) -> None:
     root = Path(settings.root)
     if settings.generate == "digits" and not root.exists():
         if root.name != settings.generate:  # another folder was meant, and is mistyped or away
-            beside = [path.name for path in root.parent.glob("*") if path.is_dir()]
-            near = difflib.get_close_matches(root.name, beside, 1)
-            meant = f", did you mean {root.with_name(near[0])}?" if near else ""
+            beside = [str(path) for path in root.parent.glob("*") if path.is_dir()]
             raise DataError(
-                f"{root}: there is no such folder{meant}",
+                f"{root}: there is no such folder{nearest(str(root), beside)}",
                 "Without --data, the preset makes its own data set.",
             )
         make_digits(root)

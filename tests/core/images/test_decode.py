@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from mlc_cli.core.images import decode
 from mlc_cli.core.images.decode import read_image
 from mlc_cli.core.images.folder import ImageFolder
 from mlc_cli.errors import BadImageError
@@ -115,12 +116,42 @@ def test_palette_becomes_colours(tmp_path: Path, options: dict[str, int]) -> Non
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_16_bit_png_keeps_the_high_bytes(tmp_path: Path, channels: int) -> None:
+@pytest.mark.parametrize("form", ["png", "tif"])
+def test_16_bits_are_scaled_by_the_full_range(tmp_path: Path, form: str, channels: int) -> None:
     deep = np.random.default_rng(0).integers(0, 2**16, (8, 9, channels), np.uint16)
-    assert cv2.imwrite(str(tmp_path / "deep.png"), deep[..., ::-1])
-    read = read_image(tmp_path / "deep.png")
+    assert cv2.imwrite(str(tmp_path / f"deep.{form}"), deep[..., ::-1])
+    read = read_image(tmp_path / f"deep.{form}")
     assert read.dtype == np.uint8
-    np.testing.assert_array_equal(read, np.broadcast_to(deep >> 8, (8, 9, 3)))
+    assert np.abs(read - deep / 65535 * 255).max() < 1.01  # TIFF is rounded, PNG cut off
+
+
+@pytest.mark.parametrize("transform", [0, 2], ids=["CMYK", "YCCK"])
+def test_four_colours_of_print_are_those_that_pillow_sees(tmp_path: Path, transform: int) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(blocks()).convert("CMYK").save(buffer, "JPEG", quality=95, subsampling=0)
+    content = bytearray(buffer.getvalue())
+    content[content.find(b"Adobe") + 11] = transform  # of the segment: how colours are stored
+    path = tmp_path / "print.jpg"
+    path.write_bytes(content)
+    expected = np.asarray(Image.open(path).convert("RGB"), int)
+    assert np.abs(read_image(path) - expected).max() <= 2
+
+
+@pytest.mark.parametrize("form", ["gif", "png", "webp", "tiff"])
+def test_of_several_frames_the_first_is_taken_and_that_is_said_once(
+    tmp_path: Path, form: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    decode._SAID[0] = 0
+    frames = [Image.fromarray(blocks(seed=seed)) for seed in range(3)]
+    options = {"save_all": True, **LOSSLESS[form]}
+    frames[0].save(tmp_path / f"one.{form}", append_images=frames[1:1], **options)
+    read_image(tmp_path / f"one.{form}")
+    assert not caplog.records
+    for name in ("a", "b"):
+        frames[0].save(tmp_path / f"{name}.{form}", append_images=frames[1:], **options)
+        np.testing.assert_array_equal(read_image(tmp_path / f"{name}.{form}"), blocks())
+    (record,) = caplog.records
+    assert f"a.{form}: of several pages or frames the first is taken" in record.getMessage()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1)])
