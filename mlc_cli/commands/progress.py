@@ -82,7 +82,7 @@ class TrainingBar(Bar):
             self._phase = (tick.phase, tick.epoch)
         speed = self._progress.tasks[-1].speed
         parts = (
-            f"{speed:.1f} batches/s" if speed else "",
+            f"{speed:.1f} {'MB' if tick.phase == 'download' else 'batches'}/s" if speed else "",
             "" if tick.loss is None else f"loss {tick.loss:.4f}",
             "" if tick.best_mean_ap is None else f"best mAP {tick.best_mean_ap:.4f}",
         )

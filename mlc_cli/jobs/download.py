@@ -67,6 +67,8 @@ def download(settings: DatasetDownloadSettings, progress: Progress) -> Downloade
         missing = {
             name: file for name, file in settings.files.items() if not _is_whole(source, name)
         }
+        for file in missing.values():
+            cache.check_known(_address(file, settings), file.checksum)
         _check_space(missing, cache, source)
 
         def get(name: str, stop: threading.Event) -> str:
@@ -112,6 +114,12 @@ def _check_space(files: Mapping[str, RemoteFileSettings], cache: Cache, source: 
         check_space(disk, size)
 
 
+def _address(file: RemoteFileSettings, settings: DatasetDownloadSettings) -> str:
+    if settings.mirror is None:
+        return file.url
+    return f"{settings.mirror.rstrip('/')}/{file_name(file.url)}"
+
+
 def _get(
     name: str,
     file: RemoteFileSettings,
@@ -120,7 +128,7 @@ def _get(
     progress: Progress,
     stop: threading.Event,
 ) -> None:
-    url = f"{settings.mirror.rstrip('/')}/{file_name(file.url)}" if settings.mirror else file.url
+    url = _address(file, settings)
     source = Path(settings.dest) / SOURCE
     archive = cache.fetch(url, file.checksum, lambda *far: progress(name, *far), stop)
     files = unpack(

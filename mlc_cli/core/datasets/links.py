@@ -1,8 +1,8 @@
 r"""Data sets whose pictures are links: a list of them, and what has become of each.
 
-Lists that are read: that of NUS-WIDE (`C:\ImageData\Flickr\actor\1.jpg 1 http://... http://...`), the
-tables of Open Images (`ImageID,Subset,OriginalURL,...`) and their lists of `train/0a1b2c`, and any
-table that has the path of a picture before its addresses.
+Lists that are read: that of NUS-WIDE (`C:\ImageData\Flickr\actor\1.jpg 1 http://... http://...`),
+the tables of Open Images (`ImageID,Subset,OriginalURL,...`) and their lists of `train/0a1b2c`,
+and any table that has the path of a picture before its addresses.
 """
 
 import csv

@@ -15,7 +15,7 @@ from mlc_cli.core.loading.build import (
     read_splits,
 )
 from mlc_cli.core.loading.normalise import Normalise
-from mlc_cli.core.models.backbone import layer_depths
+from mlc_cli.core.models.backbone import layer_depths, stay_offline
 from mlc_cli.core.models.build import BuiltModel, build_model, label_graph
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.graph import LabelGraph
@@ -29,6 +29,8 @@ from mlc_cli.core.system.device import (
     seed_step,
 )
 from mlc_cli.core.system.distributed import Group, current
+from mlc_cli.core.system.downloads.build import build_cache
+from mlc_cli.core.system.downloads.cache import is_address
 from mlc_cli.core.training.loop import Plan
 from mlc_cli.core.training.losses.build import build_loss
 from mlc_cli.core.training.optim.build import (
@@ -38,11 +40,13 @@ from mlc_cli.core.training.optim.build import (
     build_schedule,
 )
 from mlc_cli.core.training.optim.ema import Ema
+from mlc_cli.core.training.progress import OnTick, Tick
 from mlc_cli.core.training.recorder import versions
 from mlc_cli.core.training.state import LossMeter, TrainState
 from mlc_cli.core.training.step import Step
 from mlc_cli.core.training.warm_start import WarmStart
 from mlc_cli.errors import SettingsError
+from mlc_cli.settings.model import ModelSettings
 from mlc_cli.settings.train import TrainSettings
 
 REPAIR = "Train the head alone with `--set warm_start.epochs=20`, or give --epochs."
@@ -86,8 +90,12 @@ class Training:
             batches.close()
 
 
-def prepare(settings: TrainSettings) -> Training:
+def prepare(settings: TrainSettings, on_tick: OnTick = lambda _: None) -> Training:
     """Read the data, build the model and everything else, in each of the processes.
+
+    Args:
+        settings: Of the training.
+        on_tick: Called while weights are fetched.
 
     Raises:
         MlcError: Something cannot be read, built or had.
@@ -108,7 +116,8 @@ def prepare(settings: TrainSettings) -> Training:
     classes = list(splits.train.classes)
     graph = label_graph(settings.model.head, splits.train)
     with group.main_first():  # it may fetch weights, which the others then find
-        built = build_model(settings.model, classes, settings.data.input_size, graph)  # type: ignore[arg-type]
+        model_settings = _with_weights(settings, on_tick)
+        built = build_model(model_settings, classes, settings.data.input_size, graph)  # type: ignore[arg-type]
     if not trains and built.report:
         _refuse_parts(built.report)
     model = built.classifier.to_device(device, channels_last=settings.channels_last)
@@ -127,6 +136,24 @@ def prepare(settings: TrainSettings) -> Training:
         precision=precision,
         group=group,
     )
+
+
+def _with_weights(settings: TrainSettings, on_tick: OnTick) -> ModelSettings:
+    """The settings of the model with weights that are on this machine."""
+    model = settings.model
+    if settings.download.offline:
+        stay_offline()
+    if not is_address(model.weights or ""):
+        return model
+
+    def report(done: int, total: int | None) -> None:
+        on_tick(Tick("download", 0, done // 10**6, -(-(total or done) // 10**6)))
+
+    cache = build_cache(settings.download)
+    checksum = f"sha256:{model.weights_sha256.lower()}" if model.weights_sha256 else None
+    path = cache.fetch(model.weights or "", checksum, report)
+    cache.trim()
+    return model.model_copy(update={"weights": str(path)})
 
 
 def _check_share(batch_size: int, images: int, group: Group) -> None:

@@ -72,8 +72,8 @@ class Cache:
             DownloadError: It cannot be had, or is another file than it should be.
             MlcError: The disk is full.
         """
+        self.check_known(url, checksum)
         wanted = checksum or self._trusted().get(url)
-        self._check_may(url, wanted)
         path = self.path_of(url, checksum)
         with self.lock(path.name):
             if path.exists():
@@ -92,6 +92,22 @@ class Cache:
             part.replace(path)
             beside(part).unlink(missing_ok=True)
         return path
+
+    def check_known(self, url: str, checksum: str | None) -> None:
+        """Check that a file may be fetched at all.
+
+        Raises:
+            DownloadError: Nobody knows its checksum, and it is not to be trusted; or the address
+                is none.
+        """
+        if not is_address(url):
+            raise DownloadError(f"{url}: is no address of a file: those begin with http or https")
+        if not (checksum or self.trust or url in self._trusted()):
+            raise DownloadError(
+                f"{url}: its checksum is not known",
+                "With --trust-download it is taken as it comes; its sha256 is shown, kept beside"
+                " the file and demanded from then on.",
+            )
 
     def path_of(self, url: str, checksum: str | None) -> Path:
         """Where a file is, or will be; by its checksum, mirrors share it."""
@@ -127,16 +143,6 @@ class Cache:
             except Timeout:  # in use
                 continue
             total -= size
-
-    def _check_may(self, url: str, wanted: str | None) -> None:
-        if not is_address(url):
-            raise DownloadError(f"{url}: is no address of a file: it starts with http or https")
-        if wanted is None and not self.trust:
-            raise DownloadError(
-                f"{url}: its checksum is not known",
-                "With --trust-download it is taken as it comes; its sha256 is shown, kept beside"
-                " the file and demanded from then on.",
-            )
 
     def _accept(self, url: str, part: Path, wanted: str | None, came_from: str) -> None:
         found = _digest(part, wanted or "sha256:")

@@ -63,6 +63,7 @@ def transfer(
         try:
             return _attempt(url, part, report, stop)
         except urllib.error.HTTPError as error:
+            error.close()
             problem = f"the server says {error.code} {error.reason}"
             if error.code == 416:  # the part is longer than the file is now
                 part.unlink(missing_ok=True)
@@ -77,7 +78,7 @@ def transfer(
                 f"{url}: cannot be fetched: {problem}",
                 "Call again to go on from the bytes that are there, or name another address.",
             )
-        stop.wait(PAUSE * 2**fruitless)
+        stop.wait(PAUSE * 2 ** (fruitless - 1))
 
 
 def _attempt(url: str, part: Path, report: Report, stop: threading.Event) -> str:
