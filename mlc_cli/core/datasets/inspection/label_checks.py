@@ -120,27 +120,7 @@ def _positives(statistics: Statistics) -> Iterator[Finding]:
             if learns
             else "Metrics leave them out: split the data anew, stratified by label.",
         )
-        unknown_C = statistics.unknown_SC[s]
-        always_C = (positives_C + unknown_C == statistics.splits[split].images) & listed_C
-        yield from many(
-            "warning",
-            "no-negatives",
-            f"class is on every image of {split}|classes are on every image of {split}",
-            [names[c] for c in np.flatnonzero(always_C & (unknown_C == 0))],
-            "There is nothing to tell them from: add images without them, or drop the class.",
-        )
-        yield from many(
-            "warning",
-            "no-negatives",
-            f"class is known to be absent from no image of {split}"
-            f"|classes are known to be absent from no image of {split}",
-            [
-                f"{names[c]}: {positives_C[c]} present, {unknown_C[c]} unknown"
-                for c in np.flatnonzero(always_C & (unknown_C > 0))
-            ],
-            "There is nothing to tell them from: say of some images that they lack them, or read"
-            " what is unknown as absent where that is so (such as csv.blank=absent).",
-        )
+        yield from _negatives(statistics, s, names)
         rare_C = (positives_C > 0) & (positives_C < FEW)
         if learns:
             yield from many(
@@ -151,6 +131,34 @@ def _positives(statistics: Statistics) -> Iterator[Finding]:
                 [f"{names[c]}: {positives_C[c]}" for c in np.flatnonzero(rare_C)],
                 "Expect little of them: add images, or join them with a broader class.",
             )
+
+
+def _negatives(statistics: Statistics, s: int, names: list[str]) -> Iterator[Finding]:
+    """Classes that no image of a split is known to lack."""
+    split, positives_C = list(statistics.splits)[s], statistics.positives_SC[s]
+    unknown_C = statistics.unknown_SC[s]
+    always_C = (positives_C + unknown_C == statistics.splits[split].images) & statistics.listed_SC[
+        s
+    ]
+    yield from many(
+        "warning",
+        "no-negatives",
+        f"class is on every image of {split}|classes are on every image of {split}",
+        [names[c] for c in np.flatnonzero(always_C & (unknown_C == 0))],
+        "There is nothing to tell them from: add images without them, or drop the class.",
+    )
+    yield from many(
+        "warning",
+        "no-negatives",
+        f"class is known to be absent from no image of {split}"
+        f"|classes are known to be absent from no image of {split}",
+        [
+            f"{names[c]}: {positives_C[c]} present, {unknown_C[c]} unknown"
+            for c in np.flatnonzero(always_C & (unknown_C > 0))
+        ],
+        "There is nothing to tell them from: say of some images that they lack them, or read"
+        " what is unknown as absent where that is so (such as csv.blank=absent).",
+    )
 
 
 def _images(collection: Collection, statistics: Statistics) -> Iterator[Finding]:
