@@ -139,12 +139,11 @@ class Given(Generic[SettingsT]):
             value is not None for value in self.flags.values()
         )
 
-    def settings(self, preset: str | None = None, **defaults: Any) -> SettingsT:
+    def settings(self, preset: str | None = None) -> SettingsT:
         """The settings, validated.
 
         Args:
             preset: Below everything else.
-            defaults: Taken where neither preset nor user says anything.
 
         Raises:
             MlcError: A layer cannot be read, or settings are wrong.
@@ -158,7 +157,7 @@ class Given(Generic[SettingsT]):
             flags=self.flags,
             assignments=self.assignments,
         )
-        settings = validate(self.model, defaults | content)
+        settings = validate(self.model, content)
         if self.show:
             _show_and_exit(settings)
         return settings

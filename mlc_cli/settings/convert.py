@@ -128,7 +128,7 @@ def _check_pattern(pattern: str) -> str:
 class ConvertSettings(Settings):
     """What is converted, and to what."""
 
-    format: str = Field(json_schema_extra={"flag": "FORMAT"})
+    format: str = Field("auto", json_schema_extra={"flag": "FORMAT"})
     """auto, mlc, coco, voc, yolo, csv-onehot, csv-list, image-folder, open-images, datumaro, cvat,
     label-studio, labelme, via, fiftyone, nus-wide, vg500, mmpretrain, imagenet-txt or celeba."""
     source: str = Field(min_length=1, json_schema_extra={"flag": "SOURCE"})
