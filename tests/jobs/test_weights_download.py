@@ -15,7 +15,7 @@ from tests.web import Web
 
 
 @pytest.fixture
-def start(mlc, web: Web, make_dataset, tiny, tmp_path, monkeypatch) -> Callable[..., object]:
+def start(mlc, make_dataset, tiny, tmp_path, monkeypatch) -> Callable[..., object]:
     """Train for no epoch but a warm start of the head, with more flags."""
     make_dataset(16, 8)
     monkeypatch.chdir(tmp_path)
