@@ -1,6 +1,7 @@
 """From train settings to everything that the loop needs."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -29,8 +30,7 @@ from mlc_cli.core.system.device import (
     seed_step,
 )
 from mlc_cli.core.system.distributed import Group, current
-from mlc_cli.core.system.downloads.build import build_cache
-from mlc_cli.core.system.downloads.cache import is_address
+from mlc_cli.core.system.downloads.build import with_weights
 from mlc_cli.core.training.loop import Plan
 from mlc_cli.core.training.losses.build import build_loss
 from mlc_cli.core.training.optim.build import (
@@ -46,7 +46,6 @@ from mlc_cli.core.training.state import LossMeter, TrainState
 from mlc_cli.core.training.step import Step
 from mlc_cli.core.training.warm_start import WarmStart
 from mlc_cli.errors import SettingsError
-from mlc_cli.settings.model import ModelSettings
 from mlc_cli.settings.train import TrainSettings
 
 REPAIR = "Train the head alone with `--set warm_start.epochs=20`, or give --epochs."
@@ -116,12 +115,14 @@ def prepare(settings: TrainSettings, on_tick: OnTick = lambda _: None) -> Traini
     classes = list(splits.train.classes)
     graph = label_graph(settings.model.head, splits.train)
     with group.main_first():  # it may fetch weights, which the others then find
-        model_settings = _with_weights(settings, on_tick)
-        built = build_model(model_settings, classes, settings.data.input_size, graph)  # type: ignore[arg-type]
+        if settings.download.offline:
+            stay_offline()
+        model = with_weights(settings.model, settings.download, partial(_tell, on_tick))
+        built = build_model(model, classes, settings.data.input_size, graph)  # type: ignore[arg-type]
     if not trains and built.report:
         _refuse_parts(built.report)
-    model = built.classifier.to_device(device, channels_last=settings.channels_last)
-    group.broadcast_module(model)
+    classifier = built.classifier.to_device(device, channels_last=settings.channels_last)
+    group.broadcast_module(classifier)
     normalise = Normalise(built.mean, built.std, device, channels_last=settings.channels_last)
     plan = _plan(settings, splits, built, normalise, device, precision, group)
     return Training(
@@ -130,7 +131,7 @@ def prepare(settings: TrainSettings, on_tick: OnTick = lambda _: None) -> Traini
         graph=graph,
         built=built,
         plan=plan,
-        state=_state(settings, model, plan, device, precision, group.size),
+        state=_state(settings, classifier, plan, device, precision, group.size),
         card=_card(settings, classes, built),  # type: ignore[arg-type]
         device=device,
         precision=precision,
@@ -138,22 +139,8 @@ def prepare(settings: TrainSettings, on_tick: OnTick = lambda _: None) -> Traini
     )
 
 
-def _with_weights(settings: TrainSettings, on_tick: OnTick) -> ModelSettings:
-    """The settings of the model with weights that are on this machine."""
-    model = settings.model
-    if settings.download.offline:
-        stay_offline()
-    if not is_address(model.weights or ""):
-        return model
-
-    def report(done: int, total: int | None) -> None:
-        on_tick(Tick("download", 0, done // 10**6, -(-(total or done) // 10**6)))
-
-    cache = build_cache(settings.download)
-    checksum = f"sha256:{model.weights_sha256.lower()}" if model.weights_sha256 else None
-    path = cache.fetch(model.weights or "", checksum, report)
-    cache.trim()
-    return model.model_copy(update={"weights": str(path)})
+def _tell(on_tick: OnTick, done: int, total: int | None) -> None:
+    on_tick(Tick("download", 0, done // 10**6, -(-(total or done) // 10**6)))
 
 
 def _check_share(batch_size: int, images: int, group: Group) -> None:
