@@ -102,6 +102,9 @@ class ModelSettings(Settings):
     `weights_sha256`. Checkpoints of mlc, deep-object-reid and ML_Decoder bring their head."""
     weights_sha256: str | None = None
     """Checksum of the file behind a URL."""
+    weight_classes: str | None = None
+    """Classes of `weights`, in the order of its logits, where the file does not name them: a text
+    file with a name a line, or a known list."""
     on_class_change: Literal["error", "reset_head"] = "error"
     """What to do when `weights` is a checkpoint for other classes."""
     head: HeadSettings = LinearHeadSettings()
