@@ -72,14 +72,14 @@ def train(
     Args:
         settings: All of them; or
         preset: where they start from, and
-        values: what is laid over it.
+        values: what is laid over it; `data` may be the folder alone.
 
     Raises:
         Interrupted: After Ctrl-C, with the state saved.
         MlcError: The settings are wrong, or the training cannot start or go on.
     """
-    if preset is not None:
-        values.setdefault("name", preset)
+    if isinstance(values.get("data"), str | os.PathLike):
+        values["data"] = {"root": values["data"]}
     made = _settings(TrainSettings, "train", settings, values, preset)
     from mlc_cli.core.training.events import Finished
     from mlc_cli.jobs.train import train as job

@@ -205,6 +205,8 @@ def _say(error: MlcError, speaks: Callable[[], bool]) -> None:
     if speaks():
         if "--debug" in sys.argv:
             traceback.print_exception(error)
+        for report in getattr(error, "__notes__", ()):  # what was found before it went wrong
+            typer.echo(report, err=True)
         title = "" if isinstance(error, Interrupted) else "Error: "
         typer.secho(f"{title}{error.message}", err=True, fg=typer.colors.RED)
         if error.hint:

@@ -1,11 +1,11 @@
 """`mlc dataset-convert`."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mlc_cli.commands import flags, screen
 from mlc_cli.commands.flags import Flag, Given, settings_command
 from mlc_cli.settings.convert import ConvertSettings
+from mlc_cli.text import some
 
 if TYPE_CHECKING:
     from mlc_cli.core.datasets.converting.summary import Conversion
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 IMAGES = "Images"
 LABELS = "Labels and splits"
-ROWS, NAMES = 30, 10
+ROWS = 30
 """How many classes the table shows, and a line names, at most."""
 
 
@@ -26,6 +26,9 @@ ROWS, NAMES = 30, 10
     Flag("images.root", IMAGES, ("--images",), metavar="DIR"),
     Flag("images.link", IMAGES),
     Flag("classes", LABELS, metavar="NAMES|FILE"),
+    Flag("rename_class", LABELS, metavar="OLD=NEW"),
+    Flag("drop_class", LABELS, metavar="NAME"),
+    Flag("min_images", LABELS, metavar="N"),
     Flag("split", LABELS),
     Flag("csv.image", LABELS, ("--image-column",), metavar="NAME"),
     Flag("csv.labels", LABELS, ("--label-column",), metavar="NAME"),
@@ -81,14 +84,8 @@ def _introduce(conversion: "Conversion") -> None:
     if conversion.classes_from == "labels":
         screen.note(
             f"{conversion.source} lists no classes; these {len(conversion.classes)} have images: "
-            + _some(conversion.classes, 10 * NAMES)
+            + some([*map(screen.plain, conversion.classes)], 100)
         )
-
-
-def _some(names: Sequence[str], most: int = NAMES) -> str:
-    """The first names of a list, in words."""
-    more = len(names) - most
-    return ", ".join(map(screen.plain, names[:most])) + (f" and {more} more" if more > 0 else "")
 
 
 def _show(conversion: "Conversion") -> None:
@@ -125,11 +122,13 @@ def _show_classes(conversion: "Conversion") -> None:
         screen.result(f"... and {len(rows) - ROWS} more classes with images; --json has them all")
     bare = [name for name, own in zip(names, counts, strict=True) if not any(own)]
     if bare:
-        screen.result(f"{len(bare)} of {len(names)} classes have no image: {_some(bare)}")
+        screen.result(
+            f"{len(bare)} of {len(names)} classes have no image: {some([*map(screen.plain, bare)])}"
+        )
     for split, lacking in conversion.missing.items():
         screen.result(
             f"warning: {len(lacking)} of {len(names)} classes have no image in {split}:"
-            f" {_some(lacking)}"
+            f" {some([*map(screen.plain, lacking)])}"
         )
 
 

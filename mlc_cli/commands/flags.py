@@ -82,7 +82,7 @@ class Flag:
             argument = typer.Argument(show_default=False, help=said, metavar=metavar)
             return Annotated[value | None, argument]
         names = self.names or (f"--{self.key.rpartition('.')[2].replace('_', '-')}",)
-        value = kind if kind in (bool, int, float) else list[str] if kind is tuple else str
+        value = kind if kind in (bool, int, float) else list[str] if kind in (tuple, dict) else str
         option = typer.Option(*names, help=said, metavar=metavar, rich_help_panel=self.panel)
         return Annotated[value | None, option]
 
@@ -92,7 +92,7 @@ def _kind(annotation: Any) -> Any:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _kind(arguments[0])
-    if origin in (tuple, Literal) or not arguments:
+    if origin in (tuple, dict, Literal) or not arguments:
         return annotation if origin is Literal else origin or annotation
     kinds = [_kind(argument) for argument in arguments if argument is not type(None)]
     return kinds[0] if len(kinds) == 1 else str
@@ -139,12 +139,11 @@ class Given(Generic[SettingsT]):
             value is not None for value in self.flags.values()
         )
 
-    def settings(self, preset: str | None = None, **defaults: Any) -> SettingsT:
+    def settings(self, preset: str | None = None) -> SettingsT:
         """The settings, validated.
 
         Args:
             preset: Below everything else.
-            defaults: Taken where neither preset nor user says anything.
 
         Raises:
             MlcError: A layer cannot be read, or settings are wrong.
@@ -158,7 +157,7 @@ class Given(Generic[SettingsT]):
             flags=self.flags,
             assignments=self.assignments,
         )
-        settings = validate(self.model, defaults | content)
+        settings = validate(self.model, content)
         if self.show:
             _show_and_exit(settings)
         return settings

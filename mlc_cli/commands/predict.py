@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from mlc_cli.commands import flags, progress, screen
 from mlc_cli.commands.flags import Flag, Given, settings_command
 from mlc_cli.settings.predict import PredictSettings
+from mlc_cli.text import listing, some
 
 if TYPE_CHECKING:
     from mlc_cli.jobs.predict import Outcome
@@ -61,14 +62,11 @@ def _sum_up(outcome: "Outcome", settings: PredictSettings) -> None:
     unreadable = outcome.unreadable
     if unreadable:
         screen.note(f"{len(unreadable)} images could not be read:")
-        for image, reason in unreadable[:SHOWN]:
-            screen.note(f"  {image}: {reason}")
-        if len(unreadable) > SHOWN:
-            screen.note(f"  ... and {len(unreadable) - SHOWN} more, all named in the output")
+        screen.note(listing([f"{image}: {reason}" for image, reason in unreadable]))
+        screen.note("They are all named in the output.")
     if outcome.undrawn:
         screen.note(
-            f"no font has all characters of {', '.join(outcome.undrawn[:SHOWN])}; name one with"
-            " --set font=FILE"
+            f"no font has all characters of {some(outcome.undrawn)}; name one with --set font=FILE"
         )
     if outcome.left_out:
         screen.note(

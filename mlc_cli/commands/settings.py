@@ -10,13 +10,13 @@ from mlc_cli.settings.fields import (
     MODELS,
     Setting,
     model_of,
-    nearest,
     partial_schema,
     reference,
     settings_of,
 )
 from mlc_cli.settings.presets import preset_names
 from mlc_cli.settings.published import published_table
+from mlc_cli.text import nearest
 
 
 def settings(

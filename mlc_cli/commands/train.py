@@ -41,7 +41,7 @@ def train(
     if resume is not None:
         _continue(resume, anything=given.anything or preset is not None)
         return
-    settings = given.settings(preset, **({"name": preset} if preset else {}))
+    settings = given.settings(preset)
     from mlc_cli.jobs.train import train as run
 
     with progress.TrainingBar() as bar:

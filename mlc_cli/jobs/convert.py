@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.datasets.converting.class_changes import change_classes, drop_rare
 from mlc_cli.core.datasets.converting.collect import Collected, Findings, collect
 from mlc_cli.core.datasets.converting.copying import (
     atomic_output,
@@ -30,10 +31,11 @@ from mlc_cli.core.datasets.formats.base import Sample, Source, Writer
 from mlc_cli.core.datasets.formats.build import pick_reader, pick_writer, read_classes
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder
 from mlc_cli.core.datasets.formats.shared.split_names import split_in_name
+from mlc_cli.core.datasets.leaks import leak_by_name
 from mlc_cli.core.system.files import write_json
-from mlc_cli.core.system.issues import SHOWN
-from mlc_cli.errors import DataError, UsageError
+from mlc_cli.errors import DataError, MlcError, UsageError
 from mlc_cli.settings.convert import ConvertSettings
+from mlc_cli.text import SHOWN
 
 SHARES = (0.8, 0.2)
 """What a source without splits is divided in, unless the user says otherwise."""
@@ -48,18 +50,18 @@ def convert(settings: ConvertSettings) -> Conversion:
     With `strict`, nothing is written if something was dropped.
 
     Raises:
-        MlcError: The source cannot be read, or the result cannot be written.
+        MlcError: The source cannot be read, or the result cannot be written. What was found before
+            is its note.
     """
     _check_places(settings)
     writer, classes = pick_writer(settings), read_classes(settings)
     findings = Findings()
     try:
         return _convert(settings, writer, classes, findings)
-    except DataError as error:
-        lost = findings.dropped.lines()
-        if not lost or lost in error.message:
-            raise
-        raise DataError(f"{error.message}\nDropped before:\n{lost}", error.hint) from None
+    except MlcError as error:
+        if report := findings.lines(already=error.message):
+            error.add_note(report)
+        raise
 
 
 def _convert(
@@ -71,6 +73,7 @@ def _convert(
     reader, seen = pick_reader(settings)
     dest = inspect_existing(Path(settings.dest))
     source = reader.read(Path(settings.source), _path(settings.images.root), findings.dropped)
+    findings.remarks.extend(source.remarks)
     _check_unsplit(settings, source)
     whole = _filter(settings, _collect(settings, source, classes, findings), findings)
     renamed, shares = _plan(settings, whole, dest)
@@ -84,7 +87,7 @@ def _convert(
         format=reader.name,
         title=reader.title,
         seen=seen,
-        remarks=source.remarks,
+        remarks=tuple(findings.remarks),
         source=Path(settings.source),
         image_root=whole.annotation.folder,
         to=writer.name,
@@ -132,6 +135,9 @@ def _collect(
     settings: ConvertSettings, source: Source, classes: list[str | int] | None, findings: Findings
 ) -> Collected:
     seen: set[str] = set()
+    if classes:  # those that are renamed later come under their old names
+        _check_renames(settings, classes)
+        classes = [*dict.fromkeys([*classes, *settings.rename_class, *settings.drop_class])]
     whole = collect(
         _renaming(source, settings.rename, seen) if settings.rename else source,
         Path(settings.source),
@@ -146,7 +152,25 @@ def _collect(
             f"rename: {settings.source} has no split {', '.join(unused)}",
             f"It has {', '.join(sorted(seen)) or 'none'}.",
         )
-    return whole
+    changed = change_classes(
+        whole.annotation,
+        settings.rename_class,
+        settings.drop_class,
+        findings.noted,
+        listed=[*(source.classes or ()), *(classes or ())],
+    )
+    return replace(whole, annotation=changed)
+
+
+def _check_renames(settings: ConvertSettings, classes: list[str | int]) -> None:
+    """Refuse new names that are not among the classes that the user fixes."""
+    names = set(map(str, classes))
+    for old, new in settings.rename_class.items():
+        if new not in names:
+            raise UsageError(
+                f"--rename-class {old}={new}: {new} is not among the classes of --classes",
+                f"They are {', '.join(sorted(names)):.200}.",
+            )
 
 
 def _renaming(source: Source, names: Mapping[str, str], seen: set[str]) -> Source:
@@ -165,6 +189,8 @@ def _filter(settings: ConvertSettings, whole: Collected, findings: Findings) -> 
         searched = searched_folder(Path(settings.source), whole.annotation.folder, root)
         whole = locate_images(whole, searched, findings)
     check_floor(whole.annotation, findings)
+    rest = drop_rare(whole.annotation, settings.min_images, findings.noted)
+    whole = replace(whole, annotation=rest)
     if settings.keep_empty:
         return whole
     sizes_N = whole.annotation.positives.sizes_N()
@@ -207,6 +233,10 @@ def _divide(
     if settings.group_by is not None:
         group_N = group(annotation, re.compile(settings.group_by), findings.noted)
     splits = divide(annotation, shares, settings.seed, group_N)
+    if group_N is None and (leak := leak_by_name({n: s.paths for n, s in splits.items()})):
+        for example in leak.groups:
+            kind = f"groups {leak.what} in several splits (kept together by {leak.flag})"
+            findings.noted.add(kind, example)
     bare = [name for name in splits if not len(splits[name])]
     if bare:
         things = f"{len(annotation)} images"

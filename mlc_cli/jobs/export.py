@@ -13,6 +13,7 @@ from mlc_cli.core.exporting.gate import Check, Exported, check_files, mark
 from mlc_cli.core.exporting.int8 import Quantiser, Sample, has_attention
 from mlc_cli.core.exporting.ir import to_ir, write_ir
 from mlc_cli.core.exporting.onnx_graph import write_onnx
+from mlc_cli.core.html.notebook import table
 from mlc_cli.core.inference.build import data_settings, read_checked_split
 from mlc_cli.core.inference.engines import is_exported
 from mlc_cli.core.inference.runtime.metadata import ExportInfo, client_labels
@@ -52,6 +53,12 @@ class ExportResult:
     check: Check | None
     older: tuple[str, ...]
     remarks: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the files and what the comparison found."""
+        keys = ("name", "precision", "bytes", "mean_ap", "faults")
+        rows = [[getattr(file, key) for key in keys] for file in self.files]
+        return table(str(self.folder), keys, rows)
 
     @property
     def passed(self) -> bool:
@@ -111,6 +118,11 @@ def _remarks(settings: ExportSettings, card: ModelCard) -> list[str]:
         remarks.append(
             "the client of OpenVINO Model API fails on models with one class; ONNX Runtime,"
             " OpenVINO and mlc run these files"
+        )
+    elif not card.geometry.stock:
+        remarks.append(
+            "clients of OpenVINO Model API decode in full and shrink with linear interpolation, and"
+            " this model was trained otherwise: they were not compared with it"
         )
     if card.thresholds is not None and not settings.fold_thresholds:
         remarks.append(
@@ -240,6 +252,9 @@ def _as_dict(
         "checkpoint": str(checkpoint),
         "classes": len(card.classes),
         "input_size": list(card.input_size),
+        "resize": card.resize,
+        "interpolation": card.interpolation,
+        "decode": card.decode,
         "fold_thresholds": settings.fold_thresholds,
         "saliency": settings.saliency,
         "passed": None if check is None else all(not file.faults for file in files),

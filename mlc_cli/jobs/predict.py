@@ -124,7 +124,7 @@ def predictions(
     side = settings.draw_side if settings.draw else _GALLERY_SIDE if settings.gallery else 0
     return model.predictor(explain=settings.explain).stream(
         items,
-        PictureReader(model.input_size, settings.max_megapixels * 1e6, side),
+        PictureReader(model.geometry, settings.max_megapixels * 1e6, side),
         batch_size=settings.batch_size,
         threads=usable_cores() if settings.threads == "auto" else settings.threads,
         live=STDIN in settings.sources,

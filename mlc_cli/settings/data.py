@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mlc_cli.settings.base import Count, Positive, Probability, Settings, SizeHW
 
@@ -24,6 +24,15 @@ class DataSettings(Settings):
     """Make this small data set at `root` when the folder does not exist yet."""
     input_size: SizeHW = (448, 448)
     """Height and width that images are resized to, in pixels."""
+    resize: Literal["squash", "letterbox", "crop"] = "squash"
+    """How an image of another shape gets there: `squash` changes its shape, `letterbox` keeps it
+    between black bars, `crop` takes the square in the middle."""
+    interpolation: Literal["linear", "area"] = "linear"
+    """`linear` reads four pixels for each, as most clients do; `area` takes the mean of all, which
+    is better on large photographs."""
+    decode: Literal["auto", "full", "scaled"] = "auto"
+    """`scaled` reads a JPEG at a part of its size that is at least twice the input size, in less
+    time; `auto` does with `area`, and not with `linear`."""
     workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     """Processes that read images; `auto` takes what the machine has."""
     cache: Literal["none", "ram", "auto"] = "auto"
@@ -39,6 +48,19 @@ class DataSettings(Settings):
     """Accept absolute paths, `..` and links that lead out of the image folder."""
     max_megapixels: Positive = 200.0
     """Larger images are refused before they are decoded."""
+
+    @property
+    def decoding(self) -> Literal["full", "scaled"]:
+        """`decode`, with `auto` resolved."""
+        if self.decode == "auto":
+            return "scaled" if self.interpolation == "area" else "full"
+        return self.decode
+
+    @model_validator(mode="after")
+    def _a_crop_is_square(self) -> "DataSettings":
+        if self.resize == "crop" and self.input_size[0] != self.input_size[1]:
+            raise ValueError("resize: crop takes a square, and input_size is none")
+        return self
 
 
 Level = Annotated[int, Field(ge=0, le=255)]

@@ -7,8 +7,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from mlc_cli.errors import SettingsError
-from mlc_cli.settings.fields import doc_of, field_at, models_at, models_in, nearest, settings_of
+from mlc_cli.settings.fields import doc_of, field_at, models_at, models_in, settings_of
 from mlc_cli.settings.renamed import RENAMED
+from mlc_cli.text import nearest
 
 SHOWN = 60
 """Characters of a value that a message shows."""

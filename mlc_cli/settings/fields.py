@@ -1,6 +1,5 @@
 """What settings models say of themselves: keys, types, bounds, defaults, docstrings."""
 
-import difflib
 import json
 import types
 from collections.abc import Iterator, Sequence
@@ -174,12 +173,6 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value)
-
-
-def nearest(word: str, known: Sequence[str]) -> str:
-    """The known word that was probably meant, as a question; empty if none is near."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f", did you mean '{close[0]}'?" if close else ""
 
 
 def partial_schema(model: type[BaseModel], presets: Sequence[str]) -> dict[str, Any]:

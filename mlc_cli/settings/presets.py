@@ -8,9 +8,9 @@ from pydantic import ValidationError
 from mlc_cli.errors import SettingsError
 from mlc_cli.settings.base import Settings
 from mlc_cli.settings.faults import settings_error
-from mlc_cli.settings.fields import nearest
 from mlc_cli.settings.merge import merge
 from mlc_cli.settings.yaml_io import read_yaml
+from mlc_cli.text import nearest
 
 
 class Card(Settings):

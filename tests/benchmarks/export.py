@@ -13,7 +13,7 @@ from pathlib import Path
 
 import cv2
 from model_api.models import Model
-from samples import make_annotation, make_checkpoint, make_images
+from samples import make_annotation, make_images, make_model
 from timing import alternate, show
 
 from mlc_cli.core.inference.build import data_settings, host_device, read_checked_split
@@ -55,7 +55,7 @@ def main() -> None:
         folder = Path(place)
         images = make_images(folder, arguments.images)
         make_annotation(folder, images)
-        make_checkpoint(folder / "best.safetensors", arguments.backbone, arguments.size)
+        make_model(folder / "best.safetensors", arguments.backbone, arguments.size)
         export(ExportSettings(checkpoint=str(folder / "best.safetensors"), ir=True, check=False))
         model = folder / "export" / "model.xml"
         opened = open_model(model, "cpu", "fp32")

@@ -1,33 +1,76 @@
-"""Images a second of `mlc predict` from JPEG files to JSON lines, against its two parts alone.
+"""Images a second of `mlc predict` on an IR from JPEG files to JSON lines, against its parts alone.
 
-Reading alone and inference alone are measured in the same process, on the same files and in turns
-with the whole; one after the other they would reach 1 / (1/reading + 1/inference).
+Decoding alone (in as many threads, at the part of the size that the model's geometry asks for) and
+inference alone are measured in the same process, on the same files and in turns with the whole;
+one after the other they would reach 1 / (1/decoding + 1/inference).
 """
 
 import argparse
 import io
 import tempfile
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from samples import make_checkpoint, make_images
+import cv2
+import numpy as np
+from samples import make_images, make_model
 from timing import alternate, show
 
-from mlc_cli.core.loading.stream import PictureReader, read_batches
+from mlc_cli.core.images.decode import read_file
+from mlc_cli.core.images.scaled import RGB_FLAGS
 from mlc_cli.core.system.cores import usable_cores
-from mlc_cli.jobs.predict import Prepared, predict, prepare
+from mlc_cli.jobs.predict import predict, prepare
 from mlc_cli.settings.predict import PredictSettings
 
+SIZES = {0.1: (366, 274), 0.3: (640, 480), 2: (1632, 1224), 12: (4000, 3000)}
 
-def read_all(prepared: Prepared) -> list[list]:
-    """All batches as `predict` reads them."""
-    batches = read_batches(
-        iter(prepared.sources),
-        PictureReader(prepared.model.input_size),
-        batch_size=prepared.settings.batch_size,
-        threads=usable_cores(),
-    )
-    return list(batches)
+
+def decode_all(paths: list[Path], part: int) -> None:
+    """Read and decode, nothing else."""
+
+    def decode(path: Path) -> None:
+        content = np.frombuffer(path.read_bytes(), np.uint8)
+        assert cv2.imdecode(content, RGB_FLAGS[part]) is not None
+
+    cv2.setNumThreads(1)
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for _ in pool.map(decode, paths):
+            pass
+
+
+def measure(
+    megapixels: float, geometry: dict[str, str], arguments: argparse.Namespace
+) -> list[str]:
+    """One row of the table."""
+    count = max(32, int(arguments.images / max(1, 4 * megapixels)))
+    with tempfile.TemporaryDirectory() as folder:
+        images, model_file = Path(folder) / "images", Path(folder) / "model.xml"
+        images.mkdir()
+        paths = make_images(images, count, SIZES[megapixels])
+        make_model(model_file, arguments.backbone, arguments.size, **geometry)
+        prepared = prepare(
+            PredictSettings(sources=(str(images),), checkpoint=str(model_file), device="cpu")
+        )
+        fit = prepared.model.geometry
+        part = read_file(paths[0])[1].part(fit.part)
+        ready = np.stack([fit.fit(fit.read(path)) for path in paths])
+        size = prepared.settings.batch_size
+        batches = [ready[row : row + size] for row in range(0, count, size)]
+        decoding, inference, whole = alternate(
+            [
+                lambda: decode_all(paths, part),
+                lambda: [prepared.model.opened.engine(batch) for batch in batches],
+                lambda: predict(prepared, io.StringIO()),
+            ],
+            arguments.repeats,
+        )
+    rates = [count / seconds for seconds in (decoding, inference, whole)]
+    summed = 1 / (1 / rates[0] + 1 / rates[1])
+    return [
+        f"{megapixels:g} MP, {fit.interpolation}, 1/{part}",
+        *(f"{rate:.1f}" for rate in (*rates[:2], summed, rates[2])),
+        f"{rates[2] / summed:.3f}",
+    ]
 
 
 def main() -> None:
@@ -37,30 +80,13 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        images, checkpoint = Path(folder) / "images", Path(folder) / "best.safetensors"
-        images.mkdir()
-        make_images(images, arguments.images)
-        make_checkpoint(checkpoint, arguments.backbone, arguments.size)
-        prepared = prepare(
-            PredictSettings(sources=(str(images),), checkpoint=str(checkpoint), device="cpu")
-        )
-        ready = read_all(prepared)
-        reading, inference, whole = alternate(
-            [
-                lambda: read_all(prepared),
-                lambda: [prepared.model.predictor()(batch) for batch in ready],
-                lambda: predict(replace(prepared), io.StringIO()),
-            ],
-            arguments.repeats,
-        )
-    rates = [arguments.images / seconds for seconds in (reading, inference, whole)]
-    summed = 1 / (1 / rates[0] + 1 / rates[1])
+    area = {"interpolation": "area", "decode": "scaled"}
+    rows = [measure(size, how, arguments) for size in SIZES for how in ({}, area)]
     show(
         f"predict {arguments.backbone} at {arguments.size}, {usable_cores()} cores"
         " (images a second)",
-        ("reading", "inference", "one after the other", "mlc predict", "ratio"),
-        [[*(f"{rate:.0f}" for rate in (*rates[:2], summed, rates[2])), f"{rates[2] / summed:.3f}"]],
+        ("images", "decoding", "inference", "one after the other", "mlc predict", "ratio"),
+        rows,
     )
 
 

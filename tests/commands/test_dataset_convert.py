@@ -383,3 +383,37 @@ def test_real_files(
     for name, count in splits.items():
         assert count in (None, found[name]["images"])
         assert found[name]["images"] == len(read_annotation(tmp_path / "out" / f"{name}.json"))
+
+
+def test_classes_are_renamed_joined_and_left_out_and_counted(mlc, coco) -> None:
+    outcome = mlc("dataset-convert", "coco", coco(), "data", "--images", "photos",
+                  "--split", "train", "--rename-class", "cat=pet", "--rename-class", "dog=pet",
+                  "--drop-class", "traffic light")  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert read_annotation(Path("data/train.json")).classes == ("pet",)
+    assert re.search(r"2 classes under another name:\n  cat becomes pet: \d+ labels", outcome.out)
+    kept = mlc("dataset-convert", "coco", "ann.json", "kept", "--images", "photos", "--split",
+               "train", "--classes", "pet", "--set", "on_unknown_class=drop",
+               "--rename-class", "cat=pet")  # fmt: skip
+    assert kept.code == 0, kept.err
+    assert read_annotation(Path("kept/train.json")).classes == ("pet",)
+    for flag, said in (("cat", "expected old=new"), ("cow=pet", "no such class"),
+                       ("cat=pet=x", "expected old=new")):  # fmt: skip
+        refused = mlc("dataset-convert", "coco", "ann.json", "no", "--images", "photos",
+                      "--rename-class", flag)  # fmt: skip
+        assert refused.code == 2
+        assert said in refused.err
+        assert not Path("no").exists()
+
+
+def test_what_was_dropped_stands_before_the_error_of_a_later_step(mlc, coco) -> None:
+    coco(images=2)
+    rows = ["ann0.png,cat", "ann1.png,dog", "gone.png,cat"]
+    Path("labels.csv").write_text("\n".join(["image,label", *rows]))
+    Path("photos/ann1.png").unlink()
+    outcome = mlc("dataset-convert", "csv-list", "labels.csv", "data", "--images", "photos")
+    assert outcome.code == 1
+    before, _, error = outcome.err.partition("too few to divide")
+    assert error
+    assert "dropped:\n2 images whose file is missing:\n  ann1.png\n  gone.png" in before
+    assert not Path("data").exists()

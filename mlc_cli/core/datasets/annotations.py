@@ -11,7 +11,6 @@ relative to the file, or to the folder that `"image_root"` at the top level name
 Names of arrays: N images, C classes.
 """
 
-import difflib
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.system.files import read_json
-from mlc_cli.core.system.issues import SHOWN, IssueLog
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
+from mlc_cli.text import SHOWN, nearest
 
 Label = str | int
 State = Literal["absent", "unknown"]
@@ -288,9 +288,7 @@ class SetsBuilder:
         return found
 
     def _describe(self, label: Any, path: str) -> str:
-        known = {str(name): name for name in self._index}
-        near = difflib.get_close_matches(str(label), known, n=1)
-        return f"{path}: {label!r:.80}" + (f", did you mean {known[near[0]]!r}?" if near else "")
+        return f"{path}: {label!r:.80}{nearest(str(label), map(str, self._index))}"
 
     def build(self) -> LabelSets:
         """The label sets of all images."""

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.images.folder import ImageFolder
-from mlc_cli.core.system.issues import SHOWN, listing
 from mlc_cli.errors import DataError
+from mlc_cli.text import SHOWN, listing, only_one_side
 
 
 def check_images(annotation: Annotation, *, allow_outside: bool) -> None:
@@ -65,14 +65,8 @@ def check_classes(annotation: Annotation, classes: Sequence[str | int], owner: s
     here, there = set(annotation.classes), set(classes)
     if here == there:
         return
-    lines = [f"{annotation.source}: its classes are not {owner}:"]
-    for title, names in (("only here", here - there), ("only there", there - here)):
-        if names:
-            shown = sorted(map(str, names))
-            more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
-            lines.append(f"  {title}: {', '.join(shown[:SHOWN])}{more}")
     raise DataError(
-        "\n".join(lines),
+        f"{annotation.source}: its classes are not {owner}:\n{only_one_side(here, there)}",
         "List the same classes in all files, those without images too: the list fixes the order.",
     )
 

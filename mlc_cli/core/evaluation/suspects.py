@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.evaluation.metrics import Floats, ratio
+from mlc_cli.core.evaluation.probabilities import logit
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def _ranked(
 ) -> list[Suspect]:
     images, labels = np.nonzero(found_NC)
     scores = probabilities_NC[images, labels].astype(np.float64)
-    margins = np.abs(log_odds(scores) - log_odds(typical_C[labels]))
+    margins = np.abs(logit(scores) - logit(typical_C[labels]))
     order = np.argsort(-margins, kind="stable")[:limit]
     return [
         Suspect(
@@ -100,10 +101,3 @@ def _ranked(
         )
         for place in order
     ]
-
-
-def log_odds(probabilities: Any) -> Floats:
-    """log(p / (1 - p)), finite: probabilities are kept 1e-7 away from 0 and 1."""
-    kept: Floats = np.clip(np.asarray(probabilities, np.float64), 1e-7, 1 - 1e-7)
-    result: Floats = np.log(kept / (1 - kept))
-    return result

@@ -23,6 +23,7 @@ from mlc_cli.core.evaluation.metrics import (
     check_scores,
     metrics_of_decisions,
 )
+from mlc_cli.core.evaluation.probabilities import logit, sigmoid
 from mlc_cli.core.evaluation.ranking import RankedPositives, over_classes, rank_positives
 from mlc_cli.core.runs.card import ModelCard, class_hash
 from mlc_cli.core.system.files import named_faults
@@ -172,13 +173,8 @@ def shrink(
     if strength == 0:
         return thresholds.per_class_C
     positives_C = np.count_nonzero(targets_NC == 1, axis=0)
-    pulled_C = positives_C * _logit(thresholds.per_class_C) + strength * _logit(overall)
-    return np.asarray(1 / (1 + np.exp(-pulled_C / (positives_C + strength))), np.float64)
-
-
-def _logit(probability: Floats | float) -> Floats:
-    inside = np.clip(np.asarray(probability, np.float64), 1e-12, 1 - 1e-12)
-    return np.asarray(np.log(inside) - np.log1p(-inside), np.float64)
+    pulled_C = positives_C * logit(thresholds.per_class_C) + strength * logit(overall)
+    return sigmoid(pulled_C / (positives_C + strength))
 
 
 @dataclass(frozen=True)

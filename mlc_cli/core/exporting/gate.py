@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from mlc_cli.core.evaluation.metrics import Floats
+from mlc_cli.core.evaluation.probabilities import probabilities
 from mlc_cli.core.exporting.client import run_client, undecided_apart
 from mlc_cli.core.exporting.ir import mark_ir
 from mlc_cli.core.exporting.onnx_graph import mark_onnx
@@ -22,7 +23,7 @@ from mlc_cli.core.exporting.parity import (
     mean_ap_of,
     run_in_turn,
 )
-from mlc_cli.core.inference.engines import Engine, probabilities
+from mlc_cli.core.inference.engines import Engine
 from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.runtime.ir_file import IrEngine
 from mlc_cli.core.inference.runtime.metadata import ExportInfo, client_labels
@@ -166,7 +167,8 @@ def check_files(
                 default_arithmetic=auto.arithmetic,
                 default_difference=_difference(outputs, _default(file), info),
             )
-            if parity.client_images and len(info.card.classes) > 1:
+            stock = info.card.geometry.stock and len(info.card.classes) > 1
+            if parity.client_images and stock:
                 found = _with_client(found, parity, folder, info, outputs, batches)
         checked.append(found)
     torch_map = mean_ap_of(outputs.logits[TORCH], outputs.targets_NC)

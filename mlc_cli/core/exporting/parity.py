@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from mlc_cli.core.evaluation.metrics import Floats, average_precision_C, mean_average_precision
-from mlc_cli.core.inference.engines import Engine, probabilities
+from mlc_cli.core.evaluation.probabilities import probabilities
+from mlc_cli.core.inference.engines import Engine
 from mlc_cli.core.loading.loader import Batches
 
 Logits = NDArray[np.float32]

@@ -6,6 +6,8 @@ are the numbers that it gets.
 """
 
 import io
+import logging
+import mmap
 import os
 import re
 import stat
@@ -19,15 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mlc_cli.core.images.scaled import RGB_FLAGS, Part, SizeHW, orientation
 from mlc_cli.core.system.machine import EXHAUSTED
 from mlc_cli.errors import BadImageError
 
 Pixels = NDArray[np.uint8]
-SizeHW = tuple[int, int]
 
 _JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # not stuffing, not restarts
 _START_OF_SCAN, _END_OF_JPEG = 0xDA, 0xD9
 _HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")
+_LOG = logging.getLogger(__name__)
+_SAID = mmap.mmap(-1, 1)  # shared by processes that are forked: the first that reads one says so
 _PILLOW_LIMIT = threading.Lock()  # Pillow keeps its limit in a variable of its module
 
 
@@ -41,6 +45,7 @@ class Header(NamedTuple):
         mode: Pillow's name of the kind of pixels, such as `RGB`.
         transparent: Whether there is transparency.
         exif: The block of EXIF data as it stands in the file; empty without.
+        several: Whether there are more pages or frames than the first, which is taken.
     """
 
     width: int
@@ -49,14 +54,26 @@ class Header(NamedTuple):
     mode: str
     transparent: bool
     exif: bytes
+    several: bool
+
+    @property
+    def shown(self) -> SizeHW:
+        """Height and width as shown, turned by the EXIF orientation."""
+        turned = orientation(self.exif) >= 5
+        return (self.width, self.height) if turned else (self.height, self.width)
+
+    def part(self, enough: Part) -> int:
+        """Part of its size at which to decode it, where its format allows."""
+        return enough(self.shown) if self.form in ("JPEG", "MPO") else 1
 
 
-def read_image(path: Path, max_pixels: float = 200e6) -> Pixels:
+def read_image(path: Path, max_pixels: float = 200e6, part: Part = lambda _: 1) -> Pixels:
     """Decode an image file.
 
     Args:
         path: A regular file in any format that OpenCV decodes.
         max_pixels: Larger images are refused by their header, before they are decoded.
+        part: Of its size that is enough; asked for JPEG alone.
 
     Returns:
         RGB pixels, height×width×3.
@@ -64,8 +81,11 @@ def read_image(path: Path, max_pixels: float = 200e6) -> Pixels:
     Raises:
         BadImageError: The file is missing, not regular, too large, truncated or no image.
     """
-    content, _ = read_file(path, max_pixels)
-    return decode(content, cv2.IMREAD_COLOR_RGB, path)
+    content, header = read_file(path, max_pixels)
+    if header.several and not _SAID[0]:
+        _SAID[0] = 1
+        _LOG.warning("%s: of several pages or frames the first is taken, here and elsewhere", path)
+    return decode(content, RGB_FLAGS[header.part(part)], path)
 
 
 def decode(content: bytes, flags: int, path: Path) -> Pixels:
@@ -118,20 +138,6 @@ def _why_unknown(content: bytes) -> str:
     return "is not an image"
 
 
-def resize(pixels: Pixels, size: SizeHW) -> Pixels:
-    """Squash to height and width with bilinear interpolation, rounded to the nearest integer.
-
-    The interpolation is done in floating point, as OpenVINO and its clients do: OpenCV's own for
-    bytes is one off in every ninth value, which is enough to change decisions.
-    """
-    if pixels.shape[:2] == size:
-        return pixels
-    floats = cv2.resize(
-        pixels.astype(np.float32), (size[1], size[0]), interpolation=cv2.INTER_LINEAR
-    )
-    return cv2.convertScaleAbs(floats)  # type: ignore[return-value]
-
-
 def _read_regular_file(path: Path) -> bytes:
     """Content of a file; pipes and devices are refused without opening them for long."""
     try:
@@ -168,6 +174,7 @@ def _header(content: bytes) -> Header:
         mode=image.mode,
         transparent=image.has_transparency_data,
         exif=image.info.get("exif", b""),
+        several=getattr(image, "is_animated", False) and image.format != "MPO",
     )
 
 

@@ -107,6 +107,9 @@ def data_settings(settings: SplitChoiceSettings, card: ModelCard) -> DataSetting
     """
     changes: dict[str, Any] = {
         "input_size": card.input_size,
+        "resize": card.resize,
+        "interpolation": card.interpolation,
+        "decode": card.decode,
         "workers": settings.workers,
         "on_bad_image": settings.on_bad_image,
         "cache": "none",

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.runs.card import ModelCard
-from mlc_cli.errors import TrainingError
 
 
 class Engine(Protocol):
@@ -45,23 +44,3 @@ class OpenedModel:
 def is_exported(path: Path) -> bool:
     """Whether a file is not a checkpoint but was made of one: ONNX or IR."""
     return path.suffix.lower() in (".onnx", ".xml")
-
-
-def probabilities(logits_NC: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Float64 probabilities of finite logits.
-
-    In float32 the sigmoid is 1 from a logit of 17 on, and images of which the model is certain
-    would tie.
-
-    Raises:
-        TrainingError: A logit is not finite: the model has diverged.
-    """
-    wrong = np.count_nonzero(~np.isfinite(logits_NC).all(axis=1))
-    if wrong:
-        raise TrainingError(
-            f"the model's output is not finite for {wrong} of {len(logits_NC)} images",
-            "Its weights have diverged: train with a smaller --lr, or --set precision=fp32.",
-        )
-    with np.errstate(over="ignore"):  # the exponential of 710 is infinite, and 1 / inf right
-        found: NDArray[np.float64] = 1 / (1 + np.exp(-logits_NC.astype(np.float64)))
-    return found

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mlc_cli.core.evaluation.metrics import Floats
 from mlc_cli.core.evaluation.thresholds import pick_thresholds
-from mlc_cli.core.images.decode import resize
+from mlc_cli.core.images.geometry import Geometry
 from mlc_cli.core.inference.engines import OpenedModel, is_exported
 from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.predicting import Predictor
@@ -118,6 +118,11 @@ class Model:
         return self._opened.card.input_size
 
     @property
+    def geometry(self) -> Geometry:
+        """How images become the model's input."""
+        return self._opened.card.geometry
+
+    @property
     def warning(self) -> str:
         """What the user should know about the file; empty if nothing."""
         return self._opened.warning
@@ -186,7 +191,7 @@ class Model:
             check_sources(many)
         batches = predictor.stream(
             to_items(many, channels),
-            PictureReader(self.input_size),
+            PictureReader(self.geometry),
             batch_size=batch_size,
             threads=usable_cores(),
         )
@@ -206,7 +211,8 @@ class Model:
             UsageError: An array is no image.
         """
         named = ((image, f"image {number}") for number, image in enumerate(batch))
-        images = [resize(to_pixels(im, channels, name), self.input_size) for im, name in named]
+        fit = self.geometry.fit
+        images = [fit(to_pixels(im, channels, name)) for im, name in named]
         if not images:
             return np.empty((0, len(self.classes)), np.float32)
         return self.opened.engine(np.stack(images))

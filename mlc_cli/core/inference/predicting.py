@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.evaluation.metrics import Floats
-from mlc_cli.core.inference.engines import Engine, probabilities
+from mlc_cli.core.evaluation.probabilities import probabilities
+from mlc_cli.core.inference.engines import Engine
 from mlc_cli.core.inference.results import Prediction, decide
 from mlc_cli.core.loading.sources import Item
 from mlc_cli.core.loading.stream import Picture, PictureReader, read_batches

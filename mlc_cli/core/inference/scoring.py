@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mlc_cli.core.evaluation.metrics import average_precision_C, mean_average_precision
-from mlc_cli.core.inference.engines import Engine, probabilities
+from mlc_cli.core.evaluation.probabilities import probabilities
+from mlc_cli.core.inference.engines import Engine
 from mlc_cli.core.inference.torch_engine import TorchEngine
 from mlc_cli.core.loading.loader import Batches, dead_workers_named
 from mlc_cli.core.loading.normalise import Normalise

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mlc_cli.core.images.decode import Pixels, SizeHW, resize
+from mlc_cli.core.images.decode import Pixels
+from mlc_cli.core.images.geometry import resize
+from mlc_cli.core.images.scaled import SizeHW
 
 Rng = np.random.Generator
 Transform = Callable[[Pixels, Rng], Pixels]

@@ -1,6 +1,5 @@
 """From data settings to annotations, data sets and batches."""
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from mlc_cli.core.datasets.checks import (
     shared_images,
 )
 from mlc_cli.core.datasets.digits import make_digits
-from mlc_cli.core.images.decode import SizeHW
+from mlc_cli.core.images.geometry import Geometry
+from mlc_cli.core.images.scaled import SizeHW
 from mlc_cli.core.loading.augment import (
     Compose,
     Cutout,
@@ -44,6 +44,7 @@ from mlc_cli.settings.data import (
     RandAugmentSettings,
     TorchvisionRandAugmentSettings,
 )
+from mlc_cli.text import nearest
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,9 @@ def make_if_missing(settings: DataSettings) -> None:
     root = Path(settings.root)
     if settings.generate == "digits" and not root.exists():
         if root.name != settings.generate:  # another folder was meant, and is mistyped or away
-            beside = [path.name for path in root.parent.glob("*") if path.is_dir()]
-            near = difflib.get_close_matches(root.name, beside, 1)
-            meant = f", did you mean {root.with_name(near[0])}?" if near else ""
+            beside = [str(path) for path in root.parent.glob("*") if path.is_dir()]
             raise DataError(
-                f"{root}: there is no such folder{meant}",
+                f"{root}: there is no such folder{nearest(str(root), beside)}",
                 "Without --data, the preset makes its own data set.",
             )
         make_digits(root)
@@ -102,6 +101,11 @@ def read_split(settings: DataSettings, file: str) -> Annotation:
     annotation = read_annotation(Path(settings.root) / file, image_root)
     check_images(annotation, allow_outside=settings.allow_outside_root)
     return annotation
+
+
+def geometry_of(settings: DataSettings) -> Geometry:
+    """How images become the model's input."""
+    return Geometry(settings.input_size, settings.resize, settings.interpolation, settings.decoding)
 
 
 def build_augment(settings: AugmentSettings, size: SizeHW) -> Compose:
@@ -152,7 +156,7 @@ def build_train_batches(
     changes = build_augment(augment, settings.input_size)
     dataset = ImageDataset(
         annotation,
-        changes.load_size,
+        geometry_of(settings).at(changes.load_size),
         changes,
         seed,
         settings.max_megapixels * 1e6,
@@ -183,7 +187,7 @@ def build_eval_batches(
     size = settings.input_size
     dataset = ImageDataset(
         annotation,
-        size,
+        geometry_of(settings),
         max_pixels=settings.max_megapixels * 1e6,
         cache=_cache(settings, annotation, size),
     )

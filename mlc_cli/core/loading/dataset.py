@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, get_worker_info
 
 from mlc_cli.core.datasets.annotations import Annotation
-from mlc_cli.core.images.decode import Pixels, SizeHW, read_image, resize
+from mlc_cli.core.images.decode import Pixels
+from mlc_cli.core.images.geometry import Geometry
+from mlc_cli.core.images.scaled import SizeHW
 from mlc_cli.errors import BadImageError
 
 Key = tuple[int, int]
@@ -78,7 +80,7 @@ class ImageDataset(Dataset[Sample]):
 
     Attributes:
         annotation: The split.
-        load_size: Height and width at which images are read (and cached).
+        geometry: How images are read (and cached).
         augment: Random changes, which end at the model's input size; `None` for evaluation.
         seed: Of the random changes.
         max_pixels: Larger images are refused.
@@ -86,7 +88,7 @@ class ImageDataset(Dataset[Sample]):
     """
 
     annotation: Annotation
-    load_size: SizeHW
+    geometry: Geometry
     augment: Augment | None = None
     seed: int = 0
     max_pixels: float = 200e6
@@ -112,7 +114,7 @@ class ImageDataset(Dataset[Sample]):
         if cached is not None:
             return cached
         path: Path = self.annotation.path(index)
-        image = resize(read_image(path, self.max_pixels), self.load_size)
+        image = self.geometry.fit(self.geometry.read(path, self.max_pixels))
         if self.cache:
             self.cache.put(index, image)
         return image

@@ -179,7 +179,7 @@ def _named(error: Exception) -> MlcError | None:
 
 def _fits_shared_memory(dataset: ImageDataset, sampler: EpochSampler, workers: int) -> bool:
     """Whether what the workers read ahead takes at most half of the free shared memory."""
-    height, width = dataset.load_size
+    height, width = dataset.geometry.size
     needed = (workers * AHEAD + 2) * sampler.images_per_batch * height * width * 3
     if not workers or not SHARED_MEMORY.is_dir():
         return True

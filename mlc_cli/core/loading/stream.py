@@ -14,7 +14,8 @@ from typing import TypeVar
 
 import cv2
 
-from mlc_cli.core.images.decode import Pixels, SizeHW, read_image, resize
+from mlc_cli.core.images.decode import Pixels
+from mlc_cli.core.images.geometry import Geometry
 from mlc_cli.core.loading.sources import Item
 from mlc_cli.errors import BadImageError
 
@@ -49,12 +50,12 @@ class PictureReader:
     """Reads images as the evaluation does.
 
     Attributes:
-        size: Height and width of the model's input.
+        geometry: How images become the model's input.
         max_pixels: Larger images are refused.
         preview_side: Longest side of the previews, in pixels; 0 makes none.
     """
 
-    size: SizeHW
+    geometry: Geometry
     max_pixels: float = 200e6
     preview_side: int = 0
 
@@ -63,11 +64,13 @@ class PictureReader:
         if item.error:
             return Picture(item, None, item.error)
         try:
-            pixels = read_image(item.path, self.max_pixels) if item.frame is None else item.frame
+            pixels = item.frame
+            if pixels is None:
+                pixels = self.geometry.read(item.path, self.max_pixels, self.preview_side)
         except BadImageError as error:
             return Picture(item, None, error.reason)
         preview = encode(pixels, self.preview_side) if self.preview_side else b""
-        return Picture(item, resize(pixels, self.size), preview=preview)
+        return Picture(item, self.geometry.fit(pixels), preview=preview)
 
 
 def encode(pixels: Pixels, side: int) -> bytes:

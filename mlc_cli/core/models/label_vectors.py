@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Label
-from mlc_cli.core.system.issues import listing
 from mlc_cli.errors import DataError
+from mlc_cli.text import listing
 
 Vector = NDArray[np.float32]
 

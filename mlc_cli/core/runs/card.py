@@ -11,12 +11,13 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
+from mlc_cli.core.images.geometry import Decode, Geometry, Interpolation, Resize
 from mlc_cli.core.system.checksum import OPEN, is_intact
 from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import CheckpointError
 
-FORMAT = 2
-"""From 2 on a file carries its checksum."""
+FORMAT = 3
+"""From 2 on a file carries its checksum, from 3 on the whole geometry of its images."""
 
 Names = list[str] | list[int]
 
@@ -52,6 +53,9 @@ class ModelCard:
         epoch: Epochs that the weights were trained for.
         averaged: Whether they are the moving average rather than the raw weights.
         versions: Of mlc, torch and timm.
+        resize: How images of another shape become the input size (see `Geometry`).
+        interpolation: Of the resizing.
+        decode: How far JPEG are decoded.
     """
 
     __pydantic_config__: ClassVar = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -68,6 +72,14 @@ class ModelCard:
     epoch: Annotated[int, Field(ge=0)] = 0
     averaged: bool = False
     versions: dict[str, str] = field(default_factory=dict)
+    resize: Resize = "squash"
+    interpolation: Interpolation = "linear"
+    decode: Decode = "full"
+
+    @property
+    def geometry(self) -> Geometry:
+        """How images become the input."""
+        return Geometry(self.input_size, self.resize, self.interpolation, self.decode)
 
 
 _LOG = logging.getLogger(__name__)

@@ -1,9 +1,10 @@
 """What was found, by kind: how often, and the first examples of each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-SHOWN = 10
+from mlc_cli import text
+from mlc_cli.text import SHOWN
 
 
 @dataclass
@@ -34,14 +35,6 @@ class IssueLog:
     def lines(self) -> str:
         """Each kind with its number and its first examples; empty if nothing was found."""
         return "\n".join(
-            f"{count} {kind}:\n{listing(self.examples[kind], count)}"
+            f"{count} {kind}:\n{text.listing(self.examples[kind], count)}"
             for kind, count in self.counts.items()
         )
-
-
-def listing(examples: Sequence[str], count: int) -> str:
-    """At most ten examples, a line each, and how many more there are."""
-    lines = [f"  {example}" for example in examples[:SHOWN]]
-    if count > len(lines):
-        lines.append(f"  ... and {count - len(lines)} more")
-    return "\n".join(lines)

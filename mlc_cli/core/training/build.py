@@ -10,6 +10,7 @@ from mlc_cli.core.loading.build import (
     build_eval_batches,
     build_mix,
     build_train_batches,
+    geometry_of,
     make_if_missing,
     read_splits,
 )
@@ -264,10 +265,14 @@ def _state(
 
 
 def _card(settings: TrainSettings, classes: list[str] | list[int], built: BuiltModel) -> ModelCard:
+    geometry = geometry_of(settings.data)
     return ModelCard(
         classes=classes,
         model=settings.model.model_dump(mode="json"),
-        input_size=settings.data.input_size,
+        input_size=geometry.size,
+        resize=geometry.resize,
+        interpolation=geometry.interpolation,
+        decode=geometry.decode,
         mean=built.mean,
         std=built.std,
         scale=float(built.classifier.head.scale),

@@ -7,6 +7,7 @@ from mlc_cli.core.models.heads.graph import LabelGraph
 from mlc_cli.core.models.weights.report import LoadReport
 from mlc_cli.core.training.events import Event, Finished, Started
 from mlc_cli.core.training.progress import EpochReport
+from mlc_cli.text import some
 
 SHOWN = 4
 
@@ -74,8 +75,7 @@ def _weights(report: LoadReport) -> str:
         ("of another shape", report.mismatched),
     ):
         if names:
-            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            text += f"\n  {len(names)} {title}: {', '.join(names[:SHOWN])}{more}"
+            text += f"\n  {len(names)} {title}: {some(names, SHOWN)}"
     return "\n".join([text, *(f"note: {note}" for note in report.notes)])
 
 

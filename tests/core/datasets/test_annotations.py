@@ -179,7 +179,7 @@ def test_an_unknown_label_gets_the_nearest_class(refusal, label, described, plac
     assert described in message
 
 
-@pytest.mark.parametrize(("label", "near"), [("9", "did you mean 9?"), (True, ""), (1.0, "")])
+@pytest.mark.parametrize(("label", "near"), [("9", "did you mean '9'?"), (True, ""), (1.0, "")])
 def test_integer_classes_take_integers_alone(refusal, label: Any, near: str) -> None:
     assert near in refusal(images(["a.jpg", [label]], classes=[0, 1, 9]))
 
@@ -219,7 +219,7 @@ def test_ten_examples_are_shown_and_the_rest_counted(refusal, count: int) -> Non
     assert f"{count} labels" in lines[0]
     assert sum(".jpg" in line for line in lines) == 10
     more = [line.strip() for line in lines if "more" in line]
-    assert more == ([f"... and {count - 10} more"] if count > 10 else [])
+    assert more == ([f"... and {count - 10:,} more"] if count > 10 else [])
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from mlc_cli.core.evaluation.suspects import find_suspects, log_odds
+from mlc_cli.core.evaluation.probabilities import logit
+from mlc_cli.core.evaluation.suspects import find_suspects
 
 
 def literal(scores_NC: np.ndarray, targets_NC: np.ndarray) -> dict[str, list[tuple[int, int]]]:
@@ -80,4 +81,4 @@ def test_certainties_stay_finite() -> None:
     scores_NC, targets_NC = np.array([[1.0], [0.5], [0.0]]), np.array([[0], [1], [0]], np.int8)
     found = find_suspects(scores_NC, targets_NC, limit=9)
     assert found.missing == []  # the mean of those absent is not below that of those present
-    assert np.isfinite(log_odds([0.0, 1.0])).all()
+    assert np.isfinite(logit([0.0, 1.0])).all()

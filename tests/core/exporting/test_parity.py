@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
+from mlc_cli.core.evaluation.probabilities import probabilities
 from mlc_cli.core.exporting.parity import (
     Difference,
     Limits,
@@ -14,7 +15,6 @@ from mlc_cli.core.exporting.parity import (
     mean_ap_of,
     run_in_turn,
 )
-from mlc_cli.core.inference.engines import probabilities
 from mlc_cli.core.loading.build import build_eval_batches, read_split
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.errors import TrainingError

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from mlc_cli.core.images.decode import read_image, resize
+from mlc_cli.core.images import decode
+from mlc_cli.core.images.decode import read_image
 from mlc_cli.core.images.folder import ImageFolder
 from mlc_cli.errors import BadImageError
 
@@ -115,12 +116,42 @@ def test_palette_becomes_colours(tmp_path: Path, options: dict[str, int]) -> Non
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_16_bit_png_keeps_the_high_bytes(tmp_path: Path, channels: int) -> None:
+@pytest.mark.parametrize("form", ["png", "tif"])
+def test_16_bits_are_scaled_by_the_full_range(tmp_path: Path, form: str, channels: int) -> None:
     deep = np.random.default_rng(0).integers(0, 2**16, (8, 9, channels), np.uint16)
-    assert cv2.imwrite(str(tmp_path / "deep.png"), deep[..., ::-1])
-    read = read_image(tmp_path / "deep.png")
+    assert cv2.imwrite(str(tmp_path / f"deep.{form}"), deep[..., ::-1])
+    read = read_image(tmp_path / f"deep.{form}")
     assert read.dtype == np.uint8
-    np.testing.assert_array_equal(read, np.broadcast_to(deep >> 8, (8, 9, 3)))
+    assert np.abs(read - deep / 65535 * 255).max() < 1.01  # TIFF is rounded, PNG cut off
+
+
+@pytest.mark.parametrize("transform", [0, 2], ids=["CMYK", "YCCK"])
+def test_four_colours_of_print_are_those_that_pillow_sees(tmp_path: Path, transform: int) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(blocks()).convert("CMYK").save(buffer, "JPEG", quality=95, subsampling=0)
+    content = bytearray(buffer.getvalue())
+    content[content.find(b"Adobe") + 11] = transform  # of the segment: how colours are stored
+    path = tmp_path / "print.jpg"
+    path.write_bytes(content)
+    expected = np.asarray(Image.open(path).convert("RGB"), int)
+    assert np.abs(read_image(path) - expected).max() <= 2
+
+
+@pytest.mark.parametrize("form", ["gif", "png", "webp", "tiff"])
+def test_of_several_frames_the_first_is_taken_and_that_is_said_once(
+    tmp_path: Path, form: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    decode._SAID[0] = 0
+    frames = [Image.fromarray(blocks(seed=seed)) for seed in range(3)]
+    options = {"save_all": True, **LOSSLESS[form]}
+    frames[0].save(tmp_path / f"one.{form}", append_images=frames[1:1], **options)
+    read_image(tmp_path / f"one.{form}")
+    assert not caplog.records
+    for name in ("a", "b"):
+        frames[0].save(tmp_path / f"{name}.{form}", append_images=frames[1:], **options)
+        np.testing.assert_array_equal(read_image(tmp_path / f"{name}.{form}"), blocks())
+    (record,) = caplog.records
+    assert f"a.{form}: of several pages or frames the first is taken" in record.getMessage()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1)])
@@ -222,32 +253,6 @@ def test_limit_above_that_of_pillow_counts(tmp_path: Path) -> None:
     path.write_bytes(png_that_claims(19_000, 10_000))
     assert "megapixels" not in reason(path)
     assert "has more than 100 megapixels" in reason(path, max_pixels=100e6)
-
-
-@pytest.mark.parametrize("size", [(17, 40), (40, 17), (40, 56), (100, 3)])
-def test_resize_is_bilinear_to_height_and_width(size: tuple[int, int]) -> None:
-    resized = resize(blocks(), size)
-    assert resized.shape == (*size, 3)
-    exact = bilinear(bilinear(blocks(), size[0]).swapaxes(0, 1), size[1]).swapaxes(0, 1)
-    assert np.abs(resized - exact).max() <= 0.5 + 1e-4
-
-
-def bilinear(pixels: np.ndarray, length: int) -> np.ndarray:
-    """Linear interpolation along the first axis, centres of pixels at halves, in float64."""
-    place = (np.arange(length) + 0.5) * len(pixels) / length - 0.5
-    place = np.clip(place, 0, len(pixels) - 1)
-    low = np.floor(place).astype(int)
-    high = np.minimum(low + 1, len(pixels) - 1)
-    part = (place - low)[:, None, None]
-    return pixels[low] * (1 - part) + pixels[high] * part
-
-
-def test_resize_does_not_swap_height_and_width() -> None:
-    upper_white = np.zeros((60, 20, 3), np.uint8)
-    upper_white[:30] = 255
-    resized = resize(upper_white, (10, 30))
-    assert (resized[:4] == 255).all()
-    assert (resized[6:] == 0).all()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mlc_cli.core.images.decode import resize
+from mlc_cli.core.images.geometry import resize
 from mlc_cli.core.loading.augment import Compose, Cutout, Flip, RandomResizedCrop, crop_load_size
 from mlc_cli.core.loading.rand_augment import TorchvisionRandAugment, pair_rand_augment
 

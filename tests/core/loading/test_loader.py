@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.images.geometry import Geometry
 from mlc_cli.core.loading import loader
 from mlc_cli.core.loading.augment import Compose, Cutout, Flip
 from mlc_cli.core.loading.dataset import Batch, Collate, ImageDataset, RamCache
@@ -24,7 +25,7 @@ AUGMENT = Compose((pair_rand_augment, Cutout(0.4, 0.5, None), Flip(0.5)), SIZE)
 
 def train_batches(split: Annotation, *, workers: int = 0, cached: bool = False) -> Batches:
     cache = RamCache(len(split), SIZE) if cached else None
-    dataset = ImageDataset(split, SIZE, AUGMENT, seed=3, cache=cache)
+    dataset = ImageDataset(split, Geometry(SIZE), AUGMENT, seed=3, cache=cache)
     return Batches(dataset, 4, workers=workers, shuffle_seed=3, drop_last=True)
 
 
@@ -42,7 +43,7 @@ def assert_same(found: list[Batch], expected: list[Batch]) -> None:
 
 def test_an_image_that_comes_again_is_changed_otherwise(make_split: MakeSplit) -> None:
     split = make_split(3)
-    dataset = ImageDataset(split, SIZE, AUGMENT, seed=3)
+    dataset = ImageDataset(split, Geometry(SIZE), AUGMENT, seed=3)
     batches = Batches(dataset, 8, workers=0, shuffle_seed=3, repeats_N=np.array([1.0, 4.0, 1.0]))
     (batch,) = batches.epoch(1)
     assert sorted(batch.indices_N.tolist()) == [0, 1, 1, 1, 1, 2]
@@ -55,7 +56,7 @@ def test_an_image_that_comes_again_is_changed_otherwise(make_split: MakeSplit) -
 
 
 def test_evaluation_keeps_the_order_of_the_file(make_split: MakeSplit) -> None:
-    batches = Batches(ImageDataset(make_split(10), SIZE), 4, workers=0)
+    batches = Batches(ImageDataset(make_split(10), Geometry(SIZE)), 4, workers=0)
     assert order(batches, 0) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert len(batches) == 3
 
@@ -84,7 +85,7 @@ def test_workers_and_cache_change_no_pixel(
 def test_workers_fill_the_cache_that_they_share(make_split: MakeSplit) -> None:
     split = make_split(6)
     cache = RamCache(6, SIZE)
-    batches = Batches(ImageDataset(split, SIZE, cache=cache), 2, workers=2)
+    batches = Batches(ImageDataset(split, Geometry(SIZE), cache=cache), 2, workers=2)
     first = list(batches.epoch(0))
     for index in range(6):
         assert cache.get(index) is not None
@@ -105,7 +106,7 @@ def test_epoch_that_was_left_early_does_not_disturb_the_next(
 @pytest.mark.parametrize("workers", [0, 2])
 def test_bad_image_is_an_error_that_names_it(make_split: MakeSplit, workers: int) -> None:
     split = make_split(10, bad=(6,))
-    batches = Batches(ImageDataset(split, SIZE), 4, workers=workers)
+    batches = Batches(ImageDataset(split, Geometry(SIZE)), 4, workers=workers)
     with pytest.raises(BadImageError) as caught:
         list(batches.epoch())
     batches.close()
@@ -116,7 +117,7 @@ def test_bad_image_is_an_error_that_names_it(make_split: MakeSplit, workers: int
 @pytest.mark.parametrize("workers", [0, 2])
 def test_bad_images_are_skipped_and_counted_once(make_split: MakeSplit, workers: int) -> None:
     split = make_split(10, bad=(4, 5, 6, 7, 9))
-    dataset = ImageDataset(split, SIZE)
+    dataset = ImageDataset(split, Geometry(SIZE))
     batches = Batches(dataset, 4, workers=workers, on_bad_image="skip")
     for epoch in range(2):
         assert order(batches, epoch) == [[0, 1, 2, 3], [], [8]]  # each keeps its place
@@ -126,7 +127,7 @@ def test_bad_images_are_skipped_and_counted_once(make_split: MakeSplit, workers:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_no_readable_image_is_an_error(make_split: MakeSplit, workers: int) -> None:
-    dataset = ImageDataset(make_split(5, bad=tuple(range(5))), SIZE)
+    dataset = ImageDataset(make_split(5, bad=tuple(range(5))), Geometry(SIZE))
     batches = Batches(dataset, 2, workers=workers, on_bad_image="skip")
     with pytest.raises(DataError, match="no image can be read"):
         list(batches.epoch())
@@ -135,14 +136,14 @@ def test_no_readable_image_is_an_error(make_split: MakeSplit, workers: int) -> N
 def test_epoch_without_any_batch_is_an_error_when_the_rest_is_dropped(
     make_split: MakeSplit,
 ) -> None:
-    dataset = ImageDataset(make_split(5, bad=tuple(range(5))), SIZE)
+    dataset = ImageDataset(make_split(5, bad=tuple(range(5))), Geometry(SIZE))
     batches = Batches(dataset, 4, workers=0, shuffle_seed=0, drop_last=True, on_bad_image="skip")
     with pytest.raises(DataError, match="no image can be read"):
         list(batches.epoch())
 
 
 def test_bad_images_at_the_end_of_a_resumed_epoch_are_no_error(make_split: MakeSplit) -> None:
-    dataset = ImageDataset(make_split(4, bad=(2, 3)), SIZE)
+    dataset = ImageDataset(make_split(4, bad=(2, 3)), Geometry(SIZE))
     batches = Batches(dataset, 2, workers=0, on_bad_image="skip")
     assert order(batches, 0, first_batch=1) == [[]]
 
@@ -155,7 +156,7 @@ def test_killed_worker_ends_with_a_message(make_split: MakeSplit) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return image
 
-    batches = Batches(ImageDataset(make_split(8), SIZE, die), 2, workers=2)
+    batches = Batches(ImageDataset(make_split(8), Geometry(SIZE), die), 2, workers=2)
     with pytest.raises(MlcError, match="a process that reads images died") as caught:
         list(batches.epoch())
     assert "data.workers" in caught.value.hint
@@ -165,7 +166,7 @@ def test_other_faults_in_a_worker_are_not_taken_for_its_death(make_split: MakeSp
     def fail(_: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         raise RuntimeError(f"a fault of the code at {rng.random()}")
 
-    batches = Batches(ImageDataset(make_split(8), SIZE, fail), 2, workers=1)
+    batches = Batches(ImageDataset(make_split(8), Geometry(SIZE), fail), 2, workers=1)
     with pytest.raises(RuntimeError, match="a fault of the code"):
         list(batches.epoch())
     batches.close()
@@ -194,7 +195,7 @@ def test_batches_of_workers_are_those_of_one_process_by_either_way(
     make_split: MakeSplit, shared_memory: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loader, "_fits_shared_memory", lambda *_: shared_memory)
-    dataset = ImageDataset(make_split(12), SIZE)
+    dataset = ImageDataset(make_split(12), Geometry(SIZE))
     found, wanted = (Batches(dataset, 5, workers=workers, shuffle_seed=1) for workers in (2, 0))
     for first, second in zip(found.epoch(), wanted.epoch(), strict=True):
         assert first.images_NHWC.is_shared() == shared_memory
@@ -219,7 +220,7 @@ def test_small_shared_memory_is_named(
 ) -> None:
     monkeypatch.setattr(loader.shutil, "disk_usage", lambda _: SimpleNamespace(free=64e6))
     loader._say_once.cache_clear()
-    dataset = ImageDataset(make_split(32), (448, 448))
+    dataset = ImageDataset(make_split(32), Geometry((448, 448)))
     Batches(dataset, 32, workers=0)
     assert caplog.text == ""
     Batches(dataset, 32, workers=2)

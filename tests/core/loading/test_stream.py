@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mlc_cli.core.images.decode import read_image, resize
+from mlc_cli.core.images.decode import read_image
+from mlc_cli.core.images.geometry import Geometry, resize
 from mlc_cli.core.loading.sources import Item
 from mlc_cli.core.loading.stream import Picture, PictureReader, in_background, read_batches
 
@@ -117,17 +118,17 @@ def test_a_thread_that_waits_for_standard_input_keeps_no_program_alive() -> None
 def test_pictures_are_what_the_evaluation_reads(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8))
-    picture = PictureReader((32, 48), preview_side=40)(Item("a", path, Path("a")))
+    picture = PictureReader(Geometry((32, 48)), preview_side=40)(Item("a", path, Path("a")))
     np.testing.assert_array_equal(picture.pixels, resize(read_image(path), (32, 48)))
     preview = cv2.imdecode(np.frombuffer(picture.preview, np.uint8), cv2.IMREAD_COLOR)
     assert preview.shape == (29, 40, 3)
-    assert PictureReader((32, 48))(Item("a", path, Path("a"))).preview == b""
+    assert PictureReader(Geometry((32, 48)))(Item("a", path, Path("a"))).preview == b""
 
 
 def test_what_cannot_be_read_comes_with_its_reason(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_text("no image")
-    read = PictureReader((32, 32), max_pixels=100)
+    read = PictureReader(Geometry((32, 32)), max_pixels=100)
     assert read(Item("a", path, Path("a"))).error == "is not an image"
     assert "No such file" in read(Item("b", tmp_path / "b.png", Path("b"))).error
     assert read(Item("c", path, Path("c"), error="broken")).error == "broken"
@@ -137,6 +138,6 @@ def test_what_cannot_be_read_comes_with_its_reason(tmp_path: Path) -> None:
 
 def test_a_frame_that_is_there_is_taken_as_it_is() -> None:
     frame = np.full((4, 4, 3), 7, np.uint8)
-    picture = PictureReader((2, 2))(Item("a", Path("none"), Path("a"), frame=frame))
+    picture = PictureReader(Geometry((2, 2)))(Item("a", Path("none"), Path("a"), frame=frame))
     assert picture.pixels is not None
     assert picture.pixels.shape == (2, 2, 3)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from mlc_cli.core.images.geometry import Geometry
 from mlc_cli.core.runs.card import ModelCard, card_to_json
 from mlc_cli.core.runs.checkpoint import read_card, save_checkpoint
 from mlc_cli.core.system.checksum import OPEN, seal
@@ -90,7 +91,9 @@ def test_a_checkpoint_of_the_last_version_loads_with_one_line(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     content = {**json.loads(card_to_json(CARD)), "format": 1}
-    del content["checksum"]
+    for later in ("checksum", "resize", "interpolation", "decode"):
+        del content[later]
+    assert CARD.geometry == Geometry(CARD.input_size, "squash", "linear", "full")
     path = tmp_path / "old.safetensors"
     save_file({"a": torch.zeros(2)}, str(path), {"mlc": json.dumps(content)})
     for _ in range(2):

@@ -1,6 +1,5 @@
 """Which classes there are: those of a list, or those that come."""
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Label, sorted_classes
-from mlc_cli.core.system.issues import SHOWN, IssueLog, listing
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
+from mlc_cli.text import SHOWN, listing, nearest
 
 
 class ClassIndex(dict[Label, int]):
@@ -76,7 +76,7 @@ class ClassIndex(dict[Label, int]):
         """
         lines: list[str] = []
         for label, count in zip(self._unknown_labels, counts, strict=True):
-            near = self._near(label) if len(lines) < SHOWN else ""
+            near = nearest(str(label), self._by_text) if len(lines) < SHOWN else ""
             lines.append(f"{label!r}, {count} times{near}")
             if drop:
                 dropped.add("labels that are not among the classes", lines[-1], count)
@@ -86,7 +86,3 @@ class ClassIndex(dict[Label, int]):
                 + listing(lines, len(lines)),
                 "Add them to --classes, or leave them out with `--set on_unknown_class=drop`.",
             )
-
-    def _near(self, label: Label) -> str:
-        near = difflib.get_close_matches(str(label), self._by_text, n=1)
-        return f", did you mean {near[0]!r}?" if near else ""

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from mlc_cli.core.datasets.annotations import Annotation, Label, LabelSets, PackedStrings
 from mlc_cli.core.datasets.converting.class_index import ClassIndex
 from mlc_cli.core.datasets.formats.base import Source
-from mlc_cli.core.system.issues import SHOWN, IssueLog
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
+from mlc_cli.text import SHOWN
 
 Ints = NDArray[np.int64]
 
@@ -31,10 +32,21 @@ class Findings:
     Attributes:
         dropped: What of the source is not in the result.
         noted: What else a user of the result should know.
+        remarks: What the reader has to say of how it read.
     """
 
     dropped: IssueLog = field(default_factory=IssueLog)
     noted: IssueLog = field(default_factory=IssueLog)
+    remarks: list[str] = field(default_factory=list)
+
+    def lines(self, already: str = "") -> str:
+        """All of it but what is in some text already; empty if there is nothing."""
+        titled = [
+            f"{title}:\n{lines}"
+            for title, tally in (("noted", self.noted), ("dropped", self.dropped))
+            if (lines := tally.lines()) and lines not in already
+        ]
+        return "\n".join([*self.remarks, *titled])
 
 
 @dataclass(frozen=True)
@@ -95,7 +107,7 @@ def collect(
     paths = rows.paths()
     _note_twins(paths, findings.noted)
     present, others = (labels.codes(rows.positions.sorted_rank_P(names)) for labels in rows.lists())
-    both = _among(others, present)
+    both = among(others, present)
     kind = f"labels both present and {_other(source)} (present counts)"
     _add(findings.dropped, kind, paths, others[both] // len(names))
     annotation = Annotation(
@@ -103,8 +115,8 @@ def collect(
         folder=source.image_root,
         classes=names,
         paths=paths,
-        positives=_sets(present, len(paths), len(names)),
-        others=_sets(others[~both], len(paths), len(names)),
+        positives=label_sets(present, len(paths), len(names)),
+        others=label_sets(others[~both], len(paths), len(names)),
         unlisted=source.unlisted,
     )
     return Collected(annotation, tuple(rows.splits), np.array(rows.split_N, np.int64))
@@ -206,7 +218,7 @@ def _plain(path: str) -> str:
     return root + "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
-def _among(codes: Ints, sorted_codes: Ints) -> NDArray[np.bool_]:
+def among(codes: Ints, sorted_codes: Ints) -> NDArray[np.bool_]:
     """Which codes are among others."""
     if not len(sorted_codes):
         return np.zeros(len(codes), np.bool_)
@@ -214,7 +226,8 @@ def _among(codes: Ints, sorted_codes: Ints) -> NDArray[np.bool_]:
     return np.equal(sorted_codes[np.minimum(places, len(sorted_codes) - 1)], codes)
 
 
-def _sets(codes: Ints, images: int, classes: int) -> LabelSets:
+def label_sets(codes: Ints, images: int, classes: int) -> LabelSets:
+    """Labels of each image from sorted codes, image × classes + class."""
     owners, labels = np.divmod(codes, classes)
     starts = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=images))])
     return LabelSets(labels.astype(np.uint16 if classes <= 2**16 else np.uint32), starts)

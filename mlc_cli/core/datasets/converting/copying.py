@@ -16,8 +16,8 @@ from typing import Literal
 from mlc_cli.core.datasets.annotations import Annotation, PackedStrings
 from mlc_cli.core.system.files import folder_beside
 from mlc_cli.core.system.interrupts import undisturbed
-from mlc_cli.core.system.issues import listing
 from mlc_cli.errors import DataError, MlcError
+from mlc_cli.text import listing
 
 Link = Literal["reference", "copy", "symlink", "hardlink"]
 

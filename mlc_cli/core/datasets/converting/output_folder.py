@@ -10,8 +10,8 @@ from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder
 from mlc_cli.core.datasets.formats.shared.split_names import SPLITS
 from mlc_cli.core.system.files import read_json
-from mlc_cli.core.system.issues import SHOWN
 from mlc_cli.errors import DataError
+from mlc_cli.text import only_one_side
 
 RECORD = "convert.json"
 
@@ -43,21 +43,11 @@ class Destination:
         for name, there in self.classes.items():
             here = frozenset(classes)
             if name not in replaced and here != there:
-                lines = [
-                    f"  {title}: {_some(names)}"
-                    for title, names in (("only here", here - there), ("only there", there - here))
-                    if names
-                ]
                 raise DataError(
-                    f"{self.folder / name}.json has other classes:\n" + "\n".join(lines),
+                    f"{self.folder / name}.json has other classes:\n{only_one_side(here, there)}",
                     "Splits of a data set share their classes. Fix them with"
                     f" `--classes {self.folder / name}.json`, or choose another DEST.",
                 )
-
-
-def _some(names: frozenset[Label]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(sorted(map(str, names))[:SHOWN]) + more
 
 
 def inspect_existing(folder: Path) -> Destination:

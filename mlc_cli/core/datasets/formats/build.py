@@ -1,6 +1,5 @@
 """From settings to readers and writers."""
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,6 +32,7 @@ from mlc_cli.core.datasets.formats.yolo import YoloReader
 from mlc_cli.core.system.files import read_json, read_text
 from mlc_cli.errors import DataError, UsageError
 from mlc_cli.settings.convert import ConvertSettings
+from mlc_cli.text import nearest
 
 
 def readers(settings: ConvertSettings) -> tuple[Reader, ...]:
@@ -103,9 +103,9 @@ def pick_writer(settings: ConvertSettings) -> Writer:
 
 
 def _no_such(what: str, name: str, known: Sequence[str]) -> UsageError:
-    near = difflib.get_close_matches(name, known, n=1)
-    suggestion = f", did you mean '{near[0]}'?" if near else ""
-    return UsageError(f"'{name}' is no {what}{suggestion}", f"There are {', '.join(known)}.")
+    return UsageError(
+        f"'{name}' is no {what}{nearest(name, known)}", f"There are {', '.join(known)}."
+    )
 
 
 def detect(source: Path, choices: Sequence[Reader]) -> tuple[Reader, str]:

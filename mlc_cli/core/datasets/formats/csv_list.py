@@ -28,8 +28,9 @@ from mlc_cli.core.datasets.formats.shared.tables import (
     without_split,
 )
 from mlc_cli.core.system.files import write_atomic
-from mlc_cli.core.system.issues import SHOWN, IssueLog
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
+from mlc_cli.text import some
 
 PYTHON_LIST = "[]"
 _EMPTY = ("", "nan", "NaN")
@@ -268,5 +269,6 @@ def _unused(splits: Mapping[str, Annotation], used: Collection[str]) -> list[str
     unused = [name for name in names if name not in used]
     if not unused:
         return []
-    some = ", ".join(unused[:SHOWN]) + (", ..." if len(unused) > SHOWN else "")
-    return [f"no image has {some}: {len(unused)} of {len(names)} classes would be named nowhere"]
+    return [
+        f"no image has {some(unused)}: {len(unused)} of {len(names)} classes would be named nowhere"
+    ]

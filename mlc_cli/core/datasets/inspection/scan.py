@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -14,34 +14,21 @@ from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.inspection.collection import Collection
-from mlc_cli.core.images.decode import Header, Pixels, decode, read_file
+from mlc_cli.core.images.decode import Pixels, decode, read_file, read_image
 from mlc_cli.core.images.folder import ImageFolder
+from mlc_cli.core.images.scaled import GREY_FLAGS, SizeHW, orientation, part_of
 from mlc_cli.errors import BadImageError
 
 OnProgress = Callable[[int, int], object]
 T = TypeVar("T")
 R = TypeVar("R")
 
-_ORIENTATION = 0x0112
-_ENTRY = 12  # bytes of each in a table of EXIF
 _GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
 _SIDE = 32  # of what the hash is computed from
 _ENOUGH = 64  # pixels of the shorter side that a reduced decode must leave
 _FLAT = 3.0  # grey levels: below this deviation a picture shows nothing to compare
 _DIGEST = 16  # bytes of it are kept
 _AHEAD = 64
-_GREY_FLAGS = {
-    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
-    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
-    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
-    1: cv2.IMREAD_GRAYSCALE,
-}
-_COLOUR_FLAGS = {
-    8: cv2.IMREAD_REDUCED_COLOR_8,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    1: cv2.IMREAD_COLOR,
-}
 
 
 class FileScan(NamedTuple):
@@ -83,27 +70,28 @@ def scan_file(path: Path, max_pixels: float = 200e6) -> FileScan:
     """
     try:
         content, header = read_file(path, max_pixels)
-        pixels = decode(content, _GREY_FLAGS[_reduction(header, _ENOUGH)], path)
+        pixels = decode(content, GREY_FLAGS[header.part(_enough)], path)
     except BadImageError as error:
         return FileScan(error.reason)
     small = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     frequencies = cv2.dct(small.astype(np.float32))
-    orientation = _orientation(header)
-    width, height = header.width, header.height
-    if orientation >= 5:
-        width, height = height, width
+    height, width = header.shown
     return FileScan(
         width=width,
         height=height,
         form=header.form,
         grey=header.mode in _GREY,
         transparent=header.transparent,
-        exif_rotated=orientation > 1,
+        exif_rotated=orientation(header.exif) > 1,
         flat=float(cv2.meanStdDev(small)[1][0, 0]) < _FLAT,
         digest=hashlib.sha256(content).digest()[:_DIGEST],
         coarse=perceptual_hash(frequencies, 8),
         fine=perceptual_hash(frequencies, 16),
     )
+
+
+def _enough(size: SizeHW) -> int:
+    return part_of(size, (_ENOUGH, _ENOUGH))
 
 
 def read_reduced(path: Path, least: int, max_pixels: float = 200e6) -> Pixels:
@@ -117,40 +105,7 @@ def read_reduced(path: Path, least: int, max_pixels: float = 200e6) -> Pixels:
     Raises:
         BadImageError: The file cannot be used.
     """
-    content, header = read_file(path, max_pixels)
-    flag = _COLOUR_FLAGS[_reduction(header, least)]
-    pixels = decode(content, flag, path)
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def _reduction(header: Header, least: int) -> int:
-    """Part of its size at which a JPEG can be decoded, for a part of the time: 8, 4, 2 or 1."""
-    if header.form not in ("JPEG", "MPO"):
-        return 1
-    shorter = min(header.width, header.height)
-    return next((factor for factor in (8, 4, 2) if shorter >= factor * least), 1)
-
-
-def _orientation(header: Header) -> int:
-    """Of EXIF, 1 to 8; 1 where there is none or it is damaged.
-
-    It is read from the table itself: Pillow warns of damage that nobody here can mend.
-    """
-    exif = header.exif.removeprefix(b"Exif\0\0")
-    if exif[:2] not in (b"II", b"MM"):
-        return 1
-    order: Literal["little", "big"] = "little" if exif[:2] == b"II" else "big"
-
-    def number(place: int, size: int) -> int:
-        return int.from_bytes(exif[place : place + size], order)
-
-    table = number(4, 4)
-    for entry in range(min(number(table, 2), len(exif) // _ENTRY)):
-        place = table + 2 + _ENTRY * entry
-        if number(place, 2) == _ORIENTATION:
-            value = number(place + 8, 2)
-            return value if value in range(1, 9) else 1
-    return 1
+    return read_image(path, max_pixels, lambda size: part_of(size, (least, least)))
 
 
 def perceptual_hash(frequencies: NDArray[Any], side: int) -> bytes:

@@ -79,13 +79,12 @@ def _warnings(split: str, card: ModelCard, evaluation: Evaluation) -> list[str]:
 def _facts(scored: ScoredSplit, evaluation: Evaluation) -> dict[str, str]:
     card = scored.card
     weights = "moving average of the weights" if card.averaged else "weights as trained"
-    height, width = card.input_size
     return {
         "Checkpoint": str(scored.checkpoint),
         "Data": str(scored.source),
         "Trained": f"{card.epoch} epochs, {weights}",
         "Model": _model(card),
-        "Input": f"{height}×{width} pixels (height×width)",
+        "Input": str(card.geometry),
         "Thresholds": _thresholds(evaluation),
         "Written by": ", ".join(f"{name} {version}" for name, version in card.versions.items()),
     }

@@ -13,6 +13,7 @@ from mlc_cli.core.evaluation.metrics import DecisionMetrics, Floats, ratio
 from mlc_cli.core.evaluation.results import Evaluation
 from mlc_cli.core.evaluation.scores import SavedScores
 from mlc_cli.core.images.thumbnails import Picture
+from mlc_cli.text import some
 
 MATRIX_LABELS = 14
 
@@ -137,8 +138,7 @@ class Content:
             facts["Images without labels"] = f"{np.count_nonzero(labels_N == 0):,}"
         unknown = f"{evaluation.unknown:,}, left out of every number"
         facts["Labels of unknown state"] = unknown if evaluation.unknown else "none"
-        more = f" and {len(empty) - 20:,} more" if len(empty) > 20 else ""
-        named = f"{len(empty):,}: {', '.join(empty[:20])}{more}"
+        named = f"{len(empty):,}: {some(empty, 20)}"
         facts["Labels on no image"] = named if empty else "none"
         facts["Unreadable images"] = f"{len(evaluation.unreadable):,}"
         return facts

@@ -15,6 +15,8 @@ from mlc_cli.core.runs.card import ModelCard, card_from_json, card_to_json
 from mlc_cli.errors import CheckpointError, MlcError
 
 SECTION = "model_info"
+RESIZE_TYPES = {"squash": "standard", "letterbox": "fit_to_window_letterbox", "crop": "crop"}
+"""What the client calls a way to resize."""
 Parity = Literal["unchecked", "passed", "failed"]
 
 
@@ -54,7 +56,7 @@ def to_entries(info: ExportInfo, *, normalised_inside: bool) -> dict[str, str]:
         "label_info": json.dumps([str(name) for name in card.classes], ensure_ascii=False),
         "confidence_threshold": "0.5",
         "output_raw_scores": "True",
-        "resize_type": "standard",
+        "resize_type": RESIZE_TYPES[card.resize],
         "interpolation_mode": "LINEAR",
         "pad_value": "0",
         "reverse_input_channels": str(not normalised_inside),

@@ -18,7 +18,7 @@ from mlc_cli.core.models.weights.recognise import recognised
 from mlc_cli.core.models.weights.report import LoadReport
 from mlc_cli.core.models.weights.timm import fits
 from mlc_cli.core.runs.card import ModelCard
-from mlc_cli.errors import UsageError, WeightsError
+from mlc_cli.errors import CheckpointError, UsageError, WeightsError
 from mlc_cli.settings.data import DataSettings
 from mlc_cli.settings.model import ModelSettings
 from mlc_cli.settings.resolve import gather, validate
@@ -29,7 +29,6 @@ BACKBONES = (
     "mobilenetv3_large_100", "tresnet_v2_l", "tresnet_m", "tresnet_l", "tresnet_xl", "resnet101",
 )  # fmt: skip
 """What deep-object-reid, ML_Decoder and ASL have published: the first that fits is taken."""
-SIZE = (448, 448)
 DEAD = ("act2.weight", "gc_weights", "classifier.weight", "classifier.bias", "fc.weight", "fc.bias")
 """Ends of names in old files of tensors that did nothing."""
 REPAIR = "Say with --like PRESET, or a YAML file as for mlc train --config, what model it is."
@@ -53,30 +52,42 @@ def load_any(path: Path, like: str | None = None, weight_classes: str | None = N
         if path.is_file() and (like or weight_classes):
             raise UsageError(f"{path}: is of mlc and says itself what --like, --weight-classes say")
         return *load_classifier(path), ()
-    foreign = _checked(recognised(read_weights(path), weight_classes), path)
+    try:
+        file = read_weights(path)
+    except WeightsError as error:
+        raise CheckpointError(f"not a safetensors file: {error.message}", error.hint) from None
+    foreign = _checked(recognised(file, weight_classes), path)
     classes, head = sorted(foreign.classes or []), foreign.head
     assert head
-    settings, size = _like(like) if like else (_guessed(foreign, head), SIZE)
+    settings, data = _like(like) if like else (_guessed(foreign, head), DataSettings(root=""))
     changes: dict[str, Any] = {"weights": str(path), "weight_classes": weight_classes}
     vectors = head.state.get("class_vectors", torch.empty(1, 1))
     if vectors.shape[1] > 1 and foreign.classes != classes:  # each class on its own then
         changes["head"] = settings.head.model_copy(update={"groups": len(classes)})
     settings = settings.model_copy(update=changes)
-    built = build_model(settings, classes, size, _graph(head.state))  # type: ignore[arg-type]
+    built = build_model(settings, classes, data.input_size, _graph(head.state))  # type: ignore[arg-type]
     report = built.report
     assert report
     _refuse_parts(report)
-    notes = [report.origin, *report.notes, f"backbone {settings.backbone}", f"{size} pixels"]
+    notes = [
+        report.origin,
+        *report.notes,
+        f"backbone {settings.backbone}",
+        f"{data.input_size} pixels",
+    ]
     if not like:
         notes.append("all that as published configurations have it; --like says otherwise")
     model = settings.model_copy(update={"weights": None, "weight_classes": None})
     card = ModelCard(
         classes,  # type: ignore[arg-type]
         model.model_dump(mode="json"),
-        size,
+        data.input_size,
         built.mean,
         built.std,
         float(built.classifier.head.scale),
+        resize=data.resize,
+        interpolation=data.interpolation,
+        decode=data.decoding,
     )
     return built.classifier.eval().folded(), card, (f"{path}: {'; '.join(notes)}",)
 
@@ -101,12 +112,12 @@ def _refuse_parts(report: LoadReport) -> None:
         raise WeightsError(f"{report.source}: is not a whole model: {faults[0]}", REPAIR)
 
 
-def _like(like: str) -> tuple[ModelSettings, tuple[int, int]]:
-    """Model and image size of a training."""
+def _like(like: str) -> tuple[ModelSettings, DataSettings]:
+    """Model and images of a training."""
     config = Path(like) if Path(like).suffix in (".yaml", ".yml") else None
     content = gather(TrainSettings, "train", preset=None if config else like, config=config)
     data = validate(DataSettings, {"root": "", **content.get("data", {})})
-    return validate(ModelSettings, content.get("model", {})), data.input_size
+    return validate(ModelSettings, content.get("model", {})), data
 
 
 def _guessed(foreign: Foreign, head: ForeignHead) -> ModelSettings:

@@ -1,0 +1,151 @@
+"""How an image of any size becomes the input of a model.
+
+It belongs to the model like its weights: training, evaluation, prediction and the clients of
+exported files have to do the same. Sizes are height and width in pixels.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mlc_cli.core.images.decode import Pixels, read_image
+from mlc_cli.core.images.scaled import SizeHW, part_of
+
+Resize = Literal["squash", "letterbox", "crop"]
+Interpolation = Literal["linear", "area"]
+Decode = Literal["full", "scaled"]
+
+_SPARSE = 16
+"""An image of so many times the pixels of the result is read at the points that count alone."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How images are read, shaped and resized.
+
+    Attributes:
+        size: Of the result.
+        resize: `squash` to the size; `letterbox`: fit inside, black at both ends; `crop`: the
+            square in the middle.
+        interpolation: `linear` between the nearest four pixels, or the mean of the `area`.
+        decode: `full`, or `scaled`: a JPEG at the smallest part of its size that is at least twice
+            what is needed.
+    """
+
+    size: SizeHW
+    resize: Resize = "squash"
+    interpolation: Interpolation = "linear"
+    decode: Decode = "full"
+
+    def at(self, size: SizeHW) -> "Geometry":
+        """The same at another size."""
+        return replace(self, size=size)
+
+    @property
+    def stock(self) -> bool:
+        """Whether the stock client of OpenVINO Model API does the same."""
+        return self.interpolation == "linear" and self.decode == "full"
+
+    def __str__(self) -> str:
+        height, width = self.size
+        scaled = ", JPEG decoded at a part of its size" if self.decode == "scaled" else ""
+        return (
+            f"{height}×{width} pixels (height×width), {self.resize}, {self.interpolation}{scaled}"
+        )
+
+    def read(self, path: Path, max_pixels: float = 200e6, least_side: int = 0) -> Pixels:
+        """Decode a file, as far as `fit` needs it.
+
+        Args:
+            path: Of the image.
+            max_pixels: Larger images are refused.
+            least_side: Pixels that the longer side keeps for another use, if it has as many.
+
+        Raises:
+            BadImageError: The file cannot be used.
+        """
+        return read_image(path, max_pixels, lambda size: self.part(size, least_side))
+
+    def part(self, size: SizeHW, least_side: int = 0) -> int:
+        """Part of its size at which a JPEG of `size` is decoded."""
+        if self.decode == "full":
+            return 1
+        shown = least_side / max(size)
+        height, width = self._needed(size)
+        return part_of(size, (max(2 * height, shown * size[0]), max(2 * width, shown * size[1])))
+
+    def fit(self, pixels: Pixels) -> Pixels:
+        """Bring pixels, height×width×3, to the size."""
+        height, width = pixels.shape[:2]
+        if self.resize == "crop":
+            side = min(height, width)
+            top, left = (height - side) // 2, (width - side) // 2
+            return self._scale(pixels[top : top + side, left : left + side], self.size)
+        inner = self._needed((height, width))
+        scaled = self._scale(pixels, inner)
+        if inner == self.size:
+            return scaled
+        fitted = np.zeros((*self.size, 3), np.uint8)
+        top, left = ((whole - part) // 2 for whole, part in zip(self.size, inner, strict=True))
+        fitted[top : top + inner[0], left : left + inner[1]] = scaled
+        return fitted
+
+    def _needed(self, size: SizeHW) -> SizeHW:
+        """Size that an image as a whole is brought to; rounded as the client does."""
+        if self.resize == "squash":
+            return self.size
+        ratios = [
+            np.float32(new) / np.float32(old) for new, old in zip(self.size, size, strict=True)
+        ]
+        ratio = min(ratios) if self.resize == "letterbox" else max(ratios)
+        height, width = (max(1, round(float(np.float32(old) * ratio))) for old in size)
+        return height, width
+
+    def _scale(self, pixels: Pixels, size: SizeHW) -> Pixels:
+        if self.interpolation == "area":
+            # only where it shrinks: magnified, the mean of an area is one pixel, in steps
+            least = (min(pixels.shape[0], size[0]), min(pixels.shape[1], size[1]))
+            if pixels.shape[:2] != least:
+                pixels = cv2.resize(  # type: ignore[assignment]
+                    pixels, (least[1], least[0]), interpolation=cv2.INTER_AREA
+                )
+        return resize(pixels, size)
+
+
+def resize(pixels: Pixels, size: SizeHW) -> Pixels:
+    """Squash to height and width with bilinear interpolation, rounded to the nearest integer.
+
+    The interpolation is done in floating point, as OpenVINO and its clients do: OpenCV's own for
+    bytes is one off in every ninth value, which is enough to change decisions. Of a large image
+    only the pixels that it reads become floats.
+    """
+    if pixels.shape[:2] == size:
+        return pixels
+    if pixels.shape[0] * pixels.shape[1] >= _SPARSE * size[0] * size[1]:
+        return _resize_sparse(pixels, size)
+    floats = cv2.resize(
+        pixels.astype(np.float32), (size[1], size[0]), interpolation=cv2.INTER_LINEAR
+    )
+    return cv2.convertScaleAbs(floats)  # type: ignore[return-value]
+
+
+def _resize_sparse(pixels: Pixels, size: SizeHW) -> Pixels:
+    rows, part_H = _neighbours(pixels.shape[0], size[0])
+    columns, part_W = _neighbours(pixels.shape[1], size[1])
+    read = pixels.take(rows, 0).take(columns, 1).astype(np.float32)
+    upper, lower = read[0::2], read[1::2]
+    upper += (lower - upper) * part_H[:, None, None]
+    left, right = upper[:, 0::2], upper[:, 1::2]
+    return cv2.convertScaleAbs(left + (right - left) * part_W[:, None])  # type: ignore[return-value]
+
+
+def _neighbours(old: int, new: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Both neighbours of each new pixel, in turn, and how far it is from the first of them."""
+    places = np.clip((np.arange(new) + 0.5) * (old / new) - 0.5, 0, old - 1)
+    first = np.floor(places).astype(np.int64)
+    pairs = np.stack([first, np.minimum(first + 1, old - 1)], 1).ravel()
+    return pairs, (places - first).astype(np.float32)

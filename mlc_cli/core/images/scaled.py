@@ -1,0 +1,65 @@
+"""Decoding a JPEG at a part of its size, which its cosine transform allows for a part of the time.
+
+Sizes are height and width in pixels, as the image is shown.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import cv2
+
+SizeHW = tuple[int, int]
+Part = Callable[[SizeHW], int]
+"""From the size of an image to the part of it that is enough: 1, 2, 4 or 8 for 1/8."""
+
+RGB_FLAGS = {1: cv2.IMREAD_COLOR_RGB} | {
+    factor: reduced | cv2.IMREAD_COLOR_RGB  # the grey flags are those of the reduction alone
+    for factor, reduced in (
+        (2, cv2.IMREAD_REDUCED_GRAYSCALE_2),
+        (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
+        (8, cv2.IMREAD_REDUCED_GRAYSCALE_8),
+    )
+}
+GREY_FLAGS = {
+    1: cv2.IMREAD_GRAYSCALE,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}
+
+_ORIENTATION = 0x0112
+_ENTRY = 12  # bytes of each in a table of EXIF
+
+
+def part_of(size: SizeHW, least: tuple[float, float]) -> int:
+    """The largest of 8, 4, 2 and 1 by which a size may be divided and still be `least`."""
+    return next(
+        (
+            part
+            for part in (8, 4, 2)
+            if all(s >= part * n for s, n in zip(size, least, strict=True))
+        ),
+        1,
+    )
+
+
+def orientation(exif: bytes) -> int:
+    """Of a block of EXIF, 1 to 8; 1 where there is none or it is damaged.
+
+    It is read from the table itself: Pillow warns of damage that nobody here can mend.
+    """
+    exif = exif.removeprefix(b"Exif\0\0")
+    if exif[:2] not in (b"II", b"MM"):
+        return 1
+    order: Literal["little", "big"] = "little" if exif[:2] == b"II" else "big"
+
+    def number(place: int, size: int) -> int:
+        return int.from_bytes(exif[place : place + size], order)
+
+    table = number(4, 4)
+    for entry in range(min(number(table, 2), len(exif) // _ENTRY)):
+        place = table + 2 + _ENTRY * entry
+        if number(place, 2) == _ORIENTATION:
+            value = number(place + 8, 2)
+            return value if value in range(1, 9) else 1
+    return 1

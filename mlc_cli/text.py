@@ -1,0 +1,32 @@
+"""Words that messages share: the first of many names, and the name that was probably meant."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+SHOWN = 10
+
+
+def some(names: Sequence[object], most: int = SHOWN) -> str:
+    """The first names of a list, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more
+
+
+def listing(examples: Sequence[str], count: int | None = None) -> str:
+    """At most ten examples, a line each, and how many more of `count` there are."""
+    shown = [f"  {example}" for example in examples[:SHOWN]]
+    more = (len(examples) if count is None else count) - len(shown)
+    return "\n".join([*shown, f"  ... and {more:,} more"] if more > 0 else shown)
+
+
+def only_one_side(here: Iterable[object], there: Iterable[object]) -> str:
+    """The names that only one of two lists has, a line for each list that has some."""
+    left, right = set(map(str, here)), set(map(str, there))
+    sides = {"only here": left - right, "only there": right - left}
+    return "\n".join(f"  {title}: {some(sorted(names))}" for title, names in sides.items() if names)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that was probably meant, as a question; empty if none is near."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f", did you mean '{close[0]}'?" if close else ""
