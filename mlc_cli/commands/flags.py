@@ -103,6 +103,8 @@ def _choices(kind: Any) -> str | None:
 
 
 RUN, CHECKPOINT = Flag("run", MODEL), Flag("checkpoint", MODEL)
+LISTS = "FILE|coco|voc|nus-wide|openimages"
+FOREIGN = (Flag("like", MODEL, metavar="PRESET"), Flag("weight_classes", MODEL, metavar=LISTS))
 DATA_FOLDER, SPLIT = Flag("data", DATA), Flag("split", DATA)
 DEVICE = Flag("device", RESULT)
 OUTPUT = Flag("output", RESULT, ("--output", "-o"))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     "train",
     Flag("data.root", flags.DATA, ("--data",)),
     Flag("model.weights", flags.MODEL),
+    Flag("model.weight_classes", flags.MODEL, metavar=flags.LISTS),
     Flag("epochs", flags.MODEL),
     flags.BATCH_SIZE,
     Flag("optim.lr", flags.MODEL),

@@ -103,6 +103,9 @@ class ModelSettings(Settings):
     bring their head."""
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")] | None = None
     """Checksum of the file behind an address."""
+    weight_classes: str | None = None
+    """Classes of `weights`, in the order of its logits, where the file does not name them: a text
+    file with a name a line, or a known list."""
     on_class_change: Literal["error", "reset_head"] = "error"
     """What to do when `weights` is a checkpoint for other classes."""
     head: HeadSettings = LinearHeadSettings()

@@ -15,7 +15,7 @@ from mlc_cli.core.datasets.checks import (
     shared_images,
 )
 from mlc_cli.core.datasets.digits import make_digits
-from mlc_cli.core.images.geometry import Decode, Geometry
+from mlc_cli.core.images.geometry import Geometry
 from mlc_cli.core.images.scaled import SizeHW
 from mlc_cli.core.loading.augment import (
     Compose,
@@ -112,10 +112,7 @@ def read_split(settings: DataSettings, file: str) -> Annotation:
 
 def geometry_of(settings: DataSettings) -> Geometry:
     """How images become the model's input."""
-    decode: Decode = "scaled" if settings.interpolation == "area" else "full"
-    if settings.decode != "auto":
-        decode = settings.decode
-    return Geometry(settings.input_size, settings.resize, settings.interpolation, decode)
+    return Geometry(settings.input_size, settings.resize, settings.interpolation, settings.decoding)
 
 
 def build_augment(settings: AugmentSettings, size: SizeHW) -> Compose:
