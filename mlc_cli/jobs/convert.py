@@ -31,6 +31,7 @@ from mlc_cli.core.datasets.formats.base import Sample, Source, Writer
 from mlc_cli.core.datasets.formats.build import pick_reader, pick_writer, read_classes
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder
 from mlc_cli.core.datasets.formats.shared.split_names import split_in_name
+from mlc_cli.core.datasets.leaks import leak_by_name
 from mlc_cli.core.system.files import write_json
 from mlc_cli.errors import DataError, MlcError, UsageError
 from mlc_cli.settings.convert import ConvertSettings
@@ -232,6 +233,10 @@ def _divide(
     if settings.group_by is not None:
         group_N = group(annotation, re.compile(settings.group_by), findings.noted)
     splits = divide(annotation, shares, settings.seed, group_N)
+    if group_N is None and (leak := leak_by_name({n: s.paths for n, s in splits.items()})):
+        for example in leak.groups:
+            kind = f"groups {leak.what} in several splits (kept together by {leak.flag})"
+            findings.noted.add(kind, example)
     bare = [name for name in splits if not len(splits[name])]
     if bare:
         things = f"{len(annotation)} images"
