@@ -37,11 +37,19 @@ def train(
             help="Continue this run, for example runs/latest.", rich_help_panel=flags.RESULT
         ),
     ] = None,
+    accept_changed_data: Annotated[
+        bool,
+        typer.Option(
+            "--accept-changed-data",
+            help="With --resume: go on though an annotation file has changed.",
+            rich_help_panel=flags.RESULT,
+        ),
+    ] = False,
     preset: flags.Preset = None,
 ) -> None:
     """Example: mlc train --preset finetune --data datasets/mine"""
     if resume is not None:
-        _continue(resume, anything=given.anything or preset is not None)
+        _continue(resume, given, preset, accept_changed_data=accept_changed_data)
         return
     settings = given.settings(preset)
     from mlc_cli.jobs.train import train as run
@@ -50,19 +58,26 @@ def train(
         _show(run(settings, on_tick=bar), bar)
 
 
-def _continue(resume: Path, *, anything: bool) -> None:
+def _continue(
+    resume: Path, given: Given[TrainSettings], preset: str | None, *, accept_changed_data: bool
+) -> None:
     from mlc_cli.errors import UsageError
-    from mlc_cli.jobs.train import run_settings
+    from mlc_cli.jobs.train import RESUMABLE, run_settings
     from mlc_cli.jobs.train import train as run
+    from mlc_cli.settings.merge import merge, nested, parse_assignments
 
-    if anything:
+    flags = {key: value for key, value in given.flags.items() if value is not None}
+    typed = {*flags, *(text.partition("=")[0].strip() for text in given.assignments)}
+    if preset or given.config or not typed <= set(RESUMABLE):
         raise UsageError(
-            "--resume continues with the settings of the run and takes no other",
+            "--resume continues with the settings of the run; it takes --data, --device and"
+            " --set data.workers=N, and no other",
             "To train further with other settings: mlc train --weights RUN/last.safetensors ...",
         )
-    settings = run_settings(resume)
+    settings = run_settings(resume, merge(nested(flags), parse_assignments(given.assignments)))
     with progress.TrainingBar() as bar:
-        _show(run(settings, resume=resume, on_tick=bar), bar)
+        events = run(settings, resume=resume, accept_changed_data=accept_changed_data, on_tick=bar)
+        _show(events, bar)
 
 
 def _show(events: "Iterator[Event]", bar: progress.TrainingBar) -> None:

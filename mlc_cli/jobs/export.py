@@ -186,7 +186,8 @@ def _batches(
     if not settings.check:
         return None
     try:
-        data = data_settings(settings, card)
+        model = find_checkpoint(settings.run, settings.checkpoint)
+        data = data_settings(settings, card, model)
         split = read_checked_split(data, split_name, card.classes)
     except MlcError as error:
         raise type(error)(

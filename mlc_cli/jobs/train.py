@@ -1,9 +1,10 @@
 """`mlc train`: one training from settings to an evaluated run."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from mlc_cli.core.loading.loader import dead_workers_named
 from mlc_cli.core.models.complexity import complexity
@@ -18,6 +19,7 @@ from mlc_cli.core.training.progress import EpochReport, Tick
 from mlc_cli.core.training.recorder import NullRecorder, Recorder
 from mlc_cli.errors import Interrupted, MlcError, ProcessError, RunError
 from mlc_cli.jobs.evaluate import evaluate_run
+from mlc_cli.settings.merge import merge
 from mlc_cli.settings.resolve import as_yaml, validate
 from mlc_cli.settings.train import TrainSettings
 from mlc_cli.settings.yaml_io import read_yaml
@@ -27,6 +29,7 @@ def train(
     settings: TrainSettings,
     *,
     resume: Path | None = None,
+    accept_changed_data: bool = False,
     on_tick: Callable[[Tick], None] = lambda _: None,
 ) -> Iterator[Event]:
     """Train, yielding what happens; the run folder is complete after each event.
@@ -36,16 +39,17 @@ def train(
     Args:
         settings: Of the training; for `resume` those of the run (see `run_settings`).
         resume: Folder of the run to continue.
+        accept_changed_data: Continue with annotation files that are not what they were.
         on_tick: Called after each batch, and while weights are fetched.
 
     Raises:
         Interrupted: After SIGINT or SIGTERM, with the state saved.
         MlcError: The training cannot start or go on.
     """
-    training = prepare(settings, on_tick)
+    training = prepare(settings, on_tick, resumed=_brings_weights(resume))
     with ExitStack() as stack:
         stack.callback(training.close)
-        run, warning = _open(settings, training, resume, stack)
+        run, warning = _open(settings, training, resume, stack, accept=accept_changed_data)
         recorder = NullRecorder()
         if training.group.is_main:
             recorder = Recorder(run, training.state, settings, training.card)
@@ -99,7 +103,12 @@ def _events(
 
 
 def _open(
-    settings: TrainSettings, training: Training, resume: Path | None, locks: ExitStack
+    settings: TrainSettings,
+    training: Training,
+    resume: Path | None,
+    locks: ExitStack,
+    *,
+    accept: bool,
 ) -> tuple[RunFolder, str]:
     """The folder, and what the user should know of a run that is continued."""
     if resume is None:
@@ -113,24 +122,46 @@ def _open(
     training.group.broadcast(run.remove_leftovers)
     if not run.trainer.exists():
         return run, ""
-    return run, training.state.load(run.trainer)
+    warning = training.state.load(run.trainer, accept_changed_data=accept)
+    if training.group.is_main:  # the data or the device may be others now
+        write_text(run.settings, as_yaml(settings.absolute()))
+    return run, warning
+
+
+def _brings_weights(path: Path | None) -> bool:
+    """Whether a run has a state from after its warm start, which the start weights decide about."""
+    run = open_run(path) if path else None
+    return bool(run and run.trainer.exists() and run.best.exists())
 
 
 def _create(settings: TrainSettings) -> RunFolder:
     run = create_run(Path(settings.output), settings.name)
-    write_text(run.settings, as_yaml(settings))
+    write_text(run.settings, as_yaml(settings.absolute()))  # it is used from other folders, too
     return run
 
 
-def run_settings(path: Path) -> TrainSettings:
+RESUMABLE = ("data.root", "data.workers", "device")
+"""What a run may change on its way."""
+
+
+def run_settings(path: Path, changes: Mapping[str, Any] | None = None) -> TrainSettings:
     """Settings of an existing run, to continue it.
+
+    Args:
+        path: Its folder.
+        changes: Other values for some of `RESUMABLE`.
 
     Raises:
         RunError: There is no such run, or it is finished.
         SettingsError: Its settings are not those of this version.
     """
     run = open_run(path)
-    settings = validate(TrainSettings, read_yaml(run.settings))
+    changes = changes or {}
+    if "root" in changes.get("data", {}):
+        changes = merge({"data": {"image_root": None}}, changes)
+    settings = validate(TrainSettings, merge(read_yaml(run.settings), changes))
+    data = settings.data.model_copy(update={"root": run.find(settings.data.root)})
+    settings = settings.model_copy(update={"data": data})
     rows = run.read_metrics()
     last = rows[-1] if rows else {"epoch": -1, "stopped": False}
     done = last.get("stopped") or last["epoch"] >= settings.epochs

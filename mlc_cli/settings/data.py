@@ -1,5 +1,6 @@
 """Settings of the data set, its reading and its augmentation."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -55,6 +56,12 @@ class DataSettings(Settings):
         if self.decode == "auto":
             return "scaled" if self.interpolation == "area" else "full"
         return self.decode
+
+    def absolute(self) -> "DataSettings":
+        """The same with folders that are found from everywhere."""
+        image_root = str(Path(self.image_root).absolute()) if self.image_root else None
+        root = str(Path(self.root).absolute())
+        return self.model_copy(update={"root": root, "image_root": image_root})
 
     @model_validator(mode="after")
     def _a_crop_is_square(self) -> "DataSettings":

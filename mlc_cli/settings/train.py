@@ -1,5 +1,6 @@
 """Settings of `mlc train`."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -62,3 +63,8 @@ class TrainSettings(Settings):
     ema: EmaSettings | None = None
     early_stop: EarlyStopSettings | None = None
     download: DownloadSettings = DownloadSettings()
+
+    def absolute(self) -> "TrainSettings":
+        """The same with folders that are found from everywhere."""
+        output = str(Path(self.output).absolute())
+        return self.model_copy(update={"data": self.data.absolute(), "output": output})

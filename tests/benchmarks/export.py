@@ -29,7 +29,7 @@ from mlc_cli.settings.scoring import SplitChoiceSettings
 
 def make_batches(opened: OpenedModel, data: Path):
     """Batches of the validation split as `mlc eval` reads them."""
-    settings = data_settings(SplitChoiceSettings(data=str(data)), opened.card)
+    settings = data_settings(SplitChoiceSettings(data=str(data)), opened.card, opened.path)
     split = read_checked_split(settings, "val", opened.card.classes)
     device = host_device(opened.engine)
     return build_eval_batches(settings, split, batch_size=64, device=device)

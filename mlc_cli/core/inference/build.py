@@ -1,5 +1,6 @@
 """What the commands that run a checkpoint have in common."""
 
+import os
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -15,9 +16,10 @@ from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.scoring import Scores, score
 from mlc_cli.core.inference.torch_engine import TorchEngine
 from mlc_cli.core.loading.build import build_eval_batches, read_split
+from mlc_cli.core.loading.fingerprint import difference
 from mlc_cli.core.loading.loader import Batches
-from mlc_cli.core.runs.card import ModelCard
-from mlc_cli.core.runs.folder import find_checkpoint
+from mlc_cli.core.runs.card import Fingerprint, ModelCard
+from mlc_cli.core.runs.folder import RunFolder, find_checkpoint
 from mlc_cli.core.system.device import out_of_memory_named
 from mlc_cli.core.system.distributed import current
 from mlc_cli.errors import DataError
@@ -39,8 +41,10 @@ def score_checkpoint(settings: ScoringSettings) -> ScoredSplit:
         like=settings.like,
         weight_classes=settings.weight_classes,
     )
-    data = data_settings(settings, opened.card)
+    data = data_settings(settings, opened.card, opened.path)
     split = read_checked_split(data, settings.split, opened.card.classes)
+    if not settings.data:
+        _check_unchanged(split, opened.card.annotations.get(_file_of(settings.split, data)))
     batches = build_eval_batches(
         data,
         split,
@@ -66,6 +70,13 @@ def read_checked_split(data: DataSettings, split: str, classes: Sequence[str | i
     annotation = read_split(data, _file_of(split, data))
     check_classes(annotation, classes, "those of the model")
     return annotation
+
+
+def _check_unchanged(split: Annotation, then: Fingerprint | None) -> None:
+    if changed := difference(split, then):
+        raise DataError(
+            changed, f"To take it as it is now, name its folder: --data {split.source.parent}."
+        )
 
 
 def host_device(engine: Engine) -> torch.device:
@@ -99,8 +110,10 @@ def named(scores: Scores, split: Annotation) -> SavedScores:
     )
 
 
-def data_settings(settings: SplitChoiceSettings, card: ModelCard) -> DataSettings:
+def data_settings(settings: SplitChoiceSettings, card: ModelCard, model: Path) -> DataSettings:
     """Where the data of a split is, and how it is read.
+
+    The folder that the model was trained on is named as a path from here where it is below.
 
     Raises:
         DataError: It is not there.
@@ -116,6 +129,8 @@ def data_settings(settings: SplitChoiceSettings, card: ModelCard) -> DataSetting
     }
     if settings.data:
         changes |= {"root": settings.data, "image_root": None}
+    elif "root" in card.data:
+        changes["root"] = _found(card.data["root"], model)
     if not settings.data and not card.data:
         raise DataError("the checkpoint does not say where its data set is", "Pass --data DIR.")
     data = validate(DataSettings, {**card.data, **changes})
@@ -127,6 +142,13 @@ def data_settings(settings: SplitChoiceSettings, card: ModelCard) -> DataSetting
             "Pass its folder with --data DIR.",
         )
     return data
+
+
+def _found(root: str, model: Path) -> str:
+    """The folder that a model was trained on, which may have moved together with its run."""
+    runs = (RunFolder(folder) for folder in model.absolute().parents[:2])
+    found = next((there for run in runs if (there := run.find(root)) != root), root)
+    return os.path.relpath(found) if Path(found).is_relative_to(Path.cwd()) else found
 
 
 def _file_of(split: str, data: DataSettings) -> str:

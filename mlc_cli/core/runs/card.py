@@ -37,6 +37,24 @@ Spread = Annotated[float, Field(gt=0, le=1)]
 
 
 @dataclass(frozen=True)
+class Fingerprint:
+    """What is kept of an annotation file.
+
+    Attributes:
+        sha256: Of its bytes, in hexadecimal digits.
+        images: How many it lists.
+        labels: How many are present on them.
+    """
+
+    sha256: str
+    images: int
+    labels: int
+
+    def __str__(self) -> str:
+        return f"{self.images:,} images with {self.labels:,} labels"
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """What a checkpoint knows beside its weights.
 
@@ -56,6 +74,7 @@ class ModelCard:
         resize: How images of another shape become the input size (see `Geometry`).
         interpolation: Of the resizing.
         decode: How far JPEG are decoded.
+        annotations: What the files of the training data were, by the names in `data`.
     """
 
     __pydantic_config__: ClassVar = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -75,6 +94,7 @@ class ModelCard:
     resize: Resize = "squash"
     interpolation: Interpolation = "linear"
     decode: Decode = "full"
+    annotations: dict[str, Fingerprint] = field(default_factory=dict)
 
     @property
     def geometry(self) -> Geometry:

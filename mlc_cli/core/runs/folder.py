@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from mlc_cli.core.system.files import write_text
 from mlc_cli.errors import RunError
+from mlc_cli.settings.yaml_io import read_yaml
 
 try:
     import fcntl
@@ -64,6 +65,20 @@ class RunFolder:
     def trainer(self) -> Path:
         """State from which the training continues."""
         return self.path / "trainer.pt"
+
+    def find(self, data: str) -> str:
+        """A folder of the run's settings, where it is now.
+
+        A run that was moved or copied together with its data finds them from itself: the settings
+        know where both were.
+        """
+        if Path(data).is_dir() or not Path(data).is_absolute() or not self.settings.is_file():
+            return data
+        output = read_yaml(self.settings).get("output")
+        if not isinstance(output, str) or not Path(output).is_absolute():
+            return data
+        here = Path(os.path.normpath(self.path.absolute().parent / os.path.relpath(data, output)))
+        return str(here) if here.is_dir() else data
 
     def remove_leftovers(self) -> None:
         """Remove temporary files of writes that were cut short, and nothing else that is hidden."""

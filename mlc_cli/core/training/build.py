@@ -1,5 +1,6 @@
 """From train settings to everything that the loop needs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,13 +16,14 @@ from mlc_cli.core.loading.build import (
     make_if_missing,
     read_splits,
 )
+from mlc_cli.core.loading.fingerprint import fingerprint
 from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.models.backbone import layer_depths, stay_offline
 from mlc_cli.core.models.build import BuiltModel, build_model, label_graph
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.graph import LabelGraph
 from mlc_cli.core.models.weights.report import LoadReport
-from mlc_cli.core.runs.card import ModelCard
+from mlc_cli.core.runs.card import Fingerprint, ModelCard
 from mlc_cli.core.system.device import (
     Precision,
     make_deterministic,
@@ -89,12 +91,15 @@ class Training:
             batches.close()
 
 
-def prepare(settings: TrainSettings, on_tick: OnTick = lambda _: None) -> Training:
+def prepare(
+    settings: TrainSettings, on_tick: OnTick = lambda _: None, *, resumed: bool = False
+) -> Training:
     """Read the data, build the model and everything else, in each of the processes.
 
     Args:
         settings: Of the training.
         on_tick: Called while weights are fetched.
+        resumed: Whether a saved state brings the weights, so that no others are needed.
 
     Raises:
         MlcError: Something cannot be read, built or had.
@@ -112,27 +117,30 @@ def prepare(settings: TrainSettings, on_tick: OnTick = lambda _: None) -> Traini
     splits = read_splits(settings.data)
     _check_share(settings.batch_size, len(splits.train), group)
     seed_step(settings.seed, 0)
-    classes = list(splits.train.classes)
+    classes: list[str] | list[int] = list(splits.train.classes)  # type: ignore[assignment]
     graph = label_graph(settings.model.head, splits.train)
     with group.main_first():  # it may fetch weights, which the others then find
         if settings.download.offline:
             stay_offline()
-        model = with_weights(settings.model, settings.download, partial(_tell, on_tick))
-        built = build_model(model, classes, settings.data.input_size, graph)  # type: ignore[arg-type]
+        model = settings.model.model_copy(update={"weights": None, "pretrained": False})
+        if not resumed:
+            model = with_weights(settings.model, settings.download, partial(_tell, on_tick))
+        built = build_model(model, classes, settings.data.input_size, graph)
     if not trains and built.report:
         _refuse_parts(built.report)
     classifier = built.classifier.to_device(device, channels_last=settings.channels_last)
     group.broadcast_module(classifier)
     normalise = Normalise(built.mean, built.std, device, channels_last=settings.channels_last)
     plan = _plan(settings, splits, built, normalise, device, precision, group)
+    card = _card(settings, splits, built)
     return Training(
         settings=settings,
         splits=splits,
         graph=graph,
         built=built,
         plan=plan,
-        state=_state(settings, classifier, plan, device, precision, group.size),
-        card=_card(settings, classes, built),  # type: ignore[arg-type]
+        state=_state(settings, classifier, plan, device, precision, group.size, card.annotations),
+        card=card,
         device=device,
         precision=precision,
         group=group,
@@ -255,6 +263,7 @@ def _state(
     device: torch.device,
     precision: Precision,
     processes: int,
+    data: Mapping[str, Fingerprint],
 ) -> TrainState:
     depth_of = {
         f"backbone.model.{name}": depth
@@ -275,13 +284,14 @@ def _state(
         early_stop=build_early_stop(settings.early_stop) if settings.early_stop else None,
         losses=LossMeter(1 if device.type == "cpu" else LOSS_SYNC_EVERY),
         processes=processes,
+        data=data,
     )
 
 
-def _card(settings: TrainSettings, classes: list[str] | list[int], built: BuiltModel) -> ModelCard:
+def _card(settings: TrainSettings, splits: Splits, built: BuiltModel) -> ModelCard:
     geometry = geometry_of(settings.data)
     return ModelCard(
-        classes=classes,
+        classes=list(splits.train.classes),  # type: ignore[arg-type]
         model=settings.model.model_dump(mode="json"),
         input_size=geometry.size,
         resize=geometry.resize,
@@ -290,6 +300,10 @@ def _card(settings: TrainSettings, classes: list[str] | list[int], built: BuiltM
         mean=built.mean,
         std=built.std,
         scale=float(built.classifier.head.scale),
-        data=settings.data.model_dump(mode="json"),
+        data=settings.data.absolute().model_dump(mode="json"),
         versions=versions(),
+        annotations={
+            settings.data.train: fingerprint(splits.train),
+            settings.data.val: fingerprint(splits.val),
+        },
     )

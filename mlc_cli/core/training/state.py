@@ -4,13 +4,15 @@ import math
 import pickle
 import zipfile
 import zlib
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mlc_cli.core.runs.card import Fingerprint
 from mlc_cli.core.system.files import write_atomic
 from mlc_cli.core.training.optim.early_stop import EarlyStop
 from mlc_cli.core.training.optim.ema import Ema
@@ -130,6 +132,7 @@ class TrainState:
         position: Where in the training we are.
         metrics: Rows of the metrics file so far.
         processes: That train together.
+        data: What the annotation files were, by name.
     """
 
     model: nn.Module
@@ -143,6 +146,7 @@ class TrainState:
     position: Position = field(default_factory=Position)
     metrics: list[dict[str, Any]] = field(default_factory=list)
     processes: int = 1
+    data: Mapping[str, Fingerprint] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write everything to one file, atomically."""
@@ -158,17 +162,22 @@ class TrainState:
             "position": vars(self.position),
             "metrics": self.metrics,
             "processes": self.processes,
+            "data": {name: asdict(kept) for name, kept in self.data.items()},
         }
         write_atomic(path, lambda temporary: torch.save(content, temporary))
 
-    def load(self, path: Path) -> str:
+    def load(self, path: Path, *, accept_changed_data: bool = False) -> str:
         """Continue from a saved state, be it of another number of processes.
 
+        Args:
+            path: The file.
+            accept_changed_data: Go on where an annotation file is not what it was, too.
+
         Returns:
-            A warning where it is.
+            A warning where one of both is.
 
         Raises:
-            RunError: The file is damaged or belongs to another training.
+            RunError: The file is damaged or belongs to another training, or the data have changed.
         """
         try:
             _check_sums(path)
@@ -187,6 +196,7 @@ class TrainState:
             self.position = Position(**content["position"])
             self.metrics = content["metrics"]
             before = content.get("processes", 1)
+            data = {name: Fingerprint(**kept) for name, kept in content.get("data", {}).items()}
         except (
             zipfile.BadZipFile, zlib.error, NotImplementedError, AttributeError,
             pickle.UnpicklingError, EOFError, RuntimeError, LookupError, TypeError, ValueError
@@ -195,12 +205,22 @@ class TrainState:
                 f"{path}: cannot be continued: {' '.join(str(error).split())[:200]}",
                 "Start a new training from its weights: mlc train --weights last.safetensors.",
             ) from error
-        if before == self.processes:
-            return ""
-        return (
-            f"continued by {self.processes} in place of {before} processes: it is the same training"
-            " but for rounding, and for what is drawn at random in dropout and mixing"
-        )
+        warnings = [
+            f"{name} has changed since the training began: {then} then, {self.data[name]} now"
+            for name, then in data.items()
+            if name in self.data and self.data[name].sha256 != then.sha256
+        ]
+        if warnings and not accept_changed_data:
+            raise RunError(
+                f"{path.parent}: {'; '.join(warnings)}",
+                "Put the file back, or go on with what is there now: --accept-changed-data.",
+            )
+        if before != self.processes:
+            warnings.append(
+                f"continued by {self.processes} in place of {before} processes: it is the same"
+                " training but for rounding, and for what is drawn at random in dropout and mixing"
+            )
+        return "; ".join(warnings)
 
 
 def _check_sums(path: Path) -> None:

@@ -1,0 +1,21 @@
+"""Telling whether an annotation file is still the one that a model was trained with."""
+
+import hashlib
+
+from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.runs.card import Fingerprint
+
+
+def fingerprint(annotation: Annotation) -> Fingerprint:
+    """The fingerprint of the file that an annotation was read from."""
+    with annotation.source.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return Fingerprint(digest, len(annotation), len(annotation.positives.indices))
+
+
+def difference(annotation: Annotation, before: Fingerprint | None) -> str:
+    """How a file differs from what it was, in words; empty if it does not, or nothing is known."""
+    now = fingerprint(annotation)
+    if before is None or before.sha256 == now.sha256:
+        return ""
+    return f"{annotation.source}: has changed since the training: {before} then, {now} now"
