@@ -110,6 +110,8 @@ DEVICE = Flag("device", RESULT)
 OUTPUT = Flag("output", RESULT, ("--output", "-o"))
 BATCH_SIZE = Flag("batch_size", MODEL, ("--batch-size", "-b"))
 STRICT = Flag("strict", RESULT)
+TRUST_DOWNLOAD = Flag("download.trust", DATA, ("--trust-download",))
+OFFLINE = Flag("download.offline", DATA, ("--offline",))
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Flag("optim.lr", flags.MODEL),
     flags.DEVICE,
     flags.OUTPUT,
+    flags.TRUST_DOWNLOAD,
+    flags.OFFLINE,
 )
 def train(
     given: Given[TrainSettings],

@@ -44,6 +44,7 @@ from mlc_cli.settings.data import (
     RandAugmentSettings,
     TorchvisionRandAugmentSettings,
 )
+from mlc_cli.settings.presets import preset_names
 from mlc_cli.text import nearest
 
 
@@ -97,8 +98,14 @@ def read_split(settings: DataSettings, file: str) -> Annotation:
     Raises:
         DataError: With all faults of the file, or all images that are missing.
     """
+    root = Path(settings.root)
     image_root = Path(settings.image_root) if settings.image_root else None
-    annotation = read_annotation(Path(settings.root) / file, image_root)
+    if not root.exists() and root.name in preset_names("dataset-download"):
+        raise DataError(
+            f"{root}: there is no such folder",
+            f"Get it with: mlc dataset-download {root.name} {root}",
+        )
+    annotation = read_annotation(root / file, image_root)
     check_images(annotation, allow_outside=settings.allow_outside_root)
     return annotation
 

@@ -20,7 +20,7 @@ from mlc_cli.core.models.heads.graph import (
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
 from mlc_cli.core.models.label_graph import build_label_graph
-from mlc_cli.core.models.weights.files import fetch, read_weights
+from mlc_cli.core.models.weights.files import read_weights
 from mlc_cli.core.models.weights.foreign import load_foreign
 from mlc_cli.core.models.weights.own import is_checkpoint, load_checkpoint
 from mlc_cli.core.models.weights.recognise import recognised
@@ -101,7 +101,7 @@ def build_model(
 def _load(
     settings: ModelSettings, classifier: Classifier, classes: list[str] | list[int]
 ) -> LoadReport:
-    path = fetch(settings.weights or "", settings.weights_sha256)
+    path = Path(settings.weights or "").expanduser()
     reset = settings.on_class_change == "reset_head"
     if is_checkpoint(path):
         if settings.weight_classes:
