@@ -33,6 +33,8 @@ ROWS = 30
     Flag("csv.image", LABELS, ("--image-column",), metavar="NAME"),
     Flag("csv.labels", LABELS, ("--label-column",), metavar="NAME"),
     Flag("csv.split", LABELS, ("--split-column",), metavar="NAME"),
+    Flag("csv.group", LABELS, ("--group-column",), metavar="NAME"),
+    Flag("csv.keep", LABELS, ("--keep-columns",)),
     Flag("group_by", LABELS, metavar="PATTERN"),
     Flag("seed", LABELS),
     Flag("keep_empty", LABELS, ("--keep-empty/--drop-empty",)),

@@ -108,6 +108,8 @@ COMMANDS = {
         "--label-column",
         "--image-column",
         "--group-by",
+        "--group-column",
+        "--keep-columns",
         "--seed",
         "--keep-empty",
         "--to",
