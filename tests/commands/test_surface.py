@@ -19,6 +19,7 @@ COMMANDS = {
         "--device",
         "--output -o",
         "--resume",
+        "--show-augmented",
         "--set",
         "--show-settings",
     },
