@@ -30,6 +30,7 @@ COMMANDS = {
     "thresholds": "Choose the probability from which each class counts as present.",
     "export": "Export a checkpoint to ONNX and OpenVINO IR, and prove that the files equal it.",
     "predict": "Say which labels images have: JSON lines, CSV, drawn pictures, a gallery.",
+    "dataset-download": "Fetch a public data set, and make it ready to train on.",
     "dataset-convert": "Turn any labelled data set into one to train on, or into one for another"
     " tool.",
     "dataset-check": "Say what is in a data set and what is wrong with it, before a model learns"

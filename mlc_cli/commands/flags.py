@@ -103,11 +103,15 @@ def _choices(kind: Any) -> str | None:
 
 
 RUN, CHECKPOINT = Flag("run", MODEL), Flag("checkpoint", MODEL)
+LISTS = "FILE|coco|voc|nus-wide|openimages"
+FOREIGN = (Flag("like", MODEL, metavar="PRESET"), Flag("weight_classes", MODEL, metavar=LISTS))
 DATA_FOLDER, SPLIT = Flag("data", DATA), Flag("split", DATA)
 DEVICE = Flag("device", RESULT)
 OUTPUT = Flag("output", RESULT, ("--output", "-o"))
 BATCH_SIZE = Flag("batch_size", MODEL, ("--batch-size", "-b"))
 STRICT = Flag("strict", RESULT)
+TRUST_DOWNLOAD = Flag("download.trust", DATA, ("--trust-download",))
+OFFLINE = Flag("download.offline", DATA, ("--offline",))
 
 
 @dataclass(frozen=True)

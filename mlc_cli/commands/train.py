@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     "train",
     Flag("data.root", flags.DATA, ("--data",)),
     Flag("model.weights", flags.MODEL),
+    Flag("model.weight_classes", flags.MODEL, metavar=flags.LISTS),
     Flag("epochs", flags.MODEL),
     flags.BATCH_SIZE,
     Flag("optim.lr", flags.MODEL),
     flags.DEVICE,
     flags.OUTPUT,
+    flags.TRUST_DOWNLOAD,
+    flags.OFFLINE,
 )
 def train(
     given: Given[TrainSettings],

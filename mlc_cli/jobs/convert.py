@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.datasets.converting.beside import Beside
 from mlc_cli.core.datasets.converting.class_changes import change_classes, drop_rare
 from mlc_cli.core.datasets.converting.collect import Collected, Findings, collect
 from mlc_cli.core.datasets.converting.copying import (
@@ -20,9 +21,10 @@ from mlc_cli.core.datasets.converting.locate import locate_images, searched_fold
 from mlc_cli.core.datasets.converting.output_folder import RECORD, Destination, inspect_existing
 from mlc_cli.core.datasets.converting.splits import (
     divide,
-    group,
+    group_by_name,
     in_order,
     missing_classes,
+    number_groups,
     rename_splits,
 )
 from mlc_cli.core.datasets.converting.summary import Conversion, as_dict, summarise
@@ -31,7 +33,6 @@ from mlc_cli.core.datasets.formats.base import Sample, Source, Writer
 from mlc_cli.core.datasets.formats.build import pick_reader, pick_writer, read_classes
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder
 from mlc_cli.core.datasets.formats.shared.split_names import split_in_name
-from mlc_cli.core.datasets.leaks import leak_by_name
 from mlc_cli.core.system.files import write_json
 from mlc_cli.errors import DataError, MlcError, UsageError
 from mlc_cli.settings.convert import ConvertSettings
@@ -76,11 +77,18 @@ def _convert(
     findings.remarks.extend(source.remarks)
     _check_unsplit(settings, source)
     whole = _filter(settings, _collect(settings, source, classes, findings), findings)
+    group = settings.csv.group or source.group
+    if group and not any(group in own for own in whole.cells_N):
+        raise DataError(f"{settings.source}: no column {group} is kept beside it")
     renamed, shares = _plan(settings, whole, dest)
     if shares:
-        splits = _divide(settings, whole.annotation, shares, findings)
+        splits = _divide(settings, whole, group, shares, findings)
     else:
         splits = in_order({renamed[name]: split for name, split in whole.by_split().items()})
+    cells = dict(zip(whole.annotation.paths, whole.cells_N, strict=False))
+    stays = bool(settings.csv.keep or group or reader.name == "mlc")
+    beside = Beside(cells, group, stays)
+    beside.hint(splits, findings.noted, names=bool(shares) and not settings.group_by)
     if writer.name == "mlc":
         dest.check(whole.annotation.classes, list(splits))
     conversion = Conversion(
@@ -108,7 +116,7 @@ def _convert(
     )
     if settings.strict and findings.dropped.counts:
         return conversion
-    return _write(settings, writer, splits, conversion, dest)
+    return _write(settings, writer, splits, conversion, dest, beside)
 
 
 def _check_places(settings: ConvertSettings) -> None:
@@ -227,16 +235,19 @@ def _plan(
 
 
 def _divide(
-    settings: ConvertSettings, annotation: Annotation, shares: tuple[float, ...], findings: Findings
+    settings: ConvertSettings,
+    whole: Collected,
+    group: str,
+    shares: tuple[float, ...],
+    findings: Findings,
 ) -> dict[str, Annotation]:
-    group_N = None
+    annotation, group_N = whole.annotation, None
     if settings.group_by is not None:
-        group_N = group(annotation, re.compile(settings.group_by), findings.noted)
+        group_N = group_by_name(annotation, re.compile(settings.group_by), findings.noted)
+    elif group:
+        values = (own.get(group) or None for own in whole.cells_N)
+        group_N = number_groups(annotation, values, f"without a {group}", findings.noted)
     splits = divide(annotation, shares, settings.seed, group_N)
-    if group_N is None and (leak := leak_by_name({n: s.paths for n, s in splits.items()})):
-        for example in leak.groups:
-            kind = f"groups {leak.what} in several splits (kept together by {leak.flag})"
-            findings.noted.add(kind, example)
     bare = [name for name in splits if not len(splits[name])]
     if bare:
         things = f"{len(annotation)} images"
@@ -256,6 +267,7 @@ def _write(
     splits: Splits,
     conversion: Conversion,
     dest: Destination,
+    beside: Beside,
 ) -> Conversion:
     images = settings.images
     with atomic_output(dest.folder, overwrite=settings.overwrite, record=RECORD) as stage:
@@ -268,7 +280,7 @@ def _write(
                 + "\n".join(f"  {loss}" for loss in losses[:SHOWN]),
                 "Choose another format with --to.",
             )
-        files = writer.write(settled, stage)
+        files = [*writer.write(settled, stage), *beside.write(splits, settled, stage)]
         if images.link != "reference":
             copy_images(splits, settled, images.link)
         names = tuple(file.relative_to(stage).as_posix() for file in files)

@@ -100,6 +100,10 @@ class CsvSettings(Settings):
     """Columns that list labels; by default those that are called so."""
     split: str | None = None
     """Column of the split; by default one that is called so, or whose cells all mean splits."""
+    group: str | None = None
+    """Column of what belongs together, such as the patient; a division keeps it in one split."""
+    keep: bool = False
+    """Keep the columns that are not used in a file beside the annotation."""
 
 
 class Vg500Settings(Settings):

@@ -45,8 +45,8 @@ class Leak(NamedTuple):
     groups: list[str]
 
 
-def leak_by_name(paths: Mapping[str, Iterable[str]]) -> Leak | None:
-    """Groups in several splits by the first pattern of names that shows some.
+def leak_by_name(paths: Mapping[str, Iterable[str]]) -> list[Leak]:
+    """Groups in several splits by the first pattern of names that shows some; else none.
 
     Args:
         paths: Of the images of each split.
@@ -64,8 +64,13 @@ def leak_by_name(paths: Mapping[str, Iterable[str]]) -> Leak | None:
             if pattern is _NUMBERED_KIND:  # the words of this data set alone
                 words = sorted({re.split(r"[ _-]?\d", key)[0].lower() for key in sizes})
                 shown = rf"(?i)(?:{'|'.join(words)})[ _-]?\d+"
-            return Leak(what, f"--group-by '{shown}'", crossing)
-    return None
+            return [Leak(what, f"--group-by '{shown}'", crossing)]
+    return []
+
+
+def tells_groups(column: str) -> bool:
+    """Whether a column is called after videos, patients and the like."""
+    return bool(_COLUMN.search(column))
 
 
 def leaks_by_column(columns: Mapping[str, Mapping[str, Sequence[str]]], group: str) -> list[Leak]:
@@ -77,7 +82,7 @@ def leaks_by_column(columns: Mapping[str, Mapping[str, Sequence[str]]], group: s
     """
     leaks = []
     for name, splits in columns.items():
-        if name != group and not _COLUMN.search(name):
+        if name != group and not tells_groups(name):
             continue
         sizes: dict[str, Counter[str]] = {}
         for split, values in splits.items():

@@ -8,7 +8,7 @@ they came.
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,15 +57,19 @@ class Collected:
         annotation: All images, in the order in which they first came.
         splits: Names of the splits, as the source has them.
         split_N: Split of each image.
+        cells_N: Cells of each image that stay beside the annotation, by column; empty without any.
     """
 
     annotation: Annotation
     splits: tuple[str, ...]
     split_N: Ints
+    cells_N: Sequence[Mapping[str, str]] = ()
 
     def take(self, images_N: Ints) -> "Collected":
         """Some of the images, in that order."""
-        return Collected(self.annotation.take(images_N), self.splits, self.split_N[images_N])
+        cells_N = [self.cells_N[image] for image in images_N] if self.cells_N else ()
+        kept = self.annotation.take(images_N)
+        return Collected(kept, self.splits, self.split_N[images_N], cells_N)
 
     def by_split(self) -> dict[str, Annotation]:
         """The images of each split that has some."""
@@ -119,7 +123,9 @@ def collect(
         others=label_sets(others[~both], len(paths), len(names)),
         unlisted=source.unlisted,
     )
-    return Collected(annotation, tuple(rows.splits), np.array(rows.split_N, np.int64))
+    cells = {_plain(path): own for path, own in source.cells.items()}
+    cells_N = [cells.get(path, {}) for path in paths] if cells else ()
+    return Collected(annotation, tuple(rows.splits), np.array(rows.split_N, np.int64), cells_N)
 
 
 def _other(source: Source) -> str:

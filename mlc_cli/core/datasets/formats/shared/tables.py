@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from mlc_cli.core.datasets.formats.shared.images import is_address, is_image
+from mlc_cli.core.datasets.formats.shared.kept import UNTOLD, Told
 from mlc_cli.core.datasets.formats.shared.lines import is_file, raw_lines
 from mlc_cli.core.datasets.formats.shared.rows import filled_rows
 from mlc_cli.core.datasets.formats.shared.split_names import meaning, split_of_name
@@ -35,18 +36,6 @@ _OF_ROBOFLOW = ("_classes.csv", "_annotations.csv")
 """Lies in the folder of a split, with its images."""
 _OF_OTHER_FORMATS = ({"ImageID", "LabelName"}, {"annotation_id", "annotator"})
 """Columns of Open Images and of Label Studio."""
-
-
-@dataclass(frozen=True)
-class Told:
-    """Names of columns that the user tells; what is not told is decided from names and cells."""
-
-    image: str | None = None
-    labels: tuple[str, ...] = ()
-    split: str | None = None
-
-
-UNTOLD = Told()
 
 
 @dataclass(frozen=True)
@@ -181,9 +170,9 @@ class Table:
         they differ in a number alone, such as label_1 and label_2.
         """
         if self.told.labels:
-            return tuple(map(self._told, self.told.labels))
-        taken = (self.image_column, self.split_column)
-        others = [column for column in range(len(self.header)) if column not in taken]
+            told = tuple(map(self._told, self.told.labels))
+            return () if told[1:] and all(map(self.holds_flags, told)) else told
+        others = [column for column in range(len(self.header)) if column not in self.taken]
         if self.headless:  # the numbers after the label are corners of a box
             return tuple(c for c in others if not self._has_numbers(c)) or tuple(others)
         found = [
@@ -197,6 +186,12 @@ class Table:
 
     def _has_numbers(self, column: int) -> bool:
         return all(_NUMBER.fullmatch(cell) for cell in self.cells(column))
+
+    @cached_property
+    def taken(self) -> set[int | None]:
+        """Columns of images, splits and groups, which are no labels."""
+        group = None if self.told.group is None else self._told(self.told.group)
+        return {self.image_column, self.split_column, group}
 
     def folder(self, root: Path) -> str:
         """What stands before the names of its images: its own folder, if it is that of a split."""
