@@ -41,6 +41,8 @@ def load(
     device: str = "auto",
     precision: str = "fp32",
     thresholds: "str | float | Sequence[float] | Floats | None" = None,
+    like: str | None = None,
+    weight_classes: str | None = None,
 ) -> Model:
     """Open a model; an exported one without torch.
 
@@ -50,6 +52,8 @@ def load(
         device: `auto`, `cpu`, `cuda`, `cuda:N`; for an IR also a device of OpenVINO.
         precision: `auto`, `fp32`, `bf16` or `fp16`.
         thresholds: In place of the model's own: a file (`.npy`), one number, or one for each class.
+        like: Preset or YAML file that says what a checkpoint of another system does not.
+        weight_classes: Names of its classes, where it does not tell them: a text file, or `coco`.
 
     Raises:
         MlcError: There is no such model, or it cannot be opened.
@@ -57,7 +61,7 @@ def load(
     path = Path(model)
     is_file = path.is_file() or path.suffix.lower() in (".safetensors", ".onnx", ".xml")
     found = path if is_file else find_checkpoint(str(path))
-    return Model(found, device, precision, thresholds)
+    return Model(found, device, precision, thresholds, like=like, weight_classes=weight_classes)
 
 
 def train(
@@ -68,14 +72,14 @@ def train(
     Args:
         settings: All of them; or
         preset: where they start from, and
-        values: what is laid over it.
+        values: what is laid over it; `data` may be the folder alone.
 
     Raises:
         Interrupted: After Ctrl-C, with the state saved.
         MlcError: The settings are wrong, or the training cannot start or go on.
     """
-    if preset is not None:
-        values.setdefault("name", preset)
+    if isinstance(values.get("data"), str | os.PathLike):
+        values["data"] = {"root": values["data"]}
     made = _settings(TrainSettings, "train", settings, values, preset)
     from mlc_cli.core.training.events import Finished
     from mlc_cli.jobs.train import train as job

@@ -7,6 +7,7 @@ MlcError                 the message is for the user; exit code 1
 │   └── BadImageError    one image cannot be read
 ├── CheckpointError      a checkpoint cannot be opened or does not fit
 ├── WeightsError         pretrained weights cannot be had or do not fit
+├── DownloadError        a file cannot be fetched, or is another than it should be
 ├── RunError             a run folder is missing or cannot be continued
 ├── TrainingError        the training itself went wrong (a loss that is not finite)
 ├── ProcessError         another process of the same work has ended before its time
@@ -74,6 +75,20 @@ class CheckpointError(MlcError):
 
 class WeightsError(MlcError):
     """Pretrained weights cannot be had, or do not fit the model."""
+
+
+class DownloadError(MlcError):
+    """A file cannot be fetched, or is another than it should be.
+
+    Args:
+        message: What went wrong.
+        hint: How to repair it.
+        gone: Whether another attempt would find no more.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, gone: bool = False) -> None:
+        super().__init__(message, hint)
+        self.gone = gone
 
 
 class RunError(MlcError):

@@ -30,6 +30,7 @@ COMMANDS = {
     "thresholds": "Choose the probability from which each class counts as present.",
     "export": "Export a checkpoint to ONNX and OpenVINO IR, and prove that the files equal it.",
     "predict": "Say which labels images have: JSON lines, CSV, drawn pictures, a gallery.",
+    "dataset-download": "Fetch a public data set, and make it ready to train on.",
     "dataset-convert": "Turn any labelled data set into one to train on, or into one for another"
     " tool.",
     "dataset-check": "Say what is in a data set and what is wrong with it, before a model learns"
@@ -205,6 +206,8 @@ def _say(error: MlcError, speaks: Callable[[], bool]) -> None:
     if speaks():
         if "--debug" in sys.argv:
             traceback.print_exception(error)
+        for report in getattr(error, "__notes__", ()):  # what was found before it went wrong
+            typer.echo(report, err=True)
         title = "" if isinstance(error, Interrupted) else "Error: "
         typer.secho(f"{title}{error.message}", err=True, fg=typer.colors.RED)
         if error.hint:

@@ -20,6 +20,7 @@ from mlc_cli.main import main
 from mlc_cli.settings.resolve import gather, validate
 from mlc_cli.settings.train import TrainSettings
 from tests import launch
+from tests.web import Web, serving
 
 launch.use_one_core()
 
@@ -60,6 +61,17 @@ def mlc(
         return Outcome(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Web]:
+    """A server on this machine; what is fetched goes to a folder of the test, without pauses."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("mlc_cli.core.system.downloads.transfer.PAUSE", 0.001)
+    with serving() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from mlc_cli.settings.benchmark import BenchmarkSettings
     Flag("models", metavar="[FILE]...", argument=True),
     flags.RUN,
     flags.CHECKPOINT,
+    *flags.FOREIGN,
     Flag("batch_size", flags.RESULT, ("--batch-size", "-b")),
     Flag("seconds", flags.RESULT),
     Flag("precision", flags.RESULT),

@@ -26,10 +26,15 @@ ROWS = 30
     Flag("images.root", IMAGES, ("--images",), metavar="DIR"),
     Flag("images.link", IMAGES),
     Flag("classes", LABELS, metavar="NAMES|FILE"),
+    Flag("rename_class", LABELS, metavar="OLD=NEW"),
+    Flag("drop_class", LABELS, metavar="NAME"),
+    Flag("min_images", LABELS, metavar="N"),
     Flag("split", LABELS),
     Flag("csv.image", LABELS, ("--image-column",), metavar="NAME"),
     Flag("csv.labels", LABELS, ("--label-column",), metavar="NAME"),
     Flag("csv.split", LABELS, ("--split-column",), metavar="NAME"),
+    Flag("csv.group", LABELS, ("--group-column",), metavar="NAME"),
+    Flag("csv.keep", LABELS, ("--keep-columns",)),
     Flag("group_by", LABELS, metavar="PATTERN"),
     Flag("seed", LABELS),
     Flag("keep_empty", LABELS, ("--keep-empty/--drop-empty",)),
@@ -40,7 +45,6 @@ ROWS = 30
 def dataset_convert(given: Given[ConvertSettings], *, as_json: flags.Json = False) -> None:
     """Example: mlc dataset-convert coco instances_val2017.json datasets/mine --images val2017"""
     settings = given.settings()
-    from mlc_cli.core.datasets.converting.floor import large_losses
     from mlc_cli.core.datasets.converting.summary import as_dict
     from mlc_cli.errors import GateMissed
     from mlc_cli.jobs.convert import convert
@@ -57,10 +61,13 @@ def dataset_convert(given: Given[ConvertSettings], *, as_json: flags.Json = Fals
             f"--strict: {count} findings of {kinds} kinds would be dropped; nothing is written"
         )
     _conclude(conversion, settings.images.link)
-    images = sum(split.images for split in conversion.splits.values())
-    labels = sum(split.labels for split in conversion.splits.values())
-    if line := large_losses(conversion.dropped, images, labels):
-        screen.note(line)
+
+
+def tell(conversion: "Conversion", link: str) -> None:
+    """Say what a conversion that another command asked for came to."""
+    _introduce(conversion)
+    _show(conversion)
+    _conclude(conversion, link)
 
 
 def _introduce(conversion: "Conversion") -> None:
@@ -136,6 +143,16 @@ def _show_findings(title: str, tally: "IssueLog") -> None:
 
 
 def _conclude(conversion: "Conversion", link: str) -> None:
+    from mlc_cli.core.datasets.converting.floor import large_losses
+
+    _say_where(conversion, link)
+    images = sum(split.images for split in conversion.splits.values())
+    labels = sum(split.labels for split in conversion.splits.values())
+    if line := large_losses(conversion.dropped, images, labels):
+        screen.note(line)
+
+
+def _say_where(conversion: "Conversion", link: str) -> None:
     screen.note(f"written to {conversion.dest}: {', '.join(conversion.files)}, convert.json")
     root, dest = conversion.image_root, conversion.dest
     if link == "reference" and not root.resolve().is_relative_to(dest.resolve()):

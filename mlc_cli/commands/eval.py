@@ -10,6 +10,7 @@ from mlc_cli.settings.evaluate import EvalSettings
     "eval",
     flags.RUN,
     flags.CHECKPOINT,
+    *flags.FOREIGN,
     Flag("thresholds", flags.MODEL),
     flags.DATA_FOLDER,
     flags.SPLIT,

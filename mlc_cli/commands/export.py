@@ -17,6 +17,7 @@ FILES = "Files"
     "export",
     flags.RUN,
     flags.CHECKPOINT,
+    *flags.FOREIGN,
     flags.DATA_FOLDER,
     flags.SPLIT,
     Flag("onnx", FILES, ("--onnx/--no-onnx",)),

@@ -82,7 +82,7 @@ class Flag:
             argument = typer.Argument(show_default=False, help=said, metavar=metavar)
             return Annotated[value | None, argument]
         names = self.names or (f"--{self.key.rpartition('.')[2].replace('_', '-')}",)
-        value = kind if kind in (bool, int, float) else list[str] if kind is tuple else str
+        value = kind if kind in (bool, int, float) else list[str] if kind in (tuple, dict) else str
         option = typer.Option(*names, help=said, metavar=metavar, rich_help_panel=self.panel)
         return Annotated[value | None, option]
 
@@ -92,7 +92,7 @@ def _kind(annotation: Any) -> Any:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _kind(arguments[0])
-    if origin in (tuple, Literal) or not arguments:
+    if origin in (tuple, dict, Literal) or not arguments:
         return annotation if origin is Literal else origin or annotation
     kinds = [_kind(argument) for argument in arguments if argument is not type(None)]
     return kinds[0] if len(kinds) == 1 else str
@@ -103,11 +103,15 @@ def _choices(kind: Any) -> str | None:
 
 
 RUN, CHECKPOINT = Flag("run", MODEL), Flag("checkpoint", MODEL)
+LISTS = "FILE|coco|voc|nus-wide|openimages"
+FOREIGN = (Flag("like", MODEL, metavar="PRESET"), Flag("weight_classes", MODEL, metavar=LISTS))
 DATA_FOLDER, SPLIT = Flag("data", DATA), Flag("split", DATA)
 DEVICE = Flag("device", RESULT)
 OUTPUT = Flag("output", RESULT, ("--output", "-o"))
 BATCH_SIZE = Flag("batch_size", MODEL, ("--batch-size", "-b"))
 STRICT = Flag("strict", RESULT)
+TRUST_DOWNLOAD = Flag("download.trust", DATA, ("--trust-download",))
+OFFLINE = Flag("download.offline", DATA, ("--offline",))
 
 
 @dataclass(frozen=True)
@@ -137,12 +141,11 @@ class Given(Generic[SettingsT]):
             value is not None for value in self.flags.values()
         )
 
-    def settings(self, preset: str | None = None, **defaults: Any) -> SettingsT:
+    def settings(self, preset: str | None = None) -> SettingsT:
         """The settings, validated.
 
         Args:
             preset: Below everything else.
-            defaults: Taken where neither preset nor user says anything.
 
         Raises:
             MlcError: A layer cannot be read, or settings are wrong.
@@ -156,7 +159,7 @@ class Given(Generic[SettingsT]):
             flags=self.flags,
             assignments=self.assignments,
         )
-        settings = validate(self.model, defaults | content)
+        settings = validate(self.model, content)
         if self.show:
             _show_and_exit(settings)
         return settings

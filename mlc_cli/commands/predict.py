@@ -21,6 +21,7 @@ SHOWN = 10
     Flag("sources", metavar="SOURCE...", argument=True),
     flags.RUN,
     flags.CHECKPOINT,
+    *flags.FOREIGN,
     Flag("thresholds", flags.MODEL),
     Flag("every", SOURCES),
     Flag("strict", SOURCES),

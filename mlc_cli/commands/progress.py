@@ -82,7 +82,7 @@ class TrainingBar(Bar):
             self._phase = (tick.phase, tick.epoch)
         speed = self._progress.tasks[-1].speed
         parts = (
-            f"{speed:.1f} batches/s" if speed else "",
+            f"{speed:.1f} {'MB' if tick.phase == 'download' else 'batches'}/s" if speed else "",
             "" if tick.loss is None else f"loss {tick.loss:.4f}",
             "" if tick.best_mean_ap is None else f"best mAP {tick.best_mean_ap:.4f}",
         )
@@ -113,3 +113,27 @@ class ImagesBar(Bar):
         task = self._progress.tasks[0]
         speed = f"{task.speed:.1f} images/s" if task.speed else ""
         self._progress.update(task.id, completed=done, total=total, more=speed)
+
+
+class FilesBar(Bar):
+    """A bar for each file that is on its way, in megabytes, or for pictures by their number."""
+
+    def __init__(self) -> None:
+        super().__init__(prints_above=False)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, name: str, done: int, total: int | None) -> None:
+        """Show how far a file is; a bar that is full goes."""
+        if self._progress is None:
+            return
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(name, total=None, more="MB")
+        unit = 1 if name == "pictures" else 1_000_000
+        more = "" if unit == 1 else "MB"
+        self._progress.update(
+            self._tasks[name],
+            completed=done // unit,
+            total=total and -(-total // unit),
+            more=more,
+            visible=done != total,
+        )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     "thresholds",
     flags.RUN,
     flags.CHECKPOINT,
+    *flags.FOREIGN,
     Flag("scores", flags.MODEL),
     flags.DATA_FOLDER,
     flags.SPLIT,

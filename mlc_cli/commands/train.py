@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     "train",
     Flag("data.root", flags.DATA, ("--data",)),
     Flag("model.weights", flags.MODEL),
+    Flag("model.weight_classes", flags.MODEL, metavar=flags.LISTS),
     Flag("epochs", flags.MODEL),
     flags.BATCH_SIZE,
     Flag("optim.lr", flags.MODEL),
     flags.DEVICE,
     flags.OUTPUT,
+    flags.TRUST_DOWNLOAD,
+    flags.OFFLINE,
 )
 def train(
     given: Given[TrainSettings],
@@ -48,7 +51,7 @@ def train(
     if resume is not None:
         _continue(resume, anything=given.anything or bool(preset or show_augmented))
         return
-    settings = given.settings(preset, **({"name": preset} if preset else {}))
+    settings = given.settings(preset)
     if show_augmented:
         from mlc_cli.jobs.augmented import show_augmented as write
 

@@ -132,7 +132,12 @@ def _paths(settings: BenchmarkSettings) -> list[Path]:
 
 def _open(path: Path, settings: BenchmarkSettings) -> _Candidate:
     precision = "fp32" if path.suffix.lower() == ".onnx" else settings.precision
-    many = open_model(path, settings.device, precision)
+    own = not is_exported(path)
+    many = open_model(
+        path, settings.device, precision,
+        like=settings.like if own else None,
+        weight_classes=settings.weight_classes if own else None,
+    )  # fmt: skip
     alone = many
     if path.suffix.lower() == ".xml":
         alone = open_model(path, settings.device, precision, latency=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.datasets.converting.beside import Beside
+from mlc_cli.core.datasets.converting.class_changes import change_classes, drop_rare
 from mlc_cli.core.datasets.converting.collect import Collected, Findings, collect
 from mlc_cli.core.datasets.converting.copying import (
     atomic_output,
@@ -19,9 +21,10 @@ from mlc_cli.core.datasets.converting.locate import locate_images, searched_fold
 from mlc_cli.core.datasets.converting.output_folder import RECORD, Destination, inspect_existing
 from mlc_cli.core.datasets.converting.splits import (
     divide,
-    group,
+    group_by_name,
     in_order,
     missing_classes,
+    number_groups,
     rename_splits,
 )
 from mlc_cli.core.datasets.converting.summary import Conversion, as_dict, summarise
@@ -31,7 +34,7 @@ from mlc_cli.core.datasets.formats.build import pick_reader, pick_writer, read_c
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder
 from mlc_cli.core.datasets.formats.shared.split_names import split_in_name
 from mlc_cli.core.system.files import write_json
-from mlc_cli.errors import DataError, UsageError
+from mlc_cli.errors import DataError, MlcError, UsageError
 from mlc_cli.settings.convert import ConvertSettings
 from mlc_cli.text import SHOWN
 
@@ -48,18 +51,18 @@ def convert(settings: ConvertSettings) -> Conversion:
     With `strict`, nothing is written if something was dropped.
 
     Raises:
-        MlcError: The source cannot be read, or the result cannot be written.
+        MlcError: The source cannot be read, or the result cannot be written. What was found before
+            is its note.
     """
     _check_places(settings)
     writer, classes = pick_writer(settings), read_classes(settings)
     findings = Findings()
     try:
         return _convert(settings, writer, classes, findings)
-    except DataError as error:
-        lost = findings.dropped.lines()
-        if not lost or lost in error.message:
-            raise
-        raise DataError(f"{error.message}\nDropped before:\n{lost}", error.hint) from None
+    except MlcError as error:
+        if report := findings.lines(already=error.message):
+            error.add_note(report)
+        raise
 
 
 def _convert(
@@ -71,20 +74,28 @@ def _convert(
     reader, seen = pick_reader(settings)
     dest = inspect_existing(Path(settings.dest))
     source = reader.read(Path(settings.source), _path(settings.images.root), findings.dropped)
+    findings.remarks.extend(source.remarks)
     _check_unsplit(settings, source)
     whole = _filter(settings, _collect(settings, source, classes, findings), findings)
+    group = settings.csv.group or source.group
+    if group and not any(group in own for own in whole.cells_N):
+        raise DataError(f"{settings.source}: no column {group} is kept beside it")
     renamed, shares = _plan(settings, whole, dest)
     if shares:
-        splits = _divide(settings, whole.annotation, shares, findings)
+        splits = _divide(settings, whole, group, shares, findings)
     else:
         splits = in_order({renamed[name]: split for name, split in whole.by_split().items()})
+    cells = dict(zip(whole.annotation.paths, whole.cells_N, strict=False))
+    stays = bool(settings.csv.keep or group or reader.name == "mlc")
+    beside = Beside(cells, group, stays)
+    beside.hint(splits, findings.noted, names=bool(shares) and not settings.group_by)
     if writer.name == "mlc":
         dest.check(whole.annotation.classes, list(splits))
     conversion = Conversion(
         format=reader.name,
         title=reader.title,
         seen=seen,
-        remarks=source.remarks,
+        remarks=tuple(findings.remarks),
         source=Path(settings.source),
         image_root=whole.annotation.folder,
         to=writer.name,
@@ -105,7 +116,7 @@ def _convert(
     )
     if settings.strict and findings.dropped.counts:
         return conversion
-    return _write(settings, writer, splits, conversion, dest)
+    return _write(settings, writer, splits, conversion, dest, beside)
 
 
 def _check_places(settings: ConvertSettings) -> None:
@@ -132,6 +143,9 @@ def _collect(
     settings: ConvertSettings, source: Source, classes: list[str | int] | None, findings: Findings
 ) -> Collected:
     seen: set[str] = set()
+    if classes:  # those that are renamed later come under their old names
+        _check_renames(settings, classes)
+        classes = [*dict.fromkeys([*classes, *settings.rename_class, *settings.drop_class])]
     whole = collect(
         _renaming(source, settings.rename, seen) if settings.rename else source,
         Path(settings.source),
@@ -146,7 +160,25 @@ def _collect(
             f"rename: {settings.source} has no split {', '.join(unused)}",
             f"It has {', '.join(sorted(seen)) or 'none'}.",
         )
-    return whole
+    changed = change_classes(
+        whole.annotation,
+        settings.rename_class,
+        settings.drop_class,
+        findings.noted,
+        listed=[*(source.classes or ()), *(classes or ())],
+    )
+    return replace(whole, annotation=changed)
+
+
+def _check_renames(settings: ConvertSettings, classes: list[str | int]) -> None:
+    """Refuse new names that are not among the classes that the user fixes."""
+    names = set(map(str, classes))
+    for old, new in settings.rename_class.items():
+        if new not in names:
+            raise UsageError(
+                f"--rename-class {old}={new}: {new} is not among the classes of --classes",
+                f"They are {', '.join(sorted(names)):.200}.",
+            )
 
 
 def _renaming(source: Source, names: Mapping[str, str], seen: set[str]) -> Source:
@@ -165,6 +197,8 @@ def _filter(settings: ConvertSettings, whole: Collected, findings: Findings) -> 
         searched = searched_folder(Path(settings.source), whole.annotation.folder, root)
         whole = locate_images(whole, searched, findings)
     check_floor(whole.annotation, findings)
+    rest = drop_rare(whole.annotation, settings.min_images, findings.noted)
+    whole = replace(whole, annotation=rest)
     if settings.keep_empty:
         return whole
     sizes_N = whole.annotation.positives.sizes_N()
@@ -201,11 +235,18 @@ def _plan(
 
 
 def _divide(
-    settings: ConvertSettings, annotation: Annotation, shares: tuple[float, ...], findings: Findings
+    settings: ConvertSettings,
+    whole: Collected,
+    group: str,
+    shares: tuple[float, ...],
+    findings: Findings,
 ) -> dict[str, Annotation]:
-    group_N = None
+    annotation, group_N = whole.annotation, None
     if settings.group_by is not None:
-        group_N = group(annotation, re.compile(settings.group_by), findings.noted)
+        group_N = group_by_name(annotation, re.compile(settings.group_by), findings.noted)
+    elif group:
+        values = (own.get(group) or None for own in whole.cells_N)
+        group_N = number_groups(annotation, values, f"without a {group}", findings.noted)
     splits = divide(annotation, shares, settings.seed, group_N)
     bare = [name for name in splits if not len(splits[name])]
     if bare:
@@ -226,6 +267,7 @@ def _write(
     splits: Splits,
     conversion: Conversion,
     dest: Destination,
+    beside: Beside,
 ) -> Conversion:
     images = settings.images
     with atomic_output(dest.folder, overwrite=settings.overwrite, record=RECORD) as stage:
@@ -238,7 +280,7 @@ def _write(
                 + "\n".join(f"  {loss}" for loss in losses[:SHOWN]),
                 "Choose another format with --to.",
             )
-        files = writer.write(settled, stage)
+        files = [*writer.write(settled, stage), *beside.write(splits, settled, stage)]
         if images.link != "reference":
             copy_images(splits, settled, images.link)
         names = tuple(file.relative_to(stage).as_posix() for file in files)

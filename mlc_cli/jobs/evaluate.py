@@ -46,6 +46,10 @@ class EvalResult:
     report: Path | None
     warning: str
 
+    def _repr_html_(self) -> str:
+        """In a notebook: what is known of each class."""
+        return self.evaluation._repr_html_()
+
     @property
     def passed(self) -> bool:
         """Whether the mAP reaches the gate."""

@@ -13,13 +13,14 @@ from mlc_cli.core.exporting.gate import Check, Exported, check_files, mark
 from mlc_cli.core.exporting.int8 import Quantiser, Sample, has_attention
 from mlc_cli.core.exporting.ir import to_ir, write_ir
 from mlc_cli.core.exporting.onnx_graph import write_onnx
+from mlc_cli.core.html.notebook import table
 from mlc_cli.core.inference.build import data_settings, read_checked_split
 from mlc_cli.core.inference.engines import is_exported
 from mlc_cli.core.inference.runtime.metadata import ExportInfo, client_labels
 from mlc_cli.core.loading.build import build_eval_batches
 from mlc_cli.core.loading.loader import Batches
-from mlc_cli.core.models.build import load_classifier
 from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.core.models.weights.build import load_any
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.folder import find_checkpoint
 from mlc_cli.core.system.files import folder_beside, result_folder, write_json, write_text
@@ -53,6 +54,12 @@ class ExportResult:
     older: tuple[str, ...]
     remarks: tuple[str, ...]
 
+    def _repr_html_(self) -> str:
+        """In a notebook: the files and what the comparison found."""
+        keys = ("name", "precision", "bytes", "mean_ap", "faults")
+        rows = [[getattr(file, key) for key in keys] for file in self.files]
+        return table(str(self.folder), keys, rows)
+
     @property
     def passed(self) -> bool:
         """Whether no file differs by more than is allowed."""
@@ -75,7 +82,7 @@ def export(settings: ExportSettings, on_step: OnStep = lambda _: None) -> Export
     checkpoint = find_checkpoint(settings.run, settings.checkpoint)
     if is_exported(checkpoint):
         raise CheckpointError(f"{checkpoint}: is exported already; name the checkpoint itself")
-    classifier, card = load_classifier(checkpoint)
+    classifier, card, notes = load_any(checkpoint, settings.like, settings.weight_classes)
     info = ExportInfo(card, folded=settings.fold_thresholds)
     _check(settings, card, checkpoint)
     folder = result_folder(settings.output, checkpoint.parent / "export")
@@ -88,7 +95,8 @@ def export(settings: ExportSettings, on_step: OnStep = lambda _: None) -> Export
             older = _move(staging, folder)
     except OSError as error:
         raise MlcError(f"{folder}: the export failed: {error}") from error
-    return ExportResult(checkpoint, folder, files, check, older, tuple(_remarks(settings, card)))
+    remarks = (*notes, *_remarks(settings, card))
+    return ExportResult(checkpoint, folder, files, check, older, remarks)
 
 
 def _check(settings: ExportSettings, card: ModelCard, checkpoint: Path) -> None:

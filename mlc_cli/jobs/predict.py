@@ -77,7 +77,10 @@ def prepare(settings: PredictSettings) -> Prepared:
     sources = Sources(settings.sources, settings.every, stdin_lines())
     sources.check()
     path = find_checkpoint(settings.run, settings.checkpoint)
-    model = Model(path, settings.device, settings.precision, settings.thresholds)
+    model = Model(
+        path, settings.device, settings.precision, settings.thresholds,
+        like=settings.like, weight_classes=settings.weight_classes,
+    )  # fmt: skip
     model.predictor(explain=settings.explain)  # refused before an output is touched
     decided_by = "the thresholds of the checkpoint" if model.has_thresholds else "0.5"
     if settings.thresholds is not None:

@@ -19,7 +19,7 @@ from mlc_cli.core.evaluation.thresholds import (
     shrink,
 )
 from mlc_cli.core.inference.build import default_folder, score_checkpoint
-from mlc_cli.core.inference.engines import is_exported
+from mlc_cli.core.models.weights.own import is_checkpoint
 from mlc_cli.core.runs.checkpoint import read_card, read_state, save_checkpoint
 from mlc_cli.core.system.distributed import current
 from mlc_cli.core.system.files import result_folder, write_atomic, write_json, write_text
@@ -114,7 +114,7 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         out_of_fold=best.fitted if best else None,
         folds=folds,
         folder=result_folder(settings.output, default_folder(source)),
-        stored=not settings.scores and not is_exported(source),
+        stored=not settings.scores and is_checkpoint(source),
         warning=warning,
     )
     if current().is_main:

@@ -36,13 +36,13 @@ def train(
     Args:
         settings: Of the training; for `resume` those of the run (see `run_settings`).
         resume: Folder of the run to continue.
-        on_tick: Called after each batch.
+        on_tick: Called after each batch, and while weights are fetched.
 
     Raises:
         Interrupted: After SIGINT or SIGTERM, with the state saved.
         MlcError: The training cannot start or go on.
     """
-    training = prepare(settings)
+    training = prepare(settings, on_tick)
     with ExitStack() as stack:
         stack.callback(training.close)
         run, warning = _open(settings, training, resume, stack)

@@ -46,6 +46,13 @@ class OpenImagesSettings(Settings):
     """State of labels that nobody has verified."""
 
 
+class CvatSettings(Settings):
+    """What of CVAT is a label."""
+
+    attributes: Literal["ignore", "labels"] = "ignore"
+    """Whether attributes of tags are labels: a checkbox of its name, a choice of its value."""
+
+
 class FiftyOneSettings(Settings):
     """What FiftyOne leaves open."""
 
@@ -54,8 +61,26 @@ class FiftyOneSettings(Settings):
 
 
 def _as_names(value: Any) -> Any:
-    """One name is a list of one."""
-    return (value,) if isinstance(value, str) else value
+    """One name is a list of one; numbers that name classes are text."""
+    values = [value] if isinstance(value, str | int) else value
+    return tuple(map(str, values)) if isinstance(values, list | tuple) else values
+
+
+def _as_renames(value: Any) -> Any:
+    """Read `old=new`, or a list of such texts, or a mapping."""
+    if isinstance(value, dict):
+        return {str(old): str(new) for old, new in value.items()}
+    renames: dict[str, str] = {}
+    for text in [value] if isinstance(value, str) else value:
+        old, equals, new = (part.strip() for part in str(text).partition("="))
+        if not (old and equals and new) or "=" in new:
+            raise ValueError("expected old=new; names with = go into a mapping {old: new}")
+        if renames.setdefault(old, new) != new:
+            raise ValueError(f"{old} would get two names, {renames[old]} and {new}")
+    return renames
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_names)]
 
 
 class CsvSettings(Settings):
@@ -71,10 +96,14 @@ class CsvSettings(Settings):
     """What a blank cell means in a one-hot table."""
     image: str | None = None
     """Column of the images; by default that whose cells end like image files."""
-    labels: Annotated[tuple[str, ...], BeforeValidator(_as_names)] = ()
+    labels: Names = ()
     """Columns that list labels; by default those that are called so."""
     split: str | None = None
     """Column of the split; by default one that is called so, or whose cells all mean splits."""
+    group: str | None = None
+    """Column of what belongs together, such as the patient; a division keeps it in one split."""
+    keep: bool = False
+    """Keep the columns that are not used in a file beside the annotation."""
 
 
 class Vg500Settings(Settings):
@@ -110,7 +139,7 @@ def _check_pattern(pattern: str) -> str:
 class ConvertSettings(Settings):
     """What is converted, and to what."""
 
-    format: str = Field(json_schema_extra={"flag": "FORMAT"})
+    format: str = Field("auto", json_schema_extra={"flag": "FORMAT"})
     """auto, mlc, coco, voc, yolo, csv-onehot, csv-list, image-folder, open-images, datumaro, cvat,
     label-studio, labelme, via, fiftyone, nus-wide, vg500, mmpretrain, imagenet-txt or celeba."""
     source: str = Field(min_length=1, json_schema_extra={"flag": "SOURCE"})
@@ -124,6 +153,14 @@ class ConvertSettings(Settings):
     """The classes: names, or a file of them (.txt, .json); by default those of the source."""
     on_unknown_class: Literal["error", "drop"] = "error"
     """What becomes of labels that are not among the classes."""
+    rename_class: Annotated[dict[str, str], BeforeValidator(_as_renames)] = Field(
+        default_factory=dict
+    )
+    """New names for classes, `old=new`; several that get one name become one class."""
+    drop_class: Names = ()
+    """Classes to leave out, by their old or new names; images stay."""
+    min_images: Annotated[int, Field(ge=0)] = 0
+    """Classes on fewer images are left out."""
     split: Annotated[str | tuple[float, ...], BeforeValidator(_parse_split)] = "auto"
     """`0.8,0.2` or `0.8,0.1,0.1` divide the images anew; `keep` keeps the splits of the source; a
     name makes the whole source this split. `auto` keeps them too, but divides a source without
@@ -143,6 +180,7 @@ class ConvertSettings(Settings):
     coco: CocoSettings = CocoSettings()
     voc: VocSettings = VocSettings()
     open_images: OpenImagesSettings = OpenImagesSettings()
+    cvat: CvatSettings = CvatSettings()
     fiftyone: FiftyOneSettings = FiftyOneSettings()
     csv: CsvSettings = CsvSettings()
     vg500: Vg500Settings = Vg500Settings()

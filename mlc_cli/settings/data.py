@@ -49,6 +49,13 @@ class DataSettings(Settings):
     max_megapixels: Positive = 200.0
     """Larger images are refused before they are decoded."""
 
+    @property
+    def decoding(self) -> Literal["full", "scaled"]:
+        """`decode`, with `auto` resolved."""
+        if self.decode == "auto":
+            return "scaled" if self.interpolation == "area" else "full"
+        return self.decode
+
     @model_validator(mode="after")
     def _a_crop_is_square(self) -> "DataSettings":
         if self.resize == "crop" and self.input_size[0] != self.input_size[1]:

@@ -15,6 +15,7 @@ MODELS = {
     "thresholds": "thresholds.ThresholdSettings",
     "export": "export.ExportSettings",
     "predict": "predict.PredictSettings",
+    "dataset-download": "download.DatasetDownloadSettings",
     "dataset-convert": "convert.ConvertSettings",
     "dataset-check": "check.CheckSettings",
     "benchmark": "benchmark.BenchmarkSettings",

@@ -98,10 +98,14 @@ class ModelSettings(Settings):
     pretrained: bool = True
     """Start from timm's weights, fetched from the hub; `weights` takes precedence."""
     weights: str | None = None
-    """Start from this `.safetensors`, `.pth` or `.pth.tar-N` file, or from a URL with
-    `weights_sha256`. Checkpoints of mlc, deep-object-reid and ML_Decoder bring their head."""
-    weights_sha256: str | None = None
-    """Checksum of the file behind a URL."""
+    """Start from this `.safetensors`, `.pth` or `.pth.tar-N` file, or from an address with
+    `weights_sha256` or `download.trust`. Checkpoints of mlc, deep-object-reid and ML_Decoder
+    bring their head."""
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")] | None = None
+    """Checksum of the file behind an address."""
+    weight_classes: str | None = None
+    """Classes of `weights`, in the order of its logits, where the file does not name them: a text
+    file with a name a line, or a known list."""
     on_class_change: Literal["error", "reset_head"] = "error"
     """What to do when `weights` is a checkpoint for other classes."""
     head: HeadSettings = LinearHeadSettings()

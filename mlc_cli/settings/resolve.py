@@ -43,6 +43,8 @@ def gather(
     own = modernised(read_yaml(config)) if config else {}
     own.pop("about", None)
     extended = take_parent(own, config) if config else None
+    if preset and "name" in model.model_fields:  # a run is called after its preset
+        layers.append({"name": preset})
     layers += [load_preset(command, name) for name in (extended, preset) if name]
     given = {key: value for key, value in (flags or {}).items() if value is not None}
     layers += [own, nested(given), parse_assignments(assignments or [])]

@@ -13,7 +13,14 @@ class ModelChoiceSettings(Settings):
     run: str = "runs/latest"
     """Run folder whose best checkpoint is taken."""
     checkpoint: str | None = None
-    """Model file in place of a run's best: a checkpoint, an ONNX file or an OpenVINO IR."""
+    """Model file in place of a run's best: a checkpoint, also of deep-object-reid, ML_Decoder or
+    ASL, an ONNX file or an OpenVINO IR."""
+    like: str | None = None
+    """Training preset, or YAML file as for `mlc train --config`, for what a checkpoint of another
+    system does not say: backbone, head, scale, pixels and their normalisation."""
+    weight_classes: str | None = None
+    """Classes of such a checkpoint, in the order of its logits, where it does not name them: a text
+    file with a name a line, or a known list."""
 
 
 class SplitChoiceSettings(Settings):

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from mlc_cli.settings.base import Count, Positive, Settings
 from mlc_cli.settings.data import AugmentSettings, DataSettings
+from mlc_cli.settings.download import DownloadSettings
 from mlc_cli.settings.loss import BceSettings, LossSettings
 from mlc_cli.settings.model import ModelSettings
 from mlc_cli.settings.optim import (
@@ -60,3 +61,4 @@ class TrainSettings(Settings):
     schedule: ScheduleSettings = OneCycleSettings()
     ema: EmaSettings | None = None
     early_stop: EarlyStopSettings | None = None
+    download: DownloadSettings = DownloadSettings()

@@ -1,5 +1,6 @@
 """The Python API."""
 
+import io
 import json
 import os
 import pickle
@@ -7,9 +8,12 @@ import re
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Thread
 from typing import Any
+from urllib.request import urlopen
 
 import cv2
 import numpy as np
@@ -17,6 +21,7 @@ import pytest
 from PIL import Image
 
 import mlc_cli as mlc
+from mlc_cli.core.datasets.digits import make_digits
 
 HIDDEN = """
 import sys
@@ -170,6 +175,65 @@ def test_only_a_checkpoint_has_a_module() -> None:
 def test_what_is_no_image_is_named(image: Any, words: str) -> None:
     with pytest.raises(mlc.MlcError, match=f"image 0: .*{words}"):
         mlc.load("runs/latest").predict([image])
+
+
+def test_a_training_and_all_that_follows_in_a_program(tmp_path, monkeypatch, capfd) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_digits(Path("digits"))
+    model = {"backbone": "test_vit", "pretrained": False}
+    done = mlc.train(preset="quickstart", data="digits", epochs=1, model=model, device="cpu")
+    assert done.run.path.name == "quickstart-1"
+    chosen = mlc.thresholds(run=str(done.run.path), device="cpu")
+    found = mlc.evaluate(run=str(done.run.path), device="cpu")
+    assert found.evaluation.thresholds_C == pytest.approx(chosen.per_class_C)
+    assert found.evaluation.mean_ap == pytest.approx(done.evaluation.mean_ap)
+    written = mlc.export(run=str(done.run.path), ir=False)
+    assert [file.name for file in written.files] == ["model.onnx"]
+    assert mlc.load(written.folder / "model.onnx").classes == mlc.load(done.run.path).classes
+    shown = [each._repr_html_() for each in (done, found, written)]
+    assert all(text.startswith("<table>") for text in shown)
+    assert capfd.readouterr().out == ""
+
+
+def test_a_data_set_is_converted_in_a_program(tmp_path, capfd) -> None:
+    make_digits(tmp_path / "digits")
+    made = mlc.convert(source=tmp_path / "digits", dest=tmp_path / "mine")
+    read = json.loads((tmp_path / "mine/train.json").read_text())
+    assert len(read["images"]) == made.splits["train"].images
+    assert f"<td>{made.splits['train'].images}</td>" in made._repr_html_()
+    assert capfd.readouterr().out == ""
+
+
+def test_settings_and_keywords_at_once_are_refused() -> None:
+    with pytest.raises(mlc.MlcError, match="not both"):
+        mlc.evaluate(mlc.EvalSettings(), split="test")
+
+
+def test_a_web_server_with_a_thread_for_each_request_predicts(trained) -> None:
+    model = mlc.load("runs/latest/export/model.onnx")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            sent = self.rfile.read(int(self.headers["Content-Length"]))
+            (found,) = model.predict([Image.open(io.BytesIO(sent))])
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(found.probabilities).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    def ask(path: str) -> dict[str, float]:
+        with urlopen(f"http://127.0.0.1:{server.server_port}", Path(path).read_bytes()) as answer:
+            return json.load(answer)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, ThreadPoolExecutor(8) as pool:
+        Thread(target=server.serve_forever, daemon=True).start()
+        answers = list(pool.map(ask, trained))
+        server.shutdown()
+    assert answers == [
+        pytest.approx(each.probabilities, abs=1e-6) for each in model.predict(trained)
+    ]
 
 
 def test_the_page_about_python_runs(trained, tmp_path, monkeypatch, exported_once, capfd) -> None:

@@ -24,6 +24,7 @@ from mlc_cli.core.evaluation.metrics import (
     metrics_of_decisions,
 )
 from mlc_cli.core.evaluation.ranking_metrics import auroc_C, ranking_metrics, top_k_NC
+from mlc_cli.core.html.notebook import table
 from mlc_cli.core.system.files import write_json, write_text
 
 SUMMARY = ("CP", "CR", "CF1", "OP", "OR", "OF1", "macro_f1", "exact_match")
@@ -68,6 +69,12 @@ class Evaluation:
         """Classes without positives, which the means leave out."""
         pairs = zip(self.classes, self.positives_C, strict=True)
         return [name for name, positives in pairs if positives == 0]
+
+    def _repr_html_(self) -> str:
+        """In a notebook: what is known of each class."""
+        keys = ("class", "AP", "precision", "recall", "F1", "threshold", "positives")
+        rows = [[row[key] for key in keys] for row in class_rows(self)]
+        return table(f"mAP {self.mean_ap:.4f} over {self.images} images", keys, rows)
 
 
 def evaluate(

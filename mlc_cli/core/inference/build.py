@@ -33,7 +33,11 @@ def score_checkpoint(settings: ScoringSettings) -> ScoredSplit:
         MlcError: The checkpoint or the data cannot be used.
     """
     opened = open_model(
-        find_checkpoint(settings.run, settings.checkpoint), settings.device, settings.precision
+        find_checkpoint(settings.run, settings.checkpoint),
+        settings.device,
+        settings.precision,
+        like=settings.like,
+        weight_classes=settings.weight_classes,
     )
     data = data_settings(settings, opened.card)
     split = read_checked_split(data, settings.split, opened.card.classes)
@@ -112,6 +116,8 @@ def data_settings(settings: SplitChoiceSettings, card: ModelCard) -> DataSetting
     }
     if settings.data:
         changes |= {"root": settings.data, "image_root": None}
+    if not settings.data and not card.data:
+        raise DataError("the checkpoint does not say where its data set is", "Pass --data DIR.")
     data = validate(DataSettings, {**card.data, **changes})
     if settings.data and not Path(data.root).is_dir():
         raise DataError(f"--data {data.root}: there is no such folder")

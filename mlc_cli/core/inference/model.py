@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
@@ -53,6 +54,8 @@ class Model:
         device: `auto`, `cpu`, `cuda`, `cuda:N`; for an IR also a device of OpenVINO.
         precision: `auto`, `fp32`, `bf16` or `fp16`.
         thresholds: In place of the model's own: a file (`.npy`), one number, or one for each class.
+        like: Preset or YAML file that says what a checkpoint of another system does not.
+        weight_classes: Names of its classes, where it does not tell them.
 
     Attributes:
         path: The file.
@@ -72,10 +75,17 @@ class Model:
         device: str = "auto",
         precision: str = "fp32",
         thresholds: str | float | Sequence[float] | Floats | None = None,
+        like: str | None = None,
+        weight_classes: str | None = None,
     ) -> None:
         self.path = Path(path)
+        self._open = partial(
+            open_model, self.path.absolute(), device, precision,
+            like=like, weight_classes=weight_classes,
+        )  # fmt: skip
         self._how = (str(self.path.absolute()), device, precision)
-        self._opened = open_model(self.path, device, precision)
+        self._unsaid = (like, weight_classes)
+        self._opened = self._open()
         self._pid = os.getpid()
         card = self._opened.card
         self.classes = [str(name) for name in card.classes]
@@ -84,7 +94,7 @@ class Model:
         self.thresholds: Floats = np.full(len(card.classes), 0.5) if chosen_C is None else chosen_C
 
     def __reduce__(self) -> tuple[type["Model"], tuple[object, ...]]:
-        return (Model, (*self._how, self.thresholds))
+        return (Model, (*self._how, self.thresholds, *self._unsaid))
 
     def __repr__(self) -> str:
         height, width = self.input_size
@@ -98,8 +108,7 @@ class Model:
                 _inherited.append(self._opened)
                 if "torch" in sys.modules:  # its threads stayed behind, and would be waited for
                     sys.modules["torch"].set_num_threads(1)
-                path, device, precision = self._how
-                self._opened = open_model(Path(path), device, precision)
+                self._opened = self._open()
                 self._pid = os.getpid()
             return self._opened
 

@@ -7,7 +7,7 @@ Exported files are run without torch: what opens a kind of file is imported when
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlc_cli.core.inference.engines import OpenedModel
+from mlc_cli.core.inference.engines import OpenedModel, is_exported
 from mlc_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,19 +16,31 @@ if TYPE_CHECKING:
 HINTS: dict[str, "Hint"] = {"auto": "auto", "fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 
-def open_model(path: Path, device: str, precision: str, *, latency: bool = False) -> OpenedModel:
-    """Open a checkpoint (`.safetensors`), an ONNX file or an OpenVINO IR (`.xml`).
+def open_model(
+    path: Path,
+    device: str,
+    precision: str,
+    *,
+    latency: bool = False,
+    like: str | None = None,
+    weight_classes: str | None = None,
+) -> OpenedModel:
+    """Open a checkpoint, an ONNX file or an OpenVINO IR (`.xml`).
 
     Args:
         path: The file; its suffix tells its kind.
         device: `auto`, `cpu`, `cuda`, `cuda:N`; for an IR also a device of OpenVINO.
         precision: `auto`, `fp32`, `bf16` or `fp16`. ONNX files are run as they are written.
         latency: Whether single images come, and their time matters more than the number a second.
+        like: Preset or YAML file that says what a checkpoint of another system does not.
+        weight_classes: Names of its classes, where it does not tell them.
 
     Raises:
         CheckpointError: The file cannot be opened.
         UsageError: The device or precision does not go with it.
     """
+    if is_exported(path) and (like or weight_classes):
+        raise UsageError(f"{path}: says itself what --like and --weight-classes say")
     match path.suffix.lower():
         case ".onnx":
             from mlc_cli.core.inference.runtime.onnx_file import OnnxEngine
@@ -48,7 +60,8 @@ def open_model(path: Path, device: str, precision: str, *, latency: bool = False
         case _:
             from mlc_cli.core.inference.torch_engine import open_checkpoint
 
-            return OpenedModel(path, *open_checkpoint(path, device, precision))
+            opened = open_checkpoint(path, device, precision, like, weight_classes)
+            return OpenedModel(path, *opened)
 
 
 def _parity_warning(path: Path, parity: str) -> str:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from mlc_cli.core.inference.explain import evidence
 from mlc_cli.core.loading.normalise import Normalise
-from mlc_cli.core.models.build import load_classifier
 from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.core.models.weights.build import load_any
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.system.device import Precision, autocast, in_slices, pick_device, pick_precision
 
@@ -86,14 +86,19 @@ class TorchEngine:
             return in_slices(module, self.normalise(images_NHWC))
 
 
-def open_checkpoint(path: Path, device_name: str, precision: str) -> tuple[TorchEngine, ModelCard]:
-    """Open a checkpoint.
+def open_checkpoint(
+    path: Path, device_name: str, precision: str, like: str | None, weight_classes: str | None
+) -> tuple[TorchEngine, ModelCard, str]:
+    """Open a checkpoint, of mlc or of another system.
+
+    Returns:
+        The model, what it knows, and what was assumed of it.
 
     Raises:
         CheckpointError: The file cannot be opened.
         UsageError: There is no such device.
     """
-    classifier, card = load_classifier(path)
+    classifier, card, notes = load_any(path, like, weight_classes)
     device = pick_device(device_name)
     engine = TorchEngine(
         classifier.to_device(device),
@@ -101,4 +106,4 @@ def open_checkpoint(path: Path, device_name: str, precision: str) -> tuple[Torch
         device,
         pick_precision(precision, device),
     )
-    return engine, card
+    return engine, card, "; ".join(notes)

@@ -19,7 +19,7 @@ from mlc_cli.core.datasets.checks import (
     shared_images,
 )
 from mlc_cli.core.datasets.digits import make_digits
-from mlc_cli.core.images.geometry import Decode, Geometry
+from mlc_cli.core.images.geometry import Geometry
 from mlc_cli.core.images.scaled import SizeHW
 from mlc_cli.core.loading.augment import (
     Compose,
@@ -51,6 +51,7 @@ from mlc_cli.settings.data import (
     RandAugmentSettings,
     TorchvisionRandAugmentSettings,
 )
+from mlc_cli.settings.presets import preset_names
 from mlc_cli.text import nearest
 
 _WAYS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)
@@ -107,18 +108,21 @@ def read_split(settings: DataSettings, file: str) -> Annotation:
     Raises:
         DataError: With all faults of the file, or all images that are missing.
     """
+    root = Path(settings.root)
     image_root = Path(settings.image_root) if settings.image_root else None
-    annotation = read_annotation(Path(settings.root) / file, image_root)
+    if not root.exists() and root.name in preset_names("dataset-download"):
+        raise DataError(
+            f"{root}: there is no such folder",
+            f"Get it with: mlc dataset-download {root.name} {root}",
+        )
+    annotation = read_annotation(root / file, image_root)
     check_images(annotation, allow_outside=settings.allow_outside_root)
     return annotation
 
 
 def geometry_of(settings: DataSettings) -> Geometry:
     """How images become the model's input."""
-    decode: Decode = "scaled" if settings.interpolation == "area" else "full"
-    if settings.decode != "auto":
-        decode = settings.decode
-    return Geometry(settings.input_size, settings.resize, settings.interpolation, decode)
+    return Geometry(settings.input_size, settings.resize, settings.interpolation, settings.decoding)
 
 
 def build_augment(settings: AugmentSettings, size: SizeHW) -> Compose:

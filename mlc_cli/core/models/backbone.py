@@ -182,11 +182,18 @@ def _create_pretrained(name: str, hub_id: str | None, arguments: dict[str, Any])
     return model
 
 
+def stay_offline() -> None:
+    """Fetch nothing from the hub in this process; what it has on this machine is read."""
+    huggingface_hub.constants.HF_HUB_OFFLINE = True
+
+
 def _hub_is_out_of_reach(hub_id: str) -> bool:
     """Whether the weights are neither cached nor to be had: asking would retry for a minute."""
     for file in ("model.safetensors", "pytorch_model.bin"):
         if isinstance(huggingface_hub.try_to_load_from_cache(hub_id, file), str):
             return False
+    if huggingface_hub.constants.HF_HUB_OFFLINE:
+        return True
     try:
         socket.getaddrinfo(urlparse(huggingface_hub.constants.ENDPOINT).hostname, 443)
     except OSError:

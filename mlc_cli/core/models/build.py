@@ -20,16 +20,16 @@ from mlc_cli.core.models.heads.graph import (
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
 from mlc_cli.core.models.label_graph import build_label_graph
-from mlc_cli.core.models.weights import deep_object_reid, ml_decoder
-from mlc_cli.core.models.weights.files import fetch, read_weights
+from mlc_cli.core.models.weights.files import read_weights
 from mlc_cli.core.models.weights.foreign import load_foreign
 from mlc_cli.core.models.weights.own import is_checkpoint, load_checkpoint
+from mlc_cli.core.models.weights.recognise import recognised
 from mlc_cli.core.models.weights.report import LoadReport
 from mlc_cli.core.models.weights.timm import load_backbone
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.checkpoint import read_card, read_state
 from mlc_cli.core.system.files import named_faults
-from mlc_cli.errors import CheckpointError, SettingsError
+from mlc_cli.errors import CheckpointError, SettingsError, WeightsError
 from mlc_cli.settings.model import (
     CosineHeadSettings,
     GraphHeadSettings,
@@ -101,12 +101,14 @@ def build_model(
 def _load(
     settings: ModelSettings, classifier: Classifier, classes: list[str] | list[int]
 ) -> LoadReport:
-    path = fetch(settings.weights or "", settings.weights_sha256)
+    path = Path(settings.weights or "").expanduser()
     reset = settings.on_class_change == "reset_head"
     if is_checkpoint(path):
+        if settings.weight_classes:
+            raise WeightsError(f"{path}: names its classes itself; leave out --weight-classes")
         return load_checkpoint(classifier, path, classes, reset_head=reset)
     file = read_weights(path)
-    foreign = deep_object_reid.recognise(file) or ml_decoder.recognise(file)
+    foreign = recognised(file, settings.weight_classes)
     if foreign:
         return load_foreign(classifier, foreign, classes, reset_head=reset)
     return load_backbone(classifier.backbone.model, file)

@@ -1,6 +1,7 @@
 """From train settings to everything that the loop needs."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -15,7 +16,7 @@ from mlc_cli.core.loading.build import (
     read_splits,
 )
 from mlc_cli.core.loading.normalise import Normalise
-from mlc_cli.core.models.backbone import layer_depths
+from mlc_cli.core.models.backbone import layer_depths, stay_offline
 from mlc_cli.core.models.build import BuiltModel, build_model, label_graph
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.graph import LabelGraph
@@ -29,6 +30,7 @@ from mlc_cli.core.system.device import (
     seed_step,
 )
 from mlc_cli.core.system.distributed import Group, current
+from mlc_cli.core.system.downloads.build import with_weights
 from mlc_cli.core.training.loop import Plan
 from mlc_cli.core.training.losses.build import build_loss
 from mlc_cli.core.training.optim.build import (
@@ -38,6 +40,7 @@ from mlc_cli.core.training.optim.build import (
     build_schedule,
 )
 from mlc_cli.core.training.optim.ema import Ema
+from mlc_cli.core.training.progress import OnTick, Tick
 from mlc_cli.core.training.recorder import versions
 from mlc_cli.core.training.state import LossMeter, TrainState
 from mlc_cli.core.training.step import Step
@@ -86,8 +89,12 @@ class Training:
             batches.close()
 
 
-def prepare(settings: TrainSettings) -> Training:
+def prepare(settings: TrainSettings, on_tick: OnTick = lambda _: None) -> Training:
     """Read the data, build the model and everything else, in each of the processes.
+
+    Args:
+        settings: Of the training.
+        on_tick: Called while weights are fetched.
 
     Raises:
         MlcError: Something cannot be read, built or had.
@@ -108,11 +115,14 @@ def prepare(settings: TrainSettings) -> Training:
     classes = list(splits.train.classes)
     graph = label_graph(settings.model.head, splits.train)
     with group.main_first():  # it may fetch weights, which the others then find
-        built = build_model(settings.model, classes, settings.data.input_size, graph)  # type: ignore[arg-type]
+        if settings.download.offline:
+            stay_offline()
+        model = with_weights(settings.model, settings.download, partial(_tell, on_tick))
+        built = build_model(model, classes, settings.data.input_size, graph)  # type: ignore[arg-type]
     if not trains and built.report:
         _refuse_parts(built.report)
-    model = built.classifier.to_device(device, channels_last=settings.channels_last)
-    group.broadcast_module(model)
+    classifier = built.classifier.to_device(device, channels_last=settings.channels_last)
+    group.broadcast_module(classifier)
     normalise = Normalise(built.mean, built.std, device, channels_last=settings.channels_last)
     plan = _plan(settings, splits, built, normalise, device, precision, group)
     return Training(
@@ -121,12 +131,16 @@ def prepare(settings: TrainSettings) -> Training:
         graph=graph,
         built=built,
         plan=plan,
-        state=_state(settings, model, plan, device, precision, group.size),
+        state=_state(settings, classifier, plan, device, precision, group.size),
         card=_card(settings, classes, built),  # type: ignore[arg-type]
         device=device,
         precision=precision,
         group=group,
     )
+
+
+def _tell(on_tick: OnTick, done: int, total: int | None) -> None:
+    on_tick(Tick("download", 0, done // 10**6, -(-(total or done) // 10**6)))
 
 
 def _check_share(batch_size: int, images: int, group: Group) -> None:

@@ -63,5 +63,9 @@ class Finished:
     evaluation: Evaluation
     seconds: float
 
+    def _repr_html_(self) -> str:
+        """In a notebook: what is known of each class on the validation split."""
+        return self.evaluation._repr_html_()
+
 
 Event = Started | EpochReport | Finished

@@ -6,7 +6,7 @@ from typing import Literal
 
 from mlc_cli.core.training.state import Best
 
-Phase = Literal["warm start", "train", "validate"]
+Phase = Literal["download", "warm start", "train", "validate"]
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class Tick:
     Attributes:
         phase: What is being done.
         epoch: Counted from 1; 0 is before the first.
-        done: Batches done.
-        total: Batches in total.
+        done: Batches done; megabytes of a download.
+        total: Batches, or megabytes, in total.
         loss: Mean loss of the epoch so far, where known.
         best_mean_ap: Best validation mAP so far, where there is one.
     """

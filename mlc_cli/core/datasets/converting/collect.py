@@ -8,7 +8,7 @@ they came.
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,10 +32,21 @@ class Findings:
     Attributes:
         dropped: What of the source is not in the result.
         noted: What else a user of the result should know.
+        remarks: What the reader has to say of how it read.
     """
 
     dropped: IssueLog = field(default_factory=IssueLog)
     noted: IssueLog = field(default_factory=IssueLog)
+    remarks: list[str] = field(default_factory=list)
+
+    def lines(self, already: str = "") -> str:
+        """All of it but what is in some text already; empty if there is nothing."""
+        titled = [
+            f"{title}:\n{lines}"
+            for title, tally in (("noted", self.noted), ("dropped", self.dropped))
+            if (lines := tally.lines()) and lines not in already
+        ]
+        return "\n".join([*self.remarks, *titled])
 
 
 @dataclass(frozen=True)
@@ -46,15 +57,19 @@ class Collected:
         annotation: All images, in the order in which they first came.
         splits: Names of the splits, as the source has them.
         split_N: Split of each image.
+        cells_N: Cells of each image that stay beside the annotation, by column; empty without any.
     """
 
     annotation: Annotation
     splits: tuple[str, ...]
     split_N: Ints
+    cells_N: Sequence[Mapping[str, str]] = ()
 
     def take(self, images_N: Ints) -> "Collected":
         """Some of the images, in that order."""
-        return Collected(self.annotation.take(images_N), self.splits, self.split_N[images_N])
+        cells_N = [self.cells_N[image] for image in images_N] if self.cells_N else ()
+        kept = self.annotation.take(images_N)
+        return Collected(kept, self.splits, self.split_N[images_N], cells_N)
 
     def by_split(self) -> dict[str, Annotation]:
         """The images of each split that has some."""
@@ -96,7 +111,7 @@ def collect(
     paths = rows.paths()
     _note_twins(paths, findings.noted)
     present, others = (labels.codes(rows.positions.sorted_rank_P(names)) for labels in rows.lists())
-    both = _among(others, present)
+    both = among(others, present)
     kind = f"labels both present and {_other(source)} (present counts)"
     _add(findings.dropped, kind, paths, others[both] // len(names))
     annotation = Annotation(
@@ -104,11 +119,13 @@ def collect(
         folder=source.image_root,
         classes=names,
         paths=paths,
-        positives=_sets(present, len(paths), len(names)),
-        others=_sets(others[~both], len(paths), len(names)),
+        positives=label_sets(present, len(paths), len(names)),
+        others=label_sets(others[~both], len(paths), len(names)),
         unlisted=source.unlisted,
     )
-    return Collected(annotation, tuple(rows.splits), np.array(rows.split_N, np.int64))
+    cells = {_plain(path): own for path, own in source.cells.items()}
+    cells_N = [cells.get(path, {}) for path in paths] if cells else ()
+    return Collected(annotation, tuple(rows.splits), np.array(rows.split_N, np.int64), cells_N)
 
 
 def _other(source: Source) -> str:
@@ -207,7 +224,7 @@ def _plain(path: str) -> str:
     return root + "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
-def _among(codes: Ints, sorted_codes: Ints) -> NDArray[np.bool_]:
+def among(codes: Ints, sorted_codes: Ints) -> NDArray[np.bool_]:
     """Which codes are among others."""
     if not len(sorted_codes):
         return np.zeros(len(codes), np.bool_)
@@ -215,7 +232,8 @@ def _among(codes: Ints, sorted_codes: Ints) -> NDArray[np.bool_]:
     return np.equal(sorted_codes[np.minimum(places, len(sorted_codes) - 1)], codes)
 
 
-def _sets(codes: Ints, images: int, classes: int) -> LabelSets:
+def label_sets(codes: Ints, images: int, classes: int) -> LabelSets:
+    """Labels of each image from sorted codes, image × classes + class."""
     owners, labels = np.divmod(codes, classes)
     starts = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=images))])
     return LabelSets(labels.astype(np.uint16 if classes <= 2**16 else np.uint32), starts)

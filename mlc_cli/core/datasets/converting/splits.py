@@ -69,7 +69,9 @@ def divide(
     }
 
 
-def group(annotation: Annotation, pattern: re.Pattern[str], noted: IssueLog) -> NDArray[np.int64]:
+def group_by_name(
+    annotation: Annotation, pattern: re.Pattern[str], noted: IssueLog
+) -> NDArray[np.int64]:
     """Group of each image, from 0 without gaps.
 
     Args:
@@ -78,14 +80,29 @@ def group(annotation: Annotation, pattern: re.Pattern[str], noted: IssueLog) -> 
             image that it does not match is a group of its own.
         noted: Takes the number of images without a match.
     """
+    found = map(pattern.search, annotation.paths)
+    names = [match and (match[min(1, pattern.groups)] or "") for match in found]
+    return number_groups(annotation, names, "that --group-by does not match", noted)
+
+
+def number_groups(
+    annotation: Annotation, names: Iterable[str | None], alone: str, noted: IssueLog
+) -> NDArray[np.int64]:
+    """Group of each image, from 0 without gaps.
+
+    Args:
+        annotation: The images.
+        names: Of the group of each image; an image without one is a group of its own.
+        alone: What those images are, in words that follow `images`.
+        noted: Takes their number.
+    """
     numbers: dict[str, int] = {}
     group_N = np.empty(len(annotation), np.int64)
-    for image, path in enumerate(annotation.paths):
-        found = pattern.search(path)
-        if found is None:
-            noted.add("images that --group-by does not match, each a group of its own", path)
-        name = path if found is None else found[min(1, pattern.groups)] or ""
-        group_N[image] = numbers.setdefault(f"{found is None}{name}", len(numbers))
+    for image, (path, name) in enumerate(zip(annotation.paths, names, strict=True)):
+        if name is None:
+            noted.add(f"images {alone}, each a group of its own", path)
+        key = f"{name is None}{path if name is None else name}"
+        group_N[image] = numbers.setdefault(key, len(numbers))
     return group_N
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mlc_cli import __version__
 from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.html.notebook import table
 from mlc_cli.core.system.issues import IssueLog
 
 
@@ -80,6 +81,15 @@ class Conversion:
     noted: IssueLog
     files: tuple[str, ...]
     beside: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the splits and what was dropped."""
+        rows = [
+            (name, split.images, split.labels, split.empty) for name, split in self.splits.items()
+        ]
+        dropped = [(kind, count, "", "") for kind, count in self.dropped.counts.items()]
+        header = ("split", "images", "labels", "without labels")
+        return table(f"{self.dest}, from {self.title}", header, [*rows, *dropped])
 
 
 def summarise(annotation: Annotation) -> SplitSummary:

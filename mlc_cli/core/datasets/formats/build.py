@@ -22,9 +22,9 @@ from mlc_cli.core.datasets.formats.mlc import MlcReader, MlcWriter
 from mlc_cli.core.datasets.formats.mmpretrain import MmpretrainReader
 from mlc_cli.core.datasets.formats.nus_wide import NusWideReader
 from mlc_cli.core.datasets.formats.open_images import OpenImagesReader
+from mlc_cli.core.datasets.formats.shared.kept import Told
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder
 from mlc_cli.core.datasets.formats.shared.states import StateRule
-from mlc_cli.core.datasets.formats.shared.tables import Told
 from mlc_cli.core.datasets.formats.vg500 import Vg500Reader
 from mlc_cli.core.datasets.formats.via import ViaReader
 from mlc_cli.core.datasets.formats.voc import VocReader
@@ -38,7 +38,7 @@ from mlc_cli.text import nearest
 def readers(settings: ConvertSettings) -> tuple[Reader, ...]:
     """All formats that can be read."""
     table = settings.csv
-    told = Told(table.image, table.labels, table.split)
+    told = Told(table.image, table.labels, table.split, table.group, table.keep)
     rule = StateRule(table.minus_one, table.zero, table.blank)
     return (
         MlcReader(),
@@ -55,7 +55,7 @@ def readers(settings: ConvertSettings) -> tuple[Reader, ...]:
         OpenImagesReader(settings.open_images.unverified),
         CsvOnehotReader(rule, told),
         CsvListReader(settings.csv.separator, told),
-        CvatReader(),
+        CvatReader(settings.cvat.attributes),
         YoloReader(),
         ImageNetTxtReader(),
         CelebaReader(),
@@ -79,15 +79,33 @@ def pick_reader(settings: ConvertSettings) -> tuple[Reader, str | None]:
     """The reader of a format, and for `auto` what was seen of that format.
 
     Raises:
-        UsageError: There is no such format.
+        UsageError: There is no such format, or it has no columns and some are told.
         DataError: Nothing or more than one format was seen.
     """
     known = {reader.name: reader for reader in readers(settings)}
     if settings.format == "auto":
-        return detect(Path(settings.source), list(known.values()))
-    if settings.format not in known:
+        reader, seen = detect(Path(settings.source), list(known.values()))
+    elif settings.format in known:
+        reader, seen = known[settings.format], None
+    else:
         raise _no_such("format to read", settings.format, ["auto", *known])
-    return known[settings.format], None
+    _check_columns(settings, reader.name)
+    return reader, seen
+
+
+def _check_columns(settings: ConvertSettings, form: str) -> None:
+    told = settings.csv
+    if settings.group_by and told.group:
+        raise UsageError("--group-by and --group-column both tell groups", "Choose one of them.")
+    if not form.startswith("csv") and (
+        told.image or told.labels or told.split or told.keep or (told.group and form != "mlc")
+    ):
+        raise UsageError(
+            f"{settings.source} is read as {form}, which has no columns",
+            "Columns are told of tables: csv-list and csv-onehot.",
+        )
+    if (told.keep or told.group) and settings.to != "mlc":
+        raise UsageError("columns are kept beside the files of mlc alone", "Leave out --to.")
 
 
 def pick_writer(settings: ConvertSettings) -> Writer:

@@ -13,13 +13,12 @@ from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.kept import UNTOLD, Kept, Told
 from mlc_cli.core.datasets.formats.shared.losses import changed_by_tables
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames, check_below, exported_paths
 from mlc_cli.core.datasets.formats.shared.states import Flag, State, StateRule, flag, is_flag
 from mlc_cli.core.datasets.formats.shared.tables import (
-    UNTOLD,
     Table,
-    Told,
     find_tables,
     left_out,
     look,
@@ -54,7 +53,10 @@ class _Columns:
     def of(cls, table: Table) -> "_Columns":
         classes, left_out = [], []
         for column, name in enumerate(table.header):
-            if column in (table.image_column, table.split_column) or not name:
+            if column in table.taken or not name:
+                continue
+            if table.told.labels and name not in table.told.labels:
+                left_out.append(name)
                 continue
             cells = table.cells(column)
             if name == _UNLABELED and table.path.name == "_classes.csv":
@@ -113,6 +115,13 @@ class CsvOnehotReader:
             )
         root = images or (source if source.is_dir() else source.parent)
         names = ImageNames(root, dropped)
+        kept = Kept(self._told)
+        spare = [
+            kept.choose(table.path.name, table.header,
+                        {table.image_column, table.split_column or table.image_column,
+                         *(column for column, _ in columns.classes)})
+            for table, columns in tables
+        ]  # fmt: skip
         counts = _count(tables)
         states = self._rule.decide(counts)
         remarks = [*filter(None, [self._rule.remark(counts)]), *_remarks(tables, list(classes))]
@@ -120,11 +129,14 @@ class CsvOnehotReader:
             image_root=root,
             samples=(
                 sample
-                for table, columns in tables
-                for sample in _samples(table, columns, list(classes), names, states, dropped)
+                for (table, columns), own in zip(tables, spare, strict=True)
+                for sample in _samples(
+                    table, columns, list(classes), names, states, (kept, own), dropped
+                )
             ),
+            cells=kept.cells,
             classes=list(classes),
-            remarks=(*remarks, *split_remarks(found), *left_out(source, found)),
+            remarks=(*remarks, *kept.remarks, *split_remarks(found), *left_out(source, found)),
             unsplit=without_split(found),
         )
 
@@ -149,8 +161,10 @@ def _samples(
     classes: Sequence[str],
     names: ImageNames,
     states: Mapping[Flag, State],
+    beside: tuple[Kept, Mapping[int, str]],
     dropped: IssueLog,
 ) -> Iterator[Sample]:
+    kept, spare = beside
     own = {name for _, name in columns.classes}
     lacking = [name for name in classes if name not in own]
     prefix = table.folder(names.root)
@@ -163,6 +177,7 @@ def _samples(
         path = names(prefix + row[table.image_column], split)
         if path is None:
             continue
+        kept.add(path, row, spare, dropped)
         present, unknown = [], list(lacking)
         for column, name in columns.classes:
             cell = row[column]
@@ -182,9 +197,6 @@ def _samples(
 
 def _remarks(tables: Sequence[tuple[Table, _Columns]], classes: Sequence[str]) -> Iterator[str]:
     for table, columns in tables:
-        if columns.left_out:
-            names = ", ".join(columns.left_out)
-            yield f"{table.path.name}: columns that hold no 0 or 1 are no classes: {names:.300}"
         own = {name for _, name in columns.classes}
         lacking = ", ".join(name for name in classes if name not in own)
         if lacking:

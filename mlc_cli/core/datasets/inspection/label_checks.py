@@ -6,10 +6,18 @@ from collections.abc import Iterator
 import numpy as np
 
 from mlc_cli.core.datasets.checks import check_classes
+from mlc_cli.core.datasets.columns import by_column, read_columns
 from mlc_cli.core.datasets.inspection.collection import SPLITS, Collection
 from mlc_cli.core.datasets.inspection.issues import Finding, many
-from mlc_cli.core.datasets.inspection.names import misspellings, plurals, twins, untrimmed
+from mlc_cli.core.datasets.inspection.names import (
+    misspellings,
+    of_other_things,
+    plurals,
+    twins,
+    untrimmed,
+)
 from mlc_cli.core.datasets.inspection.statistics import Statistics
+from mlc_cli.core.datasets.leaks import leak_by_name, leaks_by_column
 from mlc_cli.errors import DataError
 
 FEW = 20
@@ -21,6 +29,7 @@ def label_checks(collection: Collection, statistics: Statistics) -> Iterator[Fin
     yield from _files(collection)
     yield from _class_lists(collection)
     yield from _same_paths(collection)
+    yield from _leaks(collection)
     yield from _positives(statistics)
     yield from _images(collection, statistics)
     yield from _names([str(name) for name in statistics.classes if isinstance(name, str)])
@@ -77,6 +86,25 @@ def _same_paths(collection: Collection) -> Iterator[Finding]:
         )
 
 
+def _leaks(collection: Collection) -> Iterator[Finding]:
+    kept = {name: read_columns(split.source) for name, split in collection.splits.items()}
+    cells = {
+        name: [kept[name].images.get(path, {}) for path in split.paths]
+        for name, split in collection.splits.items()
+    }
+    group = next((own.group for own in kept.values() if own.group), "")
+    by_name = leak_by_name({name: split.paths for name, split in collection.splits.items()})
+    for leak in leaks_by_column(by_column(cells), group) or by_name:
+        yield from many(
+            "warning",
+            "split-groups",
+            f"group {leak.what} is in several splits|groups {leak.what} are in several splits",
+            leak.groups,
+            "Metrics on pictures like those that were trained on mean little: divide the data anew"
+            f" with `mlc dataset-convert` and {leak.flag}.",
+        )
+
+
 def _positives(statistics: Statistics) -> Iterator[Finding]:
     names = [str(name) for name in statistics.classes]
     nowhere_C = statistics.positives_C == 0
@@ -99,15 +127,7 @@ def _positives(statistics: Statistics) -> Iterator[Finding]:
             if learns
             else "Metrics leave them out: split the data anew, stratified by label.",
         )
-        known_C = statistics.splits[split].images - statistics.unknown_SC[s]
-        always_C = (positives_C == known_C) & (positives_C > 0) & listed_C
-        yield from many(
-            "warning",
-            "no-negatives",
-            f"class is on every image of {split}|classes are on every image of {split}",
-            [names[c] for c in np.flatnonzero(always_C)],
-            "There is nothing to tell them from: add images without them, or drop the class.",
-        )
+        yield from _negatives(statistics, s, names)
         rare_C = (positives_C > 0) & (positives_C < FEW)
         if learns:
             yield from many(
@@ -120,10 +140,47 @@ def _positives(statistics: Statistics) -> Iterator[Finding]:
             )
 
 
+def _negatives(statistics: Statistics, s: int, names: list[str]) -> Iterator[Finding]:
+    """Classes that no image of a split is known to lack."""
+    split, positives_C = list(statistics.splits)[s], statistics.positives_SC[s]
+    unknown_C = statistics.unknown_SC[s]
+    always_C = (positives_C + unknown_C == statistics.splits[split].images) & statistics.listed_SC[
+        s
+    ]
+    yield from many(
+        "warning",
+        "no-negatives",
+        f"class is on every image of {split}|classes are on every image of {split}",
+        [names[c] for c in np.flatnonzero(always_C & (unknown_C == 0))],
+        "There is nothing to tell them from: add images without them, or drop the class.",
+    )
+    yield from many(
+        "warning",
+        "no-negatives",
+        f"class is known to be absent from no image of {split}"
+        f"|classes are known to be absent from no image of {split}",
+        [
+            f"{names[c]}: {positives_C[c]} present, {unknown_C[c]} unknown"
+            for c in np.flatnonzero(always_C & (unknown_C > 0))
+        ],
+        "There is nothing to tell them from: say of some images that they lack them, or read"
+        " what is unknown as absent where that is so (such as csv.blank=absent).",
+    )
+
+
 def _images(collection: Collection, statistics: Statistics) -> Iterator[Finding]:
     for name, split in collection.splits.items():
         without = statistics.splits[name].without
         if not without:
+            continue
+        if without == len(split):
+            yield Finding(
+                "error" if name != "test" or len(collection.splits) == 1 else "warning",
+                "no-labels",
+                f"no image of {name} has a label",
+                "Nothing can be learnt or measured there: look for lost labels in the source, and"
+                " convert it anew.",
+            )
             continue
         empty = np.flatnonzero(split.positives.sizes_N() == 0)[:10]
         examples = tuple(str(split.paths[image]) for image in empty.tolist())
@@ -148,6 +205,15 @@ def _names(names: list[str]) -> Iterator[Finding]:
         "|class names have spaces at an end or several in a row",
         [repr(name) for name in untrimmed(names)],
         "Write the names without these spaces in all annotation files.",
+    )
+    yield from many(
+        "warning",
+        "odd-names",
+        "class name begins or ends with a quote, bracket or separator, or is that of a file"
+        "|class names begin or end with quotes, brackets or separators, or are those of files",
+        [repr(name) for name in of_other_things(names)],
+        "A list of labels was probably read as one name, or a column of files as one of labels:"
+        " convert the source anew, and look at the separator and the columns that it says.",
     )
     yield from many(
         "warning",

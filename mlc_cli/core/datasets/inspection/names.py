@@ -3,9 +3,15 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import PurePath
+
+from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
 
 SHORTEST_WORD = 6
 _SIGNS = re.compile(r"[\s_\-./]+")
+_MARKS = tuple("'\"`´\u2018\u2019\u201c\u201d«»()[]{}<>,;|:/\\")
+_CLOSED = re.compile(r"\w.*(?:\([^()]*\)|\[[^\[\]]*\]|\{[^{}]*\})$")
+_SUFFIXES = (*IMAGE_SUFFIXES, ".csv", ".tsv", ".json", ".xml", ".txt", ".yaml", ".zip", ".mp4")
 _DIGITS = re.compile(r"\d+")
 Pair = tuple[str, str]
 
@@ -13,6 +19,20 @@ Pair = tuple[str, str]
 def untrimmed(names: Iterable[str]) -> list[str]:
     """Names with spaces before, after, or more than one in a row."""
     return [name for name in names if name != " ".join(name.split())]
+
+
+def of_other_things(names: Iterable[str]) -> list[str]:
+    """Names with quotes, brackets or separators at an end, and names of files.
+
+    A bracket at the end may close one inside: `bat (animal)`.
+    """
+    return [
+        name
+        for name in names
+        if name.strip().startswith(_MARKS)
+        or (name.strip().endswith(_MARKS) and not _CLOSED.search(name.strip()))
+        or PurePath(name.strip()).suffix.lower() in _SUFFIXES
+    ]
 
 
 def twins(names: Sequence[str]) -> list[tuple[str, ...]]:

@@ -4,7 +4,7 @@ Its models are a timm model (`model.`) or a TResNet-L (`body.`) with a pooled he
 `backbone.`, with an ML-Decoder (`mld_`) or a graph of labels (`gcn_`) on top.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -19,9 +19,9 @@ from mlc_cli.core.models.weights.foreign import (
     decoder_kind,
 )
 from mlc_cli.core.models.weights.ml_decoder import ATTENTION_HEADS, MARK, split_decoder
+from mlc_cli.core.models.weights.plain import pooled_layer, split, split_classifier
 
 WRAPPERS = ("nncf_module.", "module.")
-CLASSIFIERS = ("model.classifier", "model.fc", "model.head.fc", "head.fc")
 OURS = {"gc1": "first", "gc2": "second"}
 
 
@@ -36,18 +36,11 @@ def recognise(file: WeightsFile) -> Foreign | None:
         decoder, rest = split_decoder(file, "decoder.", *kinds)
         return Foreign(f"{kind}, mld_", rest, decoder, classes)
     if {"inp", "A", "head.weight"} <= file.tensors.keys():
-        graph, rest = _split(file, ["inp", "A", "head.weight", "head.bias", *_layers(file.tensors)])
+        graph, rest = split(file, ["inp", "A", "head.weight", "head.bias", *_layers(file.tensors)])
         return Foreign(f"{kind}, gcn_", rest, _graph_head(graph), classes)
     if "classes_map" not in file.extras and "model.act2.weight" not in file.tensors:
         return None
-    head, rest = None, file
-    for name in CLASSIFIERS:
-        if f"{name}.weight" in file.tensors:
-            layer, rest = _split(file, [f"{name}.weight", f"{name}.bias"])
-            pooled, state = _pooled(name, layer)
-            size = len(next(iter(state.values())))
-            head = ForeignHead((pooled,), state, tuple(layer), size)
-            break
+    head, rest = split_classifier(file)
     return Foreign(f"{kind}, a plain model", rest, head, classes)
 
 
@@ -55,20 +48,6 @@ def _unwrapped(name: str) -> str:
     while name.startswith(WRAPPERS):
         name = name.split(".", maxsplit=1)[1]
     return name
-
-
-def _split(file: WeightsFile, names: Sequence[str]) -> tuple[dict[str, Tensor], WeightsFile]:
-    taken = {name: file.tensors[name] for name in names if name in file.tensors}
-    rest = {name: value for name, value in file.tensors.items() if name not in taken}
-    return taken, replace(file, tensors=rest)
-
-
-def _pooled(name: str, layer: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor]]:
-    """Kind and tensors of a layer on pooled features: without a bias it is for cosines, D×C."""
-    weight = layer[f"{name}.weight"]
-    if f"{name}.bias" in layer:
-        return "linear", {"linear.weight": weight, "linear.bias": layer[f"{name}.bias"]}
-    return "cosine", {"weight": weight.mT.contiguous()}
 
 
 def _layers(tensors: Mapping[str, Tensor]) -> list[str]:
@@ -81,7 +60,7 @@ def _graph_head(tensors: dict[str, Tensor]) -> ForeignHead:
     Layers are told by their shapes: attention has a column of one half for the node itself and
     one for its neighbour.
     """
-    pooled, of_pooled = _pooled("head", tensors)
+    pooled, of_pooled = pooled_layer("head", tensors)
     state = {f"pooled.{name}": value for name, value in of_pooled.items()}
     links_CC = normalised(tensors["A"].double().numpy())
     state["weights.vectors_CE"] = tensors["inp"].float()

@@ -1,14 +1,11 @@
 """Files of weights: where they are, and what is in them; no code in them is run."""
 
 import contextlib
-import hashlib
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import torch
 from torch import Tensor
@@ -96,35 +93,3 @@ def _stand_ins(path: Path) -> list[Any]:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     known = [(_Nothing, name) for name in names if name.startswith(BOOKKEEPING)]
     return [*known, (_empty, "collections.defaultdict")]
-
-
-def fetch(source: str, sha256: str | None) -> Path:
-    """Path of the weights; a URL is downloaded once, and checked.
-
-    Raises:
-        WeightsError: The URL has no checksum or cannot be fetched, or the checksum is wrong.
-    """
-    if urlparse(source).scheme not in ("http", "https"):
-        return Path(source).expanduser()
-    if not sha256:
-        raise WeightsError(
-            f"{source}: a download needs its checksum", "Add `--set model.weights_sha256=HEX`."
-        )
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    folder.mkdir(parents=True, exist_ok=True)
-    suffix = Path(urlparse(source).path).suffix or ".pth"
-    target = folder / f"mlc-{sha256[:16]}{suffix}"
-    if not target.is_file():
-        try:
-            torch.hub.download_url_to_file(source, str(target), progress=False)
-        except (OSError, HTTPException) as error:
-            raise WeightsError(f"{source}: cannot be fetched: {error}") from None
-    if _sha256(target) != sha256.lower():
-        target.unlink()
-        raise WeightsError(f"{source}: the file that came has another checksum than {sha256}")
-    return target
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

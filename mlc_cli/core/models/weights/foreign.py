@@ -18,13 +18,16 @@ from mlc_cli.core.models.heads.graph import (
 )
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
+from mlc_cli.core.models.weights.class_order import Classes, positions, reordered
 from mlc_cli.core.models.weights.files import WeightsFile
 from mlc_cli.core.models.weights.report import LoadReport, mismatches, other_classes
 from mlc_cli.core.models.weights.timm import load_backbone
 
-Classes = list[str] | list[int]
-
 OTHER_CLASSES = "its classes are not those of the data set"
+UNNAMED = (
+    "the file does not name its classes; --weight-classes FILE|coco|voc names them, in the order of"
+    " its logits"
+)
 
 
 @dataclass(frozen=True)
@@ -52,13 +55,15 @@ class Foreign:
         origin: Whose it was recognised as, in words.
         backbone: The file with all that is not of the head.
         head: The head, if it was recognised.
-        classes: Class names in the order of the logits, if the file has them.
+        classes: Class names in the order of the logits, if they are known.
+        bare: Whether nothing but the names of its tensors says what they are.
     """
 
     origin: str
     backbone: WeightsFile
     head: ForeignHead | None
     classes: Classes | None
+    bare: bool = False
 
 
 def class_names(pairs: Iterable[tuple[Any, object]]) -> Classes | None:
@@ -118,17 +123,24 @@ def load_foreign(
     head = foreign.head
     if head is None:
         return _without_head(report, model.head)
+    if foreign.bare and report.unused:
+        refusal = refusal or f"{report.unused[0]}, which has no place here, may change its logits"
     if refusal:
         return _without_head(report, model.head, head, refusal)
-    target = _with_its_graph(model.head, head.state)
-    wrong, faults = mismatches(head.state, target.state_dict()), _faults(head, target)
+    order = positions(foreign.classes or [], classes)
+    assert order is not None
+    state = reordered(head.state, order)
+    target = _with_its_graph(model.head, state)
+    wrong, faults = mismatches(state, target.state_dict()), _faults(state, target)
     if faults:
+        if len(state.get("queries", ())) != len(head.state.get("queries", ())):
+            faults[0] += f"; --set model.head.groups={len(classes)} fits its classes in our order"
         report = _without_head(report, model.head, head, f"it does not fit: {faults[0]}")
         return replace(report, mismatched=report.mismatched + tuple(f"head.{w}" for w in wrong))
-    target.load_state_dict(head.state)
+    target.load_state_dict(state)
     model.head = target
-    loaded = report.loaded + len(head.state)
-    return replace(report, loaded=loaded, head=True, notes=_assumed(target, foreign))
+    notes = _assumed(target, foreign, moved=order != sorted(order))
+    return replace(report, loaded=report.loaded + len(state), head=True, notes=notes)
 
 
 def _without_head(
@@ -149,20 +161,20 @@ def _refusal(own: Head, foreign: Foreign, classes: Classes) -> str:
         return ""
     if kind not in head.kinds:
         return f"it is {' or '.join(head.kinds)}, that of the settings is {kind}"
-    if foreign.classes is not None and foreign.classes != list(classes):
+    if foreign.classes is not None and positions(foreign.classes, classes) is None:
         return OTHER_CLASSES
     if head.size != len(classes):
         return f"it has {head.size} classes, the data set has {len(classes)}"
-    return ""
+    return "" if foreign.classes else UNNAMED
 
 
-def _faults(head: ForeignHead, target: Head) -> list[str]:
+def _faults(state: dict[str, Tensor], target: Head) -> list[str]:
     """Tensors that only one side has, or that differ in shape."""
     own = target.state_dict()
     return [
-        *mismatches(head.state, own),
-        *(f"{name} is not in the model" for name in head.state if name not in own),
-        *(f"{name} is not in the file" for name in own if name not in head.state),
+        *mismatches(state, own),
+        *(f"{name} is not in the model" for name in state if name not in own),
+        *(f"{name} is not in the file" for name in own if name not in state),
     ]
 
 
@@ -181,7 +193,7 @@ def _with_its_graph(own: Head, state: dict[str, Tensor]) -> Head:
     return head
 
 
-def _assumed(head: Head, foreign: Foreign) -> tuple[str, ...]:
+def _assumed(head: Head, foreign: Foreign, *, moved: bool) -> tuple[str, ...]:
     """What the file does not say."""
     pooled = head.pooled if isinstance(head, GraphHead) else head
     makes = [f"scale {float(head.scale):g}", "mean and std of the images"]
@@ -190,9 +202,11 @@ def _assumed(head: Head, foreign: Foreign) -> tuple[str, ...]:
     assert foreign.head is not None
     if len(foreign.head.kinds) > 1:
         makes.insert(1, kind_of(head))
+    if "cosine" in kind_of(head):
+        makes.append("similarity as it is (amb_t 1)")
     notes = [f"not in the file, so as the settings say: {', '.join(makes)}"]
-    if foreign.classes is None:
-        notes.append("the file does not name its classes: taken to be those of the data set")
+    if moved:
+        notes.append("its classes are in another order, and were put into ours by name")
     if isinstance(head, GraphHead):
         notes.append("the graph of labels is that of the file")
     return tuple(notes)

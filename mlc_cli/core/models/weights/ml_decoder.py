@@ -14,6 +14,7 @@ from mlc_cli.core.models.weights.foreign import (
     class_names,
     decoder_kind,
 )
+from mlc_cli.core.models.weights.plain import split_classifier
 from mlc_cli.core.models.weights.timm import is_old_tresnet
 
 ATTENTION_HEADS = 8
@@ -38,6 +39,8 @@ NAMES = {
     "duplicate_pooling_bias": "class_bias",
 }
 MARK = "decoder.duplicate_pooling"
+WORDS = "wordvec_proj."
+"""Part of the names that only zero-shot decoders have: their queries come from word vectors."""
 
 
 def recognise(file: WeightsFile) -> Foreign | None:
@@ -52,7 +55,8 @@ def recognise(file: WeightsFile) -> Foreign | None:
         head, rest = split_decoder(file, marks[0].removesuffix("duplicate_pooling"), kind)
         return Foreign("a checkpoint of ML_Decoder", rest, head, classes)
     if is_old_tresnet(file.tensors):
-        return Foreign("a checkpoint of TResNet", file, None, classes)
+        layer, rest = split_classifier(file)
+        return Foreign("a checkpoint of TResNet", rest, layer, classes)
     return None
 
 
@@ -64,6 +68,10 @@ def split_decoder(file: WeightsFile, prefix: str, *kinds: str) -> tuple[ForeignH
         prefix: Before the names of the decoder.
         kinds: What the decoder may be.
     """
+    if odd := _odd_kind(file, prefix):
+        names = [name for name in file.tensors if name.startswith(prefix) or WORDS in name]
+        rest = {name: value for name, value in file.tensors.items() if name not in names}
+        return ForeignHead((odd,), {}, tuple(names), 0), WeightsFile(file.path, rest, file.extras)
     state: dict[str, Tensor] = {}
     taken: list[str] = []
     for name, value in file.tensors.items():
@@ -76,6 +84,16 @@ def split_decoder(file: WeightsFile, prefix: str, *kinds: str) -> tuple[ForeignH
     size = len(state["class_bias"]) if "class_bias" in state else groups * members
     head = ForeignHead(kinds, state, tuple(taken), size)
     return head, WeightsFile(file.path, rest, file.extras)
+
+
+def _odd_kind(file: WeightsFile, prefix: str) -> str:
+    """What a decoder is that computes something else than ours; empty for one that is the same."""
+    pooling = file.tensors[f"{prefix}duplicate_pooling"]
+    if pooling.ndim != 3 or any(WORDS in name for name in file.tensors):
+        return "a zero-shot ML-Decoder"
+    if any(name.startswith(f"{prefix}layers.1.") for name in file.tensors):
+        return "an ML-Decoder of several layers"
+    return ""
 
 
 def _translated(name: str, value: Tensor) -> dict[str, Tensor]:

@@ -42,6 +42,13 @@ def load_backbone(model: nn.Module, file: WeightsFile) -> LoadReport:
     )
 
 
+def fits(model: nn.Module, file: WeightsFile) -> bool:
+    """Whether a file has every tensor of a timm model without its classifier."""
+    own = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    state = _without_prefix(_in_names_of_today(file.tensors), own)
+    return all(name in state and state[name].shape == v.shape for name, v in own.items())
+
+
 def is_old_tresnet(state: Mapping[str, Tensor]) -> bool:
     """Whether the tensors are named as those of TResNet were before timm had it."""
     return any(OLD_TRESNET.search(name) for name in state)

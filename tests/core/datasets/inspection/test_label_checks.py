@@ -1,11 +1,13 @@
 """Findings that need no image, one by one."""
 
 import json
+import re
 
 import pytest
 
 from mlc_cli.core.datasets.inspection.collection import read_collection
 from mlc_cli.core.datasets.inspection.inspect import Inspection, inspect
+from mlc_cli.core.datasets.inspection.names import of_other_things
 
 
 def kinds(inspection: Inspection) -> dict[str, str]:
@@ -102,7 +104,66 @@ def test_unknown_states_are_no_negatives(check) -> None:
     entries = [[path, ["cat"]] for path, _ in balanced("train")]
     entries[0] = [entries[0][0], [], ["cat"]]
     finding = find(check({"train": entries, "val": balanced("val")}), "no-negatives")
-    assert finding.examples == ("cat",)
+    assert finding.message == "1 class is known to be absent from no image of train"
+    assert finding.examples == ("cat: 49 present, 1 unknown",)
+
+
+def test_where_only_positives_are_known_no_class_is_said_to_be_on_every_image(check) -> None:
+    found = check({"train": balanced("train"), "val": balanced("val")}, unlisted="unknown")
+    for finding in [f for f in found.findings if f.kind == "no-negatives"]:
+        assert "on every image" not in finding.message
+        assert finding.examples[0].startswith("cat: 33 present, 17 unknown")
+
+
+def test_splits_without_any_label_are_errors_and_test_alone_is_a_warning(check) -> None:
+    bare = {name: [[f"{name}/{n}.jpg", []] for n in range(5)] for name in ("train", "val", "test")}
+    found = check(bare)
+    severities = [f.severity for f in found.findings if f.kind == "no-labels"]
+    assert severities == ["error", "error", "warning"]
+    assert "without-labels" not in kinds(found)
+    labelled = {"train": balanced("train"), "val": balanced("val"), "test": bare["test"]}
+    assert kinds(check(labelled, name="other")) == {
+        "no-labels": "warning",
+        "no-positives-in-split": "note",
+    }
+
+
+@pytest.mark.parametrize(("path", "key"), [
+    ("patient{g}/study1/view{n}.jpg", "patient7"),
+    ("vid_{g}-{n:04}.jpg", "vid_7"),
+    ("images/{s}/trip{g}_frame{n:03}.png", "trip7"),
+    ("clip{g}_mp4-{n}_jpg.rf.0a1b{n}.jpg", "clip7"),
+    ("0000{g:04}_{n:03}.png", "00000007"),
+    ("{s}/p{g:02}_{n}.jpg", "p07"),
+    ("a/Video {g}/{n}.jpg", "Video 7"),
+])  # fmt: skip
+def test_groups_in_several_splits_are_found_by_name(check, path: str, key: str) -> None:
+    entries = {
+        s: [[path.format(s=s, g=g, n=2 * n + (s == "val")), own] for g, (_, own) in
+            enumerate(balanced("", 10)) for n in range(3)]
+        for s in ("train", "val")
+    }  # fmt: skip
+    finding = find(check(entries), "split-groups")
+    assert (finding.severity, finding.count) == ("warning", 10)
+    assert f"{key}: 3 in train, 3 in val" in finding.examples
+    pattern = re.search("--group-by '([^']+)'", finding.repair)
+    assert pattern
+    found = re.search(pattern[1], entries["train"][-1][0])
+    assert found
+    assert found[min(1, len(found.groups()))] == key.replace("7", "9")
+
+
+@pytest.mark.parametrize("path", [
+    "{s}/video_{n:03}.jpg", "COCO_{s}2014_{n:06}.jpg", "200{g}_{n:06}.jpg",
+    "IMG_2023010{g}_{n}.jpg", "c{n}/0001_{g}.jpg", "{n}.jpg", "IMG_{n}.jpg", "{s}/frame_{n:04}.jpg",
+])  # fmt: skip
+def test_names_that_tell_no_group_are_left_alone(check, path: str) -> None:
+    entries = {
+        s: [[path.format(s=s, g=n % 8, n=2 * n + (s == "val" and "video" not in path)), own]
+            for n, (_, own) in enumerate(balanced("", 60))]
+        for s in ("train", "val")
+    }  # fmt: skip
+    assert "split-groups" not in kinds(check(entries))
 
 
 def test_rare_classes_of_train_are_noted(check) -> None:
@@ -125,6 +186,10 @@ def test_images_without_labels_are_noted_with_their_share(check) -> None:
         (["cat", " dog"], "spaces-in-names", "warning"),
         (["Cat", "cat"], "twin-names", "warning"),
         (["cat", "cats"], "plural-names", "note"),
+        (["cat", "dog']"], "odd-names", "warning"),
+        (["cat", '"dog'], "odd-names", "warning"),
+        (["cat", "dog;"], "odd-names", "warning"),
+        (["cat", "images/dog.JPG"], "odd-names", "warning"),
         (["umbrella", "umbrela"], "misspelt-names", "note"),
     ],
 )
@@ -134,6 +199,12 @@ def test_suspicious_names(check, names: list[str], kind: str, severity: str) -> 
                   classes=names)  # fmt: skip
     assert kinds(found) == {kind: severity}
     assert names[1] in find(found, kind).examples[0]
+
+
+def test_names_with_marks_inside_are_good_names() -> None:
+    names = ["bat (animal)", "A / B", "O'Brien", "C++", "v1.5", "rock'n'roll", "a[1]", "Dr. No"]
+    assert of_other_things(names) == []
+    assert of_other_things(["dog)", "(dog", "f(x)", "a.csv"]) == ["dog)", "(dog", "a.csv"]
 
 
 def test_integers_are_not_taken_for_names(check) -> None:

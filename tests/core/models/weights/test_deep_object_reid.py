@@ -75,7 +75,7 @@ def test_ml_decoder_gives_the_logits_that_it_gave(
     assert report.notes == (
         "not in the file, so as the settings say: scale 17,"
         f" {'cosine' if cosine else 'linear'} ML-Decoder of 8 attention heads,"
-        " mean and std of the images",
+        " mean and std of the images" + ", similarity as it is (amb_t 1)" * cosine,
     )
 
 
@@ -218,7 +218,7 @@ def test_stored_graph_of_voc_becomes_its_known_links(tmp_path: Path) -> None:
     assert links[1, 14] == 0
 
 
-OTHER = [["a", "b", "c"], ["class 000", "class 002", "class 001"], names(4)]
+OTHER = [["a", "b", "c"], ["class 000", "class 002", "other"], names(4)]
 
 
 @pytest.mark.parametrize("theirs", OTHER)
@@ -265,15 +265,15 @@ def test_classes_that_are_numbers_are_compared_as_numbers(
 @pytest.mark.parametrize(
     "classes_map", [None, {}, {"a": 0, "b": 2, "c": 3}, {"a": 0, "b": 0, "c": 0}, {"a": [0]}, 3]
 )
-def test_without_names_the_number_of_classes_decides(
+def test_without_names_the_head_is_not_taken(
     start: Start, random_backbone: Make, old_decoder: Make, classes_map: object
 ) -> None:
     state = below("backbone.model.", random_backbone("test_efficientnet"))
     state |= old_decoder(CHANNELS, 3).named("decoder.")
     unnamed = {**content(state, names(3)), "classes_map": classes_map}
     same = start(unnamed, ["x", "y", "z"], "test_efficientnet", DECODER).report
-    assert same.head
-    assert "the file does not name its classes" in same.notes[1]
+    assert not same.head
+    assert "the file does not name its classes" in same.notes[0]
     more = start(unnamed, names(4), "test_efficientnet", DECODER).report
     assert not more.head
     assert "it has 3 classes, the data set has 4" in more.notes[0]
@@ -347,9 +347,20 @@ def test_tensors_of_the_decoder_without_a_place_are_listed(
 ) -> None:
     state = below("backbone.model.", random_backbone("test_efficientnet"))
     state |= old_decoder(CHANNELS, 3).named("decoder.")
+    state["decoder.other"] = torch.zeros(2, 2)
+    report = start(content(state, names(3)), names(3), "test_efficientnet", DECODER).report
+    assert report.unused == ("decoder.other",)
+
+
+def test_decoder_of_several_layers_is_refused_by_name(
+    start: Start, random_backbone: Make, old_decoder: Make
+) -> None:
+    state = below("backbone.model.", random_backbone("test_efficientnet"))
+    state |= old_decoder(CHANNELS, 3).named("decoder.")
     state["decoder.layers.1.linear1.weight"] = torch.zeros(2, 2)
     report = start(content(state, names(3)), names(3), "test_efficientnet", DECODER).report
-    assert report.unused == ("decoder.layers.1.linear1.weight",)
+    assert not report.head
+    assert "it is an ML-Decoder of several layers" in report.notes[0]
 
 
 def test_checkpoint_of_another_backbone_is_refused_and_changes_nothing(

@@ -1,7 +1,4 @@
-import hashlib
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +7,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
-from mlc_cli.core.models.weights.files import fetch, read_weights
+from mlc_cli.core.models.weights.files import read_weights
 from mlc_cli.errors import WeightsError
 
 
@@ -95,87 +92,3 @@ def test_cut_file_is_refused(tmp_path: Path, suffix: str) -> None:
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(WeightsError):
         read_weights(path)
-
-
-CONTENT = b"weights" * 1000
-SHA256 = hashlib.sha256(CONTENT).hexdigest()
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.server.requests += 1
-        if self.path == "/garbage.pth":
-            self.wfile.write(b"no HTTP at all\r\n\r\n")
-            return
-        if self.path != "/file.pth":
-            self.send_error(404)
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(CONTENT)))
-        self.end_headers()
-        self.wfile.write(CONTENT)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
-    """A server on this machine; downloads go to a folder of the test."""
-    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.requests = 0
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield running
-        running.shutdown()
-        thread.join()
-
-
-def url(server: ThreadingHTTPServer, name: str = "file.pth") -> str:
-    return f"http://127.0.0.1:{server.server_port}/{name}"
-
-
-def downloads(tmp_path: Path) -> list[Path]:
-    return [path for path in (tmp_path / "hub").rglob("*") if path.is_file()]
-
-
-@pytest.mark.parametrize("checksum", [SHA256, SHA256.upper()])
-def test_url_is_downloaded_once(server: ThreadingHTTPServer, tmp_path: Path, checksum: str) -> None:
-    path = fetch(url(server), checksum)
-    assert path.read_bytes() == CONTENT
-    assert path.suffix == ".pth"
-    assert fetch(url(server), checksum) == path
-    assert server.requests == 1
-    assert downloads(tmp_path) == [path]
-
-
-def test_url_without_checksum_is_refused_before_any_download(server: ThreadingHTTPServer) -> None:
-    with pytest.raises(WeightsError, match="needs its checksum") as caught:
-        fetch(url(server), None)
-    assert "weights_sha256" in caught.value.hint
-    assert server.requests == 0
-
-
-def test_wrong_checksum_is_an_error_and_leaves_no_file(
-    server: ThreadingHTTPServer, tmp_path: Path
-) -> None:
-    with pytest.raises(WeightsError, match="has another checksum"):
-        fetch(url(server), "0" * 64)
-    assert downloads(tmp_path) == []
-
-
-@pytest.mark.parametrize("name", ["missing.pth", "garbage.pth"])
-def test_failed_download_is_an_error_and_leaves_no_file(
-    server: ThreadingHTTPServer, tmp_path: Path, name: str
-) -> None:
-    with pytest.raises(WeightsError, match="cannot be fetched"):
-        fetch(url(server, name), SHA256)
-    assert downloads(tmp_path) == []
-
-
-def test_path_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert fetch("a folder/file.pth", None) == Path("a folder/file.pth")
-    assert fetch("~/file.pth", None) == tmp_path / "file.pth"

@@ -1,0 +1,120 @@
+"""Images that belong together and lie in several splits: frames of a video, one patient's pictures.
+
+They are told by their names, or by a column that was kept beside the annotation.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from mlc_cli.core.datasets.formats.shared.split_names import meaning, split_of_name
+
+_KINDS = (
+    "patient|subject|participant|person|individual|animal|video|vid|clip|movie|scene|sequence|seq"
+    "|session|burst|case|study|group"
+)
+_NUMBERED_KIND = re.compile(rf"(?i)(?<![a-z])(?:{_KINDS})[ _-]?\d+(?!\d|\.\w+$)")
+_FRAME = re.compile(r"(?i)[^/]+?(?=[ _.-]*(?:frame|frm|mp4|mov|avi|mkv)[ _.-]*\d+)")
+_ONE_SOURCE = re.compile(r"[^/]+(?=\.rf\.[0-9a-zA-Z]+\.\w+$)")
+_RUNNING_NUMBER = re.compile(r"(?:^|/)([^/]*\d[^/]*?)[ _-]+\d+\.\w+$")
+_NAMES = (
+    ("of a video, a patient or the like", _NUMBERED_KIND),
+    ("of frames of one video", _FRAME),
+    ("of copies of one picture", _ONE_SOURCE),
+    ("with one name before a running number", _RUNNING_NUMBER),
+)
+_DATE = re.compile(r"(?:\D*[ _-])?(?:19|20)\d\d(?:\d{4}|[ _-]\d\d[ _-]\d\d)?")
+_SHARE, _LARGEST = 0.3, 500
+"""Of names with a running number: images that must have a companion, and the mean size of groups
+up to which a number before it is that of a source and not that of a collection."""
+_COLUMN = re.compile(rf"(?i)(?:^|[^a-z])(?:{_KINDS})(?:$|[^a-z])")
+
+
+class Leak(NamedTuple):
+    """Groups of images of which several splits have some.
+
+    Attributes:
+        what: What the groups are, in words that follow `groups`.
+        flag: The flag of `mlc dataset-convert` that keeps them together.
+        groups: Each group with its images in each split.
+    """
+
+    what: str
+    flag: str
+    groups: list[str]
+
+
+def leak_by_name(paths: Mapping[str, Iterable[str]]) -> list[Leak]:
+    """Groups in several splits by the first pattern of names that shows some; else none.
+
+    Args:
+        paths: Of the images of each split.
+    """
+    for what, pattern in _NAMES:
+        sizes: dict[str, Counter[str]] = {}
+        for split, own in paths.items():
+            for path in own:
+                if (found := pattern.search(path)) and (key := _key(found)):
+                    sizes.setdefault(key, Counter())[split] += 1
+        if pattern is _RUNNING_NUMBER and not _is_telling(sizes, paths):
+            continue
+        if crossing := _crossing(sizes):
+            shown = pattern.pattern
+            if pattern is _NUMBERED_KIND:  # the words of this data set alone
+                words = sorted({re.split(r"[ _-]?\d", key)[0].lower() for key in sizes})
+                shown = rf"(?i)(?:{'|'.join(words)})[ _-]?\d+"
+            return [Leak(what, f"--group-by '{shown}'", crossing)]
+    return []
+
+
+def tells_groups(column: str) -> bool:
+    """Whether a column is called after videos, patients and the like."""
+    return bool(_COLUMN.search(column))
+
+
+def leaks_by_column(columns: Mapping[str, Mapping[str, Sequence[str]]], group: str) -> list[Leak]:
+    """Groups in several splits by the columns that name videos, patients and the like.
+
+    Args:
+        columns: Values of all images by column, then by split.
+        group: A column that is known to tell groups; may be empty.
+    """
+    leaks = []
+    for name, splits in columns.items():
+        if name != group and not tells_groups(name):
+            continue
+        sizes: dict[str, Counter[str]] = {}
+        for split, values in splits.items():
+            for value in filter(None, values):
+                sizes.setdefault(value, Counter())[split] += 1
+        if crossing := _crossing(sizes):
+            leaks.append(Leak(f"of one {name}", f"--group-column {name}", crossing))
+    return leaks
+
+
+def _key(found: re.Match[str]) -> str:
+    """Name of a group; empty if what is before a number tells a date or a split, and no group.
+
+    With a running number, names count within a folder, but for that of the split.
+    """
+    if found.re is not _RUNNING_NUMBER:
+        return found[0]
+    if _DATE.fullmatch(found[1]) or split_of_name(found[1]):
+        return ""
+    folders = found.string[: found.start(1)].split("/")
+    return "/".join([*(folder for folder in folders[:-1] if not meaning(folder)), found[1]])
+
+
+def _is_telling(sizes: Mapping[str, Counter[str]], paths: Mapping[str, Iterable[str]]) -> bool:
+    several = [total for own in sizes.values() if (total := own.total()) > 1]
+    images = sum(sum(1 for _ in own) for own in paths.values())
+    return len(several) > 1 and _SHARE * images < sum(several) <= _LARGEST * len(several)
+
+
+def _crossing(sizes: Mapping[str, Counter[str]]) -> list[str]:
+    return [
+        f"{key}: " + ", ".join(f"{count} in {split}" for split, count in own.items())
+        for key, own in sizes.items()
+        if len(own) > 1
+    ]

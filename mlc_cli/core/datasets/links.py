@@ -1,0 +1,126 @@
+r"""Data sets whose pictures are links: a list of them, and what has become of each.
+
+Lists that are read: that of NUS-WIDE (`C:\ImageData\Flickr\actor\1.jpg 1 http://... http://...`),
+the tables of Open Images (`ImageID,Subset,OriginalURL,...`) and their lists of `train/0a1b2c`,
+and any table that has the path of a picture before its addresses.
+"""
+
+import csv
+import re
+import threading
+from collections.abc import Callable, Sequence
+from itertools import chain
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from mlc_cli.core.system.downloads.cache import is_address
+from mlc_cli.core.system.downloads.parallel import in_parallel
+from mlc_cli.core.system.downloads.transfer import beside, transfer
+from mlc_cli.core.system.files import read_text, write_text
+from mlc_cli.errors import DataError, DownloadError
+
+GONE = "gone.csv"
+_PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM")
+_INSTEAD = re.compile("photo_(un|not_)available", re.IGNORECASE)
+"""Flickr leads to such a picture where another was."""
+
+
+class Link(NamedTuple):
+    """A picture: its path below the folder of pictures, and where it may be, best first."""
+
+    path: str
+    urls: tuple[str, ...]
+
+
+class Fetched(NamedTuple):
+    """What has become of pictures: how many are there; why others are not, by path."""
+
+    there: int
+    gone: dict[str, str]
+    failed: dict[str, str]
+
+
+def read_links(file: Path, template: str | None) -> list[Link]:
+    """Read a list of links.
+
+    Args:
+        file: The list.
+        template: Another address of each picture, with `{path}` in it.
+
+    Raises:
+        DataError: It cannot be read, or a line has a path that leads out, or no address.
+    """
+    lines = read_text(file).splitlines()
+    rows = csv.reader(lines) if "," in next(iter(lines), "") else map(str.split, lines)
+    header = next(rows, [])
+    is_header = len(header) > 1 and not any(map(is_address, header))
+    columns = [
+        header.index(name) for name in ("Subset", "ImageID", "OriginalURL") if name in header
+    ]
+    links = []
+    for row in filter(None, rows if is_header else chain([header], rows)):
+        cells = [row[column] for column in columns] if len(columns) == 3 else row
+        path = "/".join(cells[:2]) if len(columns) == 3 else cells[0]
+        path = path.replace("\\", "/").rpartition("Flickr/")[2]
+        path += "" if PurePosixPath(path).suffix else ".jpg"
+        urls = [template.format(path=path)] if template else []
+        urls += filter(is_address, cells)
+        if not urls or PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+            problem = "leads out of the folder of pictures" if urls else "has no address"
+            raise DataError(f"{file}: {path!r} {problem}")
+        links.append(Link(path, tuple(urls)))
+    if not links:
+        raise DataError(f"{file}: lists no pictures")
+    return links
+
+
+def fetch_links(
+    links: Sequence[Link], folder: Path, report: Callable[[int, int], None], jobs: int
+) -> Fetched:
+    """Fetch the pictures that are neither there nor known to be gone.
+
+    Args:
+        links: All pictures.
+        folder: Where they go; `gone.csv` there lists those that are gone, and why.
+        report: Called with pictures done and pictures in all.
+        jobs: Pictures at once.
+
+    Raises:
+        MlcError: The disk is full.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    known = folder / GONE
+    gone = dict(csv.reader(read_text(known).splitlines())) if known.exists() else {}
+    failed: dict[str, str] = {}
+    todo = [one for one in links if one.path not in gone and not (folder / one.path).exists()]
+    try:
+        fetched = in_parallel(lambda link, stop: _fetch(link, folder, stop), todo, jobs)
+        for number, (path, problem) in enumerate(fetched, start=1):
+            if problem:
+                (gone if problem.gone else failed)[path] = problem.message.replace('"', "'")
+            report(number, len(todo))
+    finally:
+        write_text(known, "".join(f'"{path}","{why}"\n' for path, why in sorted(gone.items())))
+    return Fetched(len(links) - len(gone) - len(failed), gone, failed)
+
+
+def _fetch(link: Link, folder: Path, stop: threading.Event) -> tuple[str, DownloadError | None]:
+    target = folder / link.path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    problems = []
+    for url in link.urls:
+        try:
+            came_from = transfer(url, part, lambda *_: None, stop, tries=2)
+            beside(part).unlink(missing_ok=True)
+            with part.open("rb") as stream:
+                is_picture = stream.read(4).startswith(_PICTURES)
+            if is_picture and not _INSTEAD.search(came_from):
+                part.replace(target)
+                return link.path, None
+            problems.append(DownloadError(f"{url}: is no picture any more", gone=True))
+            part.unlink()
+        except DownloadError as error:
+            problems.append(error)
+    worst = next((problem for problem in problems if not problem.gone), problems[-1])
+    return link.path, worst

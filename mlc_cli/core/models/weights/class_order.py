@@ -1,0 +1,92 @@
+"""Which class each logit of a foreign head is: by name, never by position alone."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mlc_cli.core.datasets.formats.shared.lines import text_lines
+from mlc_cli.errors import WeightsError
+
+Classes = list[str] | list[int]
+
+BY_CLASS = {
+    "weight", "linear.weight", "linear.bias", "class_bias", "weights.vectors_CE",
+    "pooled.weight", "pooled.linear.weight", "pooled.linear.bias",
+}  # fmt: skip
+"""Tensors of heads, in the names of mlc, whose first axis is that of the classes."""
+UNLISTED = {
+    "nus-wide": "ConceptsList/Concepts81.txt of the data set, if the head follows it",
+    "openimages": "the idx_to_class of the file that it came with, one name a line",
+}
+
+
+def listed_classes(source: str) -> Classes:
+    """Class names in the order of the logits of a head.
+
+    Args:
+        source: `coco`: 80 names in the order of the category ids of instances_val2014.json, as
+            torchvision has them; `voc`: the 20 names of VOC in the order of the alphabet; or a
+            text file with a name a line.
+
+    Raises:
+        MlcError: There is no such list, or it names a class twice.
+    """
+    if source in ("coco", "voc"):
+        return _of_torchvision(source)
+    if source in UNLISTED:
+        raise WeightsError(
+            f"--weight-classes {source}: no public file says in which order a head has its classes",
+            f"Name them in a file: {UNLISTED[source]}.",
+        )
+    names = [name for _, name in text_lines(Path(source).expanduser())]
+    if not names or len(set(names)) < len(names):
+        raise WeightsError(f"--weight-classes {source}: expected a name a line, each once")
+    whole = all(name == str(int(name)) for name in names if name.isdecimal())
+    return [int(n) for n in names] if whole and all(n.isdecimal() for n in names) else names
+
+
+def _of_torchvision(name: str) -> list[str]:
+    from torchvision.models import detection, segmentation  # noqa: PLC0415 - slow to import
+
+    known = {
+        "coco": detection.FasterRCNN_ResNet50_FPN_Weights.COCO_V1,
+        "voc": segmentation.FCN_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1,
+    }
+    categories = known[name].meta["categories"]
+    return [text for text in categories if text not in ("__background__", "N/A")]
+
+
+def positions(theirs: Sequence[str | int], ours: Sequence[str | int]) -> list[int] | None:
+    """Place among `theirs` of each of `ours`; `None` if they are not the same classes."""
+    place = {str(name): position for position, name in enumerate(theirs)}
+    if len(place) != len(theirs) or place.keys() != {str(name) for name in ours}:
+        return None
+    return [place[str(name)] for name in ours]
+
+
+def reordered(state: Mapping[str, Tensor], order: list[int]) -> dict[str, Tensor]:
+    """A head, in the names of mlc, with its classes in another order.
+
+    Where groups of an ML-Decoder hold several classes, each class gets the query of its group to
+    itself, which gives the same logits.
+
+    Args:
+        state: Tensors of the head.
+        order: Place in `state` of each class.
+    """
+    if order == list(range(len(order))):
+        return dict(state)
+    index_C = torch.tensor(order)
+    moved = dict(state)
+    for name in BY_CLASS & state.keys():
+        moved[name] = state[name][index_C]
+    if "weights.links_CC" in state:
+        moved["weights.links_CC"] = state["weights.links_CC"][index_C][:, index_C]
+    if "class_vectors" in state:
+        vectors_GME = state["class_vectors"]
+        moved["class_vectors"] = vectors_GME.flatten(0, 1)[index_C][:, None]
+        if "queries" in state:
+            moved["queries"] = state["queries"][index_C // vectors_GME.shape[1]]
+    return moved

@@ -1,0 +1,1 @@
+"""Files from addresses: fetched once, checked, kept in one folder, and unpacked."""

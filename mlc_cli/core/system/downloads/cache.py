@@ -1,0 +1,184 @@
+"""The one folder of all that is downloaded: weights, and archives of data sets.
+
+ab12...-model.pth          a file whose checksum was right when it came
+ab12...-model.pth.part     the beginning of one
+trusted.json               checksums of files that were taken as they came, by address
+locks/                     who fetches or unpacks what
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from filelock import FileLock, Timeout
+
+from mlc_cli.core.system.downloads.transfer import Report, beside, transfer
+from mlc_cli.core.system.files import write_json
+from mlc_cli.errors import DownloadError, MlcError
+
+_TRUSTED = "trusted.json"
+_LOG = logging.getLogger(__name__)
+
+
+def is_address(source: str) -> bool:
+    """Whether a text is an address rather than a path."""
+    return urlparse(source).scheme in ("http", "https")
+
+
+def file_name(url: str) -> str:
+    """Name that a file gets from its address."""
+    name = unquote(urlparse(url).path).rpartition("/")[2]
+    return re.sub(r"[^\w.-]", "_", name)[-80:].lstrip(".") or "file"
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of downloads.
+
+    Attributes:
+        folder: The folder.
+        limit: Bytes that it may hold; the files that were not used for longest go first.
+        trust: Take a file whose checksum nobody knows, and demand the same from then on.
+        offline: Fetch nothing.
+    """
+
+    folder: Path
+    limit: float
+    trust: bool = False
+    offline: bool = False
+
+    def fetch(
+        self,
+        url: str,
+        checksum: str | None,
+        report: Report = lambda *_: None,
+        stop: threading.Event | None = None,
+    ) -> Path:
+        """Path of a file; it is downloaded once, and checked each time.
+
+        Args:
+            url: Its address.
+            checksum: `sha256:` or `md5:` and hexadecimal digits, if they are known.
+            report: Called while it comes.
+            stop: Ends the download when it is set.
+
+        Raises:
+            DownloadError: It cannot be had, or is another file than it should be.
+            MlcError: The disk is full.
+        """
+        self.check_known(url, checksum)
+        wanted = checksum or self._trusted().get(url)
+        path = self.path_of(url, checksum)
+        with self.lock(path.name):
+            if path.exists():
+                if wanted is None or _digest(path, wanted) == wanted:
+                    os.utime(path)
+                    return path
+                path.unlink()
+            if self.offline:
+                raise DownloadError(
+                    f"{url}: is not in {self.folder}, and --offline forbids to fetch it",
+                    "Call once without --offline, or name a file of this machine.",
+                )
+            part = path.with_name(f"{path.name}.part")
+            came_from = transfer(url, part, report, stop or threading.Event())
+            self._accept(url, part, wanted, came_from)
+            part.replace(path)
+            beside(part).unlink(missing_ok=True)
+        return path
+
+    def check_known(self, url: str, checksum: str | None) -> None:
+        """Check that a file may be fetched at all.
+
+        Raises:
+            DownloadError: Nobody knows its checksum, and it is not to be trusted; or the address
+                is none.
+        """
+        if not is_address(url):
+            raise DownloadError(f"{url}: is no address of a file: those begin with http or https")
+        if not (checksum or self.trust or url in self._trusted()):
+            raise DownloadError(
+                f"{url}: its checksum is not known",
+                "With --trust-download it is taken as it comes; its sha256 is shown, kept beside"
+                " the file and demanded from then on.",
+            )
+
+    def path_of(self, url: str, checksum: str | None) -> Path:
+        """Where a file is, or will be; by its checksum, mirrors share it."""
+        key = checksum.partition(":")[2] if checksum else hashlib.sha256(url.encode()).hexdigest()
+        return self.folder / f"{key[:16]}-{file_name(url)}"
+
+    def bytes_there(self, url: str, checksum: str | None) -> int:
+        """Bytes of a file, or of its part, that need not come."""
+        path = self.path_of(url, checksum)
+        paths = (path, path.with_name(f"{path.name}.part"))
+        return max((path.stat().st_size for path in paths if path.exists()), default=0)
+
+    def lock(self, name: str, wait: float = -1) -> FileLock:
+        """Keeps other processes from the same work; it goes with the process, however that ends."""
+        folder = self.folder / "locks"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MlcError(f"{folder}: cannot be made: {error.strerror}") from None
+        return FileLock(folder / f"{name}.lock", timeout=wait)
+
+    def trim(self) -> None:
+        """Remove the files that were not used for longest until the rest is within the limit."""
+        files = [path for path in self.folder.glob("*") if path.is_file() and "-" in path.name]
+        total = sum(path.stat().st_size for path in files)
+        for path in sorted(files, key=lambda path: path.stat().st_mtime):
+            if total <= self.limit:
+                break
+            size, name = path.stat().st_size, path.name.removesuffix(".json").removesuffix(".part")
+            try:
+                with self.lock(name, wait=0):
+                    path.unlink()
+            except Timeout:  # in use
+                continue
+            total -= size
+
+    def _accept(self, url: str, part: Path, wanted: str | None, came_from: str) -> None:
+        found = _digest(part, wanted or "sha256:")
+        if wanted is None:
+            with self.lock(_TRUSTED):
+                write_json(self.folder / _TRUSTED, self._trusted() | {url: found})
+            _LOG.warning(
+                f"{url}: taken as it came: {found}; {self.folder / _TRUSTED} demands it from now on"
+            )
+        elif found != wanted:
+            part.unlink()
+            where = "" if came_from == url else f" from {came_from}"
+            known = "that it was first seen with" if url in self._trusted() else "that is expected"
+            raise DownloadError(
+                f"{url}: the file that came{where} has another checksum than {known}:"
+                f" {found}, not {wanted}",
+                f"It is removed. If the file has changed for good, take it out of"
+                f" {self.folder / _TRUSTED}." if known.startswith("that it was") else
+                "It is removed. Call again, or name another address or checksum.",
+            )  # fmt: skip
+
+    def _trusted(self) -> dict[str, str]:
+        try:
+            content = json.loads((self.folder / _TRUSTED).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise MlcError(
+                f"{self.folder / _TRUSTED}: cannot be read: {error}", "Repair it, or remove it."
+            ) from None
+        return dict(content)
+
+
+def _digest(path: Path, like: str) -> str:
+    """Checksum of a file by the algorithm of another."""
+    name = like.partition(":")[0]
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, lambda: hashlib.new(name, usedforsecurity=False))
+    return f"{name}:{found.hexdigest()}"

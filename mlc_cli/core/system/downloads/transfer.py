@@ -1,0 +1,226 @@
+"""One file from an address, over HTTP: it goes on where it was cut off.
+
+Beside a part `x.part` lies `x.part.json`: how the server named that version of the file (RFC 9110:
+`If-Range` asks for the rest of that version, or for all of another one).
+"""
+
+import http.client
+import json
+import re
+import shutil
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import Any
+
+from mlc_cli.core.system.downloads.pages import Page, looks_like_page
+from mlc_cli.errors import DownloadError, Interrupted, MlcError
+
+Report = Callable[[int, int | None], None]
+"""Takes bytes that are there, and bytes in all where they are known."""
+
+AT_ONCE = 1 << 20
+TIMEOUT = 30.0
+TRIES = 5
+PAUSE = 1.0
+"""Seconds before the second attempt; then doubled each time."""
+_ROOM = "Free some space, or choose another disk: `--set download.cache=DIR`. What came is kept."
+_PASSING = {408, 425, 429}
+"""Codes below 500 that another attempt may not get."""
+
+
+class _CutOffError(Exception):
+    """The connection ended before the file did, or the rest is of another file."""
+
+
+def transfer(
+    url: str, part: Path, report: Report, stop: threading.Event, tries: int = TRIES
+) -> str:
+    """Bring a file to `part`, or the rest of it if a part is there.
+
+    Args:
+        url: Its address.
+        part: Where it grows; whatever ends the process, the next call goes on from there.
+        report: Called after each piece.
+        stop: Ends it when it is set.
+        tries: Attempts without a byte after which it is given up.
+
+    Returns:
+        The address that it came from in the end, behind redirections.
+
+    Raises:
+        DownloadError: It cannot be had, or a web page came in its place.
+        Interrupted: `stop` was set.
+        MlcError: The disk is full, or cannot be written to.
+    """
+    fruitless = 0
+    while True:
+        before = _size(part)
+        try:
+            return _attempt(url, part, report, stop)
+        except urllib.error.HTTPError as error:
+            error.close()
+            problem = f"the server says {error.code} {error.reason}"
+            if error.code == 416:  # the part is longer than the file is now
+                part.unlink(missing_ok=True)
+            elif error.code < 500 and error.code not in _PASSING:
+                hint = "Name another address, or a mirror."
+                raise DownloadError(f"{url}: {problem}", hint, gone=True) from None
+        except (_CutOffError, http.client.HTTPException, OSError) as error:
+            problem = str(getattr(error, "reason", None) or error) or type(error).__name__
+        fruitless = 0 if _size(part) > before else fruitless + 1
+        if fruitless == tries:
+            raise DownloadError(
+                f"{url}: cannot be fetched: {problem}",
+                "Call again to go on from the bytes that are there, or name another address.",
+            )
+        stop.wait(PAUSE * 2 ** (fruitless - 1))
+
+
+def _attempt(url: str, part: Path, report: Report, stop: threading.Event) -> str:
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    have, known = _size(part), _read(part)
+    if have and known and have == known["total"]:  # it ended between the last byte and its check
+        return url
+    headers = {"User-Agent": "mlc", "Accept-Encoding": "identity"}
+    if have and known:
+        headers["Range"] = f"bytes={have}-"
+        if known["version"]:
+            headers["If-Range"] = known["version"]
+    with _open(opener, url, headers) as response:
+        page = _page(response)
+        if page is None:
+            return _receive(response, part, report, stop)
+        if page.confirmed is None:
+            raise _in_place(url, page)
+    with _open(opener, page.confirmed, headers) as response:
+        if (second := _page(response)) is not None:
+            raise _in_place(url, second)
+        return _receive(response, part, report, stop)
+
+
+def _open(
+    opener: urllib.request.OpenerDirector, url: str, headers: Mapping[str, str]
+) -> HTTPResponse:
+    request = urllib.request.Request(url, headers=dict(headers))
+    response: HTTPResponse = opener.open(request, timeout=TIMEOUT)
+    return response
+
+
+def _page(response: HTTPResponse) -> Page | None:
+    """The page that came in place of a file."""
+    if not looks_like_page(response.headers.get_content_type(), response.peek(1024)):
+        return None
+    return Page(response.read(1 << 20).decode("utf-8", errors="replace"), response.url)
+
+
+def _in_place(url: str, page: Page) -> DownloadError:
+    where = "" if page.url == url else f", from {page.url}"
+    return DownloadError(
+        f"{url}: a web page came in place of the file: {page.title or 'without a title'!r:.100}"
+        f"{where}",
+        "Open the address in a browser to see what it asks for, or name another address.",
+        gone=True,
+    )
+
+
+def _receive(response: HTTPResponse, part: Path, report: Report, stop: threading.Event) -> str:
+    start, total = _extent(response)
+    have = _size(part)
+    if start not in (0, have) or (start and (_read(part) or {}).get("total") != total):
+        part.unlink(missing_ok=True)
+        raise _CutOffError("the file on the server has changed")
+    check_space(part.parent, 0 if total is None else total - start)
+    with _written(part):
+        mode = "ab" if start else "wb"
+        stream = part.open(mode)
+    with stream:
+        if not start:
+            _note(part, response, total)
+        while chunk := response.read(AT_ONCE):
+            if stop.is_set():
+                raise Interrupted("interrupted")
+            with _written(part):
+                stream.write(chunk)
+            start += len(chunk)
+            report(start, total)
+        with _written(part):
+            stream.flush()
+    if total is not None and start != total:
+        if start > total:
+            part.unlink()
+        raise _CutOffError(f"{start} of {total} bytes came")
+    return response.url
+
+
+def _extent(response: HTTPResponse) -> tuple[int, int | None]:
+    """Place of the first byte that comes, and bytes of the whole file."""
+    length = response.headers.get("Content-Length")
+    whole = int(length) if length and length.isdecimal() else None
+    if response.status != 206:
+        return 0, whole
+    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+    if not found:
+        raise _CutOffError("the server does not say which part it sends")
+    start = int(found[1])
+    if found[2] != "*":
+        return start, int(found[2])
+    return start, None if whole is None else start + whole
+
+
+def _note(part: Path, response: HTTPResponse, total: int | None) -> None:
+    """Keep how the server names this version; a weak name does not tell bytes apart."""
+    tag = response.headers.get("ETag", "")
+    version = response.headers.get("Last-Modified", "") if tag.startswith("W/") or not tag else tag
+    with _written(part):
+        beside(part).write_text(json.dumps({"version": version, "total": total}), encoding="utf-8")
+
+
+def _read(part: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(beside(part).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and {"version", "total"} <= content.keys() else None
+
+
+def beside(part: Path) -> Path:
+    """What is known of the file that a part belongs to."""
+    return part.with_name(f"{part.name}.json")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def check_space(folder: Path, size: float) -> None:
+    """Check that a disk has room.
+
+    Args:
+        folder: On that disk.
+        size: In bytes.
+
+    Raises:
+        MlcError: It has not.
+    """
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise MlcError(
+            f"{folder}: {size / 1e9:.2f} GB are needed, and {free / 1e9:.2f} GB are free", _ROOM
+        )
+
+
+@contextmanager
+def _written(part: Path) -> Iterator[None]:
+    """Inside, what goes wrong is the disk's fault and not that of the network."""
+    try:
+        yield
+    except OSError as error:
+        raise MlcError(
+            f"{part} cannot be written: {error.strerror or error}",
+            _ROOM,
+        ) from error

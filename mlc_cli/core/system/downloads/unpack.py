@@ -1,0 +1,116 @@
+"""Archives: unpacked file by file, so that a second call does what is missing."""
+
+import os
+import shutil
+import tarfile
+import threading
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import IO, NamedTuple
+
+from mlc_cli.core.system.downloads.transfer import Report
+from mlc_cli.core.system.files import named_faults
+from mlc_cli.errors import DataError, Interrupted
+
+
+class _Entry(NamedTuple):
+    """A file in an archive: its name, its bytes, and how it is opened."""
+
+    name: str
+    size: int
+    open: Callable[[], IO[bytes]]
+
+
+def unpack(
+    archive: Path,
+    name: str,
+    folder: Path,
+    into: str,
+    take: Sequence[str],
+    report: Report,
+    stop: threading.Event,
+) -> dict[str, int]:
+    """Unpack a `.zip` or a `.tar`, compressed or not; any other file is put there as it is.
+
+    Args:
+        archive: The file.
+        name: What it is called where it comes from.
+        folder: Where its entries go.
+        into: A folder in that one; an archive that brings it along is not put in it twice.
+        take: Patterns of the entries that are wanted.
+        report: Called with bytes done and bytes in all.
+        stop: Ends it when it is set.
+
+    Returns:
+        Bytes of each file, by its path in `folder`.
+
+    Raises:
+        DataError: An entry leads out of the folder, is a link or a device, or cannot be read; if
+            it is its name, nothing is unpacked.
+        MlcError: The disk is full.
+    """
+    with named_faults(archive, "cannot be unpacked"), _entries(archive, name) as all_:
+        entries = [one for one in all_ if any(fnmatch(one.name, pattern) for pattern in take)]
+        for entry in all_:
+            _check(archive, entry.name)
+        if not entries:
+            raise DataError(f"{archive}: has none of {', '.join(take)}")
+        if into and not all(entry.name.startswith(f"{into}/") for entry in entries):
+            entries = [entry._replace(name=f"{into}/{entry.name}") for entry in entries]
+        total, done = sum(entry.size for entry in entries), 0
+        for entry in entries:
+            if stop.is_set():
+                raise Interrupted("interrupted")
+            _put(entry, folder / entry.name)
+            done += entry.size
+            report(done, total)
+    return {entry.name: entry.size for entry in entries}
+
+
+def _check(archive: Path, name: str) -> None:
+    """Refuse a name that leads out of the folder, on any system."""
+    paths = PurePosixPath(name), PureWindowsPath(name)
+    if any(path.anchor or ".." in path.parts for path in paths):
+        raise DataError(
+            f"{archive}: its entry {name!r} leads out of the folder; nothing of it is unpacked",
+            "Such an archive is made to do harm: get it from another place.",
+        )
+
+
+@contextmanager
+def _entries(archive: Path, name: str) -> Iterator[list[_Entry]]:
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as packed:
+            yield [
+                _Entry(info.filename, info.file_size, lambda info=info: packed.open(info))  # type: ignore[misc]
+                for info in packed.infolist()
+                if not info.is_dir()
+            ]
+    elif tarfile.is_tarfile(archive):
+        with tarfile.open(archive) as bundle:
+            members = [member for member in bundle if not member.isdir()]
+            for member in members:
+                if not member.isfile():
+                    raise DataError(
+                        f"{archive}: its entry {member.name!r} is a link or a device, and no file"
+                    )
+            yield [
+                _Entry(member.name, member.size, lambda member=member: bundle.extractfile(member))  # type: ignore
+                for member in members
+            ]
+    else:
+        yield [_Entry(name, archive.stat().st_size, lambda: archive.open("rb"))]
+
+
+def _put(entry: _Entry, target: Path) -> None:
+    """Write a file under another name first: one that has its name is whole."""
+    if target.is_file() and target.stat().st_size == entry.size:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name[-200:]}.unpacking")
+    with entry.open() as source, temporary.open("wb") as sink:
+        shutil.copyfileobj(source, sink, 1 << 20)
+    os.replace(temporary, target)  # noqa: PTH105

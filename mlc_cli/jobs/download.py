@@ -1,0 +1,177 @@
+"""`mlc dataset-download`: from addresses to a data set to train on."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlc_cli.core.datasets.converting.summary import Conversion
+from mlc_cli.core.datasets.links import GONE, Fetched, fetch_links, read_links
+from mlc_cli.core.system.downloads.build import build_cache
+from mlc_cli.core.system.downloads.cache import Cache, file_name
+from mlc_cli.core.system.downloads.parallel import in_parallel
+from mlc_cli.core.system.downloads.transfer import check_space
+from mlc_cli.core.system.downloads.unpack import unpack
+from mlc_cli.core.system.files import read_json, write_json
+from mlc_cli.errors import DownloadError, UsageError
+from mlc_cli.jobs.convert import convert
+from mlc_cli.settings.convert import ConvertSettings
+from mlc_cli.settings.download import DatasetDownloadSettings, LinkSettings, RemoteFileSettings
+from mlc_cli.settings.resolve import validate
+
+Progress = Callable[[str, int, int | None], None]
+"""Takes what is done, how far it is, and how far it goes."""
+
+SOURCE = "source"
+_STATE = ".downloaded"
+_MARGIN = 1.1
+"""Bytes on the disk for a byte of pictures in an archive: they hardly shrink there."""
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """What a call has done.
+
+    Attributes:
+        dest: The data set.
+        files: Files that were fetched and unpacked; those that were there already are not in it.
+        links: What has become of pictures that are links.
+        conversion: Its annotation files; `None` if they were there already.
+    """
+
+    dest: Path
+    files: tuple[str, ...]
+    links: Fetched | None
+    conversion: Conversion | None
+
+
+def download(settings: DatasetDownloadSettings, progress: Progress) -> Downloaded:
+    """Fetch, unpack and convert what is missing of a data set; the rest stays as it is.
+
+    Args:
+        settings: What it consists of.
+        progress: Called as it goes on, from several threads.
+
+    Raises:
+        DownloadError: A file cannot be had, or is another than it should be.
+        MlcError: The disk is too small, an archive is damaged, or the conversion fails.
+    """
+    cache, dest = build_cache(settings.download), Path(settings.dest)
+    source = dest / SOURCE
+    if settings.links and not settings.links.file:
+        raise UsageError(
+            f"{settings.title}: its pictures are links, and a list of them is needed",
+            f"Get it from {settings.links.home} and name it: --links FILE",
+        )
+    with cache.lock(f"folder-{dest.resolve().name}"):
+        missing = {
+            name: file for name, file in settings.files.items() if not _is_whole(source, name)
+        }
+        for file in missing.values():
+            cache.check_known(_address(file, settings), file.checksum)
+        _check_space(missing, cache, source)
+
+        def get(name: str, stop: threading.Event) -> str:
+            _get(name, missing[name], settings, cache, progress, stop)
+            return name
+
+        done = tuple(in_parallel(get, missing, settings.jobs))
+        fetched = _get_links(settings.links, settings, source, progress)
+        conversion = _convert(settings, dest, anew=bool(done))
+        cache.trim()
+    return Downloaded(dest, done, fetched, conversion)
+
+
+def _state(source: Path, name: str) -> Path:
+    return source / _STATE / f"{name}.json"
+
+
+def _is_whole(source: Path, name: str) -> bool:
+    """Whether all files of an archive are there, each as long as it was."""
+    state = _state(source, name)
+    if not state.exists():
+        return False
+    try:
+        return all(
+            (source / path).stat().st_size == size for path, size in read_json(state).items()
+        )
+    except FileNotFoundError:
+        return False
+
+
+def _check_space(files: Mapping[str, RemoteFileSettings], cache: Cache, source: Path) -> None:
+    """Refuse to begin what cannot end: archives in the cache, and their content in the data set."""
+    needed: dict[Path, float] = {}
+    disks: dict[int, Path] = {}
+    for file in files.values():
+        to_come = (file.bytes or 0) - cache.bytes_there(file.url, file.checksum)
+        for folder, more in ((cache.folder, to_come), (source, (file.bytes or 0) * _MARGIN)):
+            real = folder.resolve()
+            place = next(path for path in (real, *real.parents) if path.exists())
+            disk = disks.setdefault(place.stat().st_dev, place)
+            needed[disk] = needed.get(disk, 0) + max(0, more)
+    for disk, size in needed.items():
+        check_space(disk, size)
+
+
+def _address(file: RemoteFileSettings, settings: DatasetDownloadSettings) -> str:
+    if settings.mirror is None:
+        return file.url
+    return f"{settings.mirror.rstrip('/')}/{file_name(file.url)}"
+
+
+def _get(
+    name: str,
+    file: RemoteFileSettings,
+    settings: DatasetDownloadSettings,
+    cache: Cache,
+    progress: Progress,
+    stop: threading.Event,
+) -> None:
+    url = _address(file, settings)
+    source = Path(settings.dest) / SOURCE
+    archive = cache.fetch(url, file.checksum, lambda *far: progress(name, *far), stop)
+    files = unpack(
+        archive,
+        file_name(url),
+        source,
+        file.into,
+        file.take,
+        lambda *far: progress(f"{name}, unpacked", *far),
+        stop,
+    )
+    _state(source, name).parent.mkdir(parents=True, exist_ok=True)
+    write_json(_state(source, name), files)
+
+
+def _get_links(
+    links: LinkSettings | None,
+    settings: DatasetDownloadSettings,
+    source: Path,
+    progress: Progress,
+) -> Fetched | None:
+    if links is None or links.file is None:
+        return None
+    wanted = read_links(Path(links.file), links.url)
+    if settings.download.offline:
+        raise DownloadError("--offline forbids to fetch pictures that are links")
+    folder = source / links.into
+    fetched = fetch_links(wanted, folder, lambda *far: progress("pictures", *far), settings.jobs)
+    if fetched.failed:
+        raise DownloadError(
+            f"{len(fetched.failed)} of {len(wanted)} pictures could not be fetched this time, such"
+            f" as {next(iter(fetched.failed.values()))}",
+            f"Call again for those; {len(fetched.gone)} are gone for good: {folder / GONE}",
+        )
+    return fetched
+
+
+def _convert(settings: DatasetDownloadSettings, dest: Path, *, anew: bool) -> Conversion | None:
+    """Write the annotation files, unless all that they come from is as it was."""
+    state = _state(dest / SOURCE, "converted")
+    if not anew and state.exists() and all((dest / name).exists() for name in read_json(state)):
+        return None
+    content = {"source": str(dest / SOURCE), "dest": str(dest), "overwrite": True}
+    conversion = convert(validate(ConvertSettings, {**settings.convert, **content}))
+    write_json(state, list(conversion.files))
+    return conversion
