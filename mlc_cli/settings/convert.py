@@ -46,6 +46,13 @@ class OpenImagesSettings(Settings):
     """State of labels that nobody has verified."""
 
 
+class CvatSettings(Settings):
+    """What of CVAT is a label."""
+
+    attributes: Literal["ignore", "labels"] = "ignore"
+    """Whether attributes of tags are labels: a checkbox of its name, a choice of its value."""
+
+
 class FiftyOneSettings(Settings):
     """What FiftyOne leaves open."""
 
@@ -175,6 +182,7 @@ class ConvertSettings(Settings):
     coco: CocoSettings = CocoSettings()
     voc: VocSettings = VocSettings()
     open_images: OpenImagesSettings = OpenImagesSettings()
+    cvat: CvatSettings = CvatSettings()
     fiftyone: FiftyOneSettings = FiftyOneSettings()
     csv: CsvSettings = CsvSettings()
     vg500: Vg500Settings = Vg500Settings()

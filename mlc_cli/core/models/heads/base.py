@@ -64,6 +64,8 @@ def pool_map(map_NDHW: Tensor, pool: Pool) -> Tensor:
 
 
 def cosine(features: Tensor, weights: Tensor) -> Tensor:
-    """Cosines in float32 between rows of `features` (…×A×D) and `weights` (…×B×D): …×A×B."""
+    """Cosines of rows of `features` (…×A×D) and `weights` (…×B×D), in float32 at least: …×A×B."""
     with full_precision(features.device):
-        return F.normalize(features.float(), dim=-1) @ F.normalize(weights.float(), dim=-1).mT
+        kind = torch.promote_types(features.dtype, torch.float32)
+        rows, columns = (F.normalize(given.to(kind), dim=-1) for given in (features, weights))
+        return rows @ columns.mT

@@ -51,7 +51,8 @@ class Sam:
             sizes = [p.abs() for p in parameters]
             gradients = [g * s for g, s in zip(gradients, sizes, strict=True)]
         norms = torch._foreach_norm(gradients)  # noqa: SLF001
-        norm = torch.linalg.vector_norm(torch.stack([n.float() for n in norms]))
+        kind = torch.promote_types(gradients[0].dtype, torch.float32)
+        norm = torch.linalg.vector_norm(torch.stack([n.to(kind) for n in norms]))
         step = torch.where(torch.isfinite(norm), self.rho / (norm + 1e-12), 0.0)
         if self.adaptive:
             gradients = [g * s for g, s in zip(gradients, sizes, strict=True)]
