@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from mlc_cli.settings.base import NotNegative, Settings
+from mlc_cli.settings.base import NotNegative, Positive, Settings
 
 
 class ImageSettings(Settings):
@@ -44,6 +44,13 @@ class OpenImagesSettings(Settings):
 
     unverified: Literal["unknown", "absent"] = "unknown"
     """State of labels that nobody has verified."""
+
+
+class CvatSettings(Settings):
+    """What of CVAT is a label."""
+
+    attributes: Literal["ignore", "labels"] = "ignore"
+    """Whether attributes of tags are labels: a checkbox of its name, a choice of its value."""
 
 
 class FiftyOneSettings(Settings):
@@ -136,7 +143,7 @@ class ConvertSettings(Settings):
     """auto, mlc, coco, voc, yolo, csv-onehot, csv-list, image-folder, open-images, datumaro, cvat,
     label-studio, labelme, via, fiftyone, nus-wide, vg500, mmpretrain, imagenet-txt or celeba."""
     source: str = Field(min_length=1, json_schema_extra={"flag": "SOURCE"})
-    """File or folder to convert."""
+    """File, folder or zip file to convert. What is in a zip file goes to the result."""
     dest: str = Field(min_length=1, json_schema_extra={"flag": "DEST"})
     """Folder of the result; if it exists, splits are added to it."""
     to: str = "mlc"
@@ -168,11 +175,14 @@ class ConvertSettings(Settings):
     """Keep images without labels: negatives of every class."""
     strict: bool = False
     """Write nothing and exit with code 3 if anything of the source would be dropped."""
+    max_unpacked: Positive = 100.0
+    """Gigabytes that a zip file may have unpacked."""
     overwrite: bool = False
     """Replace files of the result that exist."""
     coco: CocoSettings = CocoSettings()
     voc: VocSettings = VocSettings()
     open_images: OpenImagesSettings = OpenImagesSettings()
+    cvat: CvatSettings = CvatSettings()
     fiftyone: FiftyOneSettings = FiftyOneSettings()
     csv: CsvSettings = CsvSettings()
     vg500: Vg500Settings = Vg500Settings()

@@ -55,7 +55,7 @@ def readers(settings: ConvertSettings) -> tuple[Reader, ...]:
         OpenImagesReader(settings.open_images.unverified),
         CsvOnehotReader(rule, told),
         CsvListReader(settings.csv.separator, told),
-        CvatReader(),
+        CvatReader(settings.cvat.attributes),
         YoloReader(),
         ImageNetTxtReader(),
         CelebaReader(),

@@ -86,6 +86,8 @@ class CsvListReader:
         tables = [(table, _label_columns(table)) for table in found]
         first = [row[c] for table, columns in tables for row in table.first for c in columns]
         separator = find_separator(first) if self._separator is None else self._separator
+        if self._separator is None and any(table.is_import for table in found):
+            separator = ""
         labels = _labels_of(separator)
         root = images or (source if source.is_dir() else source.parent)
         names = ImageNames(root, dropped)

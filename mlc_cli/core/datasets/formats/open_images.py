@@ -18,7 +18,7 @@ from pathlib import Path
 from mlc_cli.core.datasets.annotations import State
 from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.lines import is_file
-from mlc_cli.core.datasets.formats.shared.tables import csv_rows
+from mlc_cli.core.datasets.formats.shared.rows import csv_rows
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 

@@ -1,6 +1,5 @@
 """Tables in CSV files: header, rows with their lines, and which column is which."""
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,9 +8,10 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from mlc_cli.core.datasets.formats.shared.images import SUFFIXES, is_image
+from mlc_cli.core.datasets.formats.shared.images import is_address, is_image
 from mlc_cli.core.datasets.formats.shared.kept import UNTOLD, Told
 from mlc_cli.core.datasets.formats.shared.lines import is_file, raw_lines
+from mlc_cli.core.datasets.formats.shared.rows import filled_rows
 from mlc_cli.core.datasets.formats.shared.split_names import meaning, split_of_name
 from mlc_cli.core.datasets.formats.shared.states import is_flag
 from mlc_cli.core.system.issues import IssueLog
@@ -29,6 +29,9 @@ _IMAGE_WORDS = {
     "image", "images", "img", "file", "filename", "filepath", "fname", "path", "photo", "picture",
 }  # fmt: skip
 
+_NUMBER = re.compile(r"|[0-9.eE+-]+")
+_UNASSIGNED = "UNASSIGNED"
+"""In place of a split, where a cloud service is to choose it."""
 _OF_ROBOFLOW = ("_classes.csv", "_annotations.csv")
 """Lies in the folder of a split, with its images."""
 _OF_OTHER_FORMATS = ({"ImageID", "LabelName"}, {"annotation_id", "annotator"})
@@ -37,14 +40,16 @@ _OF_OTHER_FORMATS = ({"ImageID", "LabelName"}, {"annotation_id", "annotator"})
 
 @dataclass(frozen=True)
 class Table:
-    """A CSV file with a header.
+    """A CSV file.
 
     Attributes:
         path: The file.
         split: The split that its place says all its images are in; empty if it says none.
         delimiter: Between cells: the first of comma, semicolon and tab that the header has.
-        header: Names of the columns.
+        header: Names of the columns; their numbers from 1 if there is no header.
         first: The first rows.
+        told: Columns that the user tells.
+        headless: Whether the first line is a row.
     """
 
     path: Path
@@ -53,6 +58,7 @@ class Table:
     header: tuple[str, ...]
     first: Sequence[Sequence[str]]
     told: Told = UNTOLD
+    headless: bool = False
 
     @classmethod
     def open(cls, path: Path, split: str = "", told: Told = UNTOLD) -> "Table":
@@ -64,21 +70,34 @@ class Table:
         line = next((line for line in raw_lines(path) if line.strip()), "")
         bare = re.sub(r'"[^"]*("|$)', "", line)
         delimiter = next((choice for choice in ",;\t" if choice in bare), ",")
-        _, header = next(_rows(path, delimiter), (0, []))
-        if not any(header):
+        top = [row for _, row in islice(filled_rows(path, delimiter), 2)]
+        header = top[0] if top else []
+        if not header:
             raise DataError(f"{path}: is empty")
-        if next(filter(None, header)).lower().endswith(SUFFIXES):
-            raise DataError(
-                f"{path}: has no header, its first line names an image: {line.strip():.80}",
-                "Put a line with the names of the columns before it, such as image,labels.",
-            )
+        named = [column for column, cell in enumerate(header) if is_image(cell.partition("?")[0])]
+        headless = any(is_image("".join(top[-1][c : c + 1]).partition("?")[0]) for c in named)
+        if headless:
+            rows = islice((row for _, row in filled_rows(path, delimiter)), HEAD)
+            header = [str(number + 1) for number in range(max(map(len, rows)))]
         twice = sorted(name for name, count in Counter(header).items() if name and count > 1)
         if twice:
             raise DataError(f"{path}: columns of the same name: {', '.join(twice):.200}")
-        empty = cls(path, split, delimiter, tuple(header), ())
+        empty = cls(path, split, delimiter, tuple(header), (), headless=headless)
         count = min(HEAD, HEAD_CELLS // len(header) + 1)
         first = [row for _, row in islice(empty.rows(IssueLog()), count)]
-        return cls(path, split, delimiter, tuple(header), first, told)
+        table = cls(path, split, delimiter, tuple(header), first, told, headless)
+        if headless and told.image is None and not table.is_import:
+            raise DataError(
+                f"{path}: has no header, its first line names an image: {line.strip():.80}",
+                "Put a line with the names of the columns before it, such as image,labels, or tell"
+                " their numbers: --image-column 1 --label-column 2",
+            )
+        return table
+
+    @property
+    def is_import(self) -> bool:
+        """Whether it has what cloud services import: addresses of images, then labels."""
+        return self.headless and all(map(is_address, self.cells(self.image_column)))
 
     def rows(self, dropped: IssueLog) -> Iterator[tuple[int, list[str]]]:
         """Rows below the header, each with its last line; cells without space at their ends.
@@ -87,7 +106,7 @@ class Table:
             DataError: The file turns out not to be CSV in UTF-8.
         """
         width = len(self.header)
-        for number, row in islice(_rows(self.path, self.delimiter), 1, None):
+        for number, row in islice(filled_rows(self.path, self.delimiter), not self.headless, None):
             if len(row) == width:
                 yield number, row
             elif len(row) < width:
@@ -141,7 +160,7 @@ class Table:
     def _means_splits(self, column: int) -> bool:
         cells = self.cells(column) - {""}
         called_labels = _called_labels(self.header[column])
-        return bool(cells) and not called_labels and all(map(meaning, cells))
+        return bool(cells) and not called_labels and all(map(meaning, cells - {_UNASSIGNED}))
 
     @cached_property
     def label_columns(self) -> tuple[int, ...]:
@@ -154,6 +173,8 @@ class Table:
             told = tuple(map(self._told, self.told.labels))
             return () if told[1:] and all(map(self.holds_flags, told)) else told
         others = [column for column in range(len(self.header)) if column not in self.taken]
+        if self.headless:  # the numbers after the label are corners of a box
+            return tuple(c for c in others if not self._has_numbers(c)) or tuple(others)
         found = [
             column
             for column in others
@@ -162,6 +183,9 @@ class Table:
         ]
         same = found and _unnumbered(self.header[found[0]])
         return tuple(c for c in found if c == found[0] or _unnumbered(self.header[c]) == same)
+
+    def _has_numbers(self, column: int) -> bool:
+        return all(_NUMBER.fullmatch(cell) for cell in self.cells(column))
 
     @cached_property
     def taken(self) -> set[int | None]:
@@ -190,7 +214,7 @@ class Table:
             return self.split
         if _is_validity(self.header[column]):
             return "val" if row[column].lower() in ("1", "true") else "train"
-        return row[column] or self.split
+        return row[column].removeprefix(_UNASSIGNED) or self.split
 
 
 def find_tables(source: Path, told: Told = UNTOLD) -> list[Table]:
@@ -264,28 +288,3 @@ def _unnumbered(name: str) -> str:
 
 def _words(name: str) -> list[str]:
     return re.findall(r"[^\W_]+", name.lower())
-
-
-def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not blank."""
-    for number, row in csv_rows(path, delimiter):
-        cells = [cell.strip() for cell in row]
-        if any(cells):
-            yield number, cells
-
-
-def csv_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
-    """Rows of a CSV file as they are, each with its last line.
-
-    Raises:
-        DataError: It cannot be read, or is not CSV in UTF-8.
-    """
-    reader = csv.reader(raw_lines(path), delimiter=delimiter, skipinitialspace=True)
-    try:
-        for row in reader:
-            yield reader.line_num, row
-    except csv.Error as error:
-        raise DataError(
-            f"{path}, line {reader.line_num}: {error}",
-            "A quotation mark that is opened and never closed makes one cell of all that follows.",
-        ) from None
