@@ -101,6 +101,7 @@ COMMANDS = {
         "--link",
         "--classes",
         "--split",
+        "--label-names",
         "--rename-class",
         "--drop-class",
         "--min-images",
