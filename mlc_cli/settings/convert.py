@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from mlc_cli.settings.base import NotNegative, Settings
+from mlc_cli.settings.base import NotNegative, Positive, Settings
 
 
 class ImageSettings(Settings):
@@ -144,7 +144,7 @@ class ConvertSettings(Settings):
     label-studio, labelme, via, fiftyone, nus-wide, vg500, mmpretrain, imagenet-txt,
     celeba, tag-files or xmp."""
     source: str = Field(min_length=1, json_schema_extra={"flag": "SOURCE"})
-    """File or folder to convert."""
+    """File, folder or zip file to convert. What is in a zip file goes to the result."""
     dest: str = Field(min_length=1, json_schema_extra={"flag": "DEST"})
     """Folder of the result; if it exists, splits are added to it."""
     to: str = "mlc"
@@ -176,6 +176,8 @@ class ConvertSettings(Settings):
     """Keep images without labels: negatives of every class."""
     strict: bool = False
     """Write nothing and exit with code 3 if anything of the source would be dropped."""
+    max_unpacked: Positive = 100.0
+    """Gigabytes that a zip file may have unpacked."""
     overwrite: bool = False
     """Replace files of the result that exist."""
     coco: CocoSettings = CocoSettings()

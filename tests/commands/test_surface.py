@@ -20,6 +20,7 @@ COMMANDS = {
         "--device",
         "--output -o",
         "--resume",
+        "--show-augmented",
         "--trust-download",
         "--offline",
         "--set",
