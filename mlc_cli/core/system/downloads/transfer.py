@@ -11,13 +11,14 @@ import shutil
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
 from mlc_cli.core.system.downloads.pages import Page, looks_like_page
+from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import DownloadError, Interrupted, MlcError
 
 Report = Callable[[int, int | None], None]
@@ -87,10 +88,8 @@ def _attempt(url: str, part: Path, report: Report, stop: threading.Event) -> str
     if have and known and have == known["total"]:  # it ended between the last byte and its check
         return url
     headers = {"User-Agent": "mlc", "Accept-Encoding": "identity"}
-    if have and known:
-        headers["Range"] = f"bytes={have}-"
-        if known["version"]:
-            headers["If-Range"] = known["version"]
+    if have and known and known["version"]:  # without, it might be another file's end
+        headers |= {"Range": f"bytes={have}-", "If-Range": known["version"]}
     with _open(opener, url, headers) as response:
         page = _page(response)
         if page is None:
@@ -135,24 +134,21 @@ def _receive(response: HTTPResponse, part: Path, report: Report, stop: threading
         part.unlink(missing_ok=True)
         raise _CutOffError("the file on the server has changed")
     check_space(part.parent, 0 if total is None else total - start)
-    with _written(part):
-        mode = "ab" if start else "wb"
-        stream = part.open(mode)
+    with _writing(part):
+        stream = part.open("ab" if start else "wb")
     with stream:
         if not start:
             _note(part, response, total)
         while chunk := response.read(AT_ONCE):
             if stop.is_set():
                 raise Interrupted("interrupted")
-            with _written(part):
+            with _writing(part):
                 stream.write(chunk)
             start += len(chunk)
             report(start, total)
-        with _written(part):
+        with _writing(part):
             stream.flush()
-    if total is not None and start != total:
-        if start > total:
-            part.unlink()
+    if total not in (None, start):
         raise _CutOffError(f"{start} of {total} bytes came")
     return response.url
 
@@ -167,16 +163,14 @@ def _extent(response: HTTPResponse) -> tuple[int, int | None]:
     if not found:
         raise _CutOffError("the server does not say which part it sends")
     start = int(found[1])
-    if found[2] != "*":
-        return start, int(found[2])
-    return start, None if whole is None else start + whole
+    return start, int(found[2]) if found[2] != "*" else whole and start + whole
 
 
 def _note(part: Path, response: HTTPResponse, total: int | None) -> None:
     """Keep how the server names this version; a weak name does not tell bytes apart."""
     tag = response.headers.get("ETag", "")
     version = response.headers.get("Last-Modified", "") if tag.startswith("W/") or not tag else tag
-    with _written(part):
+    with _writing(part):
         beside(part).write_text(json.dumps({"version": version, "total": total}), encoding="utf-8")
 
 
@@ -197,6 +191,11 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
+def _writing(part: Path) -> AbstractContextManager[None]:
+    """Inside, what goes wrong is the disk's fault and not that of the network."""
+    return named_faults(part, "cannot be written", MlcError, _ROOM)
+
+
 def check_space(folder: Path, size: float) -> None:
     """Check that a disk has room.
 
@@ -212,15 +211,3 @@ def check_space(folder: Path, size: float) -> None:
         raise MlcError(
             f"{folder}: {size / 1e9:.2f} GB are needed, and {free / 1e9:.2f} GB are free", _ROOM
         )
-
-
-@contextmanager
-def _written(part: Path) -> Iterator[None]:
-    """Inside, what goes wrong is the disk's fault and not that of the network."""
-    try:
-        yield
-    except OSError as error:
-        raise MlcError(
-            f"{part} cannot be written: {error.strerror or error}",
-            _ROOM,
-        ) from error

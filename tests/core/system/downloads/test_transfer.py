@@ -93,6 +93,20 @@ def test_a_server_without_ranges_sends_it_again(web: Web, fetch) -> None:
     assert fetch(web.at("/a", without)) == CONTENT
 
 
+def test_a_server_that_names_no_version_sends_it_again(web: Web, fetch) -> None:
+    asked = []
+
+    def without(handler: Handler) -> None:
+        asked.append(1)
+        send = handler.send_header
+        handler.send_header = lambda name, value: name == "ETag" or send(name, value)
+        web.cut["/a"] = [1000] if len(asked) == 1 else []
+        handler.send_file(CONTENT, "/a")
+
+    assert fetch(web.at("/a", without)) == CONTENT
+    assert web.ranges() == [None, None]
+
+
 def test_a_part_that_is_longer_than_the_file_is_thrown_away(web: Web, fetch, tmp_path) -> None:
     web.cut["/a"] = [2_000_000]
     url = web.put("/a", CONTENT)
@@ -236,7 +250,7 @@ def test_a_disk_that_is_too_small_is_said_before_the_first_byte(
 
 def test_a_full_disk_is_one_line(web: Web, fetch, tmp_path: Path) -> None:
     (tmp_path / "x.part").symlink_to("/dev/full")
-    with pytest.raises(MlcError, match=r"x\.part cannot be written: No space left") as caught:
+    with pytest.raises(MlcError, match=r"x\.part: cannot be written: No space left") as caught:
         fetch(web.put("/a", CONTENT))
     assert "Free some space" in caught.value.hint
 
@@ -246,7 +260,7 @@ def test_a_disk_that_fills_up_keeps_what_came(web: Web, fetch, tmp_path: Path) -
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, limits[1]))
     try:
-        with pytest.raises(MlcError, match=r"x\.part cannot be written: File too large"):
+        with pytest.raises(MlcError, match=r"x\.part: cannot be written: File too large"):
             fetch(url)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
