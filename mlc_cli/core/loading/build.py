@@ -231,12 +231,13 @@ def build_eval_batches(
     batch_size: int,
     device: torch.device,
     group: Group = ALONE,
+    tiles: int = 0,
 ) -> Batches:
     """All images in the order of the file, without random changes, shared by a group."""
     size = settings.input_size
     dataset = ImageDataset(
         annotation,
-        geometry_of(settings),
+        geometry_of(settings).tiled(tiles),
         max_pixels=settings.max_megapixels * 1e6,
         cache=_cache(settings, annotation, size),
     )

@@ -16,6 +16,7 @@ from mlc_cli.core.datasets.formats.fiftyone import FiftyOneReader, FiftyOneWrite
 from mlc_cli.core.datasets.formats.foreign import refuse_foreign
 from mlc_cli.core.datasets.formats.image_folder import ImageFolderReader
 from mlc_cli.core.datasets.formats.imagenet_txt import ImageNetTxtReader
+from mlc_cli.core.datasets.formats.keywords import TagFileReader, XmpReader
 from mlc_cli.core.datasets.formats.label_studio import LabelStudioReader
 from mlc_cli.core.datasets.formats.labelme import LabelMeReader
 from mlc_cli.core.datasets.formats.mlc import MlcReader, MlcWriter
@@ -59,6 +60,8 @@ def readers(settings: ConvertSettings) -> tuple[Reader, ...]:
         YoloReader(),
         ImageNetTxtReader(),
         CelebaReader(),
+        TagFileReader(),
+        XmpReader(),
         ImageFolderReader(),
     )
 
