@@ -32,10 +32,12 @@ _IMAGE_WORDS = {
 _NUMBER = re.compile(r"|[0-9.eE+-]+")
 _UNASSIGNED = "UNASSIGNED"
 """In place of a split, where a cloud service is to choose it."""
-_OF_ROBOFLOW = ("_classes.csv", "_annotations.csv")
-"""Lies in the folder of a split, with its images."""
-_OF_OTHER_FORMATS = ({"ImageID", "LabelName"}, {"annotation_id", "annotator"})
-"""Columns of Open Images and of Label Studio."""
+_OF_SPLITS = ("_classes.csv", "_annotations.csv", "metadata.csv")
+"""Lie in the folder of a split, with its images, as Roboflow and Hugging Face have them."""
+_OF_OTHER_FORMATS = (
+    {"ImageID", "LabelName"}, {"annotation_id", "annotator"}, {"filename", "region_attributes"},
+)  # fmt: skip
+"""Columns of Open Images, of Label Studio and of VGG Image Annotator."""
 
 
 @dataclass(frozen=True)
@@ -159,8 +161,9 @@ class Table:
 
     def _means_splits(self, column: int) -> bool:
         cells = self.cells(column) - {""}
-        called_labels = _called_labels(self.header[column])
-        return bool(cells) and not called_labels and all(map(meaning, cells - {_UNASSIGNED}))
+        if not cells or called_labels(self.header[column]):
+            return False
+        return all(map(meaning, cells - {_UNASSIGNED}))
 
     @cached_property
     def label_columns(self) -> tuple[int, ...]:
@@ -178,7 +181,7 @@ class Table:
         found = [
             column
             for column in others
-            if _called_labels(self.header[column])
+            if called_labels(self.header[column])
             and (len(others) == 1 or not self.holds_flags(column))
         ]
         same = found and _unnumbered(self.header[found[0]])
@@ -226,19 +229,25 @@ def find_tables(source: Path, told: Told = UNTOLD) -> list[Table]:
         DataError: There is none, or one cannot be read.
     """
     if not source.is_dir():
-        own = source.name in _OF_ROBOFLOW
-        return [Table.open(source, source.absolute().parent.name if own else "", told)]
-    of_splits = [path for name in _OF_ROBOFLOW for path in sorted(source.glob(f"*/{name}"))]
+        return [Table.open(source, _split_around(source), told)]
+    of_splits = [path for name in _OF_SPLITS for path in sorted(source.glob(f"*/{name}"))]
     if of_splits:
-        return [Table.open(path, path.parent.name, told) for path in of_splits]
-    files = sorted(path for path in source.glob("*.csv") if is_file(path))
+        return [Table.open(path, _split_around(path), told) for path in of_splits]
+    levels = (sorted(filter(is_file, source.glob(f"{depth}*.csv"))) for depth in ("", "*/", "*/*/"))
+    files = next(filter(None, levels), [])
     if not files:
         raise DataError(f"{source}: there is no CSV file")
     if len(files) == 1:  # "train_v2" alone does not tell that there is a val elsewhere
-        only = files[0]
-        return [Table.open(only, only.stem if meaning(only.stem) else "", told)]
+        return [Table.open(files[0], files[0].stem if meaning(files[0].stem) else "", told)]
     named = [path for path in files if split_of_name(path.stem)] or files
     return [Table.open(path, split_of_name(path.stem), told) for path in named]
+
+
+def _split_around(path: Path) -> str:
+    """The split that the folder of a table is, where such tables lie in those of splits."""
+    folder = path.absolute().parent.name
+    told = meaning(folder) or path.name.startswith("_")
+    return folder if told and path.name in _OF_SPLITS else ""
 
 
 def left_out(source: Path, tables: Sequence[Table]) -> tuple[str, ...]:
@@ -278,7 +287,8 @@ def _is_validity(name: str) -> bool:
     return "_".join(_words(name)) == "is_valid"
 
 
-def _called_labels(name: str) -> bool:
+def called_labels(name: str) -> bool:
+    """Whether a column or a key is called after labels: `labels`, `Finding Labels`, `tag_2`."""
     return (_words(_unnumbered(name)) or [""])[-1] in _LABEL_WORDS
 
 
