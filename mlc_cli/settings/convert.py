@@ -154,6 +154,8 @@ class ConvertSettings(Settings):
     """The classes: names, or a file of them (.txt, .json); by default those of the source."""
     on_unknown_class: Literal["error", "drop"] = "error"
     """What becomes of labels that are not among the classes."""
+    label_names: str | None = None
+    """Table of names for labels that are numbers; by default one that lies beside them."""
     rename_class: Annotated[dict[str, str], BeforeValidator(_as_renames)] = Field(
         default_factory=dict
     )

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from mlc_cli.core.system.downloads.cache import is_address
 from mlc_cli.core.system.downloads.parallel import in_parallel
 from mlc_cli.core.system.downloads.transfer import beside, transfer
-from mlc_cli.core.system.files import read_text, write_text
+from mlc_cli.core.system.files import named_faults, read_text, write_text
 from mlc_cli.errors import DataError, DownloadError
 
 GONE = "gone.csv"
@@ -50,6 +50,14 @@ def read_links(file: Path, template: str | None) -> list[Link]:
     Raises:
         DataError: It cannot be read, or a line has a path that leads out, or no address.
     """
+    with named_faults(file, "cannot be read as a list of links"):
+        links = _parse(file, template)
+    if not links:
+        raise DataError(f"{file}: lists no pictures")
+    return links
+
+
+def _parse(file: Path, template: str | None) -> list[Link]:
     lines = read_text(file).splitlines()
     rows = csv.reader(lines) if "," in next(iter(lines), "") else map(str.split, lines)
     header = next(rows, [])
@@ -69,8 +77,6 @@ def read_links(file: Path, template: str | None) -> list[Link]:
             problem = "leads out of the folder of pictures" if urls else "has no address"
             raise DataError(f"{file}: {path!r} {problem}")
         links.append(Link(path, tuple(urls)))
-    if not links:
-        raise DataError(f"{file}: lists no pictures")
     return links
 
 
@@ -101,7 +107,9 @@ def fetch_links(
             report(number, len(todo))
     finally:
         write_text(known, "".join(f'"{path}","{why}"\n' for path, why in sorted(gone.items())))
-    return Fetched(len(links) - len(gone) - len(failed), gone, failed)
+    listed = {one.path for one in links}
+    gone = {path: why for path, why in gone.items() if path in listed}
+    return Fetched(len(listed) - len(gone) - len(failed), gone, failed)
 
 
 def _fetch(link: Link, folder: Path, stop: threading.Event) -> tuple[str, DownloadError | None]:

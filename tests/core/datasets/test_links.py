@@ -61,6 +61,12 @@ def test_a_list_that_cannot_be_used_is_named(tmp_path: Path, text: str, problem:
         read_links(written(tmp_path, f"a/b.jpg http://f/b\n{text}"), None)
 
 
+@pytest.mark.parametrize("text", ["train/1", '"', "1,train"])
+def test_a_table_that_is_cut_off_is_named(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DataError, match="list"):
+        read_links(written(tmp_path, f"ImageID,Subset,OriginalURL\n{text}\n"), None)
+
+
 @pytest.mark.parametrize("text", ["", "\n", "Photo_file url_Large\n"])
 def test_a_list_of_nothing_is_named(tmp_path: Path, text: str) -> None:
     with pytest.raises(DataError, match="lists no pictures"):
@@ -96,6 +102,7 @@ def test_each_picture_is_there_or_gone_or_to_be_tried_again(web: Web, tmp_path: 
     again = fetch_links(links, tmp_path / "out", lambda *_: None, 3)
     assert {path for path, _ in web.seen} == {"/404", "/busy"}
     assert again == (3, found.gone, {})
+    assert fetch_links(links[:1], tmp_path / "out", lambda *_: None, 3) == (1, {}, {})
 
 
 def test_a_picture_that_was_cut_off_goes_on(web: Web, tmp_path: Path) -> None:

@@ -133,6 +133,11 @@ class Table:
         both = [column for column in named if column in like_files]
         return next(iter([*both, *like_files, *named, *others]), 0)
 
+    @property
+    def names_images(self) -> bool:
+        """Whether the cells of a column end like image files; those of a list of classes do not."""
+        return any(map(self._has_images, range(len(self.header))))
+
     def _has_images(self, column: int) -> bool:
         cells = [cell for cell in self.cells(column) if cell]
         hits = sum(is_image(cell.partition("?")[0]) for cell in cells)
@@ -240,7 +245,8 @@ def find_tables(source: Path, told: Told = UNTOLD) -> list[Table]:
     if len(files) == 1:  # "train_v2" alone does not tell that there is a val elsewhere
         return [Table.open(files[0], files[0].stem if meaning(files[0].stem) else "", told)]
     named = [path for path in files if split_of_name(path.stem)] or files
-    return [Table.open(path, split_of_name(path.stem), told) for path in named]
+    tables = [Table.open(path, split_of_name(path.stem), told) for path in named]
+    return [table for table in tables if table.names_images] or tables
 
 
 def _split_around(path: Path) -> str:
