@@ -64,7 +64,13 @@ class JsonLinesReader:
 
 def _looks_right(opening: str) -> bool:
     first = opening.lstrip().partition("\n")[0]
-    return first.startswith("{") and (f'"{_IMAGE}"' in first or f'"{_ADDRESS}"' in first)
+    if f'"{_IMAGE}"' not in first and f'"{_ADDRESS}"' not in first:
+        return False
+    try:
+        row = msgspec.json.decode(first)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return isinstance(row, dict) and (_IMAGE in row or _ADDRESS in row)
 
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
