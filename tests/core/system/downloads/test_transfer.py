@@ -46,11 +46,15 @@ def test_an_interrupted_file_goes_on_with_a_range(web: Web, fetch) -> None:
     assert web.ranges() == [None, "bytes=1000000-", "bytes=1500000-", "bytes=1500007-"]
 
 
+def test_a_redirection_keeps_the_range(web: Web, fetch) -> None:
+    web.cut["/b"] = [1_000_000]
+    web.put("/b", CONTENT)
+    assert fetch(web.at("/a", lambda handler: handler.redirect("/b"))) == CONTENT
+    assert web.seen[-1] == ("/b", "bytes=1000000-")
+
+
 def test_the_next_call_goes_on_where_the_last_one_ended(web: Web, fetch, tmp_path: Path) -> None:
     url = web.put("/a", CONTENT)
-    web.answers["/a"] = lambda handler: handler.send_error(404)
-    web.cut["/a"] = [1_000_000]
-    del web.answers["/a"]
     stop = threading.Event()
     with pytest.raises(Interrupted):
         transfer(url, tmp_path / "x.part", lambda *_: stop.set(), stop)
