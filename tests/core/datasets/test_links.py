@@ -145,7 +145,7 @@ def test_a_picture_in_place_of_another_is_not_taken_after_a_kill(web: Web, tmp_p
     link = Link(
         "a.jpg", (web.at("/a", lambda handler: handler.redirect("/photo_unavailable.jpg")),)
     )
-    transfer(url, tmp_path / ".a.jpg.part", lambda *_: None, threading.Event())
+    transfer(link.urls[0], tmp_path / ".a.jpg.part", lambda *_: None, threading.Event())
     found = fetch_links([link, Link("b.jpg", (web.url + "/good",))], tmp_path, lambda *_: None, 1)
     assert list(found.gone) == ["a.jpg"]
     assert not (tmp_path / "a.jpg").exists()
