@@ -22,6 +22,7 @@ SHOWN = 10
     flags.RUN,
     flags.CHECKPOINT,
     *flags.FOREIGN,
+    *flags.VIEWS,
     Flag("thresholds", flags.MODEL),
     Flag("every", SOURCES),
     Flag("strict", SOURCES),

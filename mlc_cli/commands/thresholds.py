@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     flags.RUN,
     flags.CHECKPOINT,
     *flags.FOREIGN,
+    *flags.VIEWS,
     Flag("scores", flags.MODEL),
     flags.DATA_FOLDER,
     flags.SPLIT,

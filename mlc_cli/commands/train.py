@@ -37,13 +37,27 @@ def train(
             help="Continue this run, for example runs/latest.", rich_help_panel=flags.RESULT
         ),
     ] = None,
+    show_augmented: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html",
+            help="Write a page of images as training sees them, and do not train.",
+            rich_help_panel=flags.RESULT,
+        ),
+    ] = None,
     preset: flags.Preset = None,
 ) -> None:
     """Example: mlc train --preset finetune --data datasets/mine"""
     if resume is not None:
-        _continue(resume, anything=given.anything or preset is not None)
+        _continue(resume, anything=given.anything or bool(preset or show_augmented))
         return
     settings = given.settings(preset)
+    if show_augmented:
+        from mlc_cli.jobs.augmented import show_augmented as write
+
+        write(settings, show_augmented)
+        screen.note(f"images as training sees them: {show_augmented}")
+        return
     from mlc_cli.jobs.train import train as run
 
     with progress.TrainingBar() as bar:

@@ -1,15 +1,16 @@
 """`mlc dataset-convert`: from any format to any other."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.datasets.converting.archive import unpacked
 from mlc_cli.core.datasets.converting.beside import Beside
-from mlc_cli.core.datasets.converting.class_changes import change_classes, drop_rare
+from mlc_cli.core.datasets.converting.class_changes import change_classes, drop_rare, old_classes
 from mlc_cli.core.datasets.converting.collect import Collected, Findings, collect
 from mlc_cli.core.datasets.converting.copying import (
     atomic_output,
@@ -17,6 +18,7 @@ from mlc_cli.core.datasets.converting.copying import (
     rewrite_paths,
 )
 from mlc_cli.core.datasets.converting.floor import check_floor
+from mlc_cli.core.datasets.converting.label_names import name_numbers
 from mlc_cli.core.datasets.converting.locate import locate_images, searched_folder
 from mlc_cli.core.datasets.converting.output_folder import RECORD, Destination, inspect_existing
 from mlc_cli.core.datasets.converting.splits import (
@@ -26,10 +28,11 @@ from mlc_cli.core.datasets.converting.splits import (
     missing_classes,
     number_groups,
     rename_splits,
+    with_splits,
 )
 from mlc_cli.core.datasets.converting.summary import Conversion, as_dict, summarise
 from mlc_cli.core.datasets.formats import fiftyone
-from mlc_cli.core.datasets.formats.base import Sample, Source, Writer
+from mlc_cli.core.datasets.formats.base import Source, Writer
 from mlc_cli.core.datasets.formats.build import pick_reader, pick_writer, read_classes
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder
 from mlc_cli.core.datasets.formats.shared.split_names import split_in_name
@@ -58,11 +61,31 @@ def convert(settings: ConvertSettings) -> Conversion:
     writer, classes = pick_writer(settings), read_classes(settings)
     findings = Findings()
     try:
-        return _convert(settings, writer, classes, findings)
+        source = Path(settings.source)
+        with unpacked(source, Path(settings.dest), settings.max_unpacked) as place:
+            if place != source:
+                inside = [place] if place.is_dir() else [place, place.parent]
+                findings.named.update((str(path), settings.source) for path in inside)
+                settings = _of_zip(settings, place)
+            return _convert(settings, writer, classes, findings)
     except MlcError as error:
-        if report := findings.lines(already=error.message):
+        findings.settle()
+        error.message, error.hint = findings.said(error.message), findings.said(error.hint)
+        if report := findings.lines(already=error.message + error.hint):
             error.add_note(report)
         raise
+
+
+def _of_zip(settings: ConvertSettings, place: Path) -> ConvertSettings:
+    """Settings to convert what was unpacked; images in it cannot stay there."""
+    images = settings.images
+    if images.link == "symlink" and not images.root:
+        raise UsageError(
+            "--link symlink: links cannot lead into a zip file", "Choose hardlink or copy."
+        )
+    if images.link == "reference" and not images.root:
+        images = images.model_copy(update={"link": "hardlink"})
+    return settings.model_copy(update={"source": str(place), "images": images})
 
 
 def _convert(
@@ -74,6 +97,7 @@ def _convert(
     reader, seen = pick_reader(settings)
     dest = inspect_existing(Path(settings.dest))
     source = reader.read(Path(settings.source), _path(settings.images.root), findings.dropped)
+    source = name_numbers(source, Path(settings.source), _path(settings.label_names))
     findings.remarks.extend(source.remarks)
     _check_unsplit(settings, source)
     whole = _filter(settings, _collect(settings, source, classes, findings), findings)
@@ -91,13 +115,14 @@ def _convert(
     beside.hint(splits, findings.noted, names=bool(shares) and not settings.group_by)
     if writer.name == "mlc":
         dest.check(whole.annotation.classes, list(splits))
+    findings.settle()
     conversion = Conversion(
         format=reader.name,
         title=reader.title,
-        seen=seen,
+        seen=findings.said(seen or "") or None,
         remarks=tuple(findings.remarks),
-        source=Path(settings.source),
-        image_root=whole.annotation.folder,
+        source=Path(findings.said(settings.source)),
+        image_root=Path(findings.said(str(whole.annotation.folder))),
         to=writer.name,
         dest=dest.folder,
         classes=tuple(whole.annotation.class_names),
@@ -143,11 +168,10 @@ def _collect(
     settings: ConvertSettings, source: Source, classes: list[str | int] | None, findings: Findings
 ) -> Collected:
     seen: set[str] = set()
-    if classes:  # those that are renamed later come under their old names
-        _check_renames(settings, classes)
-        classes = [*dict.fromkeys([*classes, *settings.rename_class, *settings.drop_class])]
+    if classes:
+        classes = old_classes(classes, settings.rename_class, settings.drop_class)
     whole = collect(
-        _renaming(source, settings.rename, seen) if settings.rename else source,
+        with_splits(source, settings.rename, seen) if settings.rename else source,
         Path(settings.source),
         findings,
         classes=classes,
@@ -168,26 +192,6 @@ def _collect(
         listed=[*(source.classes or ()), *(classes or ())],
     )
     return replace(whole, annotation=changed)
-
-
-def _check_renames(settings: ConvertSettings, classes: list[str | int]) -> None:
-    """Refuse new names that are not among the classes that the user fixes."""
-    names = set(map(str, classes))
-    for old, new in settings.rename_class.items():
-        if new not in names:
-            raise UsageError(
-                f"--rename-class {old}={new}: {new} is not among the classes of --classes",
-                f"They are {', '.join(sorted(names)):.200}.",
-            )
-
-
-def _renaming(source: Source, names: Mapping[str, str], seen: set[str]) -> Source:
-    def samples() -> Iterator[Sample]:
-        for sample in source.samples:
-            seen.add(sample.split)
-            yield sample._replace(split=names.get(sample.split, sample.split))
-
-    return replace(source, samples=samples())
 
 
 def _filter(settings: ConvertSettings, whole: Collected, findings: Findings) -> Collected:

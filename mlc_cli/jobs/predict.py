@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from itertools import chain
 from pathlib import Path
@@ -13,6 +13,7 @@ from mlc_cli.core.inference.model import Model
 from mlc_cli.core.inference.pictures import Pictures
 from mlc_cli.core.inference.predictions import Format, Written, make_format
 from mlc_cli.core.inference.results import Prediction
+from mlc_cli.core.inference.views import with_views
 from mlc_cli.core.inference.writer import PartialOutput, RecordWriter, open_output, read_partial
 from mlc_cli.core.loading.sources import STDIN, Item, Sources, distinct_output_names
 from mlc_cli.core.loading.stream import Picture, PictureReader, stdin_lines
@@ -95,6 +96,8 @@ def _check(settings: PredictSettings) -> None:
             "--explain makes heat maps for --draw and --gallery, and neither is given",
             "Add --draw DIR or --gallery FILE.html.",
         )
+    if settings.explain and (settings.tta != "none" or settings.tiles > 1):
+        raise UsageError("--explain shows one view of a picture: leave out --tta and --tiles")
     if STDIN in settings.sources and own_group().size > 1:
         raise UsageError(
             "- is read by one process, and several were started",
@@ -122,9 +125,11 @@ def predictions(
     """
     settings, model = prepared.settings, prepared.model
     side = settings.draw_side if settings.draw else _GALLERY_SIDE if settings.gallery else 0
-    return model.predictor(explain=settings.explain).stream(
+    predictor = model.predictor(explain=settings.explain)
+    engine = with_views(predictor.engine, settings.tta, settings.tiles)
+    return replace(predictor, engine=engine).stream(
         items,
-        PictureReader(model.geometry, settings.max_megapixels * 1e6, side),
+        PictureReader(model.geometry.tiled(settings.tiles), settings.max_megapixels * 1e6, side),
         batch_size=settings.batch_size,
         threads=usable_cores() if settings.threads == "auto" else settings.threads,
         live=STDIN in settings.sources,

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -509,3 +510,32 @@ def test_rows_of_one_image_that_differ_in_kept_columns_are_counted(mlc, coco) ->
     assert "1 rows whose kept columns differ" in outcome.out
     kept = json.loads(Path("data/train.columns.json").read_text())
     assert [cells["age"] for cells in kept["images"].values()] == ["1", "3"]
+
+
+def test_a_zip_file_is_read_as_it_is_and_its_images_go_to_the_result(mlc, coco) -> None:
+    coco(file="instances_val2017.json", images=6)
+    shutil.make_archive("coco", "zip", ".", "photos")
+    with zipfile.ZipFile("coco.zip", "a") as archive:
+        archive.write("instances_val2017.json")
+    outcome = mlc("dataset-convert", "auto", "coco.zip", "data", "--split", "val")
+    assert outcome.code == 0, outcome.err
+    assert "the images of coco.zip are in data now" in outcome.err
+    whole = mlc("dataset-convert", "coco", "instances_val2017.json", "whole", "--images", "photos",
+                "--split", "val")  # fmt: skip
+    assert whole.code == 0
+    expected = states(Path("whole"), "val")
+    assert {Path(p).name: own for p, own in states(Path("data"), "val").items()} == expected
+    assert all(Path("data", path).is_file() for path in states(Path("data"), "val"))
+    record = json.loads(Path("data/convert.json").read_text())["conversions"][0]
+    assert record["source"] == record["image_root"].partition("/")[0] == "coco.zip"
+    assert str(Path.cwd()) not in json.dumps(record)
+    assert not [path for path in Path().iterdir() if path.name.startswith(".")]
+
+    refused = mlc("dataset-convert", "auto", "coco.zip", "no", "--link", "symlink")
+    assert refused.code == 2
+    bare = shutil.make_archive("bare", "zip", ".", "instances_val2017.json")
+    lost = mlc("dataset-convert", "auto", bare, "no")
+    assert lost.code == 1
+    assert "looked for in" in lost.err
+    assert "/.bare." not in lost.err
+    assert not Path("no").exists()

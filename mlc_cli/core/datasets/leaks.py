@@ -15,9 +15,9 @@ _KINDS = (
     "|session|burst|case|study|group"
 )
 _NUMBERED_KIND = re.compile(rf"(?i)(?<![a-z])(?:{_KINDS})[ _-]?\d+(?!\d|\.\w+$)")
-_FRAME = re.compile(r"(?i)[^/]+?(?=[ _.-]*(?:frame|frm|mp4|mov|avi|mkv)[ _.-]*\d+)")
-_ONE_SOURCE = re.compile(r"[^/]+(?=\.rf\.[0-9a-zA-Z]+\.\w+$)")
-_RUNNING_NUMBER = re.compile(r"(?:^|/)([^/]*\d[^/]*?)[ _-]+\d+\.\w+$")
+_FRAME = re.compile(r"(?i)(?:^|/)([^/]+?)[ _.-]*(?:frame|frm|mp4|mov|avi|mkv)[ _.-]*\d")
+_ONE_SOURCE = re.compile(r"(?:^|/)([^/]+)\.rf\.\w+\.\w+$")
+_RUNNING_NUMBER = re.compile(r"(?:^|/)([^/]*?[^/ _-])[ _-]+\d+\.\w+$")
 _NAMES = (
     ("of a video, a patient or the like", _NUMBERED_KIND),
     ("of frames of one video", _FRAME),
@@ -25,6 +25,8 @@ _NAMES = (
     ("with one name before a running number", _RUNNING_NUMBER),
 )
 _DATE = re.compile(r"(?:\D*[ _-])?(?:19|20)\d\d(?:\d{4}|[ _-]\d\d[ _-]\d\d)?")
+_LONGEST = 1000
+"""Characters of a path from which it is not looked at: the time would grow with their square."""
 _SHARE, _LARGEST = 0.3, 500
 """Of names with a running number: images that must have a companion, and the mean size of groups
 up to which a number before it is that of a source and not that of a collection."""
@@ -55,7 +57,8 @@ def leak_by_name(paths: Mapping[str, Iterable[str]]) -> list[Leak]:
         sizes: dict[str, Counter[str]] = {}
         for split, own in paths.items():
             for path in own:
-                if (found := pattern.search(path)) and (key := _key(found)):
+                found = pattern.search(path) if len(path) < _LONGEST else None
+                if found and (key := _key(found)):
                     sizes.setdefault(key, Counter())[split] += 1
         if pattern is _RUNNING_NUMBER and not _is_telling(sizes, paths):
             continue
@@ -99,8 +102,8 @@ def _key(found: re.Match[str]) -> str:
     With a running number, names count within a folder, but for that of the split.
     """
     if found.re is not _RUNNING_NUMBER:
-        return found[0]
-    if _DATE.fullmatch(found[1]) or split_of_name(found[1]):
+        return found[min(1, found.re.groups)]
+    if not re.search(r"\d", found[1]) or _DATE.fullmatch(found[1]) or split_of_name(found[1]):
         return ""
     folders = found.string[: found.start(1)].split("/")
     return "/".join([*(folder for folder in folders[:-1] if not meaning(folder)), found[1]])

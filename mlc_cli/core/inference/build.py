@@ -14,6 +14,7 @@ from mlc_cli.core.inference.engines import Engine, OpenedModel, is_exported
 from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.scoring import Scores, score
 from mlc_cli.core.inference.torch_engine import TorchEngine
+from mlc_cli.core.inference.views import with_views
 from mlc_cli.core.loading.build import build_eval_batches, read_split
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.runs.card import ModelCard
@@ -47,9 +48,11 @@ def score_checkpoint(settings: ScoringSettings) -> ScoredSplit:
         batch_size=settings.batch_size,
         device=host_device(opened.engine),
         group=current(),
+        tiles=settings.tiles,
     )
+    engine = with_views(opened.engine, settings.tta, settings.tiles)
     with closing(batches), out_of_memory_named():
-        return scored_split(opened, batches, score(opened.engine, batches))
+        return scored_split(opened, batches, score(engine, batches))
 
 
 def read_checked_split(data: DataSettings, split: str, classes: Sequence[str | int]) -> Annotation:

@@ -33,20 +33,35 @@ class Findings:
         dropped: What of the source is not in the result.
         noted: What else a user of the result should know.
         remarks: What the reader has to say of how it read.
+        named: Other names for places in all of this, such as that of a zip file.
     """
 
     dropped: IssueLog = field(default_factory=IssueLog)
     noted: IssueLog = field(default_factory=IssueLog)
     remarks: list[str] = field(default_factory=list)
+    named: dict[str, str] = field(default_factory=dict)
+
+    def said(self, text: str) -> str:
+        """A text with these other names."""
+        for place, name in self.named.items():
+            text = text.replace(place, name)
+        return text
+
+    def settle(self) -> None:
+        """Use these names in all that was found."""
+        for tally in (self.dropped, self.noted):
+            for kind, examples in tally.examples.items():
+                tally.examples[kind] = list(map(self.said, examples))
+        self.remarks[:] = map(self.said, self.remarks)
 
     def lines(self, already: str = "") -> str:
-        """All of it but what is in some text already; empty if there is nothing."""
+        """All of it but what is in some text already; empty if nothing was lost or odd."""
         titled = [
             f"{title}:\n{lines}"
             for title, tally in (("noted", self.noted), ("dropped", self.dropped))
             if (lines := tally.lines()) and lines not in already
         ]
-        return "\n".join([*self.remarks, *titled])
+        return "\n".join([*self.remarks, *titled] if titled else [])
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
 """Splits of a data set: their names in the result, and dividing a data set anew."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, count
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.split_names import SPLITS, meaning
 from mlc_cli.core.datasets.stratify import Units, share_out
 from mlc_cli.core.system.issues import IssueLog
@@ -38,6 +40,17 @@ def _free(name: str, taken: Iterable[str]) -> str:
     taken = [*taken, RESERVED]
     numbered = (f"{name}-{number}" for number in count(2))
     return next(choice for choice in chain([name], numbered) if choice not in taken)
+
+
+def with_splits(source: Source, names: Mapping[str, str], seen: set[str]) -> Source:
+    """A source whose splits have other names; those that it has are added to `seen`."""
+
+    def samples() -> Iterator[Sample]:
+        for sample in source.samples:
+            seen.add(sample.split)
+            yield sample._replace(split=names.get(sample.split, sample.split))
+
+    return replace(source, samples=samples())
 
 
 def in_order(splits: Mapping[str, Annotation]) -> dict[str, Annotation]:

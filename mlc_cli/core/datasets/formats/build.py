@@ -16,6 +16,8 @@ from mlc_cli.core.datasets.formats.fiftyone import FiftyOneReader, FiftyOneWrite
 from mlc_cli.core.datasets.formats.foreign import refuse_foreign
 from mlc_cli.core.datasets.formats.image_folder import ImageFolderReader
 from mlc_cli.core.datasets.formats.imagenet_txt import ImageNetTxtReader
+from mlc_cli.core.datasets.formats.jsonl import JsonLinesReader
+from mlc_cli.core.datasets.formats.keywords import TagFileReader, XmpReader
 from mlc_cli.core.datasets.formats.label_studio import LabelStudioReader
 from mlc_cli.core.datasets.formats.labelme import LabelMeReader
 from mlc_cli.core.datasets.formats.mlc import MlcReader, MlcWriter
@@ -55,10 +57,13 @@ def readers(settings: ConvertSettings) -> tuple[Reader, ...]:
         OpenImagesReader(settings.open_images.unverified),
         CsvOnehotReader(rule, told),
         CsvListReader(settings.csv.separator, told),
-        CvatReader(),
+        CvatReader(settings.cvat.attributes),
         YoloReader(),
         ImageNetTxtReader(),
         CelebaReader(),
+        JsonLinesReader(),
+        TagFileReader(),
+        XmpReader(),
         ImageFolderReader(),
     )
 
