@@ -155,6 +155,7 @@ def test_images_of_a_batch_do_not_see_each_other() -> None:
     torch.testing.assert_close(head(feature_map()), alone)
 
 
+@torch.no_grad()
 def test_attention_starts_as_that_of_torch() -> None:
     torch.manual_seed(0)
     ours, theirs = CrossAttention(96, 8, 0.1), nn.MultiheadAttention(96, 8)
