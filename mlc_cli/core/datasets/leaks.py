@@ -33,7 +33,12 @@ _LONGEST = 1000
 _SHARE, _LARGEST = 0.3, 500
 """Of names with a running number: images that must have a companion, and the mean size of groups
 up to which a number before it is that of a source and not that of a collection."""
-_COLUMN = re.compile(rf"(?i)(?:^|[^a-z])(?:{_KINDS})(?:$|[^a-z])")
+_COLUMN = re.compile(
+    rf"(?i)(?:^|[^a-z])(?:{_KINDS}|lesion|location|slide|specimen|user)s?"
+    r"(?:[ _-]?(?:u?ids?|no|nr|num|number|name|key|index))?(?:$|[^a-z])"
+)
+_FEWEST = 3
+"""Values of a column from which they may be those of groups, and not two kinds of images."""
 
 
 class Leak(NamedTuple):
@@ -98,7 +103,8 @@ def leaks_by_column(columns: Mapping[str, Mapping[str, Sequence[str]]], group: s
         for split, values in splits.items():
             for value in filter(None, values):
                 sizes.setdefault(value, Counter())[split] += 1
-        if crossing := _crossing(sizes):
+        crossing = _crossing(sizes)
+        if crossing and (name == group or len(sizes) >= _FEWEST):
             leaks.append(Leak(f"of one {name}", f"--group-column {name}", crossing))
     return leaks
 
