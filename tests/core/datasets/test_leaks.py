@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlc_cli.core.datasets.leaks import leaks_by_column, tells_groups
+from mlc_cli.core.datasets.leaks import find_leaks, tells_groups
 
 
 @pytest.mark.parametrize(
@@ -20,16 +20,19 @@ def test_other_columns(name: str) -> None:
 
 
 def test_groups_in_several_splits_with_their_images() -> None:
-    columns = {
-        "patient": {"train": ["a", "b", "b", "c"], "val": ["b", "d", ""]},
-        "scene": {"train": ["in", "out"], "val": ["out"]},  # two kinds of images, and no groups
-        "site": {"train": ["x", "y", "z"], "val": ["x"]},
+    cells = {
+        "train": [
+            {"patient": p, "scene": s, "site": t} for p, s, t in ("aix", "boy", "biz", "cox")
+        ],
+        "val": [{"patient": "b", "scene": "o", "site": "x"}, {"patient": "d"}, {"patient": ""}],
     }
-    (leak,) = leaks_by_column(columns, "")
+    paths = {split: [f"video{n}/1.jpg" for n in range(4)] for split in cells}
+    (leak,) = find_leaks(paths, cells, "")  # of scenes there are two kinds, and no groups
     assert leak.groups == ["b: 2 in train, 1 in val"]
     assert leak.flag == "--group-column patient"
-    assert [leak.flag for leak in leaks_by_column(columns, "scene")] == [
-        "--group-column patient",
-        "--group-column scene",
-    ]
-    assert leaks_by_column({"patient": {"train": ["a", "b", "c"], "val": ["d"]}}, "patient") == []
+    flags = [leak.flag for leak in find_leaks(paths, cells, "scene")]
+    assert flags == ["--group-column patient", "--group-column scene"]
+
+    apart = {"train": [{"patient": name} for name in "abc"], "val": [{"patient": "d"}]}
+    assert find_leaks(paths, apart, "patient", by_name=False) == []
+    assert [len(leak.groups) for leak in find_leaks(paths, apart, "")] == [4]
