@@ -99,6 +99,8 @@ def read_label_names(file: Path) -> dict[int, str]:
                 "Write a name a line, counted from 0, or lines such as 7,cat.",
             )
         names[number] = name
+    if not names:
+        raise DataError(f"{file}: has no names")
     return names
 
 

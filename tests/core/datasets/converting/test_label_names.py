@@ -43,6 +43,7 @@ def test_tables_in_every_common_writing(tmp_path: Path, file: str, text: str) ->
     [
         ("a.txt", "0 cat\n0 dog"), ("a.json", "{}x"), ("a.json", '{"cat": [1]}'), ("a.json", "3"),
         ("a.json", '[["cat", "dog"]]'), ("a.csv", "id,name\n0,\n1,dog"), ("a.json", "[1, 2]"),
+        ("a.txt", ""), ("a.csv", ""), ("a.json", "{}"),
     ],
 )  # fmt: skip
 def test_what_is_no_table_of_names_is_refused(tmp_path: Path, file: str, text: str) -> None:
