@@ -30,7 +30,7 @@ from mlc_cli.core.system.device import (
     seed_step,
 )
 from mlc_cli.core.system.distributed import Group, current
-from mlc_cli.core.system.downloads.build import with_weights
+from mlc_cli.core.system.downloads.build import build_cache, with_weights
 from mlc_cli.core.training.loop import Plan
 from mlc_cli.core.training.losses.build import build_loss
 from mlc_cli.core.training.optim.build import (
@@ -173,6 +173,7 @@ def _plan(
     precision: Precision,
     group: Group,
 ) -> Plan:
+    store = build_cache(settings.download)
     train = build_train_batches(
         settings.data,
         settings.augment,
@@ -181,9 +182,15 @@ def _plan(
         seed=settings.seed,
         device=device,
         group=group,
+        store=store,
     )
     val = build_eval_batches(
-        settings.data, splits.val, batch_size=settings.eval_batch_size, device=device, group=group
+        settings.data,
+        splits.val,
+        batch_size=settings.eval_batch_size,
+        device=device,
+        group=group,
+        store=store,
     )
     classes = len(splits.train.classes)
     positives_C = splits.train.positives.counts_C(classes)
@@ -235,6 +242,7 @@ def _warm_start(
             batch_size=settings.eval_batch_size,
             device=device,
             group=group,
+            store=build_cache(settings.download),
         ),
         prior=prior,
         epochs=warm.epochs,
