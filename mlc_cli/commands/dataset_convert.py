@@ -26,6 +26,7 @@ ROWS = 30
     Flag("images.root", IMAGES, ("--images",), metavar="DIR"),
     Flag("images.link", IMAGES),
     Flag("classes", LABELS, metavar="NAMES|FILE"),
+    Flag("label_names", LABELS, metavar="FILE"),
     Flag("rename_class", LABELS, metavar="OLD=NEW"),
     Flag("drop_class", LABELS, metavar="NAME"),
     Flag("min_images", LABELS, metavar="N"),

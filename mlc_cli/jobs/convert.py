@@ -18,6 +18,7 @@ from mlc_cli.core.datasets.converting.copying import (
     rewrite_paths,
 )
 from mlc_cli.core.datasets.converting.floor import check_floor
+from mlc_cli.core.datasets.converting.label_names import name_numbers
 from mlc_cli.core.datasets.converting.locate import locate_images, searched_folder
 from mlc_cli.core.datasets.converting.output_folder import RECORD, Destination, inspect_existing
 from mlc_cli.core.datasets.converting.splits import (
@@ -70,7 +71,7 @@ def convert(settings: ConvertSettings) -> Conversion:
     except MlcError as error:
         findings.settle()
         error.message, error.hint = findings.said(error.message), findings.said(error.hint)
-        if report := findings.lines(already=error.message):
+        if report := findings.lines(already=error.message + error.hint):
             error.add_note(report)
         raise
 
@@ -96,6 +97,7 @@ def _convert(
     reader, seen = pick_reader(settings)
     dest = inspect_existing(Path(settings.dest))
     source = reader.read(Path(settings.source), _path(settings.images.root), findings.dropped)
+    source = name_numbers(source, Path(settings.source), _path(settings.label_names))
     findings.remarks.extend(source.remarks)
     _check_unsplit(settings, source)
     whole = _filter(settings, _collect(settings, source, classes, findings), findings)

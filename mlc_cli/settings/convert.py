@@ -142,7 +142,7 @@ class ConvertSettings(Settings):
     format: str = Field("auto", json_schema_extra={"flag": "FORMAT"})
     """auto, mlc, coco, voc, yolo, csv-onehot, csv-list, image-folder, open-images, datumaro, cvat,
     label-studio, labelme, via, fiftyone, nus-wide, vg500, mmpretrain, imagenet-txt,
-    celeba, tag-files or xmp."""
+    celeba, jsonl, tag-files or xmp."""
     source: str = Field(min_length=1, json_schema_extra={"flag": "SOURCE"})
     """File, folder or zip file to convert. What is in a zip file goes to the result."""
     dest: str = Field(min_length=1, json_schema_extra={"flag": "DEST"})
@@ -154,6 +154,8 @@ class ConvertSettings(Settings):
     """The classes: names, or a file of them (.txt, .json); by default those of the source."""
     on_unknown_class: Literal["error", "drop"] = "error"
     """What becomes of labels that are not among the classes."""
+    label_names: str | None = None
+    """Table of names for labels that are numbers; by default one that lies beside them."""
     rename_class: Annotated[dict[str, str], BeforeValidator(_as_renames)] = Field(
         default_factory=dict
     )

@@ -108,6 +108,7 @@ COMMANDS = {
         "--link",
         "--classes",
         "--split",
+        "--label-names",
         "--rename-class",
         "--drop-class",
         "--min-images",

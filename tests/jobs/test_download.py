@@ -353,7 +353,7 @@ def test_nus_wide_takes_a_list_and_says_what_is_gone(
     flags = nus_wide(web, tmp_path, lambda handler: handler.redirect("/photo_unavailable.png"))
     outcome = mlc(*flags)
     assert outcome.code == 0, outcome.err
-    assert "3 pictures are there, 1 are gone" in outcome.err
+    assert "3 pictures are there; gone: 1 (gone.csv" in outcome.err
     val = json.loads((tmp_path / "datasets/nus-wide/val.json").read_text())
     assert val["images"] == [["source/Flickr/a/3.jpg", ["dog", "sky"]]]
     gone = (tmp_path / "datasets/nus-wide/source/Flickr/gone.csv").read_text()

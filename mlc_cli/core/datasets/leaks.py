@@ -5,7 +5,8 @@ They are told by their names, or by a column that was kept beside the annotation
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from mlc_cli.core.datasets.formats.shared.split_names import meaning, split_of_name
@@ -15,9 +16,11 @@ _KINDS = (
     "|session|burst|case|study|group"
 )
 _NUMBERED_KIND = re.compile(rf"(?i)(?<![a-z])(?:{_KINDS})[ _-]?\d+(?!\d|\.\w+$)")
-_FRAME = re.compile(r"(?i)[^/]+?(?=[ _.-]*(?:frame|frm|mp4|mov|avi|mkv)[ _.-]*\d+)")
-_ONE_SOURCE = re.compile(r"[^/]+(?=\.rf\.[0-9a-zA-Z]+\.\w+$)")
-_RUNNING_NUMBER = re.compile(r"(?:^|/)([^/]*\d[^/]*?)[ _-]+\d+\.\w+$")
+_FRAME = re.compile(r"(?i)(?:^|/)([^/]+?)[ _.-]*(?:frame|frm|mp4|mov|avi|mkv)[ _.-]*\d")
+_ONE_SOURCE = re.compile(r"(?:^|/)([^/]+)\.rf\.\w+\.\w+$")
+_RUNNING_NUMBER = re.compile(r"(?:^|/)([^/]*?[^/ _-])[ _-]+\d+\.\w+$")
+_MARK = re.compile(rf"(?:{_KINDS}|frame|frm|mp4|mov|avi|mkv)[ _.-]*\d|\.rf\.|[ _-]\d+\.\w+$")
+"""What all names of groups have, in lower case: a glance that spares most names the patterns."""
 _NAMES = (
     ("of a video, a patient or the like", _NUMBERED_KIND),
     ("of frames of one video", _FRAME),
@@ -25,6 +28,8 @@ _NAMES = (
     ("with one name before a running number", _RUNNING_NUMBER),
 )
 _DATE = re.compile(r"(?:\D*[ _-])?(?:19|20)\d\d(?:\d{4}|[ _-]\d\d[ _-]\d\d)?")
+_LONGEST = 1000
+"""Characters of a path from which it is not looked at: the time would grow with their square."""
 _SHARE, _LARGEST = 0.3, 500
 """Of names with a running number: images that must have a companion, and the mean size of groups
 up to which a number before it is that of a source and not that of a collection."""
@@ -45,19 +50,24 @@ class Leak(NamedTuple):
     groups: list[str]
 
 
-def leak_by_name(paths: Mapping[str, Iterable[str]]) -> list[Leak]:
+def leak_by_name(paths: Mapping[str, Sequence[str]]) -> list[Leak]:
     """Groups in several splits by the first pattern of names that shows some; else none.
 
     Args:
         paths: Of the images of each split.
     """
+    marked = [
+        (split, path)
+        for split, own in paths.items()
+        for path in own
+        if len(path) < _LONGEST and _MARK.search(path.lower())
+    ]
     for what, pattern in _NAMES:
         sizes: dict[str, Counter[str]] = {}
-        for split, own in paths.items():
-            for path in own:
-                if (found := pattern.search(path)) and (key := _key(found)):
-                    sizes.setdefault(key, Counter())[split] += 1
-        if pattern is _RUNNING_NUMBER and not _is_telling(sizes, paths):
+        for split, path in marked:
+            if (found := pattern.search(path)) and (key := _key(found)):
+                sizes.setdefault(key, Counter())[split] += 1
+        if pattern is _RUNNING_NUMBER and not _is_telling(sizes, sum(map(len, paths.values()))):
             continue
         if crossing := _crossing(sizes):
             shown = pattern.pattern
@@ -99,16 +109,21 @@ def _key(found: re.Match[str]) -> str:
     With a running number, names count within a folder, but for that of the split.
     """
     if found.re is not _RUNNING_NUMBER:
-        return found[0]
-    if _DATE.fullmatch(found[1]) or split_of_name(found[1]):
+        return found[min(1, found.re.groups)]
+    if not _may_tell(found[1]):
         return ""
     folders = found.string[: found.start(1)].split("/")
     return "/".join([*(folder for folder in folders[:-1] if not meaning(folder)), found[1]])
 
 
-def _is_telling(sizes: Mapping[str, Counter[str]], paths: Mapping[str, Iterable[str]]) -> bool:
+@lru_cache(4096)
+def _may_tell(name: str) -> bool:
+    """Whether what is before a number has one itself, and is neither a date nor a split."""
+    return not (_DATE.fullmatch(name) or split_of_name(name)) and bool(re.search(r"\d", name))
+
+
+def _is_telling(sizes: Mapping[str, Counter[str]], images: int) -> bool:
     several = [total for own in sizes.values() if (total := own.total()) > 1]
-    images = sum(sum(1 for _ in own) for own in paths.values())
     return len(several) > 1 and _SHARE * images < sum(several) <= _LARGEST * len(several)
 
 

@@ -55,13 +55,13 @@ class Findings:
         self.remarks[:] = map(self.said, self.remarks)
 
     def lines(self, already: str = "") -> str:
-        """All of it but what is in some text already; empty if there is nothing."""
+        """All of it but what is in some text already; empty if nothing was lost or odd."""
         titled = [
             f"{title}:\n{lines}"
             for title, tally in (("noted", self.noted), ("dropped", self.dropped))
             if (lines := tally.lines()) and lines not in already
         ]
-        return "\n".join([*self.remarks, *titled])
+        return "\n".join([*self.remarks, *titled] if titled else [])
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from mlc_cli.core.datasets.formats.fiftyone import FiftyOneReader, FiftyOneWrite
 from mlc_cli.core.datasets.formats.foreign import refuse_foreign
 from mlc_cli.core.datasets.formats.image_folder import ImageFolderReader
 from mlc_cli.core.datasets.formats.imagenet_txt import ImageNetTxtReader
+from mlc_cli.core.datasets.formats.jsonl import JsonLinesReader
 from mlc_cli.core.datasets.formats.keywords import TagFileReader, XmpReader
 from mlc_cli.core.datasets.formats.label_studio import LabelStudioReader
 from mlc_cli.core.datasets.formats.labelme import LabelMeReader
@@ -60,6 +61,7 @@ def readers(settings: ConvertSettings) -> tuple[Reader, ...]:
         YoloReader(),
         ImageNetTxtReader(),
         CelebaReader(),
+        JsonLinesReader(),
         TagFileReader(),
         XmpReader(),
         ImageFolderReader(),

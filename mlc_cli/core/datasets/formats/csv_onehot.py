@@ -17,14 +17,14 @@ from mlc_cli.core.datasets.formats.shared.kept import UNTOLD, Kept, Told
 from mlc_cli.core.datasets.formats.shared.losses import changed_by_tables
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames, check_below, exported_paths
 from mlc_cli.core.datasets.formats.shared.states import Flag, State, StateRule, flag, is_flag
-from mlc_cli.core.datasets.formats.shared.tables import (
-    Table,
+from mlc_cli.core.datasets.formats.shared.table_files import (
     find_tables,
     left_out,
     look,
     split_remarks,
     without_split,
 )
+from mlc_cli.core.datasets.formats.shared.tables import Table
 from mlc_cli.core.system.files import write_atomic
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError

@@ -11,7 +11,7 @@ import shutil
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from http.client import HTTPResponse
 from pathlib import Path
@@ -32,6 +32,8 @@ PAUSE = 1.0
 _ROOM = "Free some space, or choose another disk: `--set download.cache=DIR`. What came is kept."
 _PASSING = {408, 425, 429}
 """Codes below 500 that another attempt may not get."""
+_GONE = {403, 404, 410}
+"""Codes of what will not come back; stores say 403 of what they do not have."""
 
 
 class _CutOffError(Exception):
@@ -70,7 +72,7 @@ def transfer(
                 part.unlink(missing_ok=True)
             elif error.code < 500 and error.code not in _PASSING:
                 hint = "Name another address, or a mirror."
-                raise DownloadError(f"{url}: {problem}", hint, gone=True) from None
+                raise DownloadError(f"{url}: {problem}", hint, gone=error.code in _GONE) from None
         except (_CutOffError, http.client.HTTPException, OSError) as error:
             problem = str(getattr(error, "reason", None) or error) or type(error).__name__
         fruitless = 0 if _size(part) > before else fruitless + 1
@@ -83,45 +85,24 @@ def transfer(
 
 
 def _attempt(url: str, part: Path, report: Report, stop: threading.Event) -> str:
-    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     have, known = _size(part), _read(part)
     if have and known and have == known["total"]:  # it ended between the last byte and its check
-        return url
+        return str(known["url"])
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     headers = {"User-Agent": "mlc", "Accept-Encoding": "identity"}
     if have and known and known["version"]:  # without, it might be another file's end
         headers |= {"Range": f"bytes={have}-", "If-Range": known["version"]}
-    with _open(opener, url, headers) as response:
-        page = _page(response)
-        if page is None:
-            return _receive(response, part, report, stop)
-        if page.confirmed is None:
-            raise _in_place(url, page)
-    with _open(opener, page.confirmed, headers) as response:
-        if (second := _page(response)) is not None:
-            raise _in_place(url, second)
-        return _receive(response, part, report, stop)
-
-
-def _open(
-    opener: urllib.request.OpenerDirector, url: str, headers: Mapping[str, str]
-) -> HTTPResponse:
-    request = urllib.request.Request(url, headers=dict(headers))
-    response: HTTPResponse = opener.open(request, timeout=TIMEOUT)
-    return response
-
-
-def _page(response: HTTPResponse) -> Page | None:
-    """The page that came in place of a file."""
-    if not looks_like_page(response.headers.get_content_type(), response.peek(1024)):
-        return None
-    return Page(response.read(1 << 20).decode("utf-8", errors="replace"), response.url)
-
-
-def _in_place(url: str, page: Page) -> DownloadError:
-    where = "" if page.url == url else f", from {page.url}"
-    return DownloadError(
+    address: str | None = url
+    while address:
+        request = urllib.request.Request(address, headers=headers)
+        with opener.open(request, timeout=TIMEOUT) as response:
+            if not looks_like_page(response.headers.get_content_type(), response.peek(1024)):
+                return _receive(response, part, report, stop)
+            page = Page(response.read(AT_ONCE).decode("utf-8", errors="replace"), response.url)
+        address = page.confirmed if address == url else None
+    raise DownloadError(
         f"{url}: a web page came in place of the file: {page.title or 'without a title'!r:.100}"
-        f"{where}",
+        + ("" if page.url == url else f", from {page.url}"),
         "Open the address in a browser to see what it asks for, or name another address.",
         gone=True,
     )
@@ -170,16 +151,16 @@ def _note(part: Path, response: HTTPResponse, total: int | None) -> None:
     """Keep how the server names this version; a weak name does not tell bytes apart."""
     tag = response.headers.get("ETag", "")
     version = response.headers.get("Last-Modified", "") if tag.startswith("W/") or not tag else tag
+    known = {"version": version, "total": total, "url": response.url}
     with _writing(part):
-        beside(part).write_text(json.dumps({"version": version, "total": total}), encoding="utf-8")
+        beside(part).write_text(json.dumps(known), encoding="utf-8")
 
 
 def _read(part: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads(beside(part).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return dict(json.loads(beside(part).read_text(encoding="utf-8")))
+    except (OSError, ValueError):  # there is none, or its writing was cut short
         return None
-    return content if isinstance(content, dict) and {"version", "total"} <= content.keys() else None
 
 
 def beside(part: Path) -> Path:

@@ -28,7 +28,7 @@ def unpack(
     archive: Path,
     name: str,
     folder: Path,
-    into: str,
+    into: str | None,
     take: Sequence[str],
     report: Report,
     stop: threading.Event,

@@ -59,11 +59,19 @@ def opening(path: Path) -> str:
 def find_files(
     source: Path, looks_right: Callable[[str], bool], patterns: Sequence[str] = ("*.json",)
 ) -> list[Path]:
-    """Files of a format: the source itself, or those in a folder whose opening looks right."""
+    """Files of a format: the source itself, or those in a folder whose opening looks right.
+
+    Where no file does that the patterns fit, those of the same suffixes one folder below count, and
+    two below if there are none either.
+    """
     if not source.is_dir():
         return [source]
-    found = [path for pattern in patterns for path in sorted(source.glob(pattern))]
-    return [path for path in found if looks_right(opening(path))]
+    names = dict.fromkeys(pattern.rpartition("/")[2] for pattern in patterns)
+    for level in (patterns, [f"*/{name}" for name in names], [f"*/*/{name}" for name in names]):
+        files = dict.fromkeys(path for pattern in level for path in sorted(source.glob(pattern)))
+        if found := [path for path in files if looks_right(opening(path))]:
+            return found
+    return []
 
 
 def seen(

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from mlc_cli.core.datasets.formats.shared.images import is_address, is_image
 from mlc_cli.core.datasets.formats.shared.kept import UNTOLD, Told
-from mlc_cli.core.datasets.formats.shared.lines import is_file, raw_lines
+from mlc_cli.core.datasets.formats.shared.lines import raw_lines
 from mlc_cli.core.datasets.formats.shared.rows import filled_rows
-from mlc_cli.core.datasets.formats.shared.split_names import meaning, split_of_name
+from mlc_cli.core.datasets.formats.shared.split_names import meaning
 from mlc_cli.core.datasets.formats.shared.states import is_flag
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
@@ -20,7 +20,8 @@ from mlc_cli.errors import DataError
 HEAD, HEAD_CELLS = 1000, 1_000_000
 """Rows, and cells, that are looked at to see what columns hold."""
 
-_SPLIT_NAMES = {"split", "subset", "set", "partition", "split_name", "is_valid"}
+SPLIT_NAMES = {"split", "subset", "set", "partition", "split_name", "is_valid"}
+"""What columns of splits are called."""
 _LABEL_WORDS = {
     "label", "labels", "tag", "tags", "class", "classes", "category", "categories", "target",
     "targets",
@@ -32,10 +33,6 @@ _IMAGE_WORDS = {
 _NUMBER = re.compile(r"|[0-9.eE+-]+")
 _UNASSIGNED = "UNASSIGNED"
 """In place of a split, where a cloud service is to choose it."""
-_OF_ROBOFLOW = ("_classes.csv", "_annotations.csv")
-"""Lies in the folder of a split, with its images."""
-_OF_OTHER_FORMATS = ({"ImageID", "LabelName"}, {"annotation_id", "annotator"})
-"""Columns of Open Images and of Label Studio."""
 
 
 @dataclass(frozen=True)
@@ -126,10 +123,15 @@ class Table:
             return self._told(self.told.image)
         columns = range(len(self.header))
         like_files = [column for column in columns if self._has_images(column)]
-        named = [c for c in columns if _IMAGE_WORDS & set(_words(self.header[c]))]
+        named = [c for c in columns if _IMAGE_WORDS & set(words_of(self.header[c]))]
         others = [c for c in columns if self.header[c] or not self.holds_flags(c)]
         both = [column for column in named if column in like_files]
         return next(iter([*both, *like_files, *named, *others]), 0)
+
+    @property
+    def names_images(self) -> bool:
+        """Whether the cells of a column end like image files; those of a list of classes do not."""
+        return any(map(self._has_images, range(len(self.header))))
 
     def _has_images(self, column: int) -> bool:
         cells = [cell for cell in self.cells(column) if cell]
@@ -151,7 +153,7 @@ class Table:
         columns = [c for c in reversed(range(len(self.header))) if c != self.image_column]
         for column in columns:
             name = self.header[column]
-            called_so = "_".join(_words(name)) in _SPLIT_NAMES
+            called_so = "_".join(words_of(name)) in SPLIT_NAMES
             if called_so and (_is_validity(name) or not self.holds_flags(column)):
                 return column
         taken = (column for column in columns if self.header[column] not in self.told.labels)
@@ -159,8 +161,9 @@ class Table:
 
     def _means_splits(self, column: int) -> bool:
         cells = self.cells(column) - {""}
-        called_labels = _called_labels(self.header[column])
-        return bool(cells) and not called_labels and all(map(meaning, cells - {_UNASSIGNED}))
+        if not cells or called_labels(self.header[column]):
+            return False
+        return all(map(meaning, cells - {_UNASSIGNED}))
 
     @cached_property
     def label_columns(self) -> tuple[int, ...]:
@@ -178,7 +181,7 @@ class Table:
         found = [
             column
             for column in others
-            if _called_labels(self.header[column])
+            if called_labels(self.header[column])
             and (len(others) == 1 or not self.holds_flags(column))
         ]
         same = found and _unnumbered(self.header[found[0]])
@@ -217,74 +220,19 @@ class Table:
         return row[column].removeprefix(_UNASSIGNED) or self.split
 
 
-def find_tables(source: Path, told: Told = UNTOLD) -> list[Table]:
-    """The tables at a place: a file; the file of each split; or the only CSV file of a folder.
-
-    A file of a folder is of a split if its name says so; then files that say none are left out.
-
-    Raises:
-        DataError: There is none, or one cannot be read.
-    """
-    if not source.is_dir():
-        own = source.name in _OF_ROBOFLOW
-        return [Table.open(source, source.absolute().parent.name if own else "", told)]
-    of_splits = [path for name in _OF_ROBOFLOW for path in sorted(source.glob(f"*/{name}"))]
-    if of_splits:
-        return [Table.open(path, path.parent.name, told) for path in of_splits]
-    files = sorted(path for path in source.glob("*.csv") if is_file(path))
-    if not files:
-        raise DataError(f"{source}: there is no CSV file")
-    if len(files) == 1:  # "train_v2" alone does not tell that there is a val elsewhere
-        only = files[0]
-        return [Table.open(only, only.stem if meaning(only.stem) else "", told)]
-    named = [path for path in files if split_of_name(path.stem)] or files
-    return [Table.open(path, split_of_name(path.stem), told) for path in named]
-
-
-def left_out(source: Path, tables: Sequence[Table]) -> tuple[str, ...]:
-    """A remark on the tables of a folder that are no splits; empty without any."""
-    used = {table.path for table in tables}
-    names = [path.name for path in sorted(source.glob("*.csv")) if path not in used]
-    if not source.is_dir() or not names:
-        return ()
-    return (f"tables whose names tell no split are left out: {', '.join(names):.300}",)
-
-
-def split_remarks(tables: Sequence[Table]) -> Iterator[str]:
-    """Which columns are taken for splits though they are not called so."""
-    for table in tables:
-        column = table.split_column
-        if column is not None and "_".join(_words(table.header[column])) not in _SPLIT_NAMES:
-            yield f"{table.path.name}: column {table.header[column]} tells the split"
-
-
-def without_split(tables: Sequence[Table]) -> tuple[str, ...]:
-    """Names of the files of which nothing tells the split."""
-    return tuple(t.path.name for t in tables if not t.split and t.split_column is None)
-
-
-def look(source: Path, told: Told = UNTOLD) -> Table | None:
-    """The first table at a place, unless it is of a format that has a reader of its own."""
-    if not (source.is_dir() or source.suffix.lower() in (".csv", ".tsv")):
-        return None
-    try:
-        table = find_tables(source, told)[0]
-    except DataError:
-        return None
-    return None if any(names <= set(table.header) for names in _OF_OTHER_FORMATS) else table
-
-
 def _is_validity(name: str) -> bool:
-    return "_".join(_words(name)) == "is_valid"
+    return "_".join(words_of(name)) == "is_valid"
 
 
-def _called_labels(name: str) -> bool:
-    return (_words(_unnumbered(name)) or [""])[-1] in _LABEL_WORDS
+def called_labels(name: str) -> bool:
+    """Whether a column or a key is called after labels: `labels`, `Finding Labels`, `tag_2`."""
+    return (words_of(_unnumbered(name)) or [""])[-1] in _LABEL_WORDS
 
 
 def _unnumbered(name: str) -> str:
     return name.lower().rstrip("0123456789").rstrip("-_. ")
 
 
-def _words(name: str) -> list[str]:
+def words_of(name: str) -> list[str]:
+    """Words of the name of a column, in small letters."""
     return re.findall(r"[^\W_]+", name.lower())
