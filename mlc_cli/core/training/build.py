@@ -1,5 +1,6 @@
 """From train settings to everything that the loop needs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +16,7 @@ from mlc_cli.core.loading.build import (
     make_if_missing,
     read_splits,
 )
+from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.models.backbone import layer_depths, stay_offline
 from mlc_cli.core.models.build import BuiltModel, build_model, label_graph
@@ -184,9 +186,9 @@ def _plan(
         group=group,
         store=store,
     )
-    val = build_eval_batches(
+    as_evaluated = partial(
+        build_eval_batches,
         settings.data,
-        splits.val,
         batch_size=settings.eval_batch_size,
         device=device,
         group=group,
@@ -219,31 +221,24 @@ def _plan(
     )
     return Plan(
         train=train,
-        val=val,
+        val=as_evaluated(splits.val),
         step=step,
         scorer=Scorer(normalise, device, precision),
         accumulate=settings.optim.accumulate,
         epochs=settings.epochs,
         eval_every=settings.eval_every,
-        warm_start=_warm_start(settings, splits, device, group, prior=built.new_head),
+        warm_start=_warm_start(settings, lambda: as_evaluated(splits.train), prior=built.new_head),
     )
 
 
 def _warm_start(
-    settings: TrainSettings, splits: Splits, device: torch.device, group: Group, *, prior: bool
+    settings: TrainSettings, batches: Callable[[], Batches], *, prior: bool
 ) -> WarmStart | None:
     warm = settings.warm_start
     if warm is None:
         return None
     return WarmStart(
-        batches=build_eval_batches(
-            settings.data,
-            splits.train,
-            batch_size=settings.eval_batch_size,
-            device=device,
-            group=group,
-            store=build_cache(settings.download),
-        ),
+        batches=batches(),
         prior=prior,
         epochs=warm.epochs,
         lr=warm.lr,
