@@ -61,11 +61,12 @@ def unpack(
             raise DataError(f"{archive}: has none of {', '.join(take)}")
         if into and not all(entry.name.startswith(f"{into}/") for entry in wanted):
             wanted = [entry._replace(name=f"{into}/{entry.name}") for entry in wanted]
+        made: set[Path] = set()
         total, done = sum(entry.size for entry in wanted), 0
         for entry in wanted:
             if stop.is_set():
                 raise Interrupted("interrupted")
-            _put(entry, folder / entry.name)
+            _put(entry, folder / entry.name, made)
             done += entry.size
             report(done, total)
     return {entry.name: entry.size for entry in wanted}
@@ -123,11 +124,13 @@ def _no_file(archive: Path, name: str) -> DataError:
     return DataError(f"{archive}: its entry {name!r} is a link or a device, and no file")
 
 
-def _put(entry: _Entry, target: Path) -> None:
+def _put(entry: _Entry, target: Path, made: set[Path]) -> None:
     """Write a file under another name first: one that has its name is whole."""
-    if target.is_file() and target.stat().st_size == entry.size:
+    if target.parent not in made:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        made.add(target.parent)
+    if target.exists() and target.stat().st_size == entry.size:
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name[-200:]}.unpacking")
     with entry.open() as source, temporary.open("wb") as sink:
         shutil.copyfileobj(source, sink, 1 << 20)
