@@ -44,7 +44,7 @@ class Group(SingleProcess):
 
     def total(self, count: int) -> int:
         """Sum of a whole number over all processes."""
-        return int(self.sum(torch.tensor(int(count))))
+        return int(self.sum(torch.tensor(int(count)))) if self.size > 1 else int(count)
 
     def sum(self, values: Tensor) -> Tensor:
         """Sum of a tensor over all processes, to the bit the same on all."""

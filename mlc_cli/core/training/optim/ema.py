@@ -35,9 +35,11 @@ class Ema:
         if self.warmup is not None:
             decay = min(decay, (1 + self.steps) / (self.warmup + self.steps))
         self.steps += 1
-        torch._foreach_lerp_(*self._floats, 1 - decay)
-        if self._others[0]:
-            torch._foreach_copy_(*self._others)
+        mine, yours = self._floats
+        torch._foreach_lerp_(mine, yours, 1 - decay)
+        mine, yours = self._others
+        if mine:
+            torch._foreach_copy_(mine, yours)
 
 
 def _pairs(*models: nn.Module) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
