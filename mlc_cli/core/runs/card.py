@@ -16,8 +16,9 @@ from mlc_cli.core.system.checksum import OPEN, is_intact
 from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import CheckpointError
 
-FORMAT = 3
-"""From 2 on a file carries its checksum, from 3 on the whole geometry of its images."""
+FORMAT = 4
+"""From 2 on a file carries its checksum, from 3 on the whole geometry of its images, from 4 on what
+its thresholds promise."""
 
 Names = list[str] | list[int]
 
@@ -48,6 +49,8 @@ class ModelCard:
         std: Standard deviation of RGB, in 0..1.
         scale: Factor that the logits already contain.
         thresholds: Probability from which each class counts as present, if estimated.
+        promise: Floors that the thresholds keep with a confidence, for which classes not and why,
+            and the chain of decision that this was tested for.
         metrics: Validation metrics of these weights.
         data: Where the training data was: settings of the data section, as plain values.
         epoch: Epochs that the weights were trained for.
@@ -68,6 +71,7 @@ class ModelCard:
     scale: Annotated[float, Field(gt=0)]
     metrics: dict[str, float | None] = field(default_factory=dict)
     thresholds: list[Part] | None = None
+    promise: dict[str, Any] | None = None
     data: dict[str, Any] = field(default_factory=dict)
     epoch: Annotated[int, Field(ge=0)] = 0
     averaged: bool = False
