@@ -37,6 +37,7 @@ COMMANDS = {
     " from it.",
     "benchmark": "Measure latency and throughput of model files on this machine, in turns.",
     "presets": "List the presets, or show one with all that it extends.",
+    "cache": "Show or clear what is kept in the cache folder: downloads and resized images.",
     "settings": "Explain the settings of a command.",
 }
 """What each command does; the one of that name in `commands` is imported when it is called."""

@@ -144,7 +144,7 @@ class ConvertSettings(Settings):
     label-studio, labelme, via, fiftyone, nus-wide, vg500, mmpretrain, imagenet-txt,
     celeba, jsonl, tag-files or xmp."""
     source: str = Field(min_length=1, json_schema_extra={"flag": "SOURCE"})
-    """File, folder or zip file to convert. What is in a zip file goes to the result."""
+    """File, folder, or zip or tar file to convert. Images of the latter go to the result."""
     dest: str = Field(min_length=1, json_schema_extra={"flag": "DEST"})
     """Folder of the result; if it exists, splits are added to it."""
     to: str = "mlc"
@@ -179,7 +179,7 @@ class ConvertSettings(Settings):
     strict: bool = False
     """Write nothing and exit with code 3 if anything of the source would be dropped."""
     max_unpacked: Positive = 100.0
-    """Gigabytes that a zip file may have unpacked."""
+    """Gigabytes that a zip or tar file may have unpacked."""
     overwrite: bool = False
     """Replace files of the result that exist."""
     coco: CocoSettings = CocoSettings()

@@ -36,7 +36,8 @@ class DataSettings(Settings):
     workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     """Processes that read images; `auto` takes what the machine has."""
     cache: Literal["none", "ram", "auto"] = "auto"
-    """Keep resized images in memory; `auto` does if they fit in a quarter of what is free."""
+    """Keep resized images: `auto` in a file of the folder `download.cache`, where the next training
+    on them finds them, or in memory where that has no room; `ram` in memory alone."""
     repeat_rare: Annotated[float, Field(gt=0, le=1)] | None = None
     """Show images of classes in fewer than this part of the images more often, sqrt(part /
     frequency) times an epoch (Gupta et al. 2019)."""

@@ -177,6 +177,7 @@ COMMANDS = {
         "--set",
         "--show-settings",
     },
+    "cache": {"--folder", "--clear", "--json"},
     "presets": {"name", "--json"},
     "settings": {"command", "key", "--schema", "--markdown", "--json"},
 }

@@ -1,7 +1,10 @@
 """From data settings to annotations, data sets and batches."""
 
+import logging
 import math
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,13 +35,15 @@ from mlc_cli.core.loading.augment import (
     Transform,
     crop_load_size,
 )
-from mlc_cli.core.loading.dataset import ImageDataset, RamCache
+from mlc_cli.core.loading.dataset import ImageDataset
+from mlc_cli.core.loading.image_cache import ImageCache, cache_name
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.mixing import Cutmix, Mix, Mixup
 from mlc_cli.core.loading.rand_augment import GREY, TorchvisionRandAugment, pair_rand_augment
 from mlc_cli.core.loading.sampling import repeat_factors
 from mlc_cli.core.system.device import pick_workers
 from mlc_cli.core.system.distributed import ALONE, Group
+from mlc_cli.core.system.downloads.cache import Cache
 from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import DataError
 from mlc_cli.settings.data import (
@@ -54,6 +59,7 @@ from mlc_cli.settings.data import (
 from mlc_cli.settings.presets import preset_names
 from mlc_cli.text import nearest
 
+_LOG = logging.getLogger(__name__)
 _WAYS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)
 _LINEAR = v2.InterpolationMode.BILINEAR
 
@@ -198,7 +204,7 @@ def build_train_dataset(
     return ImageDataset(annotation, geometry, changes, seed, settings.max_megapixels * 1e6)
 
 
-def build_train_batches(
+def build_train_batches(  # noqa: PLR0913 - what is read, how, and by whom
     settings: DataSettings,
     augment: AugmentSettings,
     annotation: Annotation,
@@ -207,10 +213,11 @@ def build_train_batches(
     seed: int,
     device: torch.device,
     group: Group = ALONE,
+    store: Cache | None = None,
 ) -> Batches:
     """Shuffled, augmented batches for training, shared by the processes of a group."""
     dataset = build_train_dataset(settings, augment, annotation, seed)
-    dataset.cache = _cache(settings, annotation, dataset.geometry.size)
+    dataset.cache = _cache(settings, dataset, store)
     return Batches(
         dataset,
         batch_size,
@@ -232,15 +239,15 @@ def build_eval_batches(
     device: torch.device,
     group: Group = ALONE,
     tiles: int = 0,
+    store: Cache | None = None,
 ) -> Batches:
     """All images in the order of the file, without random changes, shared by a group."""
-    size = settings.input_size
     dataset = ImageDataset(
         annotation,
         geometry_of(settings).tiled(tiles),
         max_pixels=settings.max_megapixels * 1e6,
-        cache=_cache(settings, annotation, size),
     )
+    dataset.cache = _cache(settings, dataset, store)
     return Batches(
         dataset,
         batch_size,
@@ -251,10 +258,34 @@ def build_eval_batches(
     )
 
 
-def _cache(settings: DataSettings, annotation: Annotation, size: SizeHW) -> RamCache | None:
-    wanted = settings.cache == "ram"
-    if settings.cache == "auto":
-        # each process of the machine sees all images in time, and keeps its own
-        needed = RamCache.bytes_needed(len(annotation), size) * dist_info().local_size
-        wanted = needed < psutil.virtual_memory().available / 4
-    return RamCache(len(annotation), size) if wanted else None
+def _cache(settings: DataSettings, dataset: ImageDataset, store: Cache | None) -> ImageCache | None:
+    """Where read images are kept: a file if the store has room, else memory, else nowhere."""
+    images, size = len(dataset), dataset.geometry.size
+    if settings.cache == "ram":
+        return ImageCache(images, size)
+    if settings.cache == "none":
+        return None
+    needed = ImageCache.bytes_needed(images, size)
+    if store and needed <= store.limit:
+        path = store.folder / cache_name(dataset.annotation, dataset.geometry, dataset.max_pixels)
+        try:
+            store.folder.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                store.trim(room=needed)
+            kept = ImageCache(images, size, path)
+            os.utime(path)
+        except OSError:  # a disk that is full or read-only
+            with suppress(OSError):
+                path.unlink()
+        else:
+            return kept
+    # each process of the machine sees all images in time, and keeps its own
+    if needed * dist_info().local_size < psutil.virtual_memory().available / 4:
+        return ImageCache(images, size)
+    if store:
+        _LOG.warning(
+            "%s: its images, resized, take %.1f GB, for which neither %s nor memory has room: they"
+            " are read in each epoch (`--set download.cache_gb=N`, `--set download.cache=DIR`)",
+            dataset.annotation.source, needed / 1e9, store.folder,
+        )  # fmt: skip
+    return None

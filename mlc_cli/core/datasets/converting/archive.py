@@ -1,27 +1,25 @@
-"""Data sets in zip files: unpacked beside the result, so that links move their images into it."""
+"""Data sets in archives: unpacked beside the result, so that links move their images into it."""
 
 import os
 import re
 import shutil
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from zipfile import ZipFile, ZipInfo
 
-from mlc_cli.core.datasets.formats.shared.naming import leads_out
+from mlc_cli.core.system.downloads.unpack import check_name, entries
 from mlc_cli.core.system.files import folder_beside, named_faults
 from mlc_cli.errors import DataError
 
-_OF_SYSTEMS = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|Thumbs\.db$)")
-_UNPACK = "Unpack it by hand, look at what is in it, and convert the folder."
+SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
+_OF_SYSTEMS = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|Thumbs\.db$|\._)")
 
 
 @contextmanager
 def unpacked(source: Path, dest: Path, most_gb: float) -> Iterator[Path]:
-    """What is in a zip file, as a folder (or as its only file) that is removed at the end.
+    """What is in an archive, as a folder (or as its only file) that is removed at the end.
 
-    Anything but a file called `*.zip` is given back as it is.
+    Anything but a file with a name such as `a.zip` or `a.tar.gz` is given back as it is.
 
     Args:
         source: The file.
@@ -29,23 +27,19 @@ def unpacked(source: Path, dest: Path, most_gb: float) -> Iterator[Path]:
         most_gb: Gigabytes that it may have unpacked.
 
     Raises:
-        DataError: It is damaged, too large, encrypted, or has links or entries that lead out of it.
+        DataError: It is damaged, too large, encrypted, or has links or entries that lead out of it;
+            then nothing is unpacked.
         MlcError: There is no room, or the folder cannot be made.
     """
-    if source.suffix.lower() != ".zip" or not source.is_file():
+    if not (source.name.lower().endswith(SUFFIXES) and source.is_file()):
         yield source
         return
     real = Path(os.path.realpath(dest)).parent
     near = next(folder for folder in (real, *real.parents) if folder.is_dir())
     with folder_beside(near / source.stem) as folder:
-        place = folder / source.stem
+        place = folder / source.stem.removesuffix(".tar")
         place.mkdir()
-        with named_faults(source, "cannot be unpacked", hint=_UNPACK), ZipFile(source) as archive:
-            for name, entry in _entries(source, archive, most_gb, near).items():
-                target = place / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(entry) as reader, target.open("xb") as writer:
-                    shutil.copyfileobj(reader, writer, 1 << 20)
+        _unpack(source, place, min(most_gb * 1e9, shutil.disk_usage(near).free))
         while len(inside := list(place.iterdir())) == 1:
             place = inside[0]
             if not place.is_dir():
@@ -53,31 +47,23 @@ def unpacked(source: Path, dest: Path, most_gb: float) -> Iterator[Path]:
         yield place
 
 
-def _entries(source: Path, archive: ZipFile, most_gb: float, disk: Path) -> dict[str, ZipInfo]:
-    """The files in it by their paths, all of them fit to be written."""
-    entries: dict[str, ZipInfo] = {}
-    for entry in archive.infolist():
-        name, kind = entry.filename.replace("\\", "/"), stat.S_IFMT(entry.external_attr >> 16)
-        fault = ""
-        if leads_out(name) or re.match("[A-Za-z]:", name):
-            fault = "leads out of it"
-        elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            fault = "is a link, or no regular file"
-        elif entry.flag_bits & 1:
-            fault = "is encrypted"
-        elif name in entries:
-            fault = "is in it twice"
-        if fault:
-            raise DataError(f"{source}: entry {name:.200} {fault}; nothing is unpacked", _UNPACK)
-        if not name.endswith("/") and not _OF_SYSTEMS.search(name):
-            entries[name] = entry
-    size, room = sum(entry.file_size for entry in entries.values()), shutil.disk_usage(disk).free
-    if size > min(most_gb * 1e9, room):
-        raise DataError(
-            f"{source}: would be {size / 1e9:.1f} GB unpacked; at most {most_gb:g} GB are, and"
-            f" {room / 1e9:.1f} GB are free in {disk}",
-            "Allow more with `--set max_unpacked=N`, or choose a DEST on another disk.",
-        )
-    if not entries:
-        raise DataError(f"{source}: there is no file in it")
-    return entries
+def _unpack(source: Path, place: Path, most: float) -> None:
+    hint = "Unpack it by hand, look at what is in it, and convert the folder."
+    with named_faults(source, "cannot be unpacked", hint=hint), entries(source, "") as found:
+        for entry in found:
+            check_name(source, entry.name)
+        wanted = [entry for entry in found if not _OF_SYSTEMS.search(entry.name)]
+        size = sum(entry.size for entry in wanted)
+        if size > most:
+            raise DataError(
+                f"{source}: would be {size / 1e9:.2g} GB unpacked, and {most / 1e9:.2g} GB are free"
+                " or allowed",
+                "Allow more with `--set max_unpacked=N`, or choose a DEST on another disk.",
+            )
+        if not any(entry.name for entry in wanted):
+            raise DataError(f"{source}: there is no file in it, or it is no archive", hint)
+        for entry in wanted:
+            target = place / entry.name.replace("\\", "/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with entry.open() as reader, target.open("xb") as writer:
+                shutil.copyfileobj(reader, writer, 1 << 20)

@@ -1,8 +1,9 @@
-"""The one folder of all that is downloaded: weights, and archives of data sets.
+"""The one folder of all that is kept: downloaded weights and archives, and resized images.
 
 ab12...-model.pth          a file whose checksum was right when it came
 ab12...-model.pth.part     the beginning of one
 trusted.json               checksums of files that were taken as they came, by address
+images-ab12...             resized images of a training (`loading.image_cache`)
 locks/                     who fetches or unpacks what
 """
 
@@ -124,24 +125,36 @@ class Cache:
         folder = result_folder(None, self.folder / "locks")
         return FileLock(folder / f"{name}.lock", timeout=wait)
 
-    def trim(self, keep: Path | None = None) -> None:
+    def trim(self, keep: Path | None = None, room: int = 0) -> None:
         """Remove the files that were not used for longest until the rest is within the limit.
 
         Args:
             keep: Stays in any case.
+            room: Bytes of a file that is to come.
         """
+        files = self.files()
+        total = room + sum(path.stat().st_size for path in files)
+        for path in files:
+            if total > self.limit and path != keep:
+                total -= self._remove(path)
+
+    def files(self) -> list[Path]:
+        """What is kept, that which was not used for longest first."""
         files = [path for path in self.folder.glob("*") if path.is_file() and "-" in path.name]
-        total = sum(path.stat().st_size for path in files)
-        for path in sorted(files, key=lambda path: path.stat().st_mtime):
-            if total <= self.limit or path == keep:
-                continue
-            size, name = path.stat().st_size, path.name.removesuffix(".json").removesuffix(".part")
-            try:
-                with self.lock(name, wait=0):
-                    path.unlink()
-            except Timeout:  # in use
-                continue
-            total -= size
+        return sorted(files, key=lambda path: path.stat().st_mtime)
+
+    def clear(self, pattern: str) -> int:
+        """Remove the files with such names, but for those that are being fetched; their bytes."""
+        return sum(self._remove(path) for path in self.files() if path.match(pattern))
+
+    def _remove(self, path: Path) -> int:
+        size, name = path.stat().st_size, path.name.removesuffix(".json").removesuffix(".part")
+        try:
+            with self.lock(name, wait=0):
+                path.unlink()
+        except Timeout:  # in use
+            return 0
+        return size
 
     def _accept(self, url: str, part: Path, wanted: str | None, came_from: str) -> None:
         found = _digest(part, wanted or "sha256:")

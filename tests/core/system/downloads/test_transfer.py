@@ -40,6 +40,23 @@ def test_a_file_comes_whole_and_says_how_far_it_is(web: Web, tmp_path: Path) -> 
     assert [done for done, _ in far] == sorted(done for done, _ in far)
 
 
+def test_what_a_slow_line_has_brought_is_kept_at_once(web: Web, tmp_path: Path) -> None:
+    def slow(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(CONTENT)))
+        handler.end_headers()
+        handler.wfile.write(CONTENT[:300_000])
+        time.sleep(0.3)
+        handler.wfile.write(CONTENT[300_000:])
+
+    kept: list[int] = []
+    url = web.at("/a", slow)
+    part = tmp_path / "x"
+    transfer(url, part, lambda done, _: kept.append(done), threading.Event())
+    assert 300_000 in kept
+    assert part.read_bytes() == CONTENT
+
+
 def test_an_interrupted_file_goes_on_with_a_range(web: Web, fetch) -> None:
     web.cut["/a"] = [1_000_000, 500_000, 7]
     assert fetch(web.put("/a", CONTENT)) == CONTENT
