@@ -164,11 +164,14 @@ def read_classes(settings: ConvertSettings) -> list[Label] | None:
     """The classes that the user fixes: a list, a file of them, or names with commas.
 
     Raises:
+        UsageError: No name is given.
         DataError: The file cannot be read, or is no list.
     """
     given = settings.classes
     if not isinstance(given, str):
         return None if given is None else list(given)
+    if not given.strip(", "):
+        raise UsageError("--classes names no class", "Name some with commas, or a file of them.")
     path = Path(given)
     if "," in given or not (path.suffix or is_file(path) or is_folder(path)):
         return [name for part in given.split(",") if (name := part.strip())]
