@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.datasets.columns import Beside
 from mlc_cli.core.datasets.converting.archive import unpacked
-from mlc_cli.core.datasets.converting.beside import Beside
 from mlc_cli.core.datasets.converting.class_changes import change_classes, drop_rare, old_classes
 from mlc_cli.core.datasets.converting.collect import Collected, Findings, collect
 from mlc_cli.core.datasets.converting.copying import (

@@ -5,13 +5,17 @@
 `val.columns.json` stands beside `val.json`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec import Struct
 
+from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.shared.json_files import load
+from mlc_cli.core.datasets.leaks import find_leaks
 from mlc_cli.core.system.files import write_json
+from mlc_cli.core.system.issues import IssueLog
 
 _SUFFIX = ".columns.json"
 
@@ -52,12 +56,51 @@ def write_columns(annotation: Path, group: str, images: Mapping[str, Mapping[str
     return path
 
 
-def by_column(
-    splits: Mapping[str, Sequence[Mapping[str, str]]],
-) -> dict[str, dict[str, list[str]]]:
-    """Values by column, then by split, from the cells of the images of each split."""
-    names = dict.fromkeys(name for cells in splits.values() for own in cells for name in own)
-    return {
-        name: {split: [own.get(name, "") for own in cells] for split, cells in splits.items()}
-        for name in names
-    }
+@dataclass(frozen=True)
+class Beside:
+    """Cells of kept columns.
+
+    Attributes:
+        cells: By the path of an image and the name of the column; empty without any.
+        group: The column whose images belong together; may be empty.
+        stays: Whether they are written, and not only looked at.
+    """
+
+    cells: Mapping[str, Mapping[str, str]]
+    group: str
+    stays: bool
+
+    def hint(self, splits: Mapping[str, Annotation], noted: IssueLog, *, names: bool) -> None:
+        """Say which images belong together and lie in several splits.
+
+        Args:
+            splits: The images.
+            noted: Takes the groups.
+            names: Whether to look at names, too, where no column tells groups.
+        """
+        paths = {name: split.paths for name, split in splits.items()}
+        cells = {
+            name: [self.cells[path] for path in own if self.cells] for name, own in paths.items()
+        }
+        for leak in find_leaks(paths, cells, self.group, by_name=names and not self.group):
+            kind = f"groups {leak.what} in several splits ({leak.flag} keeps them together)"
+            for example in leak.groups:
+                noted.add(kind, example)
+
+    def write(
+        self, before: Mapping[str, Annotation], after: Mapping[str, Annotation], folder: Path
+    ) -> list[Path]:
+        """Write the columns of each split under the new paths of its images.
+
+        Returns:
+            The files; none without columns.
+
+        Raises:
+            MlcError: A file cannot be written.
+        """
+        files = []
+        for name, own in after.items() if self.cells and self.stays else ():
+            moves = zip(before[name].paths, own.paths, strict=True)
+            images = {new: self.cells[old] for old, new in moves}
+            files.append(write_columns(folder / f"{name}.json", self.group, images))
+        return files

@@ -33,7 +33,12 @@ _LONGEST = 1000
 _SHARE, _LARGEST = 0.3, 500
 """Of names with a running number: images that must have a companion, and the mean size of groups
 up to which a number before it is that of a source and not that of a collection."""
-_COLUMN = re.compile(rf"(?i)(?:^|[^a-z])(?:{_KINDS})(?:$|[^a-z])")
+_COLUMN = re.compile(
+    rf"(?i)(?:^|[^a-z])(?:{_KINDS}|lesion|location|slide|specimen|user)s?"
+    r"(?:[ _-]?(?:u?ids?|no|nr|num|number|name|key|index))?(?:$|[^a-z])"
+)
+_FEWEST = 3
+"""Values of a column from which they may be those of groups, and not two kinds of images."""
 
 
 class Leak(NamedTuple):
@@ -83,24 +88,34 @@ def tells_groups(column: str) -> bool:
     return bool(_COLUMN.search(column))
 
 
-def leaks_by_column(columns: Mapping[str, Mapping[str, Sequence[str]]], group: str) -> list[Leak]:
-    """Groups in several splits by the columns that name videos, patients and the like.
+def find_leaks(
+    paths: Mapping[str, Sequence[str]],
+    cells: Mapping[str, Sequence[Mapping[str, str]]],
+    group: str,
+    *,
+    by_name: bool = True,
+) -> list[Leak]:
+    """Groups in several splits by the columns that are called after groups, else by names.
 
     Args:
-        columns: Values of all images by column, then by split.
+        paths: Of the images of each split.
+        cells: Of kept columns, of each image of each split by the name of the column.
         group: A column that is known to tell groups; may be empty.
+        by_name: Whether to look at names at all.
     """
+    names = dict.fromkeys(name for rows in cells.values() for own in rows for name in own)
     leaks = []
-    for name, splits in columns.items():
+    for name in names:
         if name != group and not tells_groups(name):
             continue
         sizes: dict[str, Counter[str]] = {}
-        for split, values in splits.items():
-            for value in filter(None, values):
+        for split, rows in cells.items():
+            for value in filter(None, (own.get(name) for own in rows)):
                 sizes.setdefault(value, Counter())[split] += 1
-        if crossing := _crossing(sizes):
+        crossing = _crossing(sizes)
+        if crossing and (name == group or len(sizes) >= _FEWEST):
             leaks.append(Leak(f"of one {name}", f"--group-column {name}", crossing))
-    return leaks
+    return leaks or (leak_by_name(paths) if by_name else [])
 
 
 def _key(found: re.Match[str]) -> str:

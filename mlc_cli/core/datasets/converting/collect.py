@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mlc_cli.core.datasets.annotations import Annotation, Label, LabelSets, PackedStrings
 from mlc_cli.core.datasets.converting.class_index import ClassIndex
 from mlc_cli.core.datasets.formats.base import Source
+from mlc_cli.core.datasets.formats.shared.split_names import meaning
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 from mlc_cli.text import SHOWN
@@ -125,6 +126,10 @@ def collect(
     _check_unknown_labels(rows, place, findings.dropped, drop=drop_unknown_labels)
     paths = rows.paths()
     _note_twins(paths, findings.noted)
+    again = [name for name in rows.splits if "trainval" in name.lower()]
+    if again and {"train", "val"} <= {meaning(name) for name in rows.splits if name not in again}:
+        kind = "splits that list images of train and val again (train on one or the other)"
+        findings.noted.add(kind, again[0])
     present, others = (labels.codes(rows.positions.sorted_rank_P(names)) for labels in rows.lists())
     both = among(others, present)
     kind = f"labels both present and {_other(source)} (present counts)"

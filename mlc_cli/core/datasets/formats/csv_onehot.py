@@ -21,6 +21,7 @@ from mlc_cli.core.datasets.formats.shared.table_files import (
     find_tables,
     left_out,
     look,
+    place_of,
     split_remarks,
     without_split,
 )
@@ -98,7 +99,7 @@ class CsvOnehotReader:
         if table is None or table.label_columns:
             return None
         names = [name for column, name in _Columns.of(table).classes if table.holds_flags(column)]
-        return f"{len(names)} columns of 0 and 1 in {table.path.name}" if names else None
+        return f"{len(names)} columns of 0 and 1 in {place_of(table, source)}" if names else None
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or the files of a folder.
@@ -155,6 +156,18 @@ def _count(tables: Sequence[tuple[Table, _Columns]]) -> Counter[Flag]:
     return counts
 
 
+class _StateOf(dict[str, State | None]):
+    """State of each cell, `None` if it says nothing; a cell is read when it first comes."""
+
+    def __init__(self, states: Mapping[Flag, State]) -> None:
+        super().__init__()
+        self._states = states
+
+    def __missing__(self, cell: str) -> State | None:
+        state = self[cell] = self._states[flag(cell)] if is_flag(cell) else None
+        return state
+
+
 def _samples(
     table: Table,
     columns: _Columns,
@@ -168,7 +181,7 @@ def _samples(
     own = {name for _, name in columns.classes}
     lacking = [name for name in classes if name not in own]
     prefix = table.folder(names.root)
-    zero_is_absent = states[0] == "absent"
+    state_of = _StateOf(states)
     for number, row in table.rows(dropped):
         if not row[table.image_column]:
             dropped.add("rows without an image", f"{table.path}, line {number}")
@@ -180,17 +193,16 @@ def _samples(
         kept.add(path, row, spare, dropped)
         present, unknown = [], list(lacking)
         for column, name in columns.classes:
-            cell = row[column]
-            if cell == "0" and zero_is_absent:  # what most cells are
+            state = state_of[row[column]]
+            if state == "absent":  # what most cells are
                 continue
-            state = states[flag(cell)] if is_flag(cell) else None
             if state == "present":
                 present.append(name)
-            elif state != "absent":
+            else:
                 unknown.append(name)
             if state is None:
                 kind = "cells that are not 0, 1, -1 or blank (label unknown)"
-                where = f"{table.path}, line {number}, {name:.40}: {cell!r:.40}"
+                where = f"{table.path}, line {number}, {name:.40}: {row[column]!r:.40}"
                 dropped.add(kind, where)
         yield Sample(path, present, unknown, split)
 

@@ -1,7 +1,6 @@
 """Names of splits and what they mean."""
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 SPLITS = ("train", "val", "test")
@@ -38,9 +37,3 @@ def split_of_folders(path: str) -> str:
 def split_in_name(place: Path) -> str | None:
     """The split that the name of a file or folder means: `instances_val2017.json` is `val`."""
     return meaning(split_of_name(place.stem))
-
-
-def are_splits(values: Iterable[str]) -> bool:
-    """Whether all values that are not blank mean splits, and not all the same."""
-    found = {meaning(value) for value in values if value}
-    return len(found) > 1 and None not in found
