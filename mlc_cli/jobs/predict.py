@@ -17,6 +17,7 @@ from mlc_cli.core.inference.views import with_views
 from mlc_cli.core.inference.writer import PartialOutput, RecordWriter, open_output, read_partial
 from mlc_cli.core.loading.sources import STDIN, Item, Sources, distinct_output_names
 from mlc_cli.core.loading.stream import Picture, PictureReader, stdin_lines
+from mlc_cli.core.runs.chain import broken_promise
 from mlc_cli.core.runs.folder import find_checkpoint
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.core.system.files import write_text
@@ -60,12 +61,14 @@ class Prepared:
         model: The model.
         sources: The images.
         decided_by: Where the thresholds come from, in words.
+        warning: Of the model, or of a promise that does not hold here.
     """
 
     settings: PredictSettings
     model: Model
     sources: Sources
     decided_by: str
+    warning: str
 
 
 def prepare(settings: PredictSettings) -> Prepared:
@@ -86,7 +89,9 @@ def prepare(settings: PredictSettings) -> Prepared:
     decided_by = "the thresholds of the checkpoint" if model.has_thresholds else "0.5"
     if settings.thresholds is not None:
         decided_by = str(settings.thresholds)
-    return Prepared(settings, model, sources, decided_by)
+    own = settings.thresholds is None
+    broken = broken_promise(model.opened.card, settings, path) if own else ""
+    return Prepared(settings, model, sources, decided_by, model.warning or broken)
 
 
 def _check(settings: PredictSettings) -> None:

@@ -6,20 +6,23 @@ from typing import Any
 
 from mlc_cli.core.datasets.stratify import stratify
 from mlc_cli.core.evaluation.metrics import DecisionMetrics, Floats, decision_metrics
+from mlc_cli.core.evaluation.objectives import Objective
+from mlc_cli.core.evaluation.promises import Floor
 from mlc_cli.core.evaluation.results import SUMMARY, number
 from mlc_cli.core.evaluation.scores import SavedScores, read_scores
 from mlc_cli.core.evaluation.thresholds import (
-    Objective,
     OutOfFold,
     Thresholds,
     fit_overall,
     fit_thresholds,
     out_of_fold,
     save_thresholds,
+    share_error,
     shrink,
 )
 from mlc_cli.core.inference.build import default_folder, score_checkpoint
 from mlc_cli.core.models.weights.own import is_checkpoint
+from mlc_cli.core.runs.chain import chain_of
 from mlc_cli.core.runs.checkpoint import read_card, read_state, save_checkpoint
 from mlc_cli.core.system.distributed import current
 from mlc_cli.core.system.files import result_folder, write_atomic, write_json, write_text
@@ -50,6 +53,7 @@ class ThresholdResult:
         out_of_fold: Decisions on images that thresholds were not chosen on, if estimated.
         folds: Parts of that estimate; 0 without it.
         folder: Where the files are.
+        promise: What is promised, for the card; `None` without a confidence.
         stored: Whether the checkpoint now carries the thresholds.
         warning: What the user should know about the model, if anything.
     """
@@ -66,8 +70,22 @@ class ThresholdResult:
     out_of_fold: DecisionMetrics | None
     folds: int
     folder: Path
+    promise: dict[str, Any] | None
     stored: bool
     warning: str
+
+    def below(self, floor: Floor) -> list[str]:
+        """Classes that miss a floor on images that their thresholds were not chosen on."""
+        if self.out_of_fold is None:
+            return []
+        measured_C = getattr(self.out_of_fold, f"{floor.measure}_C")
+        missed_C = measured_C > floor.bound if floor.measure == "fpr" else measured_C < floor.bound
+        return [self.scores.classes[c] for c in missed_C.nonzero()[0]]
+
+    @property
+    def floors(self) -> tuple[Floor, ...]:
+        """Floors without a confidence: estimates."""
+        return tuple(f for f in Objective.parse(self.objective).floors if f.confidence is None)
 
     @property
     def overfitted(self) -> list[str]:
@@ -94,6 +112,8 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         scored = score_checkpoint(settings)
         source, scores, warning = scored.checkpoint, scored.scores, scored.warning
     arrays = scores.probabilities_NC, scores.targets_NC
+    if settings.jointly and objective.promises:
+        objective = share_error(*arrays, objective)
     thresholds = fit_thresholds(*arrays, objective, settings.min_positives)
     overall = fit_overall(*arrays, objective)
     folds = settings.folds if len(scores.paths) >= 2 * settings.folds > 2 else 0
@@ -114,6 +134,7 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         out_of_fold=best.fitted if best else None,
         folds=folds,
         folder=result_folder(settings.output, default_folder(source)),
+        promise=_promise(settings, objective, thresholds, scores),
         stored=not settings.scores and is_checkpoint(source),
         warning=warning,
     )
@@ -127,6 +148,20 @@ def _objective(text: str) -> Objective:
         return Objective.parse(text)
     except ValueError as error:
         raise SettingsError(f"objective: expected {error}, got '{text}'") from None
+
+
+def _promise(
+    settings: ThresholdSettings, objective: Objective, thresholds: Thresholds, scores: SavedScores
+) -> dict[str, Any] | None:
+    if not objective.promises:
+        return None
+    return {
+        "floors": [str(floor) for floor in objective.promises],
+        "jointly": settings.jointly,
+        "images": len(scores.paths),
+        "not_promised": {scores.classes[c]: why for c, why in thresholds.unpromised.items()},
+        "chain": None if settings.scores else chain_of(settings),
+    }
 
 
 def _out_of_fold(
@@ -158,10 +193,10 @@ def _sum(outcome: OutOfFold) -> float:
 
 
 def _strengths(settings: ThresholdSettings, objective: Objective) -> tuple[float, ...]:
-    """Shrinkages to choose from; a floor on precision or recall would not survive one."""
-    if settings.shrinkage != "auto":
+    """Shrinkages to choose from; a floor would not survive one."""
+    if settings.shrinkage != "auto" and not objective.promises:
         return (settings.shrinkage,)
-    return STRENGTHS if objective.kind == "fbeta" else (0.0,)
+    return STRENGTHS if objective.kind == "fbeta" and not objective.floors else (0.0,)
 
 
 def _write(result: ThresholdResult, settings: ThresholdSettings) -> None:
@@ -174,7 +209,9 @@ def _write(result: ThresholdResult, settings: ThresholdSettings) -> None:
     write_json(result.folder / "thresholds.json", as_dict(result))
     write_text(result.folder / "thresholds.yaml", as_yaml(settings))
     if result.stored:
-        card = replace(read_card(result.source), thresholds=thresholds_C.tolist())
+        card = replace(
+            read_card(result.source), thresholds=thresholds_C.tolist(), promise=result.promise
+        )
         save_checkpoint(result.source, read_state(result.source), card)
 
 
@@ -189,6 +226,8 @@ def as_dict(result: ThresholdResult) -> dict[str, Any]:
         "images": len(result.scores.paths),
         "overall_threshold": result.overall,
         "shrinkage": result.shrinkage,
+        "promise": result.promise,
+        "estimates_missed_out_of_fold": {str(f): result.below(f) for f in result.floors},
         "folds": result.folds,
         "metrics": {
             title: {name: number(getattr(metrics, name)) for name in SUMMARY}
@@ -200,7 +239,8 @@ def as_dict(result: ThresholdResult) -> dict[str, Any]:
 
 def class_rows(result: ThresholdResult) -> list[dict[str, Any]]:
     """A row for each class; undefined values are `None`."""
-    before, after = result.at_half, result.at_thresholds
+    before, after, outside = result.at_half, result.at_thresholds, result.out_of_fold
+    floors = Objective.parse(result.objective).floors
     positives_C = (result.scores.targets_NC == 1).sum(axis=0)
     return [
         {
@@ -208,10 +248,17 @@ def class_rows(result: ThresholdResult) -> list[dict[str, Any]]:
             "threshold": float(result.per_class_C[c]),
             "precision": number(after.precision_C[c]),
             "recall": number(after.recall_C[c]),
+            "fpr": number(after.fpr_C[c]),
             "F1": number(after.f1_C[c]),
             "F1_at_0.5": number(before.f1_C[c]),
             "positives": int(positives_C[c]),
+            "out_of_fold": {
+                floor.measure: number(getattr(outside, f"{floor.measure}_C")[c])
+                for floor in floors
+                if outside
+            },
             "fallback": result.thresholds.fallbacks.get(c),
+            "not_promised": result.thresholds.unpromised.get(c),
         }
         for c, name in enumerate(result.scores.classes)
     ]

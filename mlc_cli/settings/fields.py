@@ -13,6 +13,7 @@ MODELS = {
     "train": "train.TrainSettings",
     "eval": "evaluate.EvalSettings",
     "thresholds": "thresholds.ThresholdSettings",
+    "calibrate": "calibrate.CalibrateSettings",
     "export": "export.ExportSettings",
     "predict": "predict.PredictSettings",
     "dataset-download": "download.DatasetDownloadSettings",

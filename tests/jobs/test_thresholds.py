@@ -73,6 +73,8 @@ def test_warns_when_the_gain_does_not_hold_out_of_fold(mlc, tmp_path: Path) -> N
     asked = mlc("thresholds", "--scores", tmp_path / "scores.npz", "--objective", "recall>=0.99")
     assert asked.code == 0, asked.err
     assert "warning: out of fold" not in asked.err
+    assert "recall>=0.99 is an estimate" in asked.err
+    assert "2 of 4 classes miss recall>=0.99: a, c" in asked.err
 
 
 @pytest.mark.parametrize(
@@ -103,3 +105,31 @@ def test_the_settings_beside_the_thresholds_repeat_them(mlc, run: Path) -> None:
     outcome = mlc("thresholds", "--config", run / "thresholds.yaml", "--output", run / "again")
     assert outcome.code == 0, outcome.err
     assert (run / "again/thresholds.npy").read_bytes() == before
+
+
+def test_a_promise_is_kept_in_the_checkpoint_and_bound_to_its_chain(mlc, run: Path) -> None:
+    wanted = "recall>=0.6@90%"  # 5 positives without a miss promise it
+    outcome = mlc("thresholds", "--run", run, "--objective", wanted, "--jointly")
+    assert outcome.code == 0, outcome.err
+    card = read_card(run / "best.safetensors")
+    assert card.promise is not None
+    assert card.promise["floors"] == [wanted]
+    assert card.promise["jointly"] is True
+    assert "not promised for" not in mlc("eval", "--run", run).err
+    other = mlc("eval", "--run", run, "--tta", "flip")
+    assert "not promised for tta flip" in other.err
+    mlc("thresholds", "--run", run)
+    assert read_card(run / "best.safetensors").promise is None
+
+
+def test_what_cannot_be_promised_is_marked_and_fails_when_strict(mlc, run: Path) -> None:
+    wanted = ("--run", run, "--objective", "recall>=0.99@95%")
+    assert mlc("thresholds", *wanted).code == 0
+    outcome = mlc("thresholds", *wanted, "--strict")
+    assert outcome.code == 3
+    assert "299 would do" in outcome.err  # 0.99 ** 299 < 0.05
+    assert "(not promised)" in outcome.out
+    assert np.load(run / "thresholds.npy").tolist() == [0, 0, 0]
+    assert set(read_card(run / "best.safetensors").promise["not_promised"]) == {
+        "blue", "green", "red",
+    }  # fmt: skip
