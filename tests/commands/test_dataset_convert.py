@@ -476,6 +476,7 @@ def test_groups_of_a_column_stay_together_and_other_columns_stay_beside(mlc, coc
         ("csv-list", ("--group-column", "age", "--group-by", "x"), "both tell groups"),
         ("csv-list", ("--keep-columns", "--to", "coco"), "beside the files of mlc alone"),
         ("coco", ("--keep-columns",), "which has no columns"),
+        ("coco", ("--classes", " ,"), "--classes names no class"),
         ("coco", ("--image-column", "file"), "which has no columns"),
     ],
 )
