@@ -150,7 +150,8 @@ def joined() -> Iterator[Callable[[], bool]]:
         A function for a process that fails: whether it is the first of all to ask, and so the
         one to say what went wrong. The others fail of that, or of the same thing.
     """
-    store, rank, size = next(rendezvous("env://"))
+    info = dist_info()  # SLURM and Open MPI have names of their own for it
+    store, rank, size = next(rendezvous("env://", info.rank, info.size))
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     with _lost_processes_named():
         dist.init_process_group(backend, store=store, rank=rank, world_size=size)
