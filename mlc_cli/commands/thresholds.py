@@ -24,6 +24,7 @@ _SHORT = {"precision": "P", "recall": "R", "fpr": "FPR"}
     flags.DATA_FOLDER,
     flags.SPLIT,
     Flag("objective", flags.RESULT),
+    Flag("band", flags.RESULT, metavar="FLOOR,FLOOR"),
     Flag("jointly", flags.RESULT),
     Flag("folds", flags.RESULT),
     flags.STRICT,
@@ -37,9 +38,8 @@ def thresholds(given: Given[ThresholdSettings], *, as_json: flags.Json = False) 
     from mlc_cli.jobs.thresholds import as_dict, estimate_thresholds
 
     result = estimate_thresholds(settings)
-    screen.note(
-        f"{result.source}: {len(result.scores.paths)} images, maximising {settings.objective}"
-    )
+    wanted = settings.band or f"maximising {settings.objective}"
+    screen.note(f"{result.source}: {len(result.scores.paths)} images, {wanted}")
     screen.warn(result.warning)
     if as_json:
         screen.result_json(as_dict(result))
@@ -48,9 +48,9 @@ def thresholds(given: Given[ThresholdSettings], *, as_json: flags.Json = False) 
     _warn(result)
     where = "in the checkpoint and " if result.stored else ""
     screen.note(f"written {where}to {result.folder}/thresholds.npy and thresholds.json")
-    if settings.strict and result.thresholds.unpromised:
+    if settings.strict and result.unpromised:
         raise GateMissed(
-            f"--strict: nothing can be promised for {len(result.thresholds.unpromised)} of"
+            f"--strict: a promise cannot be made for {len(result.unpromised)} of"
             f" {len(result.scores.classes)} classes"
         )
 
@@ -69,9 +69,9 @@ def _warn(result: "ThresholdResult") -> None:
                 f"on images that thresholds were not chosen on {len(missed)} of"
                 f" {len(result.scores.classes)} classes miss {floor}: {some(missed)}"
             )
-    names, unpromised = result.scores.classes, result.thresholds.unpromised
+    names, unpromised = result.scores.classes, result.unpromised
     if unpromised:
-        listed = [f"{names[c]}: {why}" for c, why in unpromised.items()]
+        listed = [f"{name}: {why}" for name, why in unpromised.items()]
         screen.warn(
             f"{len(unpromised)} of {len(names)} classes get no promise; their threshold is the"
             f" cautious one, 0 (always) or 1 (never):\n{listing(listed)}"
@@ -82,6 +82,7 @@ def _show(result: "ThresholdResult") -> None:
     from mlc_cli.jobs.thresholds import class_rows
 
     columns = ("threshold", "precision", "recall", "F1", "F1_at_0.5")
+    band = () if result.lower_C is None else ("lower_threshold", "unsure")
     outside = {f.measure: f"{_SHORT[f.measure]} out of fold" for f in result.floors}
     outside = outside if result.out_of_fold else {}
     rows = [
@@ -89,11 +90,21 @@ def _show(result: "ThresholdResult") -> None:
             row["class"] + "  (not promised)" * bool(row["not_promised"]),
             *(screen.cell(row[key]) for key in columns),
             *(screen.cell(row["out_of_fold"][key]) for key in outside),
+            *(screen.cell(row[key]) for key in band),
             str(row["positives"]),
         )
         for row in class_rows(result)
     ]
-    titles = ("threshold", "P", "R", "F1", "F1 at 0.5", *outside.values(), "positives")
+    titles = (
+        "threshold",
+        "P",
+        "R",
+        "F1",
+        "F1 at 0.5",
+        *outside.values(),
+        *(key.replace("_", " ") for key in band),
+        "positives",
+    )
     screen.table(("class", *titles), rows)
     summaries = {"at 0.5": result.at_half, "at thresholds": result.at_thresholds}
     if result.out_of_fold:
@@ -103,6 +114,8 @@ def _show(result: "ThresholdResult") -> None:
         f"threshold for all classes together: {result.overall:.4f}; those of the classes are"
         f" pulled towards it with a strength of {result.shrinkage:g} positives"
     )
+    if result.unsure_C is not None:
+        screen.result(f"a person looks at {result.unsure_C.mean():.1%} of all decisions")
     names = result.scores.classes
     for c, reason in list(result.thresholds.fallbacks.items())[:20]:
         screen.result(f"{names[c]} takes the threshold for all classes: {reason}")

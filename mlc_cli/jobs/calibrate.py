@@ -114,8 +114,10 @@ def _write(result: CalibrationResult, settings: CalibrateSettings) -> None:
     before = np.array(card.calibration or [(1.0, 0.0)] * len(card.classes))
     both_2C = (before[:, 0] * scale_C, before[:, 1] * scale_C + bias_C)
     thresholds_C = None if card.thresholds is None else np.array(card.thresholds)
+    lower = card.lower_thresholds
     card = replace(
         card,
+        lower_thresholds=lower and moved(np.array(lower), scale_C, bias_C).tolist(),
         calibration=[(float(a), float(b)) for a, b in zip(*both_2C, strict=True)],
         thresholds=moved(thresholds_C, scale_C, bias_C).tolist(),
     )

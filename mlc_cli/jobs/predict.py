@@ -158,7 +158,12 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
         MlcError: Nothing can be written, the model is broken, or there are no images.
     """
     settings, group = prepared.settings, own_group()
-    form = make_format(settings.format, prepared.model.classes, settings.topk)
+    form = make_format(
+        settings.format,
+        prepared.model.classes,
+        settings.topk,
+        band=prepared.model.lower_thresholds is not None,
+    )
     pictures = Pictures(settings, prepared.model.classes)
     items = iter(prepared.sources)
     items = distinct_output_names(items) if settings.draw else items

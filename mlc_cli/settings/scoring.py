@@ -20,7 +20,7 @@ class ModelChoiceSettings(Settings):
     system does not say: backbone, head, scale, pixels and their normalisation."""
     weight_classes: str | None = None
     """Classes of such a checkpoint, in the order of its logits, where it does not name them: a text
-    file with a name a line, or a known list."""
+    file with a name a line, a `.json` file with a list, or a known list."""
 
 
 class SplitChoiceSettings(Settings):

@@ -20,6 +20,10 @@ class ThresholdSettings(ScoringSettings):
     """What to maximise, and floors to keep, joined by `;`: `f1`, `fbeta=B`, `precision>=P`,
     `recall>=R` or `fpr<=F`. A floor alone is an estimate; `recall>=0.9@95%` promises it, for other
     images of the same source, with a confidence of 95 %."""
+    band: Annotated[str, Field(pattern=rf"^{FLOOR}, *{FLOOR}$")] | None = None
+    """Two thresholds a class in place of an objective, and a person looks at what is between: a
+    floor of precision for what is present, and one of recall, below which a class is absent, such
+    as `precision>=0.95@95%,recall>=0.95@95%`."""
     jointly: bool = False
     """Promise for all classes at once, in place of each by itself."""
     strict: bool = False

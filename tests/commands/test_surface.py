@@ -56,6 +56,7 @@ COMMANDS = {
         "--data",
         "--split",
         "--objective",
+        "--band",
         "--jointly",
         "--folds",
         "--strict",

@@ -133,3 +133,45 @@ def test_what_cannot_be_promised_is_marked_and_fails_when_strict(mlc, run: Path)
     assert set(read_card(run / "best.safetensors").promise["not_promised"]) == {
         "blue", "green", "red",
     }  # fmt: skip
+
+
+def test_a_band_leaves_the_rest_to_a_person(mlc, run: Path, tmp_path: Path) -> None:
+    band = "precision>=0.99@95%,recall>=0.6@90%"  # the first cannot be promised on 24 images
+    outcome = mlc("thresholds", "--run", run, "--band", band)
+    assert outcome.code == 0, outcome.err
+    assert "a person looks at" in outcome.out
+    card = read_card(run / "best.safetensors")
+    assert card.thresholds == [1, 1, 1]
+    assert card.lower_thresholds is not None
+    assert card.promise is not None
+    assert card.promise["floors"] == band.split(",")
+    wanted = ("predict", card.data["root"], "--run", run)
+    lines = [json.loads(line) for line in mlc(*wanted).out.splitlines()]
+    lower = dict(zip(["blue", "green", "red"], card.lower_thresholds, strict=True))
+    for line in lines:
+        between = {name for name, p in line["probabilities"].items() if p >= lower[name]}
+        assert set(line["unsure"]) == between
+        assert line["labels"] == []
+    assert any(line["unsure"] for line in lines)
+    table = mlc(*wanted, "--format", "csv").out.splitlines()
+    assert table[0] == "image,labels,unsure,error,blue,green,red"
+    onehot = mlc(*wanted, "--format", "onehot").out.splitlines()
+    assert onehot[1].split(",")[1:] == [
+        str(-(name in lines[0]["unsure"])) if name in lines[0]["unsure"] else "0" for name in lower
+    ]
+    pictures = mlc(*wanted, "--gallery", tmp_path / "g.html", "--draw", tmp_path / "drawn")
+    assert pictures.code == 0, pictures.err
+    assert '"u":[' in (tmp_path / "g.html").read_text()
+    assert "unsure" not in json.loads(mlc(*wanted, "--thresholds", "0.5").out.splitlines()[0])
+    mlc("thresholds", "--run", run)
+    assert read_card(run / "best.safetensors").lower_thresholds is None
+
+
+def test_a_band_takes_the_place_of_an_objective(mlc, tmp_path: Path) -> None:
+    for wrong in (
+        ("--band", "recall>=0.9,recall>=0.8"),
+        ("--band", "recall>=0.9,precision>=0.8", "--objective", "recall>=0.9"),
+    ):
+        outcome = mlc("thresholds", "--scores", tmp_path / "none.npz", *wrong)
+        assert outcome.code == 2
+        assert "band" in outcome.err

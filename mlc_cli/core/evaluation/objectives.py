@@ -91,6 +91,18 @@ class Objective:
         return self.promises[0].cautious, "no threshold keeps all floors at once"
 
 
+def parse_band(text: str) -> tuple[Objective, Objective]:
+    """Read the floors of a band, joined by a comma: of precision above, of recall below.
+
+    Raises:
+        ValueError: They are others, or a number is out of range.
+    """
+    parts = {part.kind: part for part in map(Objective.parse, text.replace(" ", "").split(","))}
+    if parts.keys() != {"precision", "recall"}:
+        raise ValueError("one floor of precision and one of recall")
+    return parts["precision"], parts["recall"]
+
+
 def _floor(text: str) -> Floor:
     match = _FLOOR.fullmatch(text)
     if not match or (match[1] == "fpr") != (match[2] == "<="):

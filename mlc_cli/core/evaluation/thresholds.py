@@ -17,10 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.evaluation.metrics import (
-    DecisionMetrics,
     Floats,
     check_scores,
-    metrics_of_decisions,
 )
 from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.probabilities import logit, sigmoid
@@ -96,6 +94,15 @@ def fit_thresholds(
     )
 
 
+def reasons(parts: Sequence[Thresholds | None], classes: Sequence[str]) -> dict[str, str]:
+    """Why something cannot be promised for a class, by name."""
+    found: dict[str, list[str]] = {}
+    for part in filter(None, parts):
+        for c, why in part.unpromised.items():
+            found.setdefault(classes[c], []).append(why)
+    return {name: "; ".join(whys) for name, whys in found.items()}
+
+
 def share_error(
     probabilities_NC: NDArray[Any], targets_NC: NDArray[np.int8], objective: Objective
 ) -> Objective:
@@ -157,58 +164,6 @@ def shrink(
     positives_C = np.count_nonzero(targets_NC == 1, axis=0)
     pulled_C = positives_C * logit(thresholds.per_class_C) + strength * logit(overall)
     return sigmoid(pulled_C / (positives_C + strength))
-
-
-@dataclass(frozen=True)
-class OutOfFold:
-    """What thresholds come to on images that they were not chosen on.
-
-    Attributes:
-        strength: Of the shrinkage.
-        fitted: Decisions at thresholds of the other folds.
-    """
-
-    strength: float
-    fitted: DecisionMetrics
-
-
-def out_of_fold(
-    probabilities_NC: NDArray[Any],
-    targets_NC: NDArray[np.int8],
-    objective: Objective,
-    min_positives: int,
-    *,
-    strengths: Sequence[float],
-    fold_N: NDArray[np.int64],
-) -> list[OutOfFold]:
-    """Choose thresholds on all folds but one and decide on that one, for each in turn.
-
-    All decisions together give the metrics, so that rare classes count as they do in sample.
-
-    Args:
-        probabilities_NC: In 0..1.
-        targets_NC: 1 present, 0 absent, -1 unknown.
-        objective: What to maximise.
-        min_positives: A class with fewer takes the overall threshold.
-        strengths: Shrinkages to try.
-        fold_N: Fold of each image, counted from 0; best multilabel-stratified.
-
-    Returns:
-        One outcome for each strength, in their order.
-    """
-    decisions = [np.zeros(targets_NC.shape, np.bool_) for _ in strengths]
-    for fold in range(int(fold_N.max()) + 1):
-        inside_N = fold_N == fold
-        rest = probabilities_NC[~inside_N], targets_NC[~inside_N]
-        thresholds = fit_thresholds(*rest, objective, min_positives)
-        overall = fit_overall(*rest, objective)
-        for decided_NC, strength in zip(decisions, strengths, strict=True):
-            thresholds_C = shrink(thresholds, overall, rest[1], strength)
-            decided_NC[inside_N] = probabilities_NC[inside_N] >= thresholds_C
-    return [
-        OutOfFold(strength, metrics_of_decisions(decided_NC, targets_NC))
-        for strength, decided_NC in zip(strengths, decisions, strict=True)
-    ]
 
 
 def pick_thresholds(

@@ -77,8 +77,10 @@ def _checksum(image: Pixels) -> int:
 
 
 def _reserve(handle: int, total: int) -> None:
-    """Room on the disk before it is written to: a mapping that finds none ends the process."""
-    os.truncate(handle, 0)
+    """Room on the disk before it is written to: a mapping that finds none ends the process.
+
+    What is there stays: another process may be using it already.
+    """
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(handle, 0, total)
     else:

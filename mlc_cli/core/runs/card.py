@@ -49,6 +49,8 @@ class ModelCard:
         std: Standard deviation of RGB, in 0..1.
         scale: Factor that the logits already contain.
         thresholds: Probability from which each class counts as present, if estimated.
+        lower_thresholds: Probability below which a class is absent, nowhere above its threshold;
+            between the two a person should look.
         promise: Floors that the thresholds keep with a confidence, for which classes not and why,
             and the chain of decision that this was tested for.
         calibration: Scale (above 0) and bias of each logit, on top of the weights, that make its
@@ -73,6 +75,7 @@ class ModelCard:
     scale: Annotated[float, Field(gt=0)]
     metrics: dict[str, float | None] = field(default_factory=dict)
     thresholds: list[Part] | None = None
+    lower_thresholds: list[Part] | None = None
     promise: dict[str, Any] | None = None
     calibration: list[tuple[Annotated[float, Field(gt=0)], float]] | None = None
     data: dict[str, Any] = field(default_factory=dict)
@@ -148,7 +151,7 @@ def card_from_json(text: str, path: Path, *, sealed: bool) -> ModelCard:
         except ValidationError as error:
             faults = (f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors())
             raise ValueError("; ".join(faults)) from None
-        for name in ("thresholds", "calibration"):
+        for name in ("thresholds", "lower_thresholds", "calibration"):
             numbers = getattr(card, name)
             if numbers is not None and len(numbers) != len(card.classes):
                 raise ValueError(f"{name} of {len(numbers)} for {len(card.classes)} classes")

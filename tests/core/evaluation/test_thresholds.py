@@ -5,12 +5,12 @@ from sklearn.metrics import fbeta_score, precision_recall_curve, precision_score
 from mlc_cli.core.datasets.stratify import stratify
 from mlc_cli.core.evaluation.metrics import decision_metrics
 from mlc_cli.core.evaluation.objectives import Objective
+from mlc_cli.core.evaluation.out_of_fold import out_of_fold
 from mlc_cli.core.evaluation.promises import Floor
 from mlc_cli.core.evaluation.thresholds import (
     Thresholds,
     fit_overall,
     fit_thresholds,
-    out_of_fold,
     shrink,
 )
 

@@ -25,7 +25,7 @@ from mlc_cli.core.datasets.formats.mmpretrain import MmpretrainReader
 from mlc_cli.core.datasets.formats.nus_wide import NusWideReader
 from mlc_cli.core.datasets.formats.open_images import OpenImagesReader
 from mlc_cli.core.datasets.formats.shared.kept import Told
-from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder
+from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder, other_files
 from mlc_cli.core.datasets.formats.shared.states import StateRule
 from mlc_cli.core.datasets.formats.vg500 import Vg500Reader
 from mlc_cli.core.datasets.formats.via import ViaReader
@@ -87,6 +87,7 @@ def pick_reader(settings: ConvertSettings) -> tuple[Reader, str | None]:
         UsageError: There is no such format, or it has no columns and some are told.
         DataError: Nothing or more than one format was seen.
     """
+    other_files.cache_clear()
     known = {reader.name: reader for reader in readers(settings)}
     if settings.format == "auto":
         reader, seen = detect(Path(settings.source), list(known.values()))
@@ -139,7 +140,11 @@ def detect(source: Path, choices: Sequence[Reader]) -> tuple[Reader, str]:
     """
     if is_file(source):
         refuse_foreign(source)
+    other_files.cache_clear()
     found = [(reader, seen) for reader in choices if (seen := reader.detect(source))]
+    if len(found) > 1:  # a table further down may be of anything
+        found = [item for item in found if item[1].rpartition(" in ")[2].count("/") == 0
+                 or not item[0].name.startswith("csv")] or found  # fmt: skip
     names = ", ".join(reader.name for reader in choices)
     if not found:
         refuse_foreign(source)

@@ -21,6 +21,7 @@ from mlc_cli.core.datasets.formats.shared.table_files import (
     find_tables,
     left_out,
     look,
+    place_of,
     split_remarks,
     without_split,
 )
@@ -73,7 +74,7 @@ class CsvListReader:
         table = look(source, self._told)
         if table is None or not table.label_columns:
             return None
-        return f"column {table.header[table.label_columns[0]]} in {table.path.name}"
+        return f"column {table.header[table.label_columns[0]]} in {place_of(table, source)}"
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or the files of a folder.

@@ -21,6 +21,7 @@ from mlc_cli.core.datasets.formats.shared.table_files import (
     find_tables,
     left_out,
     look,
+    place_of,
     split_remarks,
     without_split,
 )
@@ -98,7 +99,7 @@ class CsvOnehotReader:
         if table is None or table.label_columns:
             return None
         names = [name for column, name in _Columns.of(table).classes if table.holds_flags(column)]
-        return f"{len(names)} columns of 0 and 1 in {table.path.name}" if names else None
+        return f"{len(names)} columns of 0 and 1 in {place_of(table, source)}" if names else None
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or the files of a folder.

@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 from mlc_cli.core.datasets.formats.shared.images import is_image
-from mlc_cli.core.datasets.formats.shared.lines import is_file, raw_lines
+from mlc_cli.core.datasets.formats.shared.lines import is_file, other_files, raw_lines
 from mlc_cli.errors import DataError
 
 _HEAD, _FILES = 1 << 16, 200
@@ -43,9 +43,9 @@ def refuse_foreign(source: Path) -> None:
     """
     places = [source]
     if source.is_dir():
-        levels = (source.glob(depth) for depth in ("*", "*/*", "*/*/*"))
-        found = [path for level in levels for path in islice(level, _FILES)]
-        places = sorted(path for path in found if is_file(path) and not is_image(path.name))
+        deeper = (Path(folder, name) for level in other_files(source) for folder, name in level)
+        top = (path for path in source.glob("*") if is_file(path) and not is_image(path.name))
+        places = sorted([*islice(top, _FILES), *islice(deeper, _FILES)])
     for place in places:
         if kind := _kind(place):
             raise DataError(f"{place}: {kind[0]}, which is not read", kind[1])

@@ -21,10 +21,10 @@ from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 _FOLDERS_OF_OTHERS = {
-    "images", "labels", "annotations", "imagesets", "jpegimages", "data", "img_align_celeba", "img",
-    "imgs",
+    "images", "labels", "annotations", "imagesets", "jpegimages", "data", "img_align_celeba",
+    "image", "img", "imgs",
 }  # fmt: skip
-_MASKS = re.compile(r"masks?|segm|ground_?truth|^gt|annot|depth", re.IGNORECASE)
+_MASKS = re.compile(r"(.*[_-])?(masks|segmentations?|ground_?truths?|gt|depth|label_?maps?)")
 _BAND = re.compile(r"(?:^|_)(?:B\d\d?A?|V[VH]|nir|swir\d?|red|green|blue)\.tiff?", re.IGNORECASE)
 """A channel of an image of several."""
 _LOOKED = 20
@@ -43,7 +43,7 @@ class ImageFolderReader:
         splits, classes = _layout(source)
         parents = [source, *(source / split for split in splits)]
         lower = {name.lower() for name in classes}
-        if len(classes) < 2 or any(map(_MASKS.search, lower)) or _has_bands(source / classes[0]):
+        if len(classes) < 2 or any(map(_MASKS.fullmatch, lower)) or _has_bands(source / classes[0]):
             return None
         if lower & _FOLDERS_OF_OTHERS or any(map(has_annotations, parents)):
             return None

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from mlc_cli.core.datasets.formats.shared.images import same_name
+from mlc_cli.core.datasets.formats.shared.images import is_image, same_name
 from mlc_cli.core.datasets.formats.shared.lines import is_file, text_lines
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
@@ -118,7 +118,8 @@ def class_of(line: str) -> int | str | None:
         count = len(words)
         while count and _is_number(words[count - 1]):
             count -= 1
-        return " ".join(words[:count]) if len(words) - count >= 4 else None
+        name = " ".join(words[:count])
+        return name if len(words) - count >= 4 and not is_image(name) else None
     return int(index) if index.is_integer() and len(places) >= 4 else None
 
 

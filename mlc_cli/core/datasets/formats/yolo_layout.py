@@ -3,14 +3,14 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from mlc_cli.core.datasets.formats.shared.json_files import opening
-from mlc_cli.core.datasets.formats.shared.lines import is_file, text_lines
+from mlc_cli.core.datasets.formats.shared.lines import is_file, other_files, text_lines
 from mlc_cli.core.datasets.formats.shared.split_names import SPLITS, meaning
 from mlc_cli.core.datasets.formats.yolo_labels import LISTS, class_of
 from mlc_cli.core.system.files import read_text
@@ -67,7 +67,8 @@ def _names_classes(file: Path) -> bool:
 
 def find_boxes(folder: Path) -> Path | None:
     """The first of some text files below a folder whose lines are all boxes."""
-    found = (file for depth in ("", "*/", "*/*/") for file in folder.glob(f"{depth}*.txt"))
+    deeper = (Path(own, name) for level in other_files(folder) for own, name in level)
+    found = chain(folder.glob("*.txt"), (file for file in deeper if file.suffix == ".txt"))
     files = (file for file in islice(found, _LOOKED) if file.name not in LISTS and is_file(file))
     for file in files:
         words = [class_of(line) for line in opening(file).splitlines() if line.strip()]

@@ -165,6 +165,15 @@ KINDS: Mapping[str, Kind] = {
         "csv-onehot", {"a.csv": ",cat,dog\na.jpg,1,-1\nb.jpg,-1,1\n"},
         {"a.jpg": {"cat"}, "b.jpg": {"dog"}}, {""},
     ),
+    "classes called mask": (
+        "image-folder", {"with_mask/a.jpg": "", "without_mask/b.jpg": "1"},
+        {"with_mask/a.jpg": {"with_mask"}, "without_mask/b.jpg": {"without_mask"}}, {""},
+    ),
+    "COCO with another tool's table further down": (
+        "coco",
+        {"labels.json": coco((0, "a.jpg", [1])), "runs/1/results.csv": "epoch,label\n1,0\n"},
+        {"a.jpg": {"cat"}}, {""},
+    ),
     "an import of a cloud": (
         "csv-list", {"import.csv": "TEST,gs://b/a.jpg,cat,dog\nTRAIN,gs://b/b.jpg\n"},
         {"gs://b/a.jpg": {"cat", "dog"}, "gs://b/b.jpg": set()}, {"TEST", "TRAIN"},

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from mlc_cli.core.datasets.formats.shared.lines import is_file
+from mlc_cli.core.datasets.formats.shared.lines import files_below, is_file
 from mlc_cli.core.system.files import read_bytes, read_json, write_atomic
 from mlc_cli.errors import DataError, MlcError
 
@@ -66,12 +66,11 @@ def find_files(
     """
     if not source.is_dir():
         return [source]
-    names = dict.fromkeys(pattern.rpartition("/")[2] for pattern in patterns)
-    for level in (patterns, [f"*/{name}" for name in names], [f"*/*/{name}" for name in names]):
-        files = dict.fromkeys(path for pattern in level for path in sorted(source.glob(pattern)))
-        if found := [path for path in files if looks_right(opening(path))]:
-            return found
-    return []
+    files = dict.fromkeys(path for pattern in patterns for path in sorted(source.glob(pattern)))
+    if found := [path for path in files if looks_right(opening(path))]:
+        return found
+    names = list(dict.fromkeys(pattern.rpartition("/")[2] for pattern in patterns))
+    return [path for path in files_below(source, names) if looks_right(opening(path))]
 
 
 def seen(

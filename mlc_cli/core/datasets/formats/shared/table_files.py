@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mlc_cli.core.datasets.formats.shared.kept import UNTOLD, Told
-from mlc_cli.core.datasets.formats.shared.lines import is_file
+from mlc_cli.core.datasets.formats.shared.lines import files_below, is_file
 from mlc_cli.core.datasets.formats.shared.split_names import meaning, split_of_name
 from mlc_cli.core.datasets.formats.shared.tables import SPLIT_NAMES, Table, words_of
 from mlc_cli.errors import DataError
@@ -30,8 +30,7 @@ def find_tables(source: Path, told: Told = UNTOLD) -> list[Table]:
     of_splits = [path for name in _OF_SPLITS for path in sorted(source.glob(f"*/{name}"))]
     if of_splits:
         return [Table.open(path, _split_around(path), told) for path in of_splits]
-    levels = (sorted(filter(is_file, source.glob(f"{depth}*.csv"))) for depth in ("", "*/", "*/*/"))
-    files = next(filter(None, levels), [])
+    files = sorted(filter(is_file, source.glob("*.csv"))) or files_below(source, ["*.csv"])
     if not files:
         raise DataError(f"{source}: there is no CSV file")
     if len(files) == 1:  # "train_v2" alone does not tell that there is a val elsewhere
@@ -79,3 +78,10 @@ def look(source: Path, told: Told = UNTOLD) -> Table | None:
     except DataError:
         return None
     return None if any(names <= set(table.header) for names in _OF_OTHER_FORMATS) else table
+
+
+def place_of(table: Table, source: Path) -> str:
+    """Where a table is, for people: its name, and the folders before it unless one is a split's."""
+    if not source.is_dir() or table.path.name in _OF_SPLITS:
+        return table.path.name
+    return table.path.relative_to(source).as_posix()
