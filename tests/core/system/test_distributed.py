@@ -165,8 +165,12 @@ def test_of_processes_that_fail_one_is_the_first() -> None:
 
 def test_processes_that_slurm_starts_join() -> None:
     def work() -> int:
-        names = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_STEP_NUM_TASKS",
-                 "LOCAL_RANK": "SLURM_LOCALID", "LOCAL_WORLD_SIZE": "SLURM_NTASKS_PER_NODE"}  # fmt: skip
+        names = {
+            "RANK": "SLURM_PROCID",
+            "WORLD_SIZE": "SLURM_STEP_NUM_TASKS",
+            "LOCAL_RANK": "SLURM_LOCALID",
+            "LOCAL_WORLD_SIZE": "SLURM_NTASKS_PER_NODE",
+        }
         for name, other in names.items():
             os.environ[other] = os.environ.pop(name)
         with joined():
