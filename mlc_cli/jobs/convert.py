@@ -109,8 +109,9 @@ def _convert(
         splits = _divide(settings, whole, group, shares, findings)
     else:
         splits = in_order({renamed[name]: split for name, split in whole.by_split().items()})
-    cells = dict(zip(whole.annotation.paths, whole.cells_N, strict=False))
     stays = bool(settings.csv.keep or group or reader.name == "mlc")
+    looked_at = whole.cells_N if stays or shares else ()
+    cells = dict(zip(whole.annotation.paths, looked_at, strict=False))
     beside = Beside(cells, group, stays)
     beside.hint(splits, findings.noted, names=bool(shares) and not settings.group_by)
     if writer.name == "mlc":

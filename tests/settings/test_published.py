@@ -19,7 +19,7 @@ from mlc_cli.settings.published import (
 
 UNSTATED = {
     "name", "output", "data", "device", "precision", "channels_last", "compile", "save_minutes",
-    "download", "warm_start",
+    "download", "matmul", "warm_start",
 }  # fmt: skip
 """Sections that say where and how to run, of which the paper has nothing or the table a row."""
 

@@ -26,6 +26,7 @@ from mlc_cli.core.models.heads.graph import LabelGraph
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.system.device import (
     Precision,
+    allow_tf32,
     make_deterministic,
     pick_device,
     pick_precision,
@@ -109,6 +110,7 @@ def prepare(settings: TrainSettings, on_tick: OnTick = lambda _: None) -> Traini
     device = pick_device(settings.device)
     precision = pick_precision(settings.precision, device)
     make_deterministic(on=settings.deterministic)
+    allow_tf32(on=settings.matmul == "high")
     group.broadcast(lambda: make_if_missing(settings.data))
     splits = read_splits(settings.data)
     check_share(settings.batch_size, len(splits.train), group)

@@ -5,11 +5,13 @@ import pickle
 import zipfile
 import zlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from mlc_cli.core.system.files import write_atomic
 from mlc_cli.core.training.optim.early_stop import EarlyStop
@@ -143,6 +145,17 @@ class TrainState:
     position: Position = field(default_factory=Position)
     metrics: list[dict[str, Any]] = field(default_factory=list)
     processes: int = 1
+
+    @cached_property
+    def learning(self) -> list[nn.Parameter]:
+        """Parameters that a step changes: others may hold gradients that nobody clears."""
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    @cached_property
+    def batch_norms(self) -> list[BatchNorm]:
+        """Layers with running statistics."""
+        modules = self.model.modules()
+        return [m for m in modules if isinstance(m, BatchNorm) and m.track_running_stats]
 
     def save(self, path: Path) -> None:
         """Write everything to one file, atomically."""
