@@ -7,8 +7,8 @@ is not rejected, so that looking at many costs nothing (Learn then Test, Angelop
 
 Recall falls and the false-positive rate rises along the ranks, so that one sequence does: the cut
 at the k-th lowest positive misses a share that is Beta(k, n - k + 1), whatever the scores are.
-Precision is tested at every rank from a start on. Several starts, each twice as deep as the one
-before, share the error, since one wrong label among the first few would end the only sequence.
+Precision is tested at every rank from a start on. Several starts, each four times as deep as the
+one before, share the error, since one wrong label among the first few would end a single sequence.
 That is exact if precision, once it has fallen below the floor, stays below it.
 
 Names of arrays: P positives of a class, ascending by score.
@@ -117,7 +117,7 @@ class Floor:
         hits_P, rank_P = ranked.hits_P, ranked.sorted_rank_P
         positives, starts = len(hits_P), _starts(self.bound, self.error(classes), ranked.known)
         for times in np.geomspace(1, _MOST, 61)[1:]:
-            level = self.error(classes) / (len(starts) + math.ceil(math.log2(times)))
+            level = self.error(classes) / (len(starts) + math.ceil(math.log2(times) / 2))
             if (at_least(times * hits_P, times * rank_P, self.bound) <= level).any():
                 return f"{positives} positives, and about {math.ceil(times * positives)} would do"
         best = float((hits_P / rank_P).max())
@@ -134,7 +134,7 @@ def at_least(hits: NDArray[np.floating] | NDArray[np.int64], trials: object, sha
 def _starts(bound: float, error: float, known: int) -> list[int]:
     """Ranks at which the sequences for precision begin."""
     smallest = math.ceil(math.log(error / 4) / math.log(bound)) if bound < 1 else known + 1
-    doublings = range(max(0, known // smallest).bit_length())
+    doublings = range(0, max(0, known // smallest).bit_length(), 2)
     return [smallest << n for n in doublings]
 
 
