@@ -21,13 +21,14 @@ from mlc_cli.core.system.machine import machine_error
 from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import Interrupted, MlcError, UsageError
 
-SHARED = ("train", "eval", "thresholds", "predict")
+SHARED = ("train", "eval", "thresholds", "calibrate", "predict")
 """Commands that several processes can do together."""
 
 COMMANDS = {
     "train": "Train a multilabel classifier and evaluate its best epoch.",
     "eval": "Evaluate a checkpoint: mAP, and precision, recall and F1 of classes and overall.",
     "thresholds": "Choose the probability from which each class counts as present.",
+    "calibrate": "Make probabilities mean what they say; decisions stay as they are.",
     "export": "Export a checkpoint to ONNX and OpenVINO IR, and prove that the files equal it.",
     "predict": "Say which labels images have: JSON lines, CSV, drawn pictures, a gallery.",
     "dataset-download": "Fetch a public data set, and make it ready to train on.",
@@ -37,6 +38,7 @@ COMMANDS = {
     " from it.",
     "benchmark": "Measure latency and throughput of model files on this machine, in turns.",
     "presets": "List the presets, or show one with all that it extends.",
+    "cache": "Show or clear what is kept in the cache folder: downloads and resized images.",
     "settings": "Explain the settings of a command.",
 }
 """What each command does; the one of that name in `commands` is imported when it is called."""

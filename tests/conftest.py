@@ -41,6 +41,12 @@ def signal_stack() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What tests keep is not among what the user keeps."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "kept"))
+
+
 @pytest.fixture
 def mlc(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -26,6 +26,7 @@ ROWS = 30
     Flag("images.root", IMAGES, ("--images",), metavar="DIR"),
     Flag("images.link", IMAGES),
     Flag("classes", LABELS, metavar="NAMES|FILE"),
+    Flag("label_names", LABELS, metavar="FILE"),
     Flag("rename_class", LABELS, metavar="OLD=NEW"),
     Flag("drop_class", LABELS, metavar="NAME"),
     Flag("min_images", LABELS, metavar="N"),
@@ -33,6 +34,8 @@ ROWS = 30
     Flag("csv.image", LABELS, ("--image-column",), metavar="NAME"),
     Flag("csv.labels", LABELS, ("--label-column",), metavar="NAME"),
     Flag("csv.split", LABELS, ("--split-column",), metavar="NAME"),
+    Flag("csv.group", LABELS, ("--group-column",), metavar="NAME"),
+    Flag("csv.keep", LABELS, ("--keep-columns",)),
     Flag("group_by", LABELS, metavar="PATTERN"),
     Flag("seed", LABELS),
     Flag("keep_empty", LABELS, ("--keep-empty/--drop-empty",)),
@@ -153,7 +156,10 @@ def _conclude(conversion: "Conversion", link: str) -> None:
 def _say_where(conversion: "Conversion", link: str) -> None:
     screen.note(f"written to {conversion.dest}: {', '.join(conversion.files)}, convert.json")
     root, dest = conversion.image_root, conversion.dest
-    if link == "reference" and not root.resolve().is_relative_to(dest.resolve()):
+    zipped = conversion.source.is_file() and root.is_relative_to(conversion.source)
+    if zipped:
+        screen.note(f"the images of {conversion.source} are in {dest} now")
+    elif link == "reference" and not root.resolve().is_relative_to(dest.resolve()):
         screen.note(
             f"the images stay in {root}, so that neither folder may move; --link hardlink or"
             f" --link copy puts them in {dest}"

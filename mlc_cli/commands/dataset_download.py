@@ -48,7 +48,8 @@ def _tell(done: "Downloaded", name: str) -> None:
     from mlc_cli.commands.dataset_convert import tell
 
     if done.links:
-        screen.note(f"{done.links.there} pictures are there, {len(done.links.gone)} are gone")
+        gone = f"; gone: {len(done.links.gone)} (gone.csv beside them)" if done.links.gone else ""
+        screen.note(f"{done.links.there} pictures are there{gone}")
     if done.conversion is None:
         screen.note(f"{done.dest}: all of {name} is there already")
     else:

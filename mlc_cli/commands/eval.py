@@ -11,6 +11,7 @@ from mlc_cli.settings.evaluate import EvalSettings
     flags.RUN,
     flags.CHECKPOINT,
     *flags.FOREIGN,
+    *flags.VIEWS,
     Flag("thresholds", flags.MODEL),
     flags.DATA_FOLDER,
     flags.SPLIT,

@@ -107,6 +107,7 @@ LISTS = "FILE|coco|voc|nus-wide|openimages"
 FOREIGN = (Flag("like", MODEL, metavar="PRESET"), Flag("weight_classes", MODEL, metavar=LISTS))
 DATA_FOLDER, SPLIT = Flag("data", DATA), Flag("split", DATA)
 DEVICE = Flag("device", RESULT)
+VIEWS = (Flag("tta", MODEL), Flag("tiles", MODEL, metavar="N"))
 OUTPUT = Flag("output", RESULT, ("--output", "-o"))
 BATCH_SIZE = Flag("batch_size", MODEL, ("--batch-size", "-b"))
 STRICT = Flag("strict", RESULT)

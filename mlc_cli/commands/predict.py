@@ -22,6 +22,7 @@ SHOWN = 10
     flags.RUN,
     flags.CHECKPOINT,
     *flags.FOREIGN,
+    *flags.VIEWS,
     Flag("thresholds", flags.MODEL),
     Flag("every", SOURCES),
     Flag("strict", SOURCES),
@@ -46,7 +47,7 @@ def _predict(settings: PredictSettings) -> None:
 
     prepared = job.prepare(settings)
     screen.note(f"{prepared.model.path}, decided by {prepared.decided_by}")
-    screen.warn(prepared.model.warning)
+    screen.warn(prepared.warning)
     if not prepared.model.has_thresholds:
         screen.note("the checkpoint has no thresholds; `mlc thresholds` chooses and stores them")
     with progress.ImagesBar() as bar:

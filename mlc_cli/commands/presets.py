@@ -49,7 +49,7 @@ def _row(name: str) -> dict[str, Any]:
 
 def _show(rows: list[dict[str, Any]]) -> None:
     screen.table(
-        ("preset", "backbone", "head", "size", "GMACs", "M params", "paper", "ours"),
+        ("preset", "backbone", "head", "size", "GMACs", "with BN", "M params", "paper", "ours"),
         [
             (
                 row["preset"],
@@ -57,6 +57,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
                 row["head"],
                 str(row["input_size"]),
                 _number(row["gmacs"]),
+                _number(row["gmacs_with_bn"]),
                 _number(row["mparams"]),
                 _number(row["published"]),
                 _number(row["measured"]),

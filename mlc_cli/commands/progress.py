@@ -123,8 +123,10 @@ class FilesBar(Bar):
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, name: str, done: int, total: int | None) -> None:
-        """Show how far a file is; a bar that is full goes."""
+        """Show how far a file is, and without a terminal that it is there; a full bar goes."""
         if self._progress is None:
+            if done == total:
+                screen.note(f"{name}: done")
             return
         if name not in self._tasks:
             self._tasks[name] = self._progress.add_task(name, total=None, more="MB")

@@ -5,9 +5,12 @@ from typing import TYPE_CHECKING
 from mlc_cli.commands import flags, screen
 from mlc_cli.commands.flags import Flag, Given, settings_command
 from mlc_cli.settings.thresholds import ThresholdSettings
+from mlc_cli.text import listing, some
 
 if TYPE_CHECKING:
     from mlc_cli.jobs.thresholds import ThresholdResult
+
+_SHORT = {"precision": "P", "recall": "R", "fpr": "FPR"}
 
 
 @settings_command(
@@ -16,46 +19,92 @@ if TYPE_CHECKING:
     flags.RUN,
     flags.CHECKPOINT,
     *flags.FOREIGN,
+    *flags.VIEWS,
     Flag("scores", flags.MODEL),
     flags.DATA_FOLDER,
     flags.SPLIT,
     Flag("objective", flags.RESULT),
+    Flag("band", flags.RESULT, metavar="FLOOR,FLOOR"),
+    Flag("jointly", flags.RESULT),
     Flag("folds", flags.RESULT),
+    flags.STRICT,
     flags.DEVICE,
     flags.OUTPUT,
 )
 def thresholds(given: Given[ThresholdSettings], *, as_json: flags.Json = False) -> None:
     """Example: mlc thresholds --objective 'precision>=0.9'"""
     settings = given.settings()
+    from mlc_cli.errors import GateMissed
     from mlc_cli.jobs.thresholds import as_dict, estimate_thresholds
 
     result = estimate_thresholds(settings)
-    screen.note(
-        f"{result.source}: {len(result.scores.paths)} images, maximising {settings.objective}"
-    )
+    wanted = settings.band or f"maximising {settings.objective}"
+    screen.note(f"{result.source}: {len(result.scores.paths)} images, {wanted}")
     screen.warn(result.warning)
     if as_json:
         screen.result_json(as_dict(result))
     else:
         _show(result)
-    for name in result.overfitted:
-        screen.note(
-            f"warning: out of fold {name} falls below that at 0.5: there are too few images to"
-            " choose thresholds on"
-        )
+    _warn(result)
     where = "in the checkpoint and " if result.stored else ""
     screen.note(f"written {where}to {result.folder}/thresholds.npy and thresholds.json")
+    if settings.strict and result.unpromised:
+        raise GateMissed(
+            f"--strict: a promise cannot be made for {len(result.unpromised)} of"
+            f" {len(result.scores.classes)} classes"
+        )
+
+
+def _warn(result: "ThresholdResult") -> None:
+    for name in result.overfitted:
+        screen.warn(
+            f"out of fold {name} falls below that at 0.5: there are too few images to choose"
+            " thresholds on"
+        )
+    for floor in result.floors:
+        missed = result.below(floor)
+        screen.note(f"{floor} is an estimate; with a confidence it is promised: '{floor}@95%'")
+        if missed:
+            screen.warn(
+                f"on images that thresholds were not chosen on {len(missed)} of"
+                f" {len(result.scores.classes)} classes miss {floor}: {some(missed)}"
+            )
+    names, unpromised = result.scores.classes, result.unpromised
+    if unpromised:
+        listed = [f"{name}: {why}" for name, why in unpromised.items()]
+        screen.warn(
+            f"{len(unpromised)} of {len(names)} classes get no promise; their threshold is the"
+            f" cautious one, 0 (always) or 1 (never):\n{listing(listed)}"
+        )
 
 
 def _show(result: "ThresholdResult") -> None:
     from mlc_cli.jobs.thresholds import class_rows
 
     columns = ("threshold", "precision", "recall", "F1", "F1_at_0.5")
+    band = () if result.lower_C is None else ("lower_threshold", "unsure")
+    outside = {f.measure: f"{_SHORT[f.measure]} out of fold" for f in result.floors}
+    outside = outside if result.out_of_fold else {}
     rows = [
-        (row["class"], *(screen.cell(row[key]) for key in columns), str(row["positives"]))
+        (
+            row["class"] + "  (not promised)" * bool(row["not_promised"]),
+            *(screen.cell(row[key]) for key in columns),
+            *(screen.cell(row["out_of_fold"][key]) for key in outside),
+            *(screen.cell(row[key]) for key in band),
+            str(row["positives"]),
+        )
         for row in class_rows(result)
     ]
-    titles = ("threshold", "P", "R", "F1", "F1 at 0.5", "positives")
+    titles = (
+        "threshold",
+        "P",
+        "R",
+        "F1",
+        "F1 at 0.5",
+        *outside.values(),
+        *(key.replace("_", " ") for key in band),
+        "positives",
+    )
     screen.table(("class", *titles), rows)
     summaries = {"at 0.5": result.at_half, "at thresholds": result.at_thresholds}
     if result.out_of_fold:
@@ -65,6 +114,8 @@ def _show(result: "ThresholdResult") -> None:
         f"threshold for all classes together: {result.overall:.4f}; those of the classes are"
         f" pulled towards it with a strength of {result.shrinkage:g} positives"
     )
+    if result.unsure_C is not None:
+        screen.result(f"a person looks at {result.unsure_C.mean():.1%} of all decisions")
     names = result.scores.classes
     for c, reason in list(result.thresholds.fallbacks.items())[:20]:
         screen.result(f"{names[c]} takes the threshold for all classes: {reason}")

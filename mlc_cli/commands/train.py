@@ -45,13 +45,29 @@ def train(
             rich_help_panel=flags.RESULT,
         ),
     ] = False,
+    show_augmented: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html",
+            help="Write a page of images as training sees them, and do not train.",
+            rich_help_panel=flags.RESULT,
+        ),
+    ] = None,
     preset: flags.Preset = None,
 ) -> None:
     """Example: mlc train --preset finetune --data datasets/mine"""
     if resume is not None:
+        if show_augmented:
+            raise typer.BadParameter("--resume and --show-augmented do not go together")
         _continue(resume, given, preset, accept_changed_data=accept_changed_data)
         return
     settings = given.settings(preset)
+    if show_augmented:
+        from mlc_cli.jobs.augmented import show_augmented as write
+
+        write(settings, show_augmented)
+        screen.note(f"images as training sees them: {show_augmented}")
+        return
     from mlc_cli.jobs.train import train as run
 
     with progress.TrainingBar() as bar:
@@ -70,8 +86,8 @@ def _continue(
     typed = {*flags, *(text.partition("=")[0].strip() for text in given.assignments)}
     if preset or given.config or not typed <= set(RESUMABLE):
         raise UsageError(
-            "--resume continues with the settings of the run; it takes --data, --device and"
-            " --set data.workers=N, and no other",
+            "--resume continues with the settings of the run and takes no other, but --data,"
+            " --device and --set data.workers=N",
             "To train further with other settings: mlc train --weights RUN/last.safetensors ...",
         )
     settings = run_settings(resume, merge(nested(flags), parse_assignments(given.assignments)))

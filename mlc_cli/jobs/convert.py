@@ -1,14 +1,16 @@
 """`mlc dataset-convert`: from any format to any other."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from mlc_cli.core.datasets.annotations import Annotation
-from mlc_cli.core.datasets.converting.class_changes import change_classes, drop_rare
+from mlc_cli.core.datasets.columns import Beside
+from mlc_cli.core.datasets.converting.archive import unpacked
+from mlc_cli.core.datasets.converting.class_changes import change_classes, drop_rare, old_classes
 from mlc_cli.core.datasets.converting.collect import Collected, Findings, collect
 from mlc_cli.core.datasets.converting.copying import (
     atomic_output,
@@ -16,22 +18,24 @@ from mlc_cli.core.datasets.converting.copying import (
     rewrite_paths,
 )
 from mlc_cli.core.datasets.converting.floor import check_floor
+from mlc_cli.core.datasets.converting.label_names import name_numbers
 from mlc_cli.core.datasets.converting.locate import locate_images, searched_folder
 from mlc_cli.core.datasets.converting.output_folder import RECORD, Destination, inspect_existing
 from mlc_cli.core.datasets.converting.splits import (
     divide,
-    group,
+    group_by_name,
     in_order,
     missing_classes,
+    number_groups,
     rename_splits,
+    with_splits,
 )
 from mlc_cli.core.datasets.converting.summary import Conversion, as_dict, summarise
 from mlc_cli.core.datasets.formats import fiftyone
-from mlc_cli.core.datasets.formats.base import Sample, Source, Writer
+from mlc_cli.core.datasets.formats.base import Source, Writer
 from mlc_cli.core.datasets.formats.build import pick_reader, pick_writer, read_classes
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder
 from mlc_cli.core.datasets.formats.shared.split_names import split_in_name
-from mlc_cli.core.datasets.leaks import leak_by_name
 from mlc_cli.core.system.files import write_json
 from mlc_cli.errors import DataError, MlcError, UsageError
 from mlc_cli.settings.convert import ConvertSettings
@@ -57,11 +61,31 @@ def convert(settings: ConvertSettings) -> Conversion:
     writer, classes = pick_writer(settings), read_classes(settings)
     findings = Findings()
     try:
-        return _convert(settings, writer, classes, findings)
+        source = Path(settings.source)
+        with unpacked(source, Path(settings.dest), settings.max_unpacked) as place:
+            if place != source:
+                inside = [place] if place.is_dir() else [place, place.parent]
+                findings.named.update((str(path), settings.source) for path in inside)
+                settings = _of_zip(settings, place)
+            return _convert(settings, writer, classes, findings)
     except MlcError as error:
-        if report := findings.lines(already=error.message):
+        findings.settle()
+        error.message, error.hint = findings.said(error.message), findings.said(error.hint)
+        if report := findings.lines(already=error.message + error.hint):
             error.add_note(report)
         raise
+
+
+def _of_zip(settings: ConvertSettings, place: Path) -> ConvertSettings:
+    """Settings to convert what was unpacked; images in it cannot stay there."""
+    images = settings.images
+    if images.link == "symlink" and not images.root:
+        raise UsageError(
+            "--link symlink: links cannot lead into a zip file", "Choose hardlink or copy."
+        )
+    if images.link == "reference" and not images.root:
+        images = images.model_copy(update={"link": "hardlink"})
+    return settings.model_copy(update={"source": str(place), "images": images})
 
 
 def _convert(
@@ -73,23 +97,33 @@ def _convert(
     reader, seen = pick_reader(settings)
     dest = inspect_existing(Path(settings.dest))
     source = reader.read(Path(settings.source), _path(settings.images.root), findings.dropped)
+    source = name_numbers(source, Path(settings.source), _path(settings.label_names))
     findings.remarks.extend(source.remarks)
     _check_unsplit(settings, source)
     whole = _filter(settings, _collect(settings, source, classes, findings), findings)
+    group = settings.csv.group or source.group
+    if group and not any(group in own for own in whole.cells_N):
+        raise DataError(f"{settings.source}: no column {group} is kept beside it")
     renamed, shares = _plan(settings, whole, dest)
     if shares:
-        splits = _divide(settings, whole.annotation, shares, findings)
+        splits = _divide(settings, whole, group, shares, findings)
     else:
         splits = in_order({renamed[name]: split for name, split in whole.by_split().items()})
+    stays = bool(settings.csv.keep or group or reader.name == "mlc")
+    looked_at = whole.cells_N if stays or shares else ()
+    cells = dict(zip(whole.annotation.paths, looked_at, strict=False))
+    beside = Beside(cells, group, stays)
+    beside.hint(splits, findings.noted, names=bool(shares) and not settings.group_by)
     if writer.name == "mlc":
         dest.check(whole.annotation.classes, list(splits))
+    findings.settle()
     conversion = Conversion(
         format=reader.name,
         title=reader.title,
-        seen=seen,
+        seen=findings.said(seen or "") or None,
         remarks=tuple(findings.remarks),
-        source=Path(settings.source),
-        image_root=whole.annotation.folder,
+        source=Path(findings.said(settings.source)),
+        image_root=Path(findings.said(str(whole.annotation.folder))),
         to=writer.name,
         dest=dest.folder,
         classes=tuple(whole.annotation.class_names),
@@ -108,7 +142,7 @@ def _convert(
     )
     if settings.strict and findings.dropped.counts:
         return conversion
-    return _write(settings, writer, splits, conversion, dest)
+    return _write(settings, writer, splits, conversion, dest, beside)
 
 
 def _check_places(settings: ConvertSettings) -> None:
@@ -135,11 +169,10 @@ def _collect(
     settings: ConvertSettings, source: Source, classes: list[str | int] | None, findings: Findings
 ) -> Collected:
     seen: set[str] = set()
-    if classes:  # those that are renamed later come under their old names
-        _check_renames(settings, classes)
-        classes = [*dict.fromkeys([*classes, *settings.rename_class, *settings.drop_class])]
+    if classes:
+        classes = old_classes(classes, settings.rename_class, settings.drop_class)
     whole = collect(
-        _renaming(source, settings.rename, seen) if settings.rename else source,
+        with_splits(source, settings.rename, seen) if settings.rename else source,
         Path(settings.source),
         findings,
         classes=classes,
@@ -160,26 +193,6 @@ def _collect(
         listed=[*(source.classes or ()), *(classes or ())],
     )
     return replace(whole, annotation=changed)
-
-
-def _check_renames(settings: ConvertSettings, classes: list[str | int]) -> None:
-    """Refuse new names that are not among the classes that the user fixes."""
-    names = set(map(str, classes))
-    for old, new in settings.rename_class.items():
-        if new not in names:
-            raise UsageError(
-                f"--rename-class {old}={new}: {new} is not among the classes of --classes",
-                f"They are {', '.join(sorted(names)):.200}.",
-            )
-
-
-def _renaming(source: Source, names: Mapping[str, str], seen: set[str]) -> Source:
-    def samples() -> Iterator[Sample]:
-        for sample in source.samples:
-            seen.add(sample.split)
-            yield sample._replace(split=names.get(sample.split, sample.split))
-
-    return replace(source, samples=samples())
 
 
 def _filter(settings: ConvertSettings, whole: Collected, findings: Findings) -> Collected:
@@ -227,16 +240,19 @@ def _plan(
 
 
 def _divide(
-    settings: ConvertSettings, annotation: Annotation, shares: tuple[float, ...], findings: Findings
+    settings: ConvertSettings,
+    whole: Collected,
+    group: str,
+    shares: tuple[float, ...],
+    findings: Findings,
 ) -> dict[str, Annotation]:
-    group_N = None
+    annotation, group_N = whole.annotation, None
     if settings.group_by is not None:
-        group_N = group(annotation, re.compile(settings.group_by), findings.noted)
+        group_N = group_by_name(annotation, re.compile(settings.group_by), findings.noted)
+    elif group:
+        values = (own.get(group) or None for own in whole.cells_N)
+        group_N = number_groups(annotation, values, f"without a {group}", findings.noted)
     splits = divide(annotation, shares, settings.seed, group_N)
-    if group_N is None and (leak := leak_by_name({n: s.paths for n, s in splits.items()})):
-        for example in leak.groups:
-            kind = f"groups {leak.what} in several splits (kept together by {leak.flag})"
-            findings.noted.add(kind, example)
     bare = [name for name in splits if not len(splits[name])]
     if bare:
         things = f"{len(annotation)} images"
@@ -256,6 +272,7 @@ def _write(
     splits: Splits,
     conversion: Conversion,
     dest: Destination,
+    beside: Beside,
 ) -> Conversion:
     images = settings.images
     with atomic_output(dest.folder, overwrite=settings.overwrite, record=RECORD) as stage:
@@ -268,7 +285,7 @@ def _write(
                 + "\n".join(f"  {loss}" for loss in losses[:SHOWN]),
                 "Choose another format with --to.",
             )
-        files = writer.write(settled, stage)
+        files = [*writer.write(settled, stage), *beside.write(splits, settled, stage)]
         if images.link != "reference":
             copy_images(splits, settled, images.link)
         names = tuple(file.relative_to(stage).as_posix() for file in files)

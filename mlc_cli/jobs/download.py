@@ -1,7 +1,7 @@
 """`mlc dataset-download`: from addresses to a data set to train on."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,17 +13,17 @@ from mlc_cli.core.system.downloads.parallel import in_parallel
 from mlc_cli.core.system.downloads.transfer import check_space
 from mlc_cli.core.system.downloads.unpack import unpack
 from mlc_cli.core.system.files import read_json, write_json
-from mlc_cli.errors import DownloadError, UsageError
+from mlc_cli.errors import DownloadError, GateMissed, UsageError
 from mlc_cli.jobs.convert import convert
 from mlc_cli.settings.convert import ConvertSettings
-from mlc_cli.settings.download import DatasetDownloadSettings, LinkSettings, RemoteFileSettings
+from mlc_cli.settings.download import DatasetDownloadSettings, RemoteFileSettings
 from mlc_cli.settings.resolve import validate
 
 Progress = Callable[[str, int, int | None], None]
 """Takes what is done, how far it is, and how far it goes."""
 
 SOURCE = "source"
-_STATE = ".downloaded"
+_STATE, _CONVERTED = ".downloaded", "converted"
 _MARGIN = 1.1
 """Bytes on the disk for a byte of pictures in an archive: they hardly shrink there."""
 
@@ -34,13 +34,11 @@ class Downloaded:
 
     Attributes:
         dest: The data set.
-        files: Files that were fetched and unpacked; those that were there already are not in it.
         links: What has become of pictures that are links.
         conversion: Its annotation files; `None` if they were there already.
     """
 
     dest: Path
-    files: tuple[str, ...]
     links: Fetched | None
     conversion: Conversion | None
 
@@ -64,22 +62,21 @@ def download(settings: DatasetDownloadSettings, progress: Progress) -> Downloade
             f"Get it from {settings.links.home} and name it: --links FILE",
         )
     with cache.lock(f"folder-{dest.resolve().name}"):
-        missing = {
-            name: file for name, file in settings.files.items() if not _is_whole(source, name)
-        }
+        whole = {name for name in settings.files if _is_whole(source, name)}
+        missing = {name: file for name, file in settings.files.items() if name not in whole}
         for file in missing.values():
             cache.check_known(_address(file, settings), file.checksum)
-        _check_space(missing, cache, source)
-
-        def get(name: str, stop: threading.Event) -> str:
-            _get(name, missing[name], settings, cache, progress, stop)
-            return name
-
-        done = tuple(in_parallel(get, missing, settings.jobs))
-        fetched = _get_links(settings.links, settings, source, progress)
-        conversion = _convert(settings, dest, anew=bool(done))
+        if missing:
+            _state(source, _CONVERTED).unlink(missing_ok=True)
+            _check_space(missing, cache, source, whole)
+        for _ in in_parallel(
+            lambda name, stop: _get(name, settings, cache, progress, stop), missing, settings.jobs
+        ):
+            pass
+        fetched = _get_links(settings, source, progress)
+        conversion = _convert(settings, dest)
         cache.trim()
-    return Downloaded(dest, done, fetched, conversion)
+    return Downloaded(dest, fetched, conversion)
 
 
 def _state(source: Path, name: str) -> Path:
@@ -99,17 +96,23 @@ def _is_whole(source: Path, name: str) -> bool:
         return False
 
 
-def _check_space(files: Mapping[str, RemoteFileSettings], cache: Cache, source: Path) -> None:
+def _check_space(
+    files: Mapping[str, RemoteFileSettings], cache: Cache, source: Path, whole: Iterable[str]
+) -> None:
     """Refuse to begin what cannot end: archives in the cache, and their content in the data set."""
-    needed: dict[Path, float] = {}
     disks: dict[int, Path] = {}
-    for file in files.values():
-        to_come = (file.bytes or 0) - cache.bytes_there(file.url, file.checksum)
-        for folder, more in ((cache.folder, to_come), (source, (file.bytes or 0) * _MARGIN)):
-            real = folder.resolve()
-            place = next(path for path in (real, *real.parents) if path.exists())
-            disk = disks.setdefault(place.stat().st_dev, place)
-            needed[disk] = needed.get(disk, 0) + max(0, more)
+    needed: dict[Path, float] = {}
+    begun = sum(path.stat().st_size for path in source.rglob("*") if path.is_file())
+    begun -= sum(sum(read_json(_state(source, name)).values()) for name in whole)
+    unpacked = sum(file.bytes or 0 for file in files.values()) * _MARGIN - begun
+    to_come = sum(
+        (file.bytes or 0) - cache.bytes_there(file.url, file.checksum) for file in files.values()
+    )
+    for folder, more in ((cache.folder, to_come), (source, unpacked)):
+        real = folder.resolve()
+        place = next(path for path in (real, *real.parents) if path.exists())
+        disk = disks.setdefault(place.stat().st_dev, place)
+        needed[disk] = needed.get(disk, 0) + max(0, more)
     for disk, size in needed.items():
         check_space(disk, size)
 
@@ -122,12 +125,12 @@ def _address(file: RemoteFileSettings, settings: DatasetDownloadSettings) -> str
 
 def _get(
     name: str,
-    file: RemoteFileSettings,
     settings: DatasetDownloadSettings,
     cache: Cache,
     progress: Progress,
     stop: threading.Event,
 ) -> None:
+    file = settings.files[name]
     url = _address(file, settings)
     source = Path(settings.dest) / SOURCE
     archive = cache.fetch(url, file.checksum, lambda *far: progress(name, *far), stop)
@@ -145,11 +148,9 @@ def _get(
 
 
 def _get_links(
-    links: LinkSettings | None,
-    settings: DatasetDownloadSettings,
-    source: Path,
-    progress: Progress,
+    settings: DatasetDownloadSettings, source: Path, progress: Progress
 ) -> Fetched | None:
+    links = settings.links
     if links is None or links.file is None:
         return None
     wanted = read_links(Path(links.file), links.url)
@@ -166,12 +167,16 @@ def _get_links(
     return fetched
 
 
-def _convert(settings: DatasetDownloadSettings, dest: Path, *, anew: bool) -> Conversion | None:
-    """Write the annotation files, unless all that they come from is as it was."""
-    state = _state(dest / SOURCE, "converted")
-    if not anew and state.exists() and all((dest / name).exists() for name in read_json(state)):
+def _convert(settings: DatasetDownloadSettings, dest: Path) -> Conversion | None:
+    """Write the annotation files, unless they are there, and nothing has come since."""
+    state = _state(dest / SOURCE, _CONVERTED)
+    pictures = sum(1 for _ in (dest / SOURCE).rglob("*.jpg")) if settings.links else 0
+    known = read_json(state) if state.exists() else {"files": ["none"]}
+    if known.get("pictures") == pictures and all((dest / name).exists() for name in known["files"]):
         return None
     content = {"source": str(dest / SOURCE), "dest": str(dest), "overwrite": True}
     conversion = convert(validate(ConvertSettings, {**settings.convert, **content}))
-    write_json(state, list(conversion.files))
+    if not conversion.files:
+        raise GateMissed(f"convert.strict: not all of {dest / SOURCE} would be taken")
+    write_json(state, {"files": conversion.files, "pictures": pictures})
     return conversion

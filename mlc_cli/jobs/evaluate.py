@@ -15,6 +15,7 @@ from mlc_cli.core.inference.build import default_folder, score_checkpoint, score
 from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.scoring import score
 from mlc_cli.core.loading.loader import Batches
+from mlc_cli.core.runs.chain import broken_promise
 from mlc_cli.core.runs.folder import RunFolder
 from mlc_cli.core.system.distributed import current
 from mlc_cli.core.system.files import result_folder, write_text
@@ -83,7 +84,10 @@ def evaluate_checkpoint(settings: EvalSettings) -> EvalResult:
         about=about,
         gate=settings.min_map,
         report=report,
-        warning=scored.warning,
+        warning=scored.warning
+        or (
+            "" if settings.thresholds else broken_promise(scored.card, settings, scored.checkpoint)
+        ),
     )
 
 

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from itertools import chain
 from pathlib import Path
@@ -13,9 +13,11 @@ from mlc_cli.core.inference.model import Model
 from mlc_cli.core.inference.pictures import Pictures
 from mlc_cli.core.inference.predictions import Format, Written, make_format
 from mlc_cli.core.inference.results import Prediction
+from mlc_cli.core.inference.views import with_views
 from mlc_cli.core.inference.writer import PartialOutput, RecordWriter, open_output, read_partial
 from mlc_cli.core.loading.sources import STDIN, Item, Sources, distinct_output_names
 from mlc_cli.core.loading.stream import Picture, PictureReader, stdin_lines
+from mlc_cli.core.runs.chain import broken_promise
 from mlc_cli.core.runs.folder import find_checkpoint
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.core.system.files import write_text
@@ -59,12 +61,14 @@ class Prepared:
         model: The model.
         sources: The images.
         decided_by: Where the thresholds come from, in words.
+        warning: Of the model, or of a promise that does not hold here.
     """
 
     settings: PredictSettings
     model: Model
     sources: Sources
     decided_by: str
+    warning: str
 
 
 def prepare(settings: PredictSettings) -> Prepared:
@@ -85,7 +89,9 @@ def prepare(settings: PredictSettings) -> Prepared:
     decided_by = "the thresholds of the checkpoint" if model.has_thresholds else "0.5"
     if settings.thresholds is not None:
         decided_by = str(settings.thresholds)
-    return Prepared(settings, model, sources, decided_by)
+    own = settings.thresholds is None
+    broken = broken_promise(model.opened.card, settings, path) if own else ""
+    return Prepared(settings, model, sources, decided_by, model.warning or broken)
 
 
 def _check(settings: PredictSettings) -> None:
@@ -95,6 +101,8 @@ def _check(settings: PredictSettings) -> None:
             "--explain makes heat maps for --draw and --gallery, and neither is given",
             "Add --draw DIR or --gallery FILE.html.",
         )
+    if settings.explain and (settings.tta != "none" or settings.tiles > 1):
+        raise UsageError("--explain shows one view of a picture: leave out --tta and --tiles")
     if STDIN in settings.sources and own_group().size > 1:
         raise UsageError(
             "- is read by one process, and several were started",
@@ -122,9 +130,11 @@ def predictions(
     """
     settings, model = prepared.settings, prepared.model
     side = settings.draw_side if settings.draw else _GALLERY_SIDE if settings.gallery else 0
-    return model.predictor(explain=settings.explain).stream(
+    predictor = model.predictor(explain=settings.explain)
+    engine = with_views(predictor.engine, settings.tta, settings.tiles)
+    return replace(predictor, engine=engine).stream(
         items,
-        PictureReader(model.geometry, settings.max_megapixels * 1e6, side),
+        PictureReader(model.geometry.tiled(settings.tiles), settings.max_megapixels * 1e6, side),
         batch_size=settings.batch_size,
         threads=usable_cores() if settings.threads == "auto" else settings.threads,
         live=STDIN in settings.sources,
@@ -148,7 +158,12 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
         MlcError: Nothing can be written, the model is broken, or there are no images.
     """
     settings, group = prepared.settings, own_group()
-    form = make_format(settings.format, prepared.model.classes, settings.topk)
+    form = make_format(
+        settings.format,
+        prepared.model.classes,
+        settings.topk,
+        band=prepared.model.lower_thresholds is not None,
+    )
     pictures = Pictures(settings, prepared.model.classes)
     items = iter(prepared.sources)
     items = distinct_output_names(items) if settings.draw else items

@@ -4,22 +4,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mlc_cli.core.datasets.stratify import stratify
 from mlc_cli.core.evaluation.metrics import DecisionMetrics, Floats, decision_metrics
+from mlc_cli.core.evaluation.objectives import Objective, parse_band
+from mlc_cli.core.evaluation.out_of_fold import OutOfFold, out_of_fold, strongest_equivalent
+from mlc_cli.core.evaluation.promises import Floor
 from mlc_cli.core.evaluation.results import SUMMARY, number
 from mlc_cli.core.evaluation.scores import SavedScores, read_scores
 from mlc_cli.core.evaluation.thresholds import (
-    Objective,
-    OutOfFold,
     Thresholds,
     fit_overall,
     fit_thresholds,
-    out_of_fold,
+    reasons,
     save_thresholds,
+    share_error,
     shrink,
 )
 from mlc_cli.core.inference.build import default_folder, score_checkpoint
 from mlc_cli.core.models.weights.own import is_checkpoint
+from mlc_cli.core.runs.chain import chain_of
 from mlc_cli.core.runs.checkpoint import read_card, read_state, save_checkpoint
 from mlc_cli.core.system.distributed import current
 from mlc_cli.core.system.files import result_folder, write_atomic, write_json, write_text
@@ -29,8 +34,6 @@ from mlc_cli.settings.thresholds import ThresholdSettings
 
 STRENGTHS = (0.0, 10.0, 40.0, 160.0, 640.0)
 """Shrinkages that `auto` chooses from, in positives."""
-CHANCE = 0.005
-"""Difference of CF1 + OF1 out of fold that tells nothing."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,9 @@ class ThresholdResult:
         out_of_fold: Decisions on images that thresholds were not chosen on, if estimated.
         folds: Parts of that estimate; 0 without it.
         folder: Where the files are.
+        lower: Thresholds of a band's recall, if a band was asked for.
+        lower_C: Probability below which a class is absent, if so.
+        promise: What is promised, for the card; `None` without a confidence.
         stored: Whether the checkpoint now carries the thresholds.
         warning: What the user should know about the model, if anything.
     """
@@ -66,8 +72,38 @@ class ThresholdResult:
     out_of_fold: DecisionMetrics | None
     folds: int
     folder: Path
+    lower: Thresholds | None
+    lower_C: Floats | None
+    promise: dict[str, Any] | None
     stored: bool
     warning: str
+
+    def below(self, floor: Floor) -> list[str]:
+        """Classes that miss a floor on images that their thresholds were not chosen on."""
+        if self.out_of_fold is None:
+            return []
+        measured_C = getattr(self.out_of_fold, f"{floor.measure}_C")
+        missed_C = measured_C > floor.bound if floor.measure == "fpr" else measured_C < floor.bound
+        return [self.scores.classes[c] for c in missed_C.nonzero()[0]]
+
+    @property
+    def unpromised(self) -> dict[str, str]:
+        """Why something cannot be promised for a class, by name."""
+        return reasons((self.thresholds, self.lower), self.scores.classes)
+
+    @property
+    def unsure_C(self) -> Floats | None:
+        """Part of the images that a person should look at for each class."""
+        if self.lower_C is None:
+            return None
+        scores_NC = self.scores.probabilities_NC
+        between_NC = (scores_NC >= self.lower_C) & (scores_NC < self.per_class_C)
+        return np.asarray(between_NC.mean(axis=0), np.float64)
+
+    @property
+    def floors(self) -> tuple[Floor, ...]:
+        """Floors without a confidence: estimates."""
+        return tuple(f for f in Objective.parse(self.objective).floors if f.confidence is None)
 
     @property
     def overfitted(self) -> list[str]:
@@ -86,7 +122,7 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     Raises:
         MlcError: The checkpoint, the data or the scores cannot be used.
     """
-    objective = _objective(settings.objective)
+    objective, low = _objectives(settings)
     if settings.scores:
         source, scores = Path(settings.scores), read_scores(Path(settings.scores))
         warning = ""
@@ -94,16 +130,21 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         scored = score_checkpoint(settings)
         source, scores, warning = scored.checkpoint, scored.scores, scored.warning
     arrays = scores.probabilities_NC, scores.targets_NC
+    if settings.jointly and objective.promises:
+        objective = share_error(*arrays, objective)
+    if settings.jointly and low and low.promises:
+        low = share_error(*arrays, low)
     thresholds = fit_thresholds(*arrays, objective, settings.min_positives)
     overall = fit_overall(*arrays, objective)
     folds = settings.folds if len(scores.paths) >= 2 * settings.folds > 2 else 0
     tried = _out_of_fold(settings, scores, objective) if folds else []
-    best = _strongest_equivalent_shrinkage(tried)
+    best = strongest_equivalent(tried)
     strength = best.strength if best else _strengths(settings, objective)[0]
     per_class_C = shrink(thresholds, overall, scores.targets_NC, strength)
+    lower = fit_thresholds(*arrays, low, settings.min_positives) if low else None
     result = ThresholdResult(
         source=source,
-        objective=settings.objective,
+        objective=settings.objective if low is None else str(objective.floors[0]),
         scores=scores,
         thresholds=thresholds,
         per_class_C=per_class_C,
@@ -114,6 +155,9 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         out_of_fold=best.fitted if best else None,
         folds=folds,
         folder=result_folder(settings.output, default_folder(source)),
+        lower=lower,
+        lower_C=None if lower is None else np.minimum(lower.per_class_C, per_class_C),
+        promise=_promise(settings, (objective, low), (thresholds, lower), scores),
         stored=not settings.scores and is_checkpoint(source),
         warning=warning,
     )
@@ -129,6 +173,36 @@ def _objective(text: str) -> Objective:
         raise SettingsError(f"objective: expected {error}, got '{text}'") from None
 
 
+def _objectives(settings: ThresholdSettings) -> tuple[Objective, Objective | None]:
+    """What to maximise; for a band the floor of the upper thresholds and that of the lower ones."""
+    if settings.band is None:
+        return _objective(settings.objective), None
+    if settings.objective != "f1":
+        raise SettingsError("band: takes the place of --objective; leave one of them out")
+    try:
+        return parse_band(settings.band)
+    except ValueError as error:
+        raise SettingsError(f"band: expected {error}, got '{settings.band}'") from None
+
+
+def _promise(
+    settings: ThresholdSettings,
+    objectives: tuple[Objective, Objective | None],
+    thresholds: tuple[Thresholds, Thresholds | None],
+    scores: SavedScores,
+) -> dict[str, Any] | None:
+    floors = [str(floor) for one in objectives if one for floor in one.promises]
+    if not floors:
+        return None
+    return {
+        "floors": floors,
+        "jointly": settings.jointly,
+        "images": len(scores.paths),
+        "not_promised": reasons(thresholds, scores.classes),
+        "chain": None if settings.scores else chain_of(settings),
+    }
+
+
 def _out_of_fold(
     settings: ThresholdSettings, scores: SavedScores, objective: Objective
 ) -> list[OutOfFold]:
@@ -142,26 +216,11 @@ def _out_of_fold(
     )
 
 
-def _strongest_equivalent_shrinkage(tried: list[OutOfFold]) -> OutOfFold | None:
-    """The strongest shrinkage that is as good out of fold as the best, but for chance.
-
-    Folds drawn otherwise move CF1 + OF1 by about this much; of equals the stronger pull carries
-    over better to other images.
-    """
-    best = max((_sum(outcome) for outcome in tried), default=0.0)
-    equals = [outcome for outcome in tried if _sum(outcome) >= best - CHANCE]
-    return max(equals, key=lambda outcome: outcome.strength, default=None)
-
-
-def _sum(outcome: OutOfFold) -> float:
-    return outcome.fitted.CF1 + outcome.fitted.OF1
-
-
 def _strengths(settings: ThresholdSettings, objective: Objective) -> tuple[float, ...]:
-    """Shrinkages to choose from; a floor on precision or recall would not survive one."""
-    if settings.shrinkage != "auto":
+    """Shrinkages to choose from; a floor would not survive one."""
+    if settings.shrinkage != "auto" and not objective.promises:
         return (settings.shrinkage,)
-    return STRENGTHS if objective.kind == "fbeta" else (0.0,)
+    return STRENGTHS if objective.kind == "fbeta" and not objective.floors else (0.0,)
 
 
 def _write(result: ThresholdResult, settings: ThresholdSettings) -> None:
@@ -174,7 +233,12 @@ def _write(result: ThresholdResult, settings: ThresholdSettings) -> None:
     write_json(result.folder / "thresholds.json", as_dict(result))
     write_text(result.folder / "thresholds.yaml", as_yaml(settings))
     if result.stored:
-        card = replace(read_card(result.source), thresholds=thresholds_C.tolist())
+        card = replace(
+            read_card(result.source),
+            thresholds=thresholds_C.tolist(),
+            lower_thresholds=None if result.lower_C is None else result.lower_C.tolist(),
+            promise=result.promise,
+        )
         save_checkpoint(result.source, read_state(result.source), card)
 
 
@@ -189,6 +253,8 @@ def as_dict(result: ThresholdResult) -> dict[str, Any]:
         "images": len(result.scores.paths),
         "overall_threshold": result.overall,
         "shrinkage": result.shrinkage,
+        "promise": result.promise,
+        "estimates_missed_out_of_fold": {str(f): result.below(f) for f in result.floors},
         "folds": result.folds,
         "metrics": {
             title: {name: number(getattr(metrics, name)) for name in SUMMARY}
@@ -200,7 +266,8 @@ def as_dict(result: ThresholdResult) -> dict[str, Any]:
 
 def class_rows(result: ThresholdResult) -> list[dict[str, Any]]:
     """A row for each class; undefined values are `None`."""
-    before, after = result.at_half, result.at_thresholds
+    before, after, outside = result.at_half, result.at_thresholds, result.out_of_fold
+    floors, unsure_C = Objective.parse(result.objective).floors, result.unsure_C
     positives_C = (result.scores.targets_NC == 1).sum(axis=0)
     return [
         {
@@ -208,10 +275,19 @@ def class_rows(result: ThresholdResult) -> list[dict[str, Any]]:
             "threshold": float(result.per_class_C[c]),
             "precision": number(after.precision_C[c]),
             "recall": number(after.recall_C[c]),
+            "fpr": number(after.fpr_C[c]),
             "F1": number(after.f1_C[c]),
             "F1_at_0.5": number(before.f1_C[c]),
             "positives": int(positives_C[c]),
+            "out_of_fold": {
+                floor.measure: number(getattr(outside, f"{floor.measure}_C")[c])
+                for floor in floors
+                if outside
+            },
             "fallback": result.thresholds.fallbacks.get(c),
+            "not_promised": result.unpromised.get(name),
+            "lower_threshold": None if result.lower_C is None else float(result.lower_C[c]),
+            "unsure": None if unsure_C is None else float(unsure_C[c]),
         }
         for c, name in enumerate(result.scores.classes)
     ]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from mlc_cli.settings.base import NotNegative, Settings
+from mlc_cli.settings.base import NotNegative, Positive, Settings
 
 
 class ImageSettings(Settings):
@@ -44,6 +44,13 @@ class OpenImagesSettings(Settings):
 
     unverified: Literal["unknown", "absent"] = "unknown"
     """State of labels that nobody has verified."""
+
+
+class CvatSettings(Settings):
+    """What of CVAT is a label."""
+
+    attributes: Literal["ignore", "labels"] = "ignore"
+    """Whether attributes of tags are labels: a checkbox of its name, a choice of its value."""
 
 
 class FiftyOneSettings(Settings):
@@ -93,6 +100,10 @@ class CsvSettings(Settings):
     """Columns that list labels; by default those that are called so."""
     split: str | None = None
     """Column of the split; by default one that is called so, or whose cells all mean splits."""
+    group: str | None = None
+    """Column of what belongs together, such as the patient; a division keeps it in one split."""
+    keep: bool = False
+    """Keep the columns that are not used in a file beside the annotation."""
 
 
 class Vg500Settings(Settings):
@@ -130,9 +141,10 @@ class ConvertSettings(Settings):
 
     format: str = Field("auto", json_schema_extra={"flag": "FORMAT"})
     """auto, mlc, coco, voc, yolo, csv-onehot, csv-list, image-folder, open-images, datumaro, cvat,
-    label-studio, labelme, via, fiftyone, nus-wide, vg500, mmpretrain, imagenet-txt or celeba."""
+    label-studio, labelme, via, fiftyone, nus-wide, vg500, mmpretrain, imagenet-txt,
+    celeba, jsonl, tag-files or xmp."""
     source: str = Field(min_length=1, json_schema_extra={"flag": "SOURCE"})
-    """File or folder to convert."""
+    """File, folder, or zip or tar file to convert. Images of the latter go to the result."""
     dest: str = Field(min_length=1, json_schema_extra={"flag": "DEST"})
     """Folder of the result; if it exists, splits are added to it."""
     to: str = "mlc"
@@ -142,6 +154,8 @@ class ConvertSettings(Settings):
     """The classes: names, or a file of them (.txt, .json); by default those of the source."""
     on_unknown_class: Literal["error", "drop"] = "error"
     """What becomes of labels that are not among the classes."""
+    label_names: str | None = None
+    """Table of names for labels that are numbers; by default one that lies beside them."""
     rename_class: Annotated[dict[str, str], BeforeValidator(_as_renames)] = Field(
         default_factory=dict
     )
@@ -164,11 +178,14 @@ class ConvertSettings(Settings):
     """Keep images without labels: negatives of every class."""
     strict: bool = False
     """Write nothing and exit with code 3 if anything of the source would be dropped."""
+    max_unpacked: Positive = 100.0
+    """Gigabytes that a zip or tar file may have unpacked."""
     overwrite: bool = False
     """Replace files of the result that exist."""
     coco: CocoSettings = CocoSettings()
     voc: VocSettings = VocSettings()
     open_images: OpenImagesSettings = OpenImagesSettings()
+    cvat: CvatSettings = CvatSettings()
     fiftyone: FiftyOneSettings = FiftyOneSettings()
     csv: CsvSettings = CsvSettings()
     vg500: Vg500Settings = Vg500Settings()

@@ -37,7 +37,8 @@ class DataSettings(Settings):
     workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     """Processes that read images; `auto` takes what the machine has."""
     cache: Literal["none", "ram", "auto"] = "auto"
-    """Keep resized images in memory; `auto` does if they fit in a quarter of what is free."""
+    """Keep resized images: `auto` in a file of the folder `download.cache`, where the next training
+    on them finds them, or in memory where that has no room; `ram` in memory alone."""
     repeat_rare: Annotated[float, Field(gt=0, le=1)] | None = None
     """Show images of classes in fewer than this part of the images more often, sqrt(part /
     frequency) times an epoch (Gupta et al. 2019)."""
@@ -82,6 +83,68 @@ class CropSettings(Settings):
     """Largest stretch of width against height, and the reverse."""
     p: Probability = 1.0
     """Part of the images that are cropped; the others are used whole."""
+    any_interpolation: bool = False
+    """Resize each crop in one of four ways at random, as the programs of others do."""
+
+
+class RotateSettings(Settings):
+    """Turn by a random angle; grey where nothing is."""
+
+    degrees: Annotated[float, Field(gt=0, le=180)] = 10.0
+    """Largest angle, to either side."""
+    p: Probability = 0.3
+    """Part of the images that are turned."""
+
+
+class PerspectiveSettings(Settings):
+    """Look at the picture from aside; grey where nothing is."""
+
+    distortion: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """How far corners move at most, as a part of half of the side."""
+    p: Probability = 0.2
+    """Part of the images that are changed."""
+
+
+class ColourSettings(Settings):
+    """Random brightness, contrast, saturation and hue."""
+
+    brightness: Probability = 0.2
+    """Largest change, as a part."""
+    contrast: Probability = 0.2
+    """Largest change, as a part."""
+    saturation: Probability = 0.2
+    """Largest change, as a part."""
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.02
+    """Largest turn of the circle of colours."""
+    p: Probability = 0.5
+    """Part of the images that are changed."""
+
+
+class BlurSettings(Settings):
+    """Gaussian blur of random width."""
+
+    sigma_max: Annotated[float, Field(gt=0.1, le=5)] = 1.5
+    """Largest standard deviation, in pixels of the input."""
+    p: Probability = 0.1
+    """Part of the images that are blurred."""
+
+
+class JpegSettings(Settings):
+    """Traces of compression."""
+
+    quality_min: Annotated[int, Field(ge=1, le=100)] = 40
+    """Worst quality."""
+    p: Probability = 0.1
+    """Part of the images that are compressed."""
+
+
+class EraseSettings(Settings):
+    """A grey rectangle of random size and shape (Zhong et al. 2020)."""
+
+    area_max: Annotated[float, Field(gt=0.02, le=1)] = 0.2
+    """Largest part of the area."""
+    p: Probability = 0.25
+    """Part of the images that are erased."""
 
 
 class CutoutSettings(Settings):
@@ -140,9 +203,24 @@ MixSettings = Annotated[MixupSettings | CutmixSettings, Field(discriminator="nam
 class AugmentSettings(Settings):
     """Random changes of the training images, in this order; `null` turns a part off."""
 
+    level: Literal["none", "light", "medium", "strong", "aerial"] | None = None
+    """All that follows in one word, in place of the preset's; `aerial` is for pictures without an
+    upper side. What is set beside it goes over it."""
     crop: CropSettings | None = None
+    quarter_turns: Probability = 0.0
+    """Part of the images that are turned by one to three quarters; if not square, by two."""
+    rotate: RotateSettings | None = None
+    perspective: PerspectiveSettings | None = None
     rand_augment: RandAugmentSettings | None = None
+    colour: ColourSettings | None = None
+    grey: Probability = 0.0
+    """Part of the images that lose their colour."""
+    blur: BlurSettings | None = None
+    jpeg: JpegSettings | None = None
     cutout: CutoutSettings | None = None
+    erase: EraseSettings | None = None
     flip: Probability = 0.5
     """Part of the images that are mirrored left to right."""
+    flip_vertical: Probability = 0.0
+    """Part of the images that are turned upside down as in a mirror."""
     mix: MixSettings | None = None

@@ -34,7 +34,7 @@ class RemoteFileSettings(Settings):
     """`sha256:` or `md5:` and the digits, where somebody has published them."""
     read: str
     """Where address, size and checksum were read."""
-    into: str = ""
+    into: str | None = None
     """Folder for it, below `source` in the data set."""
     take: tuple[str, ...] = ("*",)
     """Patterns of the entries of an archive that are wanted."""

@@ -13,6 +13,7 @@ MODELS = {
     "train": "train.TrainSettings",
     "eval": "evaluate.EvalSettings",
     "thresholds": "thresholds.ThresholdSettings",
+    "calibrate": "calibrate.CalibrateSettings",
     "export": "export.ExportSettings",
     "predict": "predict.PredictSettings",
     "dataset-download": "download.DatasetDownloadSettings",
@@ -24,7 +25,7 @@ MODELS = {
 
 _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "min_length": "length >=",
            "max_length": "length <=", "pattern": "like"}  # fmt: skip
-_JSON_NAMES = {str: "text", bool: "true | false", type(None): "null"}
+_JSON_NAMES = {str: "text", Any: "anything", bool: "true | false", type(None): "null"}
 
 
 _INTRODUCTION = """# Presets and settings
@@ -69,9 +70,10 @@ def settings_of(model: type[BaseModel], prefix: str = "", kind: str = "") -> Ite
         key = prefix + name
         yield Setting(key, kind, type_text(field), _default(field), doc_of(field))
         sections = list(models_in(field.annotation))
+        inside = f"{key}.NAME." if get_origin(field.annotation) is dict else f"{key}."
         for section in sections:
             inner = kind_of(section) if len(sections) > 1 else kind
-            for one in settings_of(section, f"{key}.", inner):
+            for one in settings_of(section, inside, inner):
                 if section is sections[0] or not _shared(one, sections[0], key):
                     yield one._replace(kind=kind) if _in_all(one, sections, key) else one
 

@@ -105,7 +105,7 @@ class ModelSettings(Settings):
     """Checksum of the file behind an address."""
     weight_classes: str | None = None
     """Classes of `weights`, in the order of its logits, where the file does not name them: a text
-    file with a name a line, or a known list."""
+    file with a name a line, a `.json` file with a list, or a known list."""
     on_class_change: Literal["error", "reset_head"] = "error"
     """What to do when `weights` is a checkpoint for other classes."""
     head: HeadSettings = LinearHeadSettings()

@@ -32,6 +32,8 @@ class Card(Settings):
     """On what, with which starting weights and in what time."""
     gmacs: float | None = None
     """Multiply-accumulates of one image, backbone and head, in 1e9."""
+    gmacs_with_bn: float | None = None
+    """The same with batch normalisation at two a value, as the paper counts."""
     mparams: float | None = None
     """Parameters, in 1e6."""
 

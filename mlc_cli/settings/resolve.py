@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from mlc_cli.settings.base import Settings
 from mlc_cli.settings.faults import settings_error
+from mlc_cli.settings.levels import with_level
 from mlc_cli.settings.merge import default_names, merge, nested, parse_assignments
 from mlc_cli.settings.presets import load_preset, take_parent
 from mlc_cli.settings.renamed import modernised
@@ -49,7 +50,7 @@ def gather(
     layers += [own, nested(given), parse_assignments(assignments or [])]
     result: dict[str, Any] = {}
     for layer in layers:
-        result = merge(result, layer)
+        result = merge(with_level(result, layer), layer)
     return result
 
 

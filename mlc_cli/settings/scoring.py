@@ -20,7 +20,7 @@ class ModelChoiceSettings(Settings):
     system does not say: backbone, head, scale, pixels and their normalisation."""
     weight_classes: str | None = None
     """Classes of such a checkpoint, in the order of its logits, where it does not name them: a text
-    file with a name a line, or a known list."""
+    file with a name a line, a `.json` file with a list, or a known list."""
 
 
 class SplitChoiceSettings(Settings):
@@ -47,6 +47,12 @@ class CheckpointSettings(ModelChoiceSettings):
     """`auto`, `cpu`, `cuda` or `cuda:N`; for an IR any device of OpenVINO."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
     """Arithmetic of the forward pass."""
+    tta: Literal["none", "flip"] = "none"
+    """`flip` runs the model on each picture and on its mirror image, and takes the mean of both
+    logits: twice the time."""
+    tiles: Annotated[int, Field(ge=0, le=16)] = 0
+    """Cut each picture into N by N tiles that overlap by half, and take the largest probability of
+    the tiles and the whole, for what is small in large pictures. 0 and 1 leave it whole."""
 
 
 class ScoringSettings(CheckpointSettings, SplitChoiceSettings):

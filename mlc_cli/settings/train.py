@@ -44,6 +44,8 @@ class TrainSettings(Settings):
     """`auto`, `cpu`, `cuda` or `cuda:N`."""
     precision: Precision = "auto"
     """Arithmetic of the forward pass; `auto` is bf16 on a GPU that has it, else fp32."""
+    matmul: Literal["highest", "high"] = "high"
+    """Convolutions and products in fp32 on a GPU: `high` allows TF32, `highest` does not."""
     channels_last: bool = True
     """Memory layout of convolutions; channels-last is the faster one on most machines."""
     compile: bool = False

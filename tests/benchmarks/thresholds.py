@@ -4,7 +4,8 @@ import numpy as np
 from sklearn.metrics import precision_recall_curve
 from timing import alternate, show
 
-from mlc_cli.core.evaluation.thresholds import Objective, fit_thresholds
+from mlc_cli.core.evaluation.objectives import Objective
+from mlc_cli.core.evaluation.thresholds import fit_thresholds
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -417,3 +418,125 @@ def test_what_was_dropped_stands_before_the_error_of_a_later_step(mlc, coco) -> 
     assert error
     assert "dropped:\n2 images whose file is missing:\n  ann1.png\n  gone.png" in before
     assert not Path("data").exists()
+
+
+def table(*rows: str, file: str = "photos/t.csv") -> str:
+    Path(file).write_text("\n".join(rows))
+    return file
+
+
+def test_groups_of_a_column_stay_together_and_other_columns_stay_beside(mlc, coco) -> None:
+    coco(images=24)
+    rows = [f"ann{n}.png,{['cat', 'dog'][n % 2]},p{n // 4},{20 + n}" for n in range(24)]
+    source = table("image,labels,patient,age", *rows)
+    args = ("dataset-convert", "csv-list", source)
+    plain = mlc(*args, "plain")
+    assert "columns that are not used (--keep-columns keeps them): patient, age" in plain.err
+    assert re.search(r"groups of one patient in several splits .--group-column patient", plain.out)
+    assert not list(Path("plain").glob("*.columns.json"))
+
+    for dest, flags in (("a", ("--group-column", "patient", "--keep-columns")),
+                        ("b", ("--group-column", "patient"))):  # fmt: skip
+        outcome = mlc(*args, dest, *flags, "--link", "hardlink")
+        assert outcome.code == 0, outcome.err
+        assert "in several splits" not in outcome.out
+        patients = {}
+        for split in ("train", "val"):
+            kept = json.loads(Path(dest, f"{split}.columns.json").read_text())
+            assert kept["group"] == "patient"
+            assert [*kept["images"]] == list(read_annotation(Path(dest, f"{split}.json")).paths)
+            for path, cells in kept["images"].items():
+                number = int(re.findall(r"\d+", path)[0])
+                expected = {"patient": f"p{number // 4}", "age": str(20 + number)}
+                assert cells == (expected if dest == "a" else {"patient": expected["patient"]})
+            patients[split] = {cells["patient"] for cells in kept["images"].values()}
+        assert not patients["train"] & patients["val"]
+
+    again = mlc("dataset-convert", "mlc", "a", "again", "--split", "0.5,0.5")  # the group is known
+    assert again.code == 0, again.err
+    kept = [json.loads(Path("again", f"{s}.columns.json").read_text()) for s in ("train", "val")]
+    first, second = ({c["patient"] for c in own["images"].values()} for own in kept)
+    assert not first & second
+    assert sum(len(own["images"]) for own in kept) == 24
+    mixed = mlc("dataset-convert", "mlc", "a", "mixed", "--split", "0.5,0.5", "--group-by", ".*")
+    assert "--group-column patient keeps them together" in mixed.out
+    checked = mlc("dataset-check", "mixed", "--no-images", "--fix", "fixed")
+    assert checked.code == 2  # the copy needs the images
+    checked = mlc("dataset-check", "mixed", "--fix", "fixed")
+    assert "groups of one patient are in several splits" in checked.out
+    assert "--group-column patient" in checked.out
+    kept = json.loads(Path("fixed/train.columns.json").read_text())
+    assert [*kept["images"]] == list(read_annotation(Path("fixed/train.json")).paths)
+
+
+@pytest.mark.parametrize(
+    ("form", "flags", "said"),
+    [
+        ("csv-list", ("--group-column", "pat"), "has no column pat"),
+        ("csv-list", ("--group-column", "age", "--group-by", "x"), "both tell groups"),
+        ("csv-list", ("--keep-columns", "--to", "coco"), "beside the files of mlc alone"),
+        ("coco", ("--keep-columns",), "which has no columns"),
+        ("coco", ("--classes", " ,"), "--classes names no class"),
+        ("coco", ("--image-column", "file"), "which has no columns"),
+    ],
+)
+def test_columns_that_cannot_be_had_are_refused(mlc, coco, form, flags, said) -> None:
+    file = coco(images=4)
+    rows = [f"ann{n}.png,cat;dog,{n}" for n in range(4)]
+    source = table("image,labels,age", *rows) if form == "csv-list" else file
+    outcome = mlc("dataset-convert", form, source, "data", "--images", "photos", *flags)
+    assert outcome.code in (1, 2)
+    assert said in outcome.err
+    assert not Path("data").exists()
+
+
+def test_several_label_columns_of_flags_are_classes_and_the_others_are_kept(mlc, coco) -> None:
+    coco(images=4)
+    source = table("image,cat,dog,indoors", *(f"ann{n}.png,{n % 2},{n // 2},1" for n in range(4)))
+    outcome = mlc("dataset-convert", "auto", source, "data", "--label-column", "cat",
+                  "--label-column", "dog", "--keep-columns", "--split", "train")  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert list(states(Path("data"), "train").values()) == [[0, 0], [1, 0], [0, 1], [1, 1]]
+    assert read_annotation(Path("data/train.json")).classes == ("cat", "dog")
+    kept = json.loads(Path("data/train.columns.json").read_text())
+    assert list(kept["images"].values()) == [{"indoors": "1"}] * 4
+
+
+def test_rows_of_one_image_that_differ_in_kept_columns_are_counted(mlc, coco) -> None:
+    coco(images=2)
+    source = table("image,labels,age", "ann0.png,cat,1", "ann0.png,dog,2", "ann1.png,cat,3")
+    outcome = mlc("dataset-convert", "csv-list", source, "data", "--keep-columns",
+                  "--split", "train", "--label-column", "labels")  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert "1 rows whose kept columns differ" in outcome.out
+    kept = json.loads(Path("data/train.columns.json").read_text())
+    assert [cells["age"] for cells in kept["images"].values()] == ["1", "3"]
+
+
+def test_a_zip_file_is_read_as_it_is_and_its_images_go_to_the_result(mlc, coco) -> None:
+    coco(file="instances_val2017.json", images=6)
+    shutil.make_archive("coco", "zip", ".", "photos")
+    with zipfile.ZipFile("coco.zip", "a") as archive:
+        archive.write("instances_val2017.json")
+    outcome = mlc("dataset-convert", "auto", "coco.zip", "data", "--split", "val")
+    assert outcome.code == 0, outcome.err
+    assert "the images of coco.zip are in data now" in outcome.err
+    whole = mlc("dataset-convert", "coco", "instances_val2017.json", "whole", "--images", "photos",
+                "--split", "val")  # fmt: skip
+    assert whole.code == 0
+    expected = states(Path("whole"), "val")
+    assert {Path(p).name: own for p, own in states(Path("data"), "val").items()} == expected
+    assert all(Path("data", path).is_file() for path in states(Path("data"), "val"))
+    record = json.loads(Path("data/convert.json").read_text())["conversions"][0]
+    assert record["source"] == record["image_root"].partition("/")[0] == "coco.zip"
+    assert str(Path.cwd()) not in json.dumps(record)
+    assert not [path for path in Path().iterdir() if path.name.startswith(".")]
+
+    refused = mlc("dataset-convert", "auto", "coco.zip", "no", "--link", "symlink")
+    assert refused.code == 2
+    bare = shutil.make_archive("bare", "zip", ".", "instances_val2017.json")
+    lost = mlc("dataset-convert", "auto", bare, "no")
+    assert lost.code == 1
+    assert "looked for in" in lost.err
+    assert "/.bare." not in lost.err
+    assert not Path("no").exists()

@@ -654,9 +654,13 @@ BENCHMARKS = {
 
 def commands_of(name: str) -> list[list[str]]:
     """The conversions that datasets/README.md gives for a benchmark, in words."""
-    _, _, section = README.read_text(encoding="utf-8").partition(f"**`{name}/`**")
-    lines = section.partition("**`")[0].splitlines()
-    return [line.split()[1:] for line in lines if line.startswith("    mlc ")]
+    lines = README.read_text(encoding="utf-8").splitlines()
+    commands = [line.partition("#")[0].split() for line in lines if line.startswith("    mlc ")]
+    return [
+        words[1:]
+        for words in commands
+        if words[1] == "dataset-convert" and words[4] == f"datasets/{name}"
+    ]
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)

@@ -225,6 +225,18 @@ def test_a_disk_that_is_too_small_is_said_first(
     assert web.seen == []
 
 
+def test_what_is_unpacked_already_needs_no_room(
+    mlc, coco, web, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert mlc(*coco).code == 0
+    (tmp_path / "datasets/coco14/source/val2014/COCO_val2014_000000000012.jpg").unlink()
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(9, 9, 3000))
+    assert len(web.files["/mirror/val2014.zip"]) > 3000
+    outcome = mlc(*coco)
+    assert outcome.code == 0, outcome.err
+
+
 def test_offline_says_what_is_not_there(mlc, coco, web) -> None:
     outcome = mlc(*coco, "--offline")
     assert outcome.code == 1
@@ -341,7 +353,7 @@ def test_nus_wide_takes_a_list_and_says_what_is_gone(
     flags = nus_wide(web, tmp_path, lambda handler: handler.redirect("/photo_unavailable.png"))
     outcome = mlc(*flags)
     assert outcome.code == 0, outcome.err
-    assert "3 pictures are there, 1 are gone" in outcome.err
+    assert "3 pictures are there; gone: 1 (gone.csv" in outcome.err
     val = json.loads((tmp_path / "datasets/nus-wide/val.json").read_text())
     assert val["images"] == [["source/Flickr/a/3.jpg", ["dog", "sky"]]]
     gone = (tmp_path / "datasets/nus-wide/source/Flickr/gone.csv").read_text()
@@ -386,6 +398,13 @@ def test_open_images_takes_the_pictures_that_are_listed(
         "source/train/a.jpg",
         "source/train/b.jpg",
     ]
+    again = mlc("dataset-download", "open-images", *flags)
+    assert "all of open-images is there already" in again.err
+    (tmp_path / "mine.txt").write_text("train/c\n")
+    web.put("/s3/train/c.jpg", jpeg(3))
+    assert mlc("dataset-download", "open-images", *flags).code == 0
+    train = json.loads((tmp_path / "datasets/open-images/train.json").read_text())
+    assert len(train["images"]) == 3
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -252,3 +252,79 @@ def test_what_is_not_a_run_is_refused(arguments: list[str], mlc: Mlc, name: str)
     outcome = mlc("train", "--resume", name)
     assert outcome.code == 1
     assert name in outcome.err
+
+
+def relabelled(folder: str, split: str) -> None:
+    """Take the labels of the first image away."""
+    path = Path(folder, f"{split}.json")
+    content = json.loads(path.read_text())
+    content["images"][0][1] = []
+    path.write_text(json.dumps(content))
+
+
+def unfinished(arguments: list[str], mlc: Mlc) -> Path:
+    """A run whose evaluation is still to be done."""
+    assert mlc(*arguments, "--set", "epochs=1").code == 0
+    Path("runs/train-1/eval.json").unlink()
+    return Path("runs/train-1")
+
+
+def test_data_that_changed_are_refused_until_they_are_accepted(
+    arguments: list[str], mlc: Mlc
+) -> None:
+    run = unfinished(arguments, mlc)
+    relabelled("data", "train")
+    refused = mlc("train", "--resume", run)
+    assert refused.code == 1
+    assert "train.json has changed since the training began: 48 images with" in refused.err
+    assert not (run / "eval.json").exists()
+    accepted = mlc("train", "--resume", run, "--accept-changed-data")
+    assert accepted.code == 0, accepted.err
+    assert "train.json has changed" in accepted.err
+
+
+def test_a_run_goes_on_with_data_that_moved_and_without_its_start_weights(
+    arguments: list[str], mlc: Mlc
+) -> None:
+    assert mlc(*arguments, "--set", "epochs=1").code == 0
+    start = shutil.copy("runs/train-1/last.safetensors", "start.safetensors")
+    assert mlc(*arguments, "--set", "epochs=1", "--weights", start).code == 0
+    run = Path("runs/train-2")
+    (run / "eval.json").unlink()
+    Path(start).unlink()
+    Path("data").rename("moved")
+    lost = mlc("train", "--resume", run)
+    assert lost.code == 1
+    found = mlc("train", "--resume", run, "--data", "moved", "--device", "cpu")
+    assert found.code == 0, found.err
+    assert (run / "eval.json").exists()
+    assert mlc("eval", "--run", run).code == 1  # its checkpoints tell where the data were
+    assert mlc("eval", "--run", run, "--data", "moved").code == 0
+
+
+@pytest.mark.parametrize("command", ["eval", "thresholds"])
+def test_another_data_set_of_the_same_name_is_not_taken(
+    arguments: list[str], mlc: Mlc, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    assert mlc(*arguments, "--set", "epochs=1").code == 0
+    shutil.copytree("data", "other/data")
+    relabelled("other/data", "val")
+    monkeypatch.chdir("other")
+    outcome = mlc(command, "--run", "../runs/train-1")
+    assert outcome.code == 0, outcome.err
+    assert str(Path("../data/val.json").resolve()) in outcome.err
+    relabelled("../data", "val")
+    changed = mlc(command, "--run", "../runs/train-1")
+    assert changed.code == 1
+    assert "has changed since the training: 12 images with" in changed.err
+    assert mlc(command, "--run", "../runs/train-1", "--data", "../data").code == 0
+
+
+def test_a_run_that_moved_together_with_its_data_finds_them(arguments: list[str], mlc: Mlc) -> None:
+    assert mlc(*arguments, "--set", "epochs=1").code == 0
+    Path("project").mkdir()
+    for name in ("data", "runs"):
+        Path(name).rename(f"project/{name}")
+    outcome = mlc("eval", "--run", "project/runs/train-1")
+    assert outcome.code == 0, outcome.err
+    assert "on project/data/val.json" in outcome.err

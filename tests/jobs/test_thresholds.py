@@ -73,6 +73,8 @@ def test_warns_when_the_gain_does_not_hold_out_of_fold(mlc, tmp_path: Path) -> N
     asked = mlc("thresholds", "--scores", tmp_path / "scores.npz", "--objective", "recall>=0.99")
     assert asked.code == 0, asked.err
     assert "warning: out of fold" not in asked.err
+    assert "recall>=0.99 is an estimate" in asked.err
+    assert "2 of 4 classes miss recall>=0.99: a, c" in asked.err
 
 
 @pytest.mark.parametrize(
@@ -103,3 +105,73 @@ def test_the_settings_beside_the_thresholds_repeat_them(mlc, run: Path) -> None:
     outcome = mlc("thresholds", "--config", run / "thresholds.yaml", "--output", run / "again")
     assert outcome.code == 0, outcome.err
     assert (run / "again/thresholds.npy").read_bytes() == before
+
+
+def test_a_promise_is_kept_in_the_checkpoint_and_bound_to_its_chain(mlc, run: Path) -> None:
+    wanted = "recall>=0.6@90%"  # 5 positives without a miss promise it
+    outcome = mlc("thresholds", "--run", run, "--objective", wanted, "--jointly")
+    assert outcome.code == 0, outcome.err
+    card = read_card(run / "best.safetensors")
+    assert card.promise is not None
+    assert card.promise["floors"] == [wanted]
+    assert card.promise["jointly"] is True
+    assert "not promised for" not in mlc("eval", "--run", run).err
+    other = mlc("eval", "--run", run, "--tta", "flip")
+    assert "not promised for tta flip" in other.err
+    mlc("thresholds", "--run", run)
+    assert read_card(run / "best.safetensors").promise is None
+
+
+def test_what_cannot_be_promised_is_marked_and_fails_when_strict(mlc, run: Path) -> None:
+    wanted = ("--run", run, "--objective", "recall>=0.99@95%")
+    assert mlc("thresholds", *wanted).code == 0
+    outcome = mlc("thresholds", *wanted, "--strict")
+    assert outcome.code == 3
+    assert "299 would do" in outcome.err  # 0.99 ** 299 < 0.05
+    assert "(not promised)" in outcome.out
+    assert np.load(run / "thresholds.npy").tolist() == [0, 0, 0]
+    assert set(read_card(run / "best.safetensors").promise["not_promised"]) == {
+        "blue", "green", "red",
+    }  # fmt: skip
+
+
+def test_a_band_leaves_the_rest_to_a_person(mlc, run: Path, tmp_path: Path) -> None:
+    band = "precision>=0.99@95%,recall>=0.6@90%"  # the first cannot be promised on 24 images
+    outcome = mlc("thresholds", "--run", run, "--band", band)
+    assert outcome.code == 0, outcome.err
+    assert "a person looks at" in outcome.out
+    card = read_card(run / "best.safetensors")
+    assert card.thresholds == [1, 1, 1]
+    assert card.lower_thresholds is not None
+    assert card.promise is not None
+    assert card.promise["floors"] == band.split(",")
+    wanted = ("predict", card.data["root"], "--run", run)
+    lines = [json.loads(line) for line in mlc(*wanted).out.splitlines()]
+    lower = dict(zip(["blue", "green", "red"], card.lower_thresholds, strict=True))
+    for line in lines:
+        between = {name for name, p in line["probabilities"].items() if p >= lower[name]}
+        assert set(line["unsure"]) == between
+        assert line["labels"] == []
+    assert any(line["unsure"] for line in lines)
+    table = mlc(*wanted, "--format", "csv").out.splitlines()
+    assert table[0] == "image,labels,unsure,error,blue,green,red"
+    onehot = mlc(*wanted, "--format", "onehot").out.splitlines()
+    assert onehot[1].split(",")[1:] == [
+        str(-(name in lines[0]["unsure"])) if name in lines[0]["unsure"] else "0" for name in lower
+    ]
+    pictures = mlc(*wanted, "--gallery", tmp_path / "g.html", "--draw", tmp_path / "drawn")
+    assert pictures.code == 0, pictures.err
+    assert '"u":[' in (tmp_path / "g.html").read_text()
+    assert "unsure" not in json.loads(mlc(*wanted, "--thresholds", "0.5").out.splitlines()[0])
+    mlc("thresholds", "--run", run)
+    assert read_card(run / "best.safetensors").lower_thresholds is None
+
+
+def test_a_band_takes_the_place_of_an_objective(mlc, tmp_path: Path) -> None:
+    for wrong in (
+        ("--band", "recall>=0.9,recall>=0.8"),
+        ("--band", "recall>=0.9,precision>=0.8", "--objective", "recall>=0.9"),
+    ):
+        outcome = mlc("thresholds", "--scores", tmp_path / "none.npz", *wrong)
+        assert outcome.code == 2
+        assert "band" in outcome.err

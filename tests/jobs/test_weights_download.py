@@ -75,3 +75,14 @@ def test_offline_fetches_neither_from_an_address_nor_from_the_hub(start, weights
     outcome = start("--set", "model.pretrained=true", "--offline")
     assert outcome.code == 1
     assert "the hub is not reachable" in outcome.err
+
+
+def test_of_several_processes_one_fetches(
+    start_mlc, weights, web: Web, make_dataset, tiny, tmp_path, monkeypatch
+) -> None:
+    make_dataset(16, 8)
+    monkeypatch.chdir(tmp_path)
+    flags = ["--data", "data", "--epochs", "0", "--set", "warm_start.epochs=1", *tiny]
+    outcomes = start_mlc("train", *flags, "--weights", weights[0], "--trust-download").results()
+    assert [outcome.code for outcome in outcomes] == [0, 0], outcomes[0].err
+    assert [path.partition("?")[0] for path, _ in web.seen] == ["/uc", "/download"]

@@ -153,7 +153,18 @@ def test_settings_are_frozen_closed_and_hold_nothing_that_changes(model: type[Ba
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_every_setting_is_explained(model: type[BaseModel]) -> None:
     sections = {"data", "augment", "model", "loss", "optim", "schedule", "ema", "early_stop"}
-    sections |= {"warm_start", "sam", "head", "crop", "cutout", "rand_augment", "mix", "name"}
+    sections |= {
+        "warm_start",
+        "sam",
+        "head",
+        "crop",
+        "cutout",
+        "rand_augment",
+        "mix",
+        "name",
+        "download",
+    }
+    sections |= {"rotate", "perspective", "colour", "blur", "jpeg", "erase"}
     silent = [
         name
         for name, field in model.model_fields.items()

@@ -15,7 +15,7 @@ from mlc_cli.settings.published import published_table
 from mlc_cli.settings.renamed import RENAMED, modernised
 from mlc_cli.settings.yaml_io import read_yaml
 
-PRESETS = sorted(presets_root().rglob("*.yaml"))
+PRESETS = sorted((presets_root() / "train").glob("*.yaml"))
 
 
 class First(Settings):

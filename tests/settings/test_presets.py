@@ -81,9 +81,12 @@ def test_a_path_is_no_preset(name: str) -> None:
 
 
 def test_presets_are_shipped_and_all_belong_to_a_command() -> None:
-    assert len(FILES) >= 5
-    assert {path.parent for path in FILES} == {presets_root() / "train"}
-    assert [path.stem for path in FILES] == SHIPPED
+    folders = {path.parent.name for path in FILES}
+    assert folders == {"train", "dataset-download"}
+    for folder in folders:
+        names = [path.stem for path in FILES if path.parent.name == folder]
+        assert names == preset_names(folder)
+        assert len(names) >= 5
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -112,7 +115,8 @@ def test_a_shipped_preset_has_a_complete_card(name: str) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_header_of_a_shipped_preset_gives_its_command(path: Path) -> None:
     comments = [line for line in path.read_text().splitlines() if line.startswith("#")]
-    assert any(f"mlc train --preset {path.stem}" in line for line in comments)
+    command = {"train": "train --preset", "dataset-download": "dataset-download"}[path.parent.name]
+    assert any(f"mlc {command} {path.stem}" in line for line in comments)
 
 
 @pytest.mark.parametrize("name", [name for name in SHIPPED if "-" in name])

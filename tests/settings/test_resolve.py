@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mlc_cli.errors import SettingsError
+from mlc_cli.settings.data import ColourSettings, CropSettings
 from mlc_cli.settings.evaluate import EvalSettings
 from mlc_cli.settings.fields import settings_of
 from mlc_cli.settings.loss import AamSettings, AslSettings, BceSettings
@@ -120,3 +121,25 @@ def test_extends_must_be_one_name(presets: Path, tmp_path: Path, value: str) -> 
 @pytest.mark.parametrize("given", ["64x96", "64,96", "[64, 96]"])
 def test_sizes_are_read_height_first(given: str) -> None:
     assert resolve(f"data.input_size={given}").data.input_size == (64, 96)
+
+
+def test_a_level_replaces_the_augmentation_of_the_preset_and_lies_below_what_is_set() -> None:
+    content = gather(
+        TrainSettings,
+        "train",
+        preset="effnetv2s-coco",
+        assignments=["augment.level=aerial", "augment.flip=0.25", "augment.colour.hue=0.1"],
+    )
+    augment = validate(TrainSettings, {**content, "data": {"root": "x"}}).augment
+    assert augment.level == "aerial"
+    assert augment.rand_augment is None  # of the preset
+    assert augment.cutout is None
+    assert (augment.flip, augment.flip_vertical, augment.quarter_turns) == (0.25, 0.5, 0.75)
+    assert augment.colour == ColourSettings(hue=0.1)
+    assert augment.crop == CropSettings(scale_min=0.5, ratio_max=1.33)
+
+
+def test_an_unknown_level_is_a_fault() -> None:
+    content = gather(TrainSettings, "train", assignments=["augment.level=wild", "data.root=x"])
+    with pytest.raises(SettingsError, match=r"augment\.level"):
+        validate(TrainSettings, content)

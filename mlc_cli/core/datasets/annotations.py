@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,7 +42,7 @@ class PackedStrings(Sequence[str]):
     @classmethod
     def pack(cls, strings: Sequence[str]) -> "PackedStrings":
         """Pack strings in their order."""
-        encoded = [string.encode() for string in strings]
+        encoded = list(map(str.encode, strings))
         lengths = np.fromiter((len(item) for item in encoded), np.int64, len(encoded))
         return cls(b"".join(encoded), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
 
@@ -54,11 +55,15 @@ class PackedStrings(Sequence[str]):
         start, stop = self.offsets[position], self.offsets[position + 1]
         return self.blob[start:stop].decode()
 
+    def __iter__(self) -> Iterator[str]:
+        """All strings: several times as fast as one by one."""
+        return (self.blob[start:stop].decode() for start, stop in pairwise(self.offsets.data))
+
     def take(self, positions_N: NDArray[np.int64]) -> "PackedStrings":
         """The strings at some positions, in that order."""
         starts_N, stops_N = self.offsets[positions_N], self.offsets[positions_N + 1]
-        parts = zip(starts_N.tolist(), stops_N.tolist(), strict=True)
-        blob = b"".join(self.blob[start:stop] for start, stop in parts)
+        parts = map(slice, starts_N.tolist(), stops_N.tolist())
+        blob = b"".join(map(self.blob.__getitem__, parts))
         return PackedStrings(blob, np.concatenate([[0], np.cumsum(stops_N - starts_N)]))
 
 

@@ -5,7 +5,8 @@ They are told by their names, or by a column that was kept beside the annotation
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from mlc_cli.core.datasets.formats.shared.split_names import meaning, split_of_name
@@ -15,9 +16,11 @@ _KINDS = (
     "|session|burst|case|study|group"
 )
 _NUMBERED_KIND = re.compile(rf"(?i)(?<![a-z])(?:{_KINDS})[ _-]?\d+(?!\d|\.\w+$)")
-_FRAME = re.compile(r"(?i)[^/]+?(?=[ _.-]*(?:frame|frm|mp4|mov|avi|mkv)[ _.-]*\d+)")
-_ONE_SOURCE = re.compile(r"[^/]+(?=\.rf\.[0-9a-zA-Z]+\.\w+$)")
-_RUNNING_NUMBER = re.compile(r"(?:^|/)([^/]*\d[^/]*?)[ _-]+\d+\.\w+$")
+_FRAME = re.compile(r"(?i)(?:^|/)([^/]+?)[ _.-]*(?:frame|frm|mp4|mov|avi|mkv)[ _.-]*\d")
+_ONE_SOURCE = re.compile(r"(?:^|/)([^/]+)\.rf\.\w+\.\w+$")
+_RUNNING_NUMBER = re.compile(r"(?:^|/)([^/]*?[^/ _-])[ _-]+\d+\.\w+$")
+_MARK = re.compile(rf"(?:{_KINDS}|frame|frm|mp4|mov|avi|mkv)[ _.-]*\d|\.rf\.|[ _-]\d+\.\w+$")
+"""What all names of groups have, in lower case: a glance that spares most names the patterns."""
 _NAMES = (
     ("of a video, a patient or the like", _NUMBERED_KIND),
     ("of frames of one video", _FRAME),
@@ -25,10 +28,17 @@ _NAMES = (
     ("with one name before a running number", _RUNNING_NUMBER),
 )
 _DATE = re.compile(r"(?:\D*[ _-])?(?:19|20)\d\d(?:\d{4}|[ _-]\d\d[ _-]\d\d)?")
+_LONGEST = 1000
+"""Characters of a path from which it is not looked at: the time would grow with their square."""
 _SHARE, _LARGEST = 0.3, 500
 """Of names with a running number: images that must have a companion, and the mean size of groups
 up to which a number before it is that of a source and not that of a collection."""
-_COLUMN = re.compile(rf"(?i)(?:^|[^a-z])(?:{_KINDS})(?:$|[^a-z])")
+_COLUMN = re.compile(
+    rf"(?i)(?:^|[^a-z])(?:{_KINDS}|lesion|location|slide|specimen|user)s?"
+    r"(?:[ _-]?(?:u?ids?|no|nr|num|number|name|key|index))?(?:$|[^a-z])"
+)
+_FEWEST = 3
+"""Values of a column from which they may be those of groups, and not two kinds of images."""
 
 
 class Leak(NamedTuple):
@@ -45,47 +55,67 @@ class Leak(NamedTuple):
     groups: list[str]
 
 
-def leak_by_name(paths: Mapping[str, Iterable[str]]) -> Leak | None:
-    """Groups in several splits by the first pattern of names that shows some.
+def leak_by_name(paths: Mapping[str, Sequence[str]]) -> list[Leak]:
+    """Groups in several splits by the first pattern of names that shows some; else none.
 
     Args:
         paths: Of the images of each split.
     """
+    marked = [
+        (split, path)
+        for split, own in paths.items()
+        for path in own
+        if len(path) < _LONGEST and _MARK.search(path.lower())
+    ]
     for what, pattern in _NAMES:
         sizes: dict[str, Counter[str]] = {}
-        for split, own in paths.items():
-            for path in own:
-                if (found := pattern.search(path)) and (key := _key(found)):
-                    sizes.setdefault(key, Counter())[split] += 1
-        if pattern is _RUNNING_NUMBER and not _is_telling(sizes, paths):
+        for split, path in marked:
+            if (found := pattern.search(path)) and (key := _key(found)):
+                sizes.setdefault(key, Counter())[split] += 1
+        if pattern is _RUNNING_NUMBER and not _is_telling(sizes, sum(map(len, paths.values()))):
             continue
         if crossing := _crossing(sizes):
             shown = pattern.pattern
             if pattern is _NUMBERED_KIND:  # the words of this data set alone
                 words = sorted({re.split(r"[ _-]?\d", key)[0].lower() for key in sizes})
                 shown = rf"(?i)(?:{'|'.join(words)})[ _-]?\d+"
-            return Leak(what, f"--group-by '{shown}'", crossing)
-    return None
+            return [Leak(what, f"--group-by '{shown}'", crossing)]
+    return []
 
 
-def leaks_by_column(columns: Mapping[str, Mapping[str, Sequence[str]]], group: str) -> list[Leak]:
-    """Groups in several splits by the columns that name videos, patients and the like.
+def tells_groups(column: str) -> bool:
+    """Whether a column is called after videos, patients and the like."""
+    return bool(_COLUMN.search(column))
+
+
+def find_leaks(
+    paths: Mapping[str, Sequence[str]],
+    cells: Mapping[str, Sequence[Mapping[str, str]]],
+    group: str,
+    *,
+    by_name: bool = True,
+) -> list[Leak]:
+    """Groups in several splits by the columns that are called after groups, else by names.
 
     Args:
-        columns: Values of all images by column, then by split.
+        paths: Of the images of each split.
+        cells: Of kept columns, of each image of each split by the name of the column.
         group: A column that is known to tell groups; may be empty.
+        by_name: Whether to look at names at all.
     """
+    names = dict.fromkeys(name for rows in cells.values() for own in rows for name in own)
     leaks = []
-    for name, splits in columns.items():
-        if name != group and not _COLUMN.search(name):
+    for name in names:
+        if name != group and not tells_groups(name):
             continue
         sizes: dict[str, Counter[str]] = {}
-        for split, values in splits.items():
-            for value in filter(None, values):
+        for split, rows in cells.items():
+            for value in filter(None, (own.get(name) for own in rows)):
                 sizes.setdefault(value, Counter())[split] += 1
-        if crossing := _crossing(sizes):
+        crossing = _crossing(sizes)
+        if crossing and (name == group or len(sizes) >= _FEWEST):
             leaks.append(Leak(f"of one {name}", f"--group-column {name}", crossing))
-    return leaks
+    return leaks or (leak_by_name(paths) if by_name else [])
 
 
 def _key(found: re.Match[str]) -> str:
@@ -94,16 +124,21 @@ def _key(found: re.Match[str]) -> str:
     With a running number, names count within a folder, but for that of the split.
     """
     if found.re is not _RUNNING_NUMBER:
-        return found[0]
-    if _DATE.fullmatch(found[1]) or split_of_name(found[1]):
+        return found[min(1, found.re.groups)]
+    if not _may_tell(found[1]):
         return ""
     folders = found.string[: found.start(1)].split("/")
     return "/".join([*(folder for folder in folders[:-1] if not meaning(folder)), found[1]])
 
 
-def _is_telling(sizes: Mapping[str, Counter[str]], paths: Mapping[str, Iterable[str]]) -> bool:
+@lru_cache(4096)
+def _may_tell(name: str) -> bool:
+    """Whether what is before a number has one itself, and is neither a date nor a split."""
+    return not (_DATE.fullmatch(name) or split_of_name(name)) and bool(re.search(r"\d", name))
+
+
+def _is_telling(sizes: Mapping[str, Counter[str]], images: int) -> bool:
     several = [total for own in sizes.values() if (total := own.total()) > 1]
-    images = sum(sum(1 for _ in own) for own in paths.values())
     return len(several) > 1 and _SHARE * images < sum(several) <= _LARGEST * len(several)
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from mlc_cli.core.system.downloads.cache import is_address
 from mlc_cli.core.system.downloads.parallel import in_parallel
 from mlc_cli.core.system.downloads.transfer import beside, transfer
-from mlc_cli.core.system.files import read_text, write_text
+from mlc_cli.core.system.files import named_faults, read_text, write_text
 from mlc_cli.errors import DataError, DownloadError
 
 GONE = "gone.csv"
@@ -50,6 +50,14 @@ def read_links(file: Path, template: str | None) -> list[Link]:
     Raises:
         DataError: It cannot be read, or a line has a path that leads out, or no address.
     """
+    with named_faults(file, "cannot be read as a list of links"):
+        links = _parse(file, template)
+    if not links:
+        raise DataError(f"{file}: lists no pictures")
+    return links
+
+
+def _parse(file: Path, template: str | None) -> list[Link]:
     lines = read_text(file).splitlines()
     rows = csv.reader(lines) if "," in next(iter(lines), "") else map(str.split, lines)
     header = next(rows, [])
@@ -69,8 +77,6 @@ def read_links(file: Path, template: str | None) -> list[Link]:
             problem = "leads out of the folder of pictures" if urls else "has no address"
             raise DataError(f"{file}: {path!r} {problem}")
         links.append(Link(path, tuple(urls)))
-    if not links:
-        raise DataError(f"{file}: lists no pictures")
     return links
 
 
@@ -86,22 +92,33 @@ def fetch_links(
         jobs: Pictures at once.
 
     Raises:
+        DownloadError: Not one picture could be had.
         MlcError: The disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    known = folder / GONE
+    known, listed = folder / GONE, {one.path for one in links}
     gone = dict(csv.reader(read_text(known).splitlines())) if known.exists() else {}
     failed: dict[str, str] = {}
-    todo = [one for one in links if one.path not in gone and not (folder / one.path).exists()]
+    wanted = {one.path: one for one in links if one.path not in gone}
+    todo = [one for path, one in wanted.items() if not (folder / path).exists()]
+    there = len(wanted) - len(todo)
     try:
         fetched = in_parallel(lambda link, stop: _fetch(link, folder, stop), todo, jobs)
         for number, (path, problem) in enumerate(fetched, start=1):
+            there += problem is None
             if problem:
                 (gone if problem.gone else failed)[path] = problem.message.replace('"', "'")
             report(number, len(todo))
+        if not there and not failed:
+            raise DownloadError(
+                f"none of {len(listed)} pictures could be had, such as {gone[links[0].path]}",
+                "Is this machine online, and not behind a page to sign in at?",
+            )
     finally:
-        write_text(known, "".join(f'"{path}","{why}"\n' for path, why in sorted(gone.items())))
-    return Fetched(len(links) - len(gone) - len(failed), gone, failed)
+        if there:  # else it is not the pictures' fault
+            rows = (f'"{path}","{why}"\n' for path, why in sorted(gone.items()))
+            write_text(known, "".join(rows))
+    return Fetched(there, {path: gone[path] for path in gone if path in listed}, failed)
 
 
 def _fetch(link: Link, folder: Path, stop: threading.Event) -> tuple[str, DownloadError | None]:

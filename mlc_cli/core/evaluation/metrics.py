@@ -43,6 +43,7 @@ class DecisionMetrics:
         precision_C: Precision of each class; nan where nothing is predicted.
         recall_C: Recall of each class; nan where nothing is present.
         f1_C: F1 of each class; nan where nothing is present.
+        fpr_C: False-positive rate of each class; nan where all is present.
         CP: Mean precision of classes.
         CR: Mean recall of classes.
         CF1: Harmonic mean of CP and CR.
@@ -57,6 +58,7 @@ class DecisionMetrics:
     precision_C: Floats
     recall_C: Floats
     f1_C: Floats
+    fpr_C: Floats
     CP: float
     CR: float
     CF1: float
@@ -173,6 +175,7 @@ def metrics_of_counts(counts: Counts, exact_match: float) -> DecisionMetrics:
         precision_C=precision_C,
         recall_C=recall_C,
         f1_C=f1_C,
+        fpr_C=ratio(predicted - true, counts.known_C - present),
         CP=class_precision,
         CR=class_recall,
         CF1=harmonic(class_precision, class_recall),

@@ -28,12 +28,14 @@ class RankedPositives:
         hits_P: Positives with at least this score.
         sorted_rank_P: Known images with at least this score.
         lower_P: Next lower score of a known image; -inf if there is none.
+        known: All known images.
     """
 
     scores_P: NDArray[Any]
     hits_P: NDArray[np.int64]
     sorted_rank_P: NDArray[np.int64]
     lower_P: NDArray[Any]
+    known: int
 
 
 def rank_positives(scores_N: NDArray[Any], targets_N: NDArray[np.int8]) -> RankedPositives:
@@ -58,6 +60,7 @@ def _ranked(
         hits_P=len(scores_P) - first_P,
         sorted_rank_P=len(known_K) - places_P,
         lower_P=lower_P,
+        known=len(known_K),
     )
 
 

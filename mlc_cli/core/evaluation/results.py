@@ -45,6 +45,7 @@ class Evaluation:
         at_half: Decisions at 0.5.
         thresholds_C: Thresholds of the classes, if there are any.
         at_thresholds: Decisions at the thresholds.
+        ap_11_C: Average precision over 11 recalls, as of VOC 2007; nan without positives.
         auroc_C: Area under the ROC curve; nan where nothing is present, or all is.
         ranking: Further metrics of the order of scores, by name.
         top_3: At most the three most probable labels of each image, by what they are decided at.
@@ -60,6 +61,7 @@ class Evaluation:
     at_half: DecisionMetrics
     thresholds_C: Floats | None
     at_thresholds: DecisionMetrics | None
+    ap_11_C: Floats
     auroc_C: Floats
     ranking: dict[str, float]
     top_3: dict[str, DecisionMetrics]
@@ -102,6 +104,7 @@ def evaluate(
         at_thresholds = decision_metrics(probabilities_NC, targets_NC, thresholds_C)
         decided_NC = top_NC & (probabilities_NC >= thresholds_C)
         top_3["at_thresholds"] = metrics_of_decisions(decided_NC, targets_NC)
+    ap_11_C = eleven_point_ap_C(probabilities_NC, targets_NC)
     aurocs_C = auroc_C(probabilities_NC, targets_NC)
     ranking_ap, coverage = ranking_metrics(probabilities_NC, targets_NC)
     return Evaluation(
@@ -115,10 +118,11 @@ def evaluate(
         at_half=decision_metrics(probabilities_NC, targets_NC),
         thresholds_C=thresholds_C,
         at_thresholds=at_thresholds,
+        ap_11_C=ap_11_C,
         auroc_C=aurocs_C,
         ranking={
             "AUROC": mean_average_precision(aurocs_C),
-            "mAP_11_point": mean_average_precision(eleven_point_ap_C(probabilities_NC, targets_NC)),
+            "mAP_11_point": mean_average_precision(ap_11_C),
             "label_ranking_AP": ranking_ap,
             "coverage_error": coverage,
         },
@@ -170,6 +174,7 @@ def class_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
         {
             "class": name,
             "AP": number(evaluation.ap_C[c]),
+            "AP_11_point": number(evaluation.ap_11_C[c]),
             "AUROC": number(evaluation.auroc_C[c]),
             "precision": number(metrics.precision_C[c]),
             "recall": number(metrics.recall_C[c]),

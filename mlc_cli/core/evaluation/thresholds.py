@@ -8,21 +8,19 @@ best against small changes.
 Names of arrays: N images, C classes, P positives of a class.
 """
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.evaluation.metrics import (
-    DecisionMetrics,
     Floats,
     check_scores,
-    metrics_of_decisions,
 )
+from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.probabilities import logit, sigmoid
 from mlc_cli.core.evaluation.ranking import RankedPositives, over_classes, rank_positives
 from mlc_cli.core.runs.card import ModelCard, class_hash
@@ -30,57 +28,6 @@ from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import UsageError
 
 _HASH = 64  # hexadecimal digits
-Kind = Literal["fbeta", "precision", "recall"]
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What a threshold is to maximise.
-
-    Attributes:
-        kind: F-beta; recall at a precision of at least `value`; or precision at a recall of at
-            least `value`.
-        value: beta, or the smallest precision or recall.
-    """
-
-    kind: Kind
-    value: float
-
-    @classmethod
-    def parse(cls, text: str) -> "Objective":
-        """Read `f1`, `fbeta=B`, `precision>=P` or `recall>=R`.
-
-        Raises:
-            ValueError: The text is none of these, or its number is out of range.
-        """
-        if text == "f1":
-            return cls("fbeta", 1.0)
-        match = re.fullmatch(r"(fbeta)=([0-9.]+)|(precision|recall)>=([0-9.]+)", text)
-        if not match:
-            raise ValueError("f1, fbeta=B, precision>=P or recall>=R")
-        kind, value = match[1] or match[3], float(match[2] or match[4])
-        if value <= 0 or (kind != "fbeta" and value > 1):
-            raise ValueError("a number above 0" + ("" if kind == "fbeta" else " and at most 1"))
-        return cls(kind, value)  # type: ignore[arg-type]
-
-    def choose(self, hits_P: NDArray[Any], sorted_rank_P: NDArray[Any]) -> int | None:
-        """Best cut among the positives of a class; `None` if none reaches what is asked.
-
-        Args:
-            hits_P: Positives with at least this score.
-            sorted_rank_P: Known images with at least this score.
-        """
-        if self.kind == "fbeta":
-            square = self.value**2
-            return int(np.argmax((1 + square) * hits_P / (sorted_rank_P + square * len(hits_P))))
-        precision_P, recall_P = hits_P / sorted_rank_P, hits_P / len(hits_P)
-        if self.kind == "precision":
-            return _best_of(recall_P, precision_P >= self.value)
-        return _best_of(precision_P, recall_P >= self.value)
-
-
-def _best_of(values: Floats, allowed: NDArray[np.bool_]) -> int | None:
-    return int(np.argmax(np.where(allowed, values, -1.0))) if allowed.any() else None
 
 
 @dataclass(frozen=True)
@@ -90,10 +37,12 @@ class Thresholds:
     Attributes:
         per_class_C: Threshold of each class, fallbacks included.
         fallbacks: Why a class takes the overall threshold, by class index.
+        unpromised: Why a class takes the cautious one, always or never, by class index.
     """
 
     per_class_C: Floats
     fallbacks: dict[int, str]
+    unpromised: dict[int, str] = field(default_factory=dict)
 
 
 def fit_thresholds(
@@ -108,7 +57,8 @@ def fit_thresholds(
         probabilities_NC: In 0..1.
         targets_NC: 1 present, 0 absent, -1 unknown.
         objective: What to maximise.
-        min_positives: A class with fewer takes the overall threshold.
+        min_positives: A class with fewer takes the overall threshold, or without images enough for
+            a promise the cautious one.
 
     Raises:
         ValueError: A probability is not finite, or the shapes differ.
@@ -116,15 +66,22 @@ def fit_thresholds(
     check_scores(probabilities_NC, targets_NC)
     per_class_C = np.full(probabilities_NC.shape[1], np.nan)
     fallbacks: dict[int, str] = {}
+    unpromised: dict[int, str] = {}
 
     def fit(c: int, ranked: RankedPositives) -> None:
         positives = len(ranked.scores_P)
+        if objective.promises:
+            threshold = _fit(ranked, objective)
+            if threshold is None:
+                threshold, unpromised[c] = objective.lack(ranked)
+            per_class_C[c] = threshold
+            return
         if positives < max(1, min_positives):
             fallbacks[c] = f"{positives} positives, fewer than {min_positives}"
             return
         threshold = _fit(ranked, objective)
         if threshold is None:
-            fallbacks[c] = f"{objective.kind} of {objective.value:g} is out of reach"
+            fallbacks[c] = f"{' and '.join(map(str, objective.floors))} is out of reach"
         else:
             per_class_C[c] = threshold
 
@@ -132,21 +89,53 @@ def fit_thresholds(
     if fallbacks:
         overall = fit_overall(probabilities_NC, targets_NC, objective)
         per_class_C[list(fallbacks)] = overall
-    return Thresholds(per_class_C, dict(sorted(fallbacks.items())))
+    return Thresholds(
+        per_class_C, *(dict(sorted(part.items())) for part in (fallbacks, unpromised))
+    )
+
+
+def reasons(parts: Sequence[Thresholds | None], classes: Sequence[str]) -> dict[str, str]:
+    """Why something cannot be promised for a class, by name."""
+    found: dict[str, list[str]] = {}
+    for part in filter(None, parts):
+        for c, why in part.unpromised.items():
+            found.setdefault(classes[c], []).append(why)
+    return {name: "; ".join(whys) for name, whys in found.items()}
+
+
+def share_error(
+    probabilities_NC: NDArray[Any], targets_NC: NDArray[np.int8], objective: Objective
+) -> Objective:
+    """Promise for all classes at once: those with images enough share the error evenly.
+
+    Who has enough is told by the numbers of images alone, and not by the scores; each class that
+    is left out leaves more to the others. Holm's way, to hand on the share of a class whose
+    promise is made, would not hold: the cut of such a class is as near to its limit as its own
+    test lets it, and errs as often as its share says.
+    """
+    ranks: list[RankedPositives] = []
+    over_classes(probabilities_NC, targets_NC, lambda _, ranked: ranks.append(ranked))
+
+    def enough(classes: int) -> int:
+        return sum(all(f.possible(r, classes) for f in objective.promises) for r in ranks)
+
+    numbers = range(1, len(ranks) + 1)  # each of the last number of classes has its own share
+    return replace(objective, jointly=next(n for n in numbers if enough(n) <= n))
 
 
 def fit_overall(
     probabilities_NC: NDArray[Any], targets_NC: NDArray[np.int8], objective: Objective
 ) -> float:
     """Find the one threshold that is best for all decisions together; 0.5 if none is."""
-    threshold = _fit(rank_positives(probabilities_NC.ravel(), targets_NC.ravel()), objective)
+    ranked = rank_positives(probabilities_NC.ravel(), targets_NC.ravel())
+    threshold = _fit(ranked, objective.estimated)
     return 0.5 if threshold is None else threshold
 
 
 def _fit(ranked: RankedPositives, objective: Objective) -> float | None:
     if not len(ranked.scores_P):
         return None
-    cut = objective.choose(ranked.hits_P, ranked.sorted_rank_P)
+    cut = objective.choose(ranked)
     if cut is None:
         return None
     score = float(ranked.scores_P[cut])
@@ -175,58 +164,6 @@ def shrink(
     positives_C = np.count_nonzero(targets_NC == 1, axis=0)
     pulled_C = positives_C * logit(thresholds.per_class_C) + strength * logit(overall)
     return sigmoid(pulled_C / (positives_C + strength))
-
-
-@dataclass(frozen=True)
-class OutOfFold:
-    """What thresholds come to on images that they were not chosen on.
-
-    Attributes:
-        strength: Of the shrinkage.
-        fitted: Decisions at thresholds of the other folds.
-    """
-
-    strength: float
-    fitted: DecisionMetrics
-
-
-def out_of_fold(
-    probabilities_NC: NDArray[Any],
-    targets_NC: NDArray[np.int8],
-    objective: Objective,
-    min_positives: int,
-    *,
-    strengths: Sequence[float],
-    fold_N: NDArray[np.int64],
-) -> list[OutOfFold]:
-    """Choose thresholds on all folds but one and decide on that one, for each in turn.
-
-    All decisions together give the metrics, so that rare classes count as they do in sample.
-
-    Args:
-        probabilities_NC: In 0..1.
-        targets_NC: 1 present, 0 absent, -1 unknown.
-        objective: What to maximise.
-        min_positives: A class with fewer takes the overall threshold.
-        strengths: Shrinkages to try.
-        fold_N: Fold of each image, counted from 0; best multilabel-stratified.
-
-    Returns:
-        One outcome for each strength, in their order.
-    """
-    decisions = [np.zeros(targets_NC.shape, np.bool_) for _ in strengths]
-    for fold in range(int(fold_N.max()) + 1):
-        inside_N = fold_N == fold
-        rest = probabilities_NC[~inside_N], targets_NC[~inside_N]
-        thresholds = fit_thresholds(*rest, objective, min_positives)
-        overall = fit_overall(*rest, objective)
-        for decided_NC, strength in zip(decisions, strengths, strict=True):
-            thresholds_C = shrink(thresholds, overall, rest[1], strength)
-            decided_NC[inside_N] = probabilities_NC[inside_N] >= thresholds_C
-    return [
-        OutOfFold(strength, metrics_of_decisions(decided_NC, targets_NC))
-        for strength, decided_NC in zip(strengths, decisions, strict=True)
-    ]
 
 
 def pick_thresholds(

@@ -32,6 +32,7 @@ class Geometry:
         resize: `squash` to the size; `letterbox`: fit inside, black at both ends; `crop`: the
             square in the middle.
         interpolation: `linear` between the nearest four pixels, or the mean of the `area`.
+        tiles: So many tiles a side of an image are given too, each as an image of its own.
         decode: `full`, or `scaled`: a JPEG at the smallest part of its size that is at least twice
             what is needed.
     """
@@ -40,6 +41,11 @@ class Geometry:
     resize: Resize = "squash"
     interpolation: Interpolation = "linear"
     decode: Decode = "full"
+    tiles: int = 0
+
+    def tiled(self, tiles: int) -> "Geometry":
+        """The same with tiles, if more than one a side."""
+        return replace(self, tiles=tiles if tiles > 1 else 0)
 
     def at(self, size: SizeHW) -> "Geometry":
         """The same at another size."""
@@ -75,11 +81,28 @@ class Geometry:
         if self.decode == "full":
             return 1
         shown = least_side / max(size)
-        height, width = self._needed(size)
+        closer = (self.tiles + 1) / 2 if self.tiles else 1
+        height, width = (closer * side for side in self._needed(size))
         return part_of(size, (max(2 * height, shown * size[0]), max(2 * width, shown * size[1])))
 
     def fit(self, pixels: Pixels) -> Pixels:
-        """Bring pixels, height×width×3, to the size."""
+        """Bring pixels, height×width×3, to the size.
+
+        Returns:
+            Pixels of the size; with tiles many of them, the whole image first.
+        """
+        if not self.tiles:
+            return self._fit(pixels)
+        # half of a tile is where the next one begins: n of them are n + 1 halves long
+        edges = [
+            np.linspace(0, side, self.tiles + 2).round().astype(int) for side in pixels.shape[:2]
+        ]
+        rows, columns = ([*zip(ends, ends[2:], strict=False)] for ends in edges)
+        tiles = [pixels[top:low, left:right] for top, low in rows for left, right in columns]
+        views = (part if part.size else pixels for part in (pixels, *tiles))
+        return np.stack([self._fit(view) for view in views])
+
+    def _fit(self, pixels: Pixels) -> Pixels:
         height, width = pixels.shape[:2]
         if self.resize == "crop":
             side = min(height, width)

@@ -1,6 +1,5 @@
 """What the commands that run a checkpoint have in common."""
 
-import os
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +14,7 @@ from mlc_cli.core.inference.engines import Engine, OpenedModel, is_exported
 from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.scoring import Scores, score
 from mlc_cli.core.inference.torch_engine import TorchEngine
+from mlc_cli.core.inference.views import with_views
 from mlc_cli.core.loading.build import build_eval_batches, read_split
 from mlc_cli.core.loading.fingerprint import difference
 from mlc_cli.core.loading.loader import Batches
@@ -51,9 +51,11 @@ def score_checkpoint(settings: ScoringSettings) -> ScoredSplit:
         batch_size=settings.batch_size,
         device=host_device(opened.engine),
         group=current(),
+        tiles=settings.tiles,
     )
+    engine = with_views(opened.engine, settings.tta, settings.tiles)
     with closing(batches), out_of_memory_named():
-        return scored_split(opened, batches, score(opened.engine, batches))
+        return scored_split(opened, batches, score(engine, batches))
 
 
 def read_checked_split(data: DataSettings, split: str, classes: Sequence[str | int]) -> Annotation:
@@ -146,9 +148,8 @@ def data_settings(settings: SplitChoiceSettings, card: ModelCard, model: Path) -
 
 def _found(root: str, model: Path) -> str:
     """The folder that a model was trained on, which may have moved together with its run."""
-    runs = (RunFolder(folder) for folder in model.absolute().parents[:2])
-    found = next((there for run in runs if (there := run.find(root)) != root), root)
-    return os.path.relpath(found) if Path(found).is_relative_to(Path.cwd()) else found
+    runs = [RunFolder(folder) for folder in model.absolute().parents[:2]]
+    return next((run for run in runs if run.settings.is_file()), runs[0]).find(root)
 
 
 def _file_of(split: str, data: DataSettings) -> str:

@@ -101,7 +101,8 @@ class Drawer:
             picture: An encoded image.
             labels_K: Names of the labels.
             scores_K: Their probabilities.
-            heat_KHW: Where the evidence for each lies; nothing beside the picture without.
+            heat_KHW: Where the evidence for each, or for the first of them, lies; without it
+                there is nothing beside the picture.
 
         Returns:
             A JPEG file.

@@ -48,7 +48,13 @@ function card(row, label) {
   frame.append(shot);
   const chips = make("div", "chips");
   row.d.forEach((c, place) => chips.append(chip(row, c, shot, place)));
-  if (label !== null && !row.d.includes(label)) chips.append(chip(row, label, shot, -1));
+  const unsure = row.u || [];
+  unsure.forEach(c => {
+    const mark = chip(row, c, shot, -1);
+    mark.prepend("unsure: ");
+    chips.append(mark);
+  });
+  if (label !== null && !row.d.includes(label) && !unsure.includes(label)) chips.append(chip(row, label, shot, -1));
   if (!chips.children.length) chips.append(make("span", "chip other", "no label"));
   element.append(frame, chips, make("figcaption", "", row.p));
   return element;
@@ -65,8 +71,9 @@ function more() {
 function choose() {
   const current = label(), text = at("path").value.toLowerCase();
   const which = at("which").value, sort = at("sort").value;
+  const has = list => current === null ? list.length > 0 : list.includes(current);
   chosen = rows.filter(row => row.low.includes(text) && (which === "" ||
-    (current === null ? row.d.length > 0 : row.d.includes(current)) === (which === "1")));
+    (which === "unsure" ? has(row.u || []) : has(row.d) === (which === "1"))));
   if (sort) {
     const score = current === null ? top_score : row => row.score.get(current) ?? 0;
     const sign = sort === "up" ? 1 : -1;

@@ -84,7 +84,7 @@ class Gallery:
 
 def _row(prediction: Prediction, preview: bytes) -> dict[str, Any]:
     """Path, thumbnail, decided classes, scores in thousandths by class, heat maps."""
-    kept = {*prediction.ranked(_SCORES_KEPT), *prediction.decided}
+    kept = {*prediction.ranked(_SCORES_KEPT), *prediction.decided, *(prediction.unsure or ())}
     pixels = cv2.imdecode(np.frombuffer(preview, np.uint8), cv2.IMREAD_COLOR_RGB)
     row: dict[str, Any] = {
         "p": prediction.image,
@@ -92,6 +92,8 @@ def _row(prediction: Prediction, preview: bytes) -> dict[str, Any]:
         "d": list(prediction.decided),
         "s": [[c, round(float(prediction.probabilities_C[c]), 3)] for c in sorted(kept)],
     }
+    if prediction.unsure:
+        row["u"] = list(prediction.unsure)
     if prediction.heat_KHW is not None:
         row["h"] = [heat_uri(heat_HW) for heat_HW in prediction.heat_KHW]
     return row

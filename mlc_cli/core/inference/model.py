@@ -62,6 +62,8 @@ class Model:
         classes: C names, in the order of logits and thresholds.
         thresholds: Probability from which each class counts as present, float64 C; 0.5 where the
             model has none.
+        lower_thresholds: Probability from which a person should look, if the model has any and its
+            own thresholds are taken.
         has_thresholds: Whether somebody chose them.
 
     Raises:
@@ -92,6 +94,11 @@ class Model:
         chosen_C = pick_thresholds(thresholds, card)
         self.has_thresholds = chosen_C is not None
         self.thresholds: Floats = np.full(len(card.classes), 0.5) if chosen_C is None else chosen_C
+        self.lower_thresholds: Floats | None = None
+        if card.lower_thresholds is not None and np.array_equal(
+            self.thresholds, card.thresholds or []
+        ):
+            self.lower_thresholds = np.array(card.lower_thresholds)
 
     def __reduce__(self) -> tuple[type["Model"], tuple[object, ...]]:
         return (Model, (*self._how, self.thresholds, *self._unsaid))
@@ -229,4 +236,6 @@ class Model:
                 "Name the checkpoint with --checkpoint or --run; `mlc export --saliency` puts heat"
                 " maps into an exported model, for other clients.",
             )
-        return Predictor(self.opened.engine, self.thresholds, self.classes, explain)
+        return Predictor(
+            self.opened.engine, self.thresholds, self.classes, explain, self.lower_thresholds
+        )

@@ -48,10 +48,11 @@ class Pictures:
         path = self._folder / picture.item.output_name
         path = path.with_name(f"{path.name}.jpg")
         result_folder(str(path.parent), self._folder)
+        unsure = prediction.unsure or ()
         drawn = self._drawer(
             picture.preview,
-            [self._classes[c] for c in prediction.decided],
-            [float(prediction.probabilities_C[c]) for c in prediction.decided],
+            [*prediction.labels, *(f"unsure: {name}" for name in prediction.unsure_labels)],
+            [float(prediction.probabilities_C[c]) for c in [*prediction.decided, *unsure]],
             prediction.heat_KHW,
         )
         write_atomic(path, lambda temporary: temporary.write_bytes(drawn))

@@ -6,7 +6,7 @@ Names of arrays: N images, C classes, K decided classes of an image, H×W positi
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
 import cv2
@@ -42,12 +42,14 @@ class Predictor:
         thresholds_C: Probability from which each class counts as present.
         classes: C names.
         explain: Whether to make a heat map for each decided class; needs a checkpoint.
+        lower_C: Probability from which a person should look; `None` if nobody should.
     """
 
     engine: Engine
     thresholds_C: Floats
     classes: Sequence[str] = ()
     explain: bool = False
+    lower_C: Floats | None = None
 
     def stream(
         self,
@@ -99,7 +101,8 @@ class Predictor:
             if picture.pixels is None:
                 results.append(Prediction(name, error=picture.error, classes=self.classes))
             else:
-                results.append(Prediction(name, *next(found), classes=self.classes))
+                result = Prediction(name, *next(found), classes=self.classes)
+                results.append(replace(result, unsure=self._unsure(result)))
         return results
 
     def _predict(
@@ -113,6 +116,12 @@ class Predictor:
             logits_NC = self.engine(images_NHWC)
         rows = zip(probabilities(logits_NC), self._decide(logits_NC), maps, strict=True)
         return ((row_C, decided_K, "", map_KHW) for row_C, decided_K, map_KHW in rows)
+
+    def _unsure(self, one: Prediction) -> list[int] | None:
+        if self.lower_C is None:
+            return None
+        present = set(one.decided)
+        return [c for c in decide(one.probabilities_C, self.lower_C) if c not in present]
 
     def _decide(self, logits_NC: Logits) -> list[list[int]]:
         return [decide(row_C, self.thresholds_C) for row_C in probabilities(logits_NC)]

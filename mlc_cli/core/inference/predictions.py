@@ -31,15 +31,19 @@ class Format(ABC):
     Args:
         classes: C names.
         most: List only so many probabilities, the largest; decisions do not depend on it.
+        band: Whether to name the classes that a person should look at.
     """
 
     before = ""
     between = ""
     after = ""
 
-    def __init__(self, classes: Sequence[str], most: int | None = None) -> None:
+    def __init__(
+        self, classes: Sequence[str], most: int | None = None, *, band: bool = False
+    ) -> None:
         self.classes = classes
         self.most = most
+        self.band = band
 
     @abstractmethod
     def record(self, prediction: Prediction) -> str:
@@ -68,6 +72,7 @@ class JsonLines(Format):
         return {
             "image": prediction.image,
             "labels": [self.classes[c] for c in prediction.decided],
+            **({"unsure": [self.classes[c] for c in prediction.unsure or ()]} if self.band else {}),
             "probabilities": {self.classes[c]: prediction.written(c) for c in ranked},
         }
 
@@ -96,8 +101,12 @@ class Rows(Format):
 
     head: tuple[str, ...]
 
-    def __init__(self, classes: Sequence[str], most: int | None = None) -> None:
-        super().__init__(classes, most)
+    def __init__(
+        self, classes: Sequence[str], most: int | None = None, *, band: bool = False
+    ) -> None:
+        super().__init__(classes, most, band=band)
+        if band and "labels" in self.head:
+            self.head = (*self.head[:2], "unsure", *self.head[2:])
         self.before = _row([*self.head, *map(csv_safe, classes)])
 
     def shown(self, image: str) -> str:
@@ -113,7 +122,7 @@ class Rows(Format):
 
 
 class Table(Rows):
-    """CSV: image, labels joined by `;`, error, and a probability for each class."""
+    """CSV: image, labels joined by `;`, those to look at, error, a probability for each class."""
 
     head = ("image", "labels", "error")
 
@@ -122,23 +131,25 @@ class Table(Rows):
         listed = set(prediction.ranked(self.most))
         numbers = [prediction.written(c) if c in listed else "" for c in range(len(self.classes))]
         labels = ";".join(self.classes[c] for c in prediction.decided)
-        return _row([csv_safe(prediction.image), csv_safe(labels), prediction.error, *numbers])
+        unsure = ";".join(self.classes[c] for c in prediction.unsure or ())
+        texts = [csv_safe(labels), *([csv_safe(unsure)] if self.band else [])]
+        return _row([csv_safe(prediction.image), *texts, prediction.error, *numbers])
 
     def read(self, record: str) -> Written:
         """The image that a row is of."""
         cells = self.cells(record)
-        return Written(cells[0], cells[2])
+        return Written(cells[0], cells[self.head.index("error")])
 
 
 class OneHot(Rows):
-    """CSV: image, and 0 or 1 for each class; empty where the image could not be read."""
+    """CSV: image, and 0, 1 or, to look at, -1 for each class; empty for an unreadable image."""
 
     head = ("image",)
 
     def record(self, prediction: Prediction) -> str:
         """One image as a row."""
-        decided = set(prediction.decided)
-        cells = ["" if prediction.error else int(c in decided) for c in range(len(self.classes))]
+        states = dict.fromkeys(prediction.decided, 1) | dict.fromkeys(prediction.unsure or (), -1)
+        cells = ["" if prediction.error else states.get(c, 0) for c in range(len(self.classes))]
         return _row([csv_safe(prediction.image), *cells])
 
     def read(self, record: str) -> Written:
@@ -147,7 +158,9 @@ class OneHot(Rows):
         return Written(cells[0], "" if cells[1] else "could not be read")
 
 
-def make_format(name: FormatName, classes: Sequence[str], most: int | None = None) -> Format:
+def make_format(
+    name: FormatName, classes: Sequence[str], most: int | None = None, *, band: bool = False
+) -> Format:
     """The format of a name."""
     kinds: dict[FormatName, type[JsonLines | Table | OneHot]] = {
         "jsonl": JsonLines,
@@ -155,7 +168,7 @@ def make_format(name: FormatName, classes: Sequence[str], most: int | None = Non
         "csv": Table,
         "onehot": OneHot,
     }
-    return kinds[name](classes, most)
+    return kinds[name](classes, most, band=band)
 
 
 def _row(cells: Sequence[object]) -> str:

@@ -23,6 +23,8 @@ class Prediction:
         image: Its name.
         probabilities_C: float64, in 0..1; empty if the image could not be read.
         decided: Classes that count as present, best first.
+        unsure: Classes that a person should look at, best first; `None` where the model does not
+            tell them.
         error: Why the image could not be read.
         heat_KHW: float32, where the evidence for each decided class lies.
         classes: C names.
@@ -34,6 +36,12 @@ class Prediction:
     error: str = ""
     heat_KHW: NDArray[np.float32] | None = None
     classes: Sequence[str] = ()
+    unsure: Sequence[int] | None = None
+
+    @property
+    def unsure_labels(self) -> list[str]:
+        """Names of the classes that a person should look at, best first."""
+        return [self.classes[c] for c in self.unsure or ()]
 
     @property
     def labels(self) -> list[str]:

@@ -1,6 +1,6 @@
 """Random changes of one training image, drawn from a generator of its own.
 
-The order is crop, RandAugment, Cutout, flip. Images are RGB uint8, height×width×3.
+Images are RGB uint8, height×width×3.
 """
 
 import math
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
 from mlc_cli.core.images.decode import Pixels
 from mlc_cli.core.images.geometry import resize
@@ -52,17 +54,19 @@ class RandomResizedCrop:
         scale_min: Smallest part of the area.
         ratio_max: Largest stretch of width against height, and the reverse.
         p: Probability of a crop; otherwise the image is used whole.
+        ways: Of OpenCV to interpolate, one of which is drawn; none for `resize`.
     """
 
     size: SizeHW
     scale_min: float
     ratio_max: float
     p: float
+    ways: tuple[int, ...] = ()
 
     def __call__(self, image: Pixels, rng: Rng) -> Pixels:
         """Crop and resize."""
         if rng.random() >= self.p:
-            return resize(image, self.size)
+            return self._resize(image, rng)
         height, width = image.shape[:2]
         area = rng.uniform(self.scale_min, 1)
         stretch = math.exp(rng.uniform(-1, 1) * math.log(self.ratio_max))
@@ -70,7 +74,13 @@ class RandomResizedCrop:
         crop_w = min(width, round(width * math.sqrt(area * stretch)))
         top = int(rng.integers(height - crop_h + 1))
         left = int(rng.integers(width - crop_w + 1))
-        return resize(image[top : top + crop_h, left : left + crop_w], self.size)
+        return self._resize(image[top : top + crop_h, left : left + crop_w], rng)
+
+    def _resize(self, image: Pixels, rng: Rng) -> Pixels:
+        if not self.ways:
+            return resize(image, self.size)
+        way = self.ways[rng.integers(len(self.ways))]
+        return cv2.resize(image, self.size[::-1], interpolation=way)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -106,10 +116,63 @@ class Cutout:
 
 @dataclass(frozen=True)
 class Flip:
-    """Mirrors left to right with probability `p`."""
+    """Mirrors with probability `p`: left to right, or, for `axis` 0, top to bottom."""
+
+    p: float
+    axis: int = 1
+
+    def __call__(self, image: Pixels, rng: Rng) -> Pixels:
+        """Flip or not."""
+        return cv2.flip(image, self.axis) if rng.random() < self.p else image  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class QuarterTurns:
+    """Turns by one, two or three quarters with probability `p`; what is not square, by two."""
 
     p: float
 
     def __call__(self, image: Pixels, rng: Rng) -> Pixels:
-        """Flip or not."""
-        return cv2.flip(image, 1) if rng.random() < self.p else image  # type: ignore[return-value]
+        """Turn or not."""
+        if rng.random() >= self.p:
+            return image
+        turns = int(rng.integers(1, 4)) if image.shape[0] == image.shape[1] else 2
+        return np.ascontiguousarray(np.rot90(image, turns))
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """Compresses as JPEG of a random quality from `worst` to 100 with probability `p`."""
+
+    worst: int
+    p: float
+
+    def __call__(self, image: Pixels, rng: Rng) -> Pixels:
+        """Compress or not."""
+        if rng.random() >= self.p:
+            return image
+        quality = int(rng.integers(self.worst, 101))
+        _, content = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        return cv2.imdecode(content, cv2.IMREAD_COLOR_RGB)  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Torchvision:
+    """A transform of torchvision, drawn from the image's own generator.
+
+    Attributes:
+        transform: Of uint8 tensors 3×height×width.
+        p: Probability.
+    """
+
+    transform: Callable[[Tensor], Tensor]
+    p: float
+
+    def __call__(self, image: Pixels, rng: Rng) -> Pixels:
+        """Apply it or not; torch's global generator is left as it was."""
+        if rng.random() >= self.p:
+            return image
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(rng.integers(2**31)))
+            changed = self.transform(torch.tensor(image).permute(2, 0, 1))
+        return np.ascontiguousarray(changed.permute(1, 2, 0).numpy())

@@ -1,10 +1,17 @@
 """From data settings to annotations, data sets and batches."""
 
+import logging
+import math
+import os
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import psutil
 import torch
+from torchvision.transforms import v2
 
 from mlc_cli.core.datasets.annotations import Annotation, read_annotation
 from mlc_cli.core.datasets.checks import (
@@ -19,19 +26,24 @@ from mlc_cli.core.images.geometry import Geometry
 from mlc_cli.core.images.scaled import SizeHW
 from mlc_cli.core.loading.augment import (
     Compose,
+    Compressed,
     Cutout,
     Flip,
+    QuarterTurns,
     RandomResizedCrop,
+    Torchvision,
     Transform,
     crop_load_size,
 )
-from mlc_cli.core.loading.dataset import ImageDataset, RamCache
+from mlc_cli.core.loading.dataset import ImageDataset
+from mlc_cli.core.loading.image_cache import ImageCache, cache_name
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.mixing import Cutmix, Mix, Mixup
-from mlc_cli.core.loading.rand_augment import TorchvisionRandAugment, pair_rand_augment
+from mlc_cli.core.loading.rand_augment import GREY, TorchvisionRandAugment, pair_rand_augment
 from mlc_cli.core.loading.sampling import repeat_factors
 from mlc_cli.core.system.device import pick_workers
 from mlc_cli.core.system.distributed import ALONE, Group
+from mlc_cli.core.system.downloads.cache import Cache
 from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import DataError
 from mlc_cli.settings.data import (
@@ -46,6 +58,10 @@ from mlc_cli.settings.data import (
 )
 from mlc_cli.settings.presets import preset_names
 from mlc_cli.text import nearest
+
+_LOG = logging.getLogger(__name__)
+_WAYS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)
+_LINEAR = v2.InterpolationMode.BILINEAR
 
 
 @dataclass(frozen=True)
@@ -121,15 +137,45 @@ def build_augment(settings: AugmentSettings, size: SizeHW) -> Compose:
     load_size = size
     if crop := settings.crop:
         load_size = crop_load_size(size, crop.scale_min)
-        transforms.append(RandomResizedCrop(size, crop.scale_min, crop.ratio_max, crop.p))
+        ways = _WAYS if crop.any_interpolation else ()
+        transforms.append(RandomResizedCrop(size, crop.scale_min, crop.ratio_max, crop.p, ways))
+    if settings.quarter_turns:
+        transforms.append(QuarterTurns(settings.quarter_turns))
+    transforms += _shape_changes(settings)
     if settings.rand_augment:
         transforms.append(_build_rand_augment(settings.rand_augment))
+    transforms += _colour_changes(settings)
     if cutout := settings.cutout:
         fill = None if cutout.fill == "random" else cutout.fill
         transforms.append(Cutout(cutout.factor, cutout.p, fill))
+    if erase := settings.erase:
+        erasing = v2.RandomErasing(1.0, (0.02, erase.area_max), value=[*map(float, GREY)])
+        transforms.append(Torchvision(erasing, erase.p))
     if settings.flip:
         transforms.append(Flip(settings.flip))
+    if settings.flip_vertical:
+        transforms.append(Flip(settings.flip_vertical, axis=0))
     return Compose(tuple(transforms), load_size)
+
+
+def _shape_changes(settings: AugmentSettings) -> Iterator[Transform]:
+    if rotate := settings.rotate:
+        yield Torchvision(v2.RandomRotation(rotate.degrees, _LINEAR, fill=[*GREY]), rotate.p)
+    if far := settings.perspective:
+        yield Torchvision(v2.RandomPerspective(far.distortion, 1.0, _LINEAR, [*GREY]), far.p)
+
+
+def _colour_changes(settings: AugmentSettings) -> Iterator[Transform]:
+    if colour := settings.colour:
+        amounts = (colour.brightness, colour.contrast, colour.saturation, colour.hue)
+        yield Torchvision(v2.ColorJitter(*amounts), colour.p)
+    if settings.grey:
+        yield Torchvision(v2.Grayscale(3), settings.grey)
+    if blur := settings.blur:
+        side = 2 * math.ceil(3 * blur.sigma_max) + 1
+        yield Torchvision(v2.GaussianBlur(side, (0.1, blur.sigma_max)), blur.p)
+    if jpeg := settings.jpeg:
+        yield Compressed(jpeg.quality_min, jpeg.p)
 
 
 def _build_rand_augment(settings: RandAugmentSettings) -> Transform:
@@ -149,7 +195,16 @@ def build_mix(settings: MixSettings) -> Mix:
             return Cutmix(alpha, p)
 
 
-def build_train_batches(
+def build_train_dataset(
+    settings: DataSettings, augment: AugmentSettings, annotation: Annotation, seed: int
+) -> ImageDataset:
+    """The images of a split as training sees them, read each time."""
+    changes = build_augment(augment, settings.input_size)
+    geometry = geometry_of(settings).at(changes.load_size)
+    return ImageDataset(annotation, geometry, changes, seed, settings.max_megapixels * 1e6)
+
+
+def build_train_batches(  # noqa: PLR0913 - what is read, how, and by whom
     settings: DataSettings,
     augment: AugmentSettings,
     annotation: Annotation,
@@ -158,17 +213,11 @@ def build_train_batches(
     seed: int,
     device: torch.device,
     group: Group = ALONE,
+    store: Cache | None = None,
 ) -> Batches:
     """Shuffled, augmented batches for training, shared by the processes of a group."""
-    changes = build_augment(augment, settings.input_size)
-    dataset = ImageDataset(
-        annotation,
-        geometry_of(settings).at(changes.load_size),
-        changes,
-        seed,
-        settings.max_megapixels * 1e6,
-        _cache(settings, annotation, changes.load_size),
-    )
+    dataset = build_train_dataset(settings, augment, annotation, seed)
+    dataset.cache = _cache(settings, dataset, store)
     return Batches(
         dataset,
         batch_size,
@@ -189,15 +238,16 @@ def build_eval_batches(
     batch_size: int,
     device: torch.device,
     group: Group = ALONE,
+    tiles: int = 0,
+    store: Cache | None = None,
 ) -> Batches:
     """All images in the order of the file, without random changes, shared by a group."""
-    size = settings.input_size
     dataset = ImageDataset(
         annotation,
-        geometry_of(settings),
+        geometry_of(settings).tiled(tiles),
         max_pixels=settings.max_megapixels * 1e6,
-        cache=_cache(settings, annotation, size),
     )
+    dataset.cache = _cache(settings, dataset, store)
     return Batches(
         dataset,
         batch_size,
@@ -208,10 +258,34 @@ def build_eval_batches(
     )
 
 
-def _cache(settings: DataSettings, annotation: Annotation, size: SizeHW) -> RamCache | None:
-    wanted = settings.cache == "ram"
-    if settings.cache == "auto":
-        # each process of the machine sees all images in time, and keeps its own
-        needed = RamCache.bytes_needed(len(annotation), size) * dist_info().local_size
-        wanted = needed < psutil.virtual_memory().available / 4
-    return RamCache(len(annotation), size) if wanted else None
+def _cache(settings: DataSettings, dataset: ImageDataset, store: Cache | None) -> ImageCache | None:
+    """Where read images are kept: a file if the store has room, else memory, else nowhere."""
+    images, size = len(dataset), dataset.geometry.size
+    if settings.cache == "ram":
+        return ImageCache(images, size)
+    if settings.cache == "none":
+        return None
+    needed = ImageCache.bytes_needed(images, size)
+    if store and needed <= store.limit:
+        path = store.folder / cache_name(dataset.annotation, dataset.geometry, dataset.max_pixels)
+        try:
+            store.folder.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                store.trim(room=needed)
+            kept = ImageCache(images, size, path)
+            os.utime(path)
+        except OSError:  # a disk that is full or read-only
+            with suppress(OSError):
+                path.unlink()
+        else:
+            return kept
+    # each process of the machine sees all images in time, and keeps its own
+    if needed * dist_info().local_size < psutil.virtual_memory().available / 4:
+        return ImageCache(images, size)
+    if store:
+        _LOG.warning(
+            "%s: its images, resized, take %.1f GB, for which neither %s nor memory has room: they"
+            " are read in each epoch (`--set download.cache_gb=N`, `--set download.cache=DIR`)",
+            dataset.annotation.source, needed / 1e9, store.folder,
+        )  # fmt: skip
+    return None

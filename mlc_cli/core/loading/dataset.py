@@ -4,7 +4,6 @@ What happens to an image at random depends on the seed, the epoch and the image 
 worker that reads it, nor on where an interrupted epoch was taken up again.
 """
 
-import mmap
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from torch.utils.data import Dataset, get_worker_info
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.images.decode import Pixels
 from mlc_cli.core.images.geometry import Geometry
-from mlc_cli.core.images.scaled import SizeHW
+from mlc_cli.core.loading.image_cache import ImageCache
 from mlc_cli.errors import BadImageError
 
 Key = tuple[int, int]
@@ -41,39 +40,6 @@ class Sample(NamedTuple):
     image: Pixels | BadImage
 
 
-class RamCache:
-    """Resized images in memory that forked workers share.
-
-    Args:
-        images: Number of images.
-        size: Height and width of each.
-    """
-
-    def __init__(self, images: int, size: SizeHW) -> None:
-        self._pixels = _shared_zeros((images, *size, 3))
-        self._filled = _shared_zeros((images,))
-
-    @staticmethod
-    def bytes_needed(images: int, size: SizeHW) -> int:
-        """Memory for so many images, in bytes."""
-        return images * (size[0] * size[1] * 3 + 1)
-
-    def get(self, index: int) -> Pixels | None:
-        """The image, if it is there; not to be written to."""
-        return self._pixels[index] if self._filled[index] else None
-
-    def put(self, index: int, image: Pixels) -> None:
-        """Keep an image. Two workers may do so at once: they write the same bytes."""
-        self._pixels[index] = image
-        self._filled[index] = 1
-
-
-def _shared_zeros(shape: tuple[int, ...]) -> Pixels:
-    """Zeros in anonymous memory that child processes see; pages cost nothing until written."""
-    block = mmap.mmap(-1, int(np.prod(shape)))
-    return np.frombuffer(block, np.uint8).reshape(shape)
-
-
 @dataclass
 class ImageDataset(Dataset[Sample]):
     """Images of a split.
@@ -92,7 +58,7 @@ class ImageDataset(Dataset[Sample]):
     augment: Augment | None = None
     seed: int = 0
     max_pixels: float = 200e6
-    cache: RamCache | None = None
+    cache: ImageCache | None = None
 
     def __len__(self) -> int:
         return len(self.annotation)

@@ -180,7 +180,8 @@ def _named(error: Exception) -> MlcError | None:
 def _fits_shared_memory(dataset: ImageDataset, sampler: EpochSampler, workers: int) -> bool:
     """Whether what the workers read ahead takes at most half of the free shared memory."""
     height, width = dataset.geometry.size
-    needed = (workers * AHEAD + 2) * sampler.images_per_batch * height * width * 3
+    views = 1 + dataset.geometry.tiles**2
+    needed = (workers * AHEAD + 2) * views * sampler.images_per_batch * height * width * 3
     if not workers or not SHARED_MEMORY.is_dir():
         return True
     free = shutil.disk_usage(SHARED_MEMORY).free

@@ -125,7 +125,10 @@ def load_classifier(path: Path) -> tuple[Classifier, ModelCard]:
     card, state = read_card(path), read_state(path)
     with named_faults(path, "its weights do not fit its model", CheckpointError):
         classifier = _rebuild(card, state)
-    return classifier.eval().folded(), card
+    folded = classifier.eval().folded()
+    if card.calibration is not None:
+        folded.head.calibrate(card.calibration)
+    return folded, card
 
 
 def _rebuild(card: ModelCard, state: dict[str, Tensor]) -> Classifier:

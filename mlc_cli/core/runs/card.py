@@ -16,8 +16,9 @@ from mlc_cli.core.system.checksum import OPEN, is_intact
 from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import CheckpointError
 
-FORMAT = 3
-"""From 2 on a file carries its checksum, from 3 on the whole geometry of its images."""
+FORMAT = 4
+"""From 2 on a file carries its checksum, from 3 on the whole geometry of its images, from 4 on what
+its thresholds promise, and its calibration."""
 
 Names = list[str] | list[int]
 
@@ -66,6 +67,12 @@ class ModelCard:
         std: Standard deviation of RGB, in 0..1.
         scale: Factor that the logits already contain.
         thresholds: Probability from which each class counts as present, if estimated.
+        lower_thresholds: Probability below which a class is absent, nowhere above its threshold;
+            between the two a person should look.
+        promise: Floors that the thresholds keep with a confidence, for which classes not and why,
+            and the chain of decision that this was tested for.
+        calibration: Scale (above 0) and bias of each logit, on top of the weights, that make its
+            sigmoid a probability that means what it says.
         metrics: Validation metrics of these weights.
         data: Where the training data was: settings of the data section, as plain values.
         epoch: Epochs that the weights were trained for.
@@ -87,6 +94,9 @@ class ModelCard:
     scale: Annotated[float, Field(gt=0)]
     metrics: dict[str, float | None] = field(default_factory=dict)
     thresholds: list[Part] | None = None
+    lower_thresholds: list[Part] | None = None
+    promise: dict[str, Any] | None = None
+    calibration: list[tuple[Annotated[float, Field(gt=0)], float]] | None = None
     data: dict[str, Any] = field(default_factory=dict)
     epoch: Annotated[int, Field(ge=0)] = 0
     averaged: bool = False
@@ -161,8 +171,10 @@ def card_from_json(text: str, path: Path, *, sealed: bool) -> ModelCard:
         except ValidationError as error:
             faults = (f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors())
             raise ValueError("; ".join(faults)) from None
-        if card.thresholds is not None and len(card.thresholds) != len(card.classes):
-            raise ValueError(f"{len(card.thresholds)} thresholds for {len(card.classes)} classes")
+        for name in ("thresholds", "lower_thresholds", "calibration"):
+            numbers = getattr(card, name)
+            if numbers is not None and len(numbers) != len(card.classes):
+                raise ValueError(f"{name} of {len(numbers)} for {len(card.classes)} classes")
     if not sealed:
         _say_unsealed(path)
     return card

@@ -70,15 +70,19 @@ class RunFolder:
         """A folder of the run's settings, where it is now.
 
         A run that was moved or copied together with its data finds them from itself: the settings
-        know where both were.
+        know where both were. What is below the working directory is named from there.
         """
-        if Path(data).is_dir() or not Path(data).is_absolute() or not self.settings.is_file():
+        if not Path(data).is_absolute():
             return data
-        output = read_yaml(self.settings).get("output")
-        if not isinstance(output, str) or not Path(output).is_absolute():
-            return data
-        here = Path(os.path.normpath(self.path.absolute().parent / os.path.relpath(data, output)))
-        return str(here) if here.is_dir() else data
+        found = Path(data)
+        if not found.is_dir() and self.settings.is_file():
+            output = read_yaml(self.settings).get("output")
+            if isinstance(output, str) and Path(output).is_absolute():
+                way = os.path.relpath(data, output)
+                here = Path(os.path.normpath(self.path.absolute().parent / way))
+                found = here if here.is_dir() else found
+        below = found.is_relative_to(Path.cwd())
+        return str(found.relative_to(Path.cwd()) if below else found)
 
     def remove_leftovers(self) -> None:
         """Remove temporary files of writes that were cut short, and nothing else that is hidden."""

@@ -130,6 +130,13 @@ def make_deterministic(*, on: bool) -> None:
     torch.use_deterministic_algorithms(on, warn_only=True)
 
 
+def allow_tf32(*, on: bool) -> None:
+    """Choose whether a GPU may round the factors of fp32 products to 10 bits of mantissa."""
+    if torch.cuda.is_available():  # elsewhere the setting would reach the kernels of the CPU
+        torch.set_float32_matmul_precision("high" if on else "highest")
+        torch.backends.cudnn.allow_tf32 = on
+
+
 def seed_step(seed: int, step: int, rank: int = 0) -> None:
     """Seed torch for one step of a training, in the process of this rank.
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 from torch.distributed.rendezvous import rendezvous
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from mlc_cli.core.system.group import SingleProcess
 from mlc_cli.core.system.processes import dist_info
@@ -43,7 +44,7 @@ class Group(SingleProcess):
 
     def total(self, count: int) -> int:
         """Sum of a whole number over all processes."""
-        return int(self.sum(torch.tensor(int(count))))
+        return int(self.sum(torch.tensor(int(count)))) if self.size > 1 else int(count)
 
     def sum(self, values: Tensor) -> Tensor:
         """Sum of a tensor over all processes, to the bit the same on all."""
@@ -66,7 +67,7 @@ class Group(SingleProcess):
                 parameter.grad = torch.zeros_like(parameter)
         self._sum_in_place([p.grad for p in parameters if p.grad is not None])
 
-    def average_statistics(self, model: nn.Module) -> None:
+    def average_statistics(self, layers: Sequence[BatchNorm]) -> None:
         """Replace the running statistics of batch normalisation by their means over processes.
 
         Only those that move: each process normalises with the statistics of its own images.
@@ -75,8 +76,8 @@ class Group(SingleProcess):
             return
         moving = [
             buffer
-            for module in model.modules()
-            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training  # noqa: SLF001
+            for module in layers
+            if module.training
             for buffer in (module.running_mean, module.running_var)
             if buffer is not None
         ]
@@ -149,7 +150,8 @@ def joined() -> Iterator[Callable[[], bool]]:
         A function for a process that fails: whether it is the first of all to ask, and so the
         one to say what went wrong. The others fail of that, or of the same thing.
     """
-    store, rank, size = next(rendezvous("env://"))
+    info = dist_info()  # SLURM and Open MPI have names of their own for it
+    store, rank, size = next(rendezvous("env://", info.rank, info.size))
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     with _lost_processes_named():
         dist.init_process_group(backend, store=store, rank=rank, world_size=size)

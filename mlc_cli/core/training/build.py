@@ -1,11 +1,12 @@
 """From train settings to everything that the loop needs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 
+from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.inference.scoring import Scorer
 from mlc_cli.core.loading.build import (
     Splits,
@@ -17,22 +18,24 @@ from mlc_cli.core.loading.build import (
     read_splits,
 )
 from mlc_cli.core.loading.fingerprint import fingerprint
+from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.models.backbone import layer_depths, stay_offline
 from mlc_cli.core.models.build import BuiltModel, build_model, label_graph
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.graph import LabelGraph
-from mlc_cli.core.models.weights.report import LoadReport
 from mlc_cli.core.runs.card import Fingerprint, ModelCard
 from mlc_cli.core.system.device import (
     Precision,
+    allow_tf32,
     make_deterministic,
     pick_device,
     pick_precision,
     seed_step,
 )
 from mlc_cli.core.system.distributed import Group, current
-from mlc_cli.core.system.downloads.build import with_weights
+from mlc_cli.core.system.downloads.build import build_cache, with_weights
+from mlc_cli.core.training.checks import REPAIR, check_share, refuse_parts
 from mlc_cli.core.training.loop import Plan
 from mlc_cli.core.training.losses.build import build_loss
 from mlc_cli.core.training.optim.build import (
@@ -49,8 +52,6 @@ from mlc_cli.core.training.step import Step
 from mlc_cli.core.training.warm_start import WarmStart
 from mlc_cli.errors import SettingsError
 from mlc_cli.settings.train import TrainSettings
-
-REPAIR = "Train the head alone with `--set warm_start.epochs=20`, or give --epochs."
 
 LOSS_SYNC_EVERY = 50
 """On a GPU, to look at a loss is to wait for it."""
@@ -113,21 +114,21 @@ def prepare(
     device = pick_device(settings.device)
     precision = pick_precision(settings.precision, device)
     make_deterministic(on=settings.deterministic)
+    allow_tf32(on=settings.matmul == "high")
     group.broadcast(lambda: make_if_missing(settings.data))
     splits = read_splits(settings.data)
-    _check_share(settings.batch_size, len(splits.train), group)
+    check_share(settings.batch_size, len(splits.train), group)
     seed_step(settings.seed, 0)
-    classes: list[str] | list[int] = list(splits.train.classes)  # type: ignore[assignment]
-    graph = label_graph(settings.model.head, splits.train)
+    classes, graph = list(splits.train.classes), label_graph(settings.model.head, splits.train)
     with group.main_first():  # it may fetch weights, which the others then find
         if settings.download.offline:
             stay_offline()
         model = settings.model.model_copy(update={"weights": None, "pretrained": False})
         if not resumed:
             model = with_weights(settings.model, settings.download, partial(_tell, on_tick))
-        built = build_model(model, classes, settings.data.input_size, graph)
+        built = build_model(model, classes, settings.data.input_size, graph)  # type: ignore[arg-type]
     if not trains and built.report:
-        _refuse_parts(built.report)
+        refuse_parts(built.report)
     classifier = built.classifier.to_device(device, channels_last=settings.channels_last)
     group.broadcast_module(classifier)
     normalise = Normalise(built.mean, built.std, device, channels_last=settings.channels_last)
@@ -151,27 +152,6 @@ def _tell(on_tick: OnTick, done: int, total: int | None) -> None:
     on_tick(Tick("download", 0, done // 10**6, -(-(total or done) // 10**6)))
 
 
-def _check_share(batch_size: int, images: int, group: Group) -> None:
-    """Refuse batches of which some process would get nothing."""
-    if min(batch_size, images) < group.size:
-        raise SettingsError(
-            f"batch_size: {min(batch_size, images)} images a step cannot be shared by"
-            f" {group.size} processes",
-            "batch_size counts the images of all processes together: raise it, or start fewer.",
-        )
-
-
-def _refuse_parts(report: LoadReport) -> None:
-    if report.whole:
-        return
-    lacks = f"{len(report.missing) + len(report.mismatched)} tensors of the model are not in them"
-    raise SettingsError(
-        "nothing would be trained: epochs is 0, and the weights are not of a whole model: "
-        + "; ".join([lacks, *report.notes]),
-        REPAIR,
-    )
-
-
 def _plan(
     settings: TrainSettings,
     splits: Splits,
@@ -181,18 +161,7 @@ def _plan(
     precision: Precision,
     group: Group,
 ) -> Plan:
-    train = build_train_batches(
-        settings.data,
-        settings.augment,
-        splits.train,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        device=device,
-        group=group,
-    )
-    val = build_eval_batches(
-        settings.data, splits.val, batch_size=settings.eval_batch_size, device=device, group=group
-    )
+    train, as_evaluated = _readers(settings, splits, device, group)
     classes = len(splits.train.classes)
     positives_C = splits.train.positives.counts_C(classes)
     unknown_C = splits.train.unknown_C()
@@ -220,30 +189,49 @@ def _plan(
     )
     return Plan(
         train=train,
-        val=val,
+        val=as_evaluated(splits.val),
         step=step,
         scorer=Scorer(normalise, device, precision),
         accumulate=settings.optim.accumulate,
         epochs=settings.epochs,
         eval_every=settings.eval_every,
-        warm_start=_warm_start(settings, splits, device, group, prior=built.new_head),
+        warm_start=_warm_start(settings, lambda: as_evaluated(splits.train), prior=built.new_head),
+    )
+
+
+def _readers(
+    settings: TrainSettings, splits: Splits, device: torch.device, group: Group
+) -> tuple[Batches, Callable[[Annotation], Batches]]:
+    """Batches to train on, and what reads a split as in evaluation."""
+    store = build_cache(settings.download)
+    train = build_train_batches(
+        settings.data,
+        settings.augment,
+        splits.train,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        device=device,
+        group=group,
+        store=store,
+    )
+    return train, partial(
+        build_eval_batches,
+        settings.data,
+        batch_size=settings.eval_batch_size,
+        device=device,
+        group=group,
+        store=store,
     )
 
 
 def _warm_start(
-    settings: TrainSettings, splits: Splits, device: torch.device, group: Group, *, prior: bool
+    settings: TrainSettings, batches: Callable[[], Batches], *, prior: bool
 ) -> WarmStart | None:
     warm = settings.warm_start
     if warm is None:
         return None
     return WarmStart(
-        batches=build_eval_batches(
-            settings.data,
-            splits.train,
-            batch_size=settings.eval_batch_size,
-            device=device,
-            group=group,
-        ),
+        batches=batches(),
         prior=prior,
         epochs=warm.epochs,
         lr=warm.lr,

@@ -6,11 +6,13 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from mlc_cli.core.runs.card import Fingerprint
 from mlc_cli.core.system.files import write_atomic
@@ -147,6 +149,17 @@ class TrainState:
     metrics: list[dict[str, Any]] = field(default_factory=list)
     processes: int = 1
     data: Mapping[str, Fingerprint] = field(default_factory=dict)
+
+    @cached_property
+    def learning(self) -> list[nn.Parameter]:
+        """Parameters that a step changes: others may hold gradients that nobody clears."""
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    @cached_property
+    def batch_norms(self) -> list[BatchNorm]:
+        """Layers with running statistics."""
+        modules = self.model.modules()
+        return [m for m in modules if isinstance(m, BatchNorm) and m.track_running_stats]
 
     def save(self, path: Path) -> None:
         """Write everything to one file, atomically."""

@@ -76,14 +76,14 @@ class Step:
             loss = self.group.sum(self._backward(state, parts, images))
         if self.sam and step >= self.sam_from:
             if not self.sam.per_process:
-                self.group.sum_gradients(_learning(state))
+                self.group.sum_gradients(state.learning)
             frozen = not self.sam.moves_statistics
-            statistics = frozen_bn_statistics(state.model) if frozen else nullcontext()
-            with statistics, self.sam.perturbed(_learning(state)):
+            statistics = frozen_bn_statistics(state.batch_norms) if frozen else nullcontext()
+            with statistics, self.sam.perturbed(state.learning):
                 state.optimizer.zero_grad()
                 self._backward(state, parts, images)
-        self.group.sum_gradients(_learning(state))
-        self.group.average_statistics(state.model)
+        self.group.sum_gradients(state.learning)
+        self.group.average_statistics(state.batch_norms)
         self._apply(state)
         return loss
 
@@ -105,7 +105,7 @@ class Step:
     def _backward(self, state: TrainState, parts: Sequence[Part], images: int) -> Tensor:
         """Add up the gradients of all parts; their share in the loss of `images` images."""
         if not parts:  # other processes have images
-            return state.scaler.scale(torch.zeros((), device=_learning(state)[0].device))
+            return state.scaler.scale(torch.zeros((), device=state.learning[0].device))
         losses = []
         for inputs, targets in parts:
             with autocast(inputs.device, self.precision):
@@ -119,11 +119,11 @@ class Step:
     def _apply(self, state: TrainState) -> None:
         if self.clip_norm:
             state.scaler.unscale_(state.optimizer)
-            nn.utils.clip_grad_norm_(_learning(state), self.clip_norm)
+            nn.utils.clip_grad_norm_(state.learning, self.clip_norm)
         state.scaler.step(state.optimizer)
         state.scaler.update()
         if state.ema:
-            state.ema.update(state.model)
+            state.ema.update()
 
 
 @contextmanager
@@ -141,8 +141,3 @@ def _lone_values_named() -> Iterator[None]:
             " fixed statistics (`--set model.freeze_bn=true`). If the batch is one for lack of"
             " readable images, repair those.",
         ) from error
-
-
-def _learning(state: TrainState) -> list[nn.Parameter]:
-    """Parameters that a step changes: others may hold gradients that nobody clears."""
-    return [p for group in state.optimizer.param_groups for p in group["params"]]

@@ -1,3 +1,4 @@
+import threading
 from pathlib import Path
 
 import cv2
@@ -5,7 +6,8 @@ import numpy as np
 import pytest
 
 from mlc_cli.core.datasets.links import Link, fetch_links, read_links
-from mlc_cli.errors import DataError
+from mlc_cli.core.system.downloads.transfer import transfer
+from mlc_cli.errors import DataError, DownloadError
 from tests.web import Handler, Web
 
 JPEG = cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
@@ -61,6 +63,12 @@ def test_a_list_that_cannot_be_used_is_named(tmp_path: Path, text: str, problem:
         read_links(written(tmp_path, f"a/b.jpg http://f/b\n{text}"), None)
 
 
+@pytest.mark.parametrize("text", ["train/1", '"', "1,train"])
+def test_a_table_that_is_cut_off_is_named(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DataError, match="list"):
+        read_links(written(tmp_path, f"ImageID,Subset,OriginalURL\n{text}\n"), None)
+
+
 @pytest.mark.parametrize("text", ["", "\n", "Photo_file url_Large\n"])
 def test_a_list_of_nothing_is_named(tmp_path: Path, text: str) -> None:
     with pytest.raises(DataError, match="lists no pictures"):
@@ -96,6 +104,7 @@ def test_each_picture_is_there_or_gone_or_to_be_tried_again(web: Web, tmp_path: 
     again = fetch_links(links, tmp_path / "out", lambda *_: None, 3)
     assert {path for path, _ in web.seen} == {"/404", "/busy"}
     assert again == (3, found.gone, {})
+    assert fetch_links(links[:1] * 2, tmp_path / "out", lambda *_: None, 3) == (1, {}, {})
 
 
 def test_a_picture_that_was_cut_off_goes_on(web: Web, tmp_path: Path) -> None:
@@ -114,3 +123,38 @@ def test_a_picture_that_was_cut_off_goes_on(web: Web, tmp_path: Path) -> None:
     assert fetch_links([link], tmp_path, lambda *_: None, 1).there == 1
     assert web.ranges()[-1] == "bytes=20-"
     assert (tmp_path / "p.jpg").read_bytes() == JPEG
+
+
+def test_a_page_to_sign_in_at_does_not_make_all_pictures_gone(web: Web, tmp_path: Path) -> None:
+    page = "<html><title>Hotel</title></html>"
+    links = [
+        Link(f"{name}.jpg", (web.at(f"/{name}", lambda handler: handler.send_text(page)),))
+        for name in "ab"
+    ]
+    with pytest.raises(DownloadError, match=r"none of 2 pictures could be had.*'Hotel'"):
+        fetch_links(links, tmp_path, lambda *_: None, 1)
+    web.answers.clear()
+    web.put("/a", JPEG)
+    found = fetch_links(links, tmp_path, lambda *_: None, 1)
+    assert (found.there, list(found.gone)) == (1, ["b.jpg"])
+
+
+def test_a_picture_in_place_of_another_is_not_taken_after_a_kill(web: Web, tmp_path: Path) -> None:
+    web.put("/photo_unavailable.jpg", JPEG)
+    web.put("/good", JPEG)
+    link = Link(
+        "a.jpg", (web.at("/a", lambda handler: handler.redirect("/photo_unavailable.jpg")),)
+    )
+    transfer(link.urls[0], tmp_path / ".a.jpg.part", lambda *_: None, threading.Event())
+    found = fetch_links([link, Link("b.jpg", (web.url + "/good",))], tmp_path, lambda *_: None, 1)
+    assert list(found.gone) == ["a.jpg"]
+    assert not (tmp_path / "a.jpg").exists()
+
+
+@pytest.mark.parametrize("code", [401, 407])
+def test_who_may_not_ask_has_not_lost_pictures(web: Web, tmp_path: Path, code: int) -> None:
+    links = [
+        Link("a.jpg", (web.put("/a", JPEG),)),
+        Link("b.jpg", (web.at("/b", lambda handler: handler.send_error(code)),)),
+    ]
+    assert list(fetch_links(links, tmp_path, lambda *_: None, 1).failed) == ["b.jpg"]

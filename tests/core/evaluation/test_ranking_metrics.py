@@ -7,6 +7,7 @@ from sklearn import metrics as sk
 from mlc_cli.core.evaluation import ranking_metrics as module
 from mlc_cli.core.evaluation.metrics import eleven_point_ap_C
 from mlc_cli.core.evaluation.ranking_metrics import auroc_C, ranking_metrics, top_k_NC
+from mlc_cli.core.evaluation.results import evaluate
 
 
 def made(images: int, classes: int, *, levels: int, unknown: float = 0.0):
@@ -75,3 +76,26 @@ def test_top_k_are_the_k_best_of_each_image() -> None:
     assert (chosen.sum(1) == 3).all()
     assert (np.where(chosen, scores, 2).min(1) >= np.where(chosen, -1, scores).max(1)).all()
     assert top_k_NC(scores[:, :2], 3).all()
+
+
+@pytest.mark.parametrize("levels", [5, 10**6])
+def test_decisions_equal_those_of_scikit_learn(levels: int) -> None:
+    """Hamming loss, exact match, and what is decided on at most three labels an image."""
+    scores, targets = made(200, 9, levels=levels)
+    scores += np.arange(9) * 1e-9  # scikit-learn knows no top 3: no ties, so that there is one
+    best = np.argsort(-scores, axis=1)[:, :3]
+    top = np.zeros_like(targets)
+    np.put_along_axis(top, best, 1, axis=1)
+    half = (scores >= 0.5).astype(np.int8)
+    found = evaluate(scores, targets, [str(c) for c in range(9)])
+    for metrics, decided in ((found.at_half, half), (found.top_3["at_0.5"], half & top)):
+        assert metrics.hamming_loss == pytest.approx(sk.hamming_loss(targets, decided))
+        assert metrics.exact_match == pytest.approx(sk.accuracy_score(targets, decided))
+        for average, names in (("macro", ("CP", "CR")), ("micro", ("OP", "OR"))):
+            expected = sk.precision_recall_fscore_support(
+                targets, decided, average=average, zero_division=0
+            )
+            assert [getattr(metrics, name) for name in names] == pytest.approx(expected[:2])
+        assert pytest.approx(sk.f1_score(targets, decided, average="micro")) == metrics.OF1
+        harmonic = 2 * metrics.CP * metrics.CR / (metrics.CP + metrics.CR)
+        assert pytest.approx(harmonic) == metrics.CF1

@@ -74,6 +74,10 @@ def test_the_table_is_read_back_by_the_csv_reader(evaluation: Evaluation, tmp_pa
     assert (rows[2]["AP"], rows[3]["precision"]) == ("", "")
     for row, ap in zip(rows, evaluation.ap_C, strict=True):
         assert row["AP"] == ("" if np.isnan(ap) else repr(float(ap)))
+    assert [row["AP_11_point"] for row in rows] == [
+        "" if np.isnan(ap) else repr(float(ap)) for ap in evaluation.ap_11_C
+    ]
+    assert [row["AUROC"] == "" for row in rows] == np.isnan(evaluation.auroc_C).tolist()
 
 
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "\n"])

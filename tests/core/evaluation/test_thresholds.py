@@ -4,12 +4,13 @@ from sklearn.metrics import fbeta_score, precision_recall_curve, precision_score
 
 from mlc_cli.core.datasets.stratify import stratify
 from mlc_cli.core.evaluation.metrics import decision_metrics
+from mlc_cli.core.evaluation.objectives import Objective
+from mlc_cli.core.evaluation.out_of_fold import out_of_fold
+from mlc_cli.core.evaluation.promises import Floor
 from mlc_cli.core.evaluation.thresholds import (
-    Objective,
     Thresholds,
     fit_overall,
     fit_thresholds,
-    out_of_fold,
     shrink,
 )
 
@@ -49,7 +50,7 @@ def test_no_threshold_has_a_higher_f(beta: float, digits: int | None) -> None:
 
 def test_precision_floor_keeps_the_highest_recall() -> None:
     scores_NC, targets_NC = draw(300, 5)
-    found = fit_thresholds(scores_NC, targets_NC, Objective("precision", 0.8), 1)
+    found = fit_thresholds(scores_NC, targets_NC, Objective.parse("precision>=0.8"), 1)
     for c in range(5):
         precision, recall, _ = precision_recall_curve(targets_NC[:, c], scores_NC[:, c])
         best = recall[precision >= 0.8].max()
@@ -63,7 +64,7 @@ def test_precision_floor_keeps_the_highest_recall() -> None:
 
 def test_recall_floor_keeps_the_highest_precision() -> None:
     scores_NC, targets_NC = draw(300, 5)
-    found = fit_thresholds(scores_NC, targets_NC, Objective("recall", 0.9), 1)
+    found = fit_thresholds(scores_NC, targets_NC, Objective.parse("recall>=0.9"), 1)
     for c in range(5):
         precision, recall, _ = precision_recall_curve(targets_NC[:, c], scores_NC[:, c])
         decided = scores_NC[:, c] >= found.per_class_C[c]
@@ -116,7 +117,7 @@ def test_rare_classes_take_the_overall_threshold_and_are_listed() -> None:
 def test_out_of_reach_precision_is_listed() -> None:
     scores_NC = np.linspace(0.1, 0.9, 20, dtype=np.float32)[:, None]
     targets_NC = np.array([[1]] * 10 + [[0]] * 10, np.int8)
-    found = fit_thresholds(scores_NC, targets_NC, Objective("precision", 0.9), 1)
+    found = fit_thresholds(scores_NC, targets_NC, Objective.parse("precision>=0.9"), 1)
     assert list(found.fallbacks) == [0]
     assert "out of reach" in found.fallbacks[0]
 
@@ -174,15 +175,27 @@ def test_shrinkage_moves_rare_classes_further_and_half_way_at_its_strength() -> 
     [
         ("f1", Objective("fbeta", 1.0)),
         ("fbeta=2", Objective("fbeta", 2.0)),
-        ("precision>=0.9", Objective("precision", 0.9)),
-        ("recall>=.95", Objective("recall", 0.95)),
+        ("precision>=0.9", Objective("precision", 0.9, (Floor("precision", 0.9),))),
+        ("recall>=.95@90%", Objective("recall", 0.95, (Floor("recall", 0.95, 0.9),))),
+        ("f1;fpr<=0.01@95%", Objective("fbeta", 1.0, (Floor("fpr", 0.01, 0.95),))),
     ],
 )
 def test_objectives_are_read(text: str, expected: Objective) -> None:
     assert Objective.parse(text) == expected
 
 
-@pytest.mark.parametrize("text", ["f2", "precision>=1.5", "recall>=0", "fbeta=0", "precision=0.9"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "f2",
+        "precision>=1.5",
+        "recall>=0",
+        "fbeta=0",
+        "precision=0.9",
+        "recall<=0.9",
+        "recall>=0.9@100%",
+    ],
+)
 def test_wrong_objectives_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         Objective.parse(text)

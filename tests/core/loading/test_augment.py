@@ -1,8 +1,20 @@
+import cv2
 import numpy as np
 import pytest
+import torch
+from torchvision.transforms import v2
 
 from mlc_cli.core.images.geometry import resize
-from mlc_cli.core.loading.augment import Compose, Cutout, Flip, RandomResizedCrop, crop_load_size
+from mlc_cli.core.loading.augment import (
+    Compose,
+    Compressed,
+    Cutout,
+    Flip,
+    QuarterTurns,
+    RandomResizedCrop,
+    Torchvision,
+    crop_load_size,
+)
 from mlc_cli.core.loading.rand_augment import TorchvisionRandAugment, pair_rand_augment
 
 SIZE = (32, 48)
@@ -12,6 +24,10 @@ TRANSFORMS = {
     "cutout": Cutout(0.4, 1.0, None),
     "flip": Flip(1.0),
     "pair": pair_rand_augment,
+    "turned": QuarterTurns(1.0),
+    "upside down": Flip(1.0, axis=0),
+    "rotated": Torchvision(v2.RandomRotation(30, fill=[9, 9, 9]), 0.5),
+    "compressed": Compressed(30, 0.9),
     "torchvision": TorchvisionRandAugment(2, 9),
 }
 
@@ -138,3 +154,32 @@ def test_cutout_draws_a_colour_for_each_image() -> None:
         for seed in range(20)
     }
     assert len(colours) > 15
+
+
+def test_quarter_turns_are_all_three_and_half_turns_where_it_is_not_square() -> None:
+    rng = np.random.default_rng(0)
+    square, wide = noise((9, 9)), noise((9, 12))
+    made = [QuarterTurns(1.0)(square, rng).tobytes() for _ in range(60)]
+    assert set(made) == {np.rot90(square, turns).tobytes() for turns in (1, 2, 3)}
+    np.testing.assert_array_equal(QuarterTurns(1.0)(wide, rng), wide[::-1, ::-1])
+
+
+def test_a_mirror_below_turns_upside_down() -> None:
+    np.testing.assert_array_equal(
+        Flip(1.0, axis=0)(noise(), np.random.default_rng(0)), noise()[::-1]
+    )
+
+
+def test_crops_are_resized_in_all_of_the_given_ways() -> None:
+    ways = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
+    crop = RandomResizedCrop((16, 16), 0.5, 1.2, 0.0, ways)
+    made = {crop(noise(), np.random.default_rng(seed)).tobytes() for seed in range(40)}
+    assert made == {cv2.resize(noise(), (16, 16), interpolation=way).tobytes() for way in ways}
+
+
+def test_transforms_of_torchvision_leave_its_generator_alone() -> None:
+    torch.manual_seed(3)
+    wanted = torch.rand(4)
+    torch.manual_seed(3)
+    Torchvision(v2.ColorJitter(0.5), 1.0)(noise(), np.random.default_rng(0))
+    assert torch.equal(torch.rand(4), wanted)

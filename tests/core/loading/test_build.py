@@ -4,9 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torchvision.transforms import v2
 
 from mlc_cli.core.datasets.annotations import Annotation
-from mlc_cli.core.loading.augment import Cutout, Flip, RandomResizedCrop
+from mlc_cli.core.loading.augment import Cutout, Flip, RandomResizedCrop, Torchvision
 from mlc_cli.core.loading.build import (
     build_augment,
     build_eval_batches,
@@ -19,6 +20,7 @@ from mlc_cli.core.loading.mixing import Cutmix, Mixup
 from mlc_cli.core.loading.rand_augment import TorchvisionRandAugment, pair_rand_augment
 from mlc_cli.errors import DataError
 from mlc_cli.settings.data import AugmentSettings, CutmixSettings, DataSettings, MixupSettings
+from mlc_cli.settings.levels import LEVELS
 
 CPU = torch.device("cpu")
 
@@ -131,3 +133,44 @@ def test_a_mistyped_folder_is_not_filled_with_digits(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"did you mean .*my_photos"):
         make_if_missing(settings(tmp_path / "my_phtos", generate="digits"))
     assert not (tmp_path / "my_phtos").exists()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_levels_change_images_as_the_generator_says(level: str) -> None:
+    changes = build_augment(AugmentSettings.model_validate(LEVELS[level]), (32, 48))
+    image = np.random.default_rng(0).integers(0, 256, (*changes.load_size, 3), np.uint8)
+    image.flags.writeable = False
+    made = [[changes(image, np.random.default_rng(seed)) for seed in range(30)] for _ in range(2)]
+    np.testing.assert_array_equal(made[0], made[1])
+    assert np.shape(made[0]) == (30, 32, 48, 3)
+    assert len({one.tobytes() for one in made[0]}) == (
+        1 if level == "none" else pytest.approx(30, abs=3)
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "kind"),
+    [
+        ("rotate", v2.RandomRotation),
+        ("perspective", v2.RandomPerspective),
+        ("blur", v2.GaussianBlur),
+        ("colour", v2.ColorJitter),
+        ("erase", v2.RandomErasing),
+    ],
+)
+def test_each_part_of_the_augmentation_changes_what_it_says(part: str, kind: type) -> None:
+    wanted = AugmentSettings.model_validate({part: {"p": 1.0}, "flip": 0})
+    (transform,) = build_augment(wanted, (64, 64)).transforms
+    assert isinstance(transform, Torchvision)
+    assert isinstance(transform.transform, kind)
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    changed = [transform(image, np.random.default_rng(seed)) for seed in range(9)]
+    assert sum((one != image).any() for one in changed) >= 5
+
+
+def test_grey_has_three_equal_channels() -> None:
+    (transform,) = build_augment(AugmentSettings(grey=1.0, flip=0), (64, 64)).transforms
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    changed = transform(image, np.random.default_rng(1))
+    luma = image @ [0.299, 0.587, 0.114]
+    assert np.abs(changed - luma[..., None]).max() < 1.1

@@ -8,7 +8,8 @@ from PIL import Image
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.images.geometry import Geometry, resize
 from mlc_cli.core.loading.augment import Compose, Cutout, Flip
-from mlc_cli.core.loading.dataset import BadImage, Collate, ImageDataset, RamCache
+from mlc_cli.core.loading.dataset import BadImage, Collate, ImageDataset
+from mlc_cli.core.loading.image_cache import ImageCache
 from mlc_cli.core.loading.rand_augment import pair_rand_augment
 
 MakeSplit = Callable[..., Annotation]
@@ -60,7 +61,7 @@ def test_pixel_limit_reaches_the_reader(make_split: MakeSplit) -> None:
 def test_cache_gives_the_same_pixels_without_the_file(make_split: MakeSplit) -> None:
     split = make_split(3)
     plain = ImageDataset(split, Geometry(SIZE))
-    cached = ImageDataset(split, Geometry(SIZE), cache=RamCache(3, SIZE))
+    cached = ImageDataset(split, Geometry(SIZE), cache=ImageCache(3, SIZE))
     expected = [plain[(0, index)].image for index in range(3)]
     for epoch in range(2):
         found = [cached[(epoch, index)].image for index in range(3)]
@@ -72,7 +73,7 @@ def test_cache_gives_the_same_pixels_without_the_file(make_split: MakeSplit) -> 
 def test_random_changes_leave_the_cache_as_it_was(make_split: MakeSplit) -> None:
     split = make_split(2)
     augment = Compose((Cutout(0.5, 1.0, None), Flip(0.5)), SIZE)
-    cache = RamCache(2, SIZE)
+    cache = ImageCache(2, SIZE)
     dataset = ImageDataset(split, Geometry(SIZE), augment, cache=cache)
     dataset[(0, 0)]
     before = cache.get(0).copy()
@@ -82,16 +83,16 @@ def test_random_changes_leave_the_cache_as_it_was(make_split: MakeSplit) -> None
 
 
 def test_black_image_is_cached_too() -> None:
-    cache = RamCache(2, SIZE)
+    cache = ImageCache(2, SIZE)
     cache.put(0, np.zeros((*SIZE, 3), np.uint8))
     assert cache.get(0) is not None
     assert cache.get(1) is None
-    assert RamCache.bytes_needed(2, SIZE) == 2 * (16 * 24 * 3 + 1)
+    assert ImageCache.bytes_needed(2, SIZE) == 2 * (16 * 24 * 3 + 4)
 
 
 def test_bad_image_is_not_cached(make_split: MakeSplit) -> None:
     split = make_split(2, bad=(0,))
-    dataset = ImageDataset(split, Geometry(SIZE), cache=RamCache(2, SIZE))
+    dataset = ImageDataset(split, Geometry(SIZE), cache=ImageCache(2, SIZE))
     for epoch in range(2):
         assert isinstance(dataset[(epoch, 0)].image, BadImage)
 

@@ -13,7 +13,8 @@ from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.images.geometry import Geometry
 from mlc_cli.core.loading import loader
 from mlc_cli.core.loading.augment import Compose, Cutout, Flip
-from mlc_cli.core.loading.dataset import Batch, Collate, ImageDataset, RamCache
+from mlc_cli.core.loading.dataset import Batch, Collate, ImageDataset
+from mlc_cli.core.loading.image_cache import ImageCache
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.rand_augment import pair_rand_augment
 from mlc_cli.errors import BadImageError, DataError, MlcError
@@ -24,7 +25,7 @@ AUGMENT = Compose((pair_rand_augment, Cutout(0.4, 0.5, None), Flip(0.5)), SIZE)
 
 
 def train_batches(split: Annotation, *, workers: int = 0, cached: bool = False) -> Batches:
-    cache = RamCache(len(split), SIZE) if cached else None
+    cache = ImageCache(len(split), SIZE) if cached else None
     dataset = ImageDataset(split, Geometry(SIZE), AUGMENT, seed=3, cache=cache)
     return Batches(dataset, 4, workers=workers, shuffle_seed=3, drop_last=True)
 
@@ -84,7 +85,7 @@ def test_workers_and_cache_change_no_pixel(
 
 def test_workers_fill_the_cache_that_they_share(make_split: MakeSplit) -> None:
     split = make_split(6)
-    cache = RamCache(6, SIZE)
+    cache = ImageCache(6, SIZE)
     batches = Batches(ImageDataset(split, Geometry(SIZE), cache=cache), 2, workers=2)
     first = list(batches.epoch(0))
     for index in range(6):

@@ -37,7 +37,7 @@ def work(state: TrainState) -> None:
         loss.backward()
         state.optimizer.step()
         assert state.ema
-        state.ema.update(state.model)
+        state.ema.update()
         state.losses.add(loss, f"step {number}")
         state.schedule.observe(-number)
         assert state.early_stop

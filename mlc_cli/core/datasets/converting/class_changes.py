@@ -61,6 +61,24 @@ def change_classes(
     return _changed(annotation, new, "--drop-class")
 
 
+def old_classes(
+    classes: Sequence[Label], renames: Mapping[str, str], dropped: Sequence[str]
+) -> list[Label]:
+    """The classes that a user fixes, with those that get one of their names or are left out later.
+
+    Raises:
+        UsageError: A new name is not among them.
+    """
+    names = set(map(str, classes))
+    for old, new in renames.items():
+        if new not in names:
+            raise UsageError(
+                f"--rename-class {old}={new}: {new} is not among the classes of --classes",
+                f"They are {some(sorted(names), 30)}.",
+            )
+    return [*dict.fromkeys([*classes, *renames, *dropped])]
+
+
 def drop_rare(annotation: Annotation, least: int, noted: IssueLog) -> Annotation:
     """Leave out classes on fewer images than `least`.
 

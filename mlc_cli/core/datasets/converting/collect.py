@@ -8,7 +8,7 @@ they came.
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mlc_cli.core.datasets.annotations import Annotation, Label, LabelSets, PackedStrings
 from mlc_cli.core.datasets.converting.class_index import ClassIndex
 from mlc_cli.core.datasets.formats.base import Source
+from mlc_cli.core.datasets.formats.shared.split_names import meaning
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 from mlc_cli.text import SHOWN
@@ -33,20 +34,35 @@ class Findings:
         dropped: What of the source is not in the result.
         noted: What else a user of the result should know.
         remarks: What the reader has to say of how it read.
+        named: Other names for places in all of this, such as that of a zip file.
     """
 
     dropped: IssueLog = field(default_factory=IssueLog)
     noted: IssueLog = field(default_factory=IssueLog)
     remarks: list[str] = field(default_factory=list)
+    named: dict[str, str] = field(default_factory=dict)
+
+    def said(self, text: str) -> str:
+        """A text with these other names."""
+        for place, name in self.named.items():
+            text = text.replace(place, name)
+        return text
+
+    def settle(self) -> None:
+        """Use these names in all that was found."""
+        for tally in (self.dropped, self.noted):
+            for kind, examples in tally.examples.items():
+                tally.examples[kind] = list(map(self.said, examples))
+        self.remarks[:] = map(self.said, self.remarks)
 
     def lines(self, already: str = "") -> str:
-        """All of it but what is in some text already; empty if there is nothing."""
+        """All of it but what is in some text already; empty if nothing was lost or odd."""
         titled = [
             f"{title}:\n{lines}"
             for title, tally in (("noted", self.noted), ("dropped", self.dropped))
             if (lines := tally.lines()) and lines not in already
         ]
-        return "\n".join([*self.remarks, *titled])
+        return "\n".join([*self.remarks, *titled] if titled else [])
 
 
 @dataclass(frozen=True)
@@ -57,15 +73,19 @@ class Collected:
         annotation: All images, in the order in which they first came.
         splits: Names of the splits, as the source has them.
         split_N: Split of each image.
+        cells_N: Cells of each image that stay beside the annotation, by column; empty without any.
     """
 
     annotation: Annotation
     splits: tuple[str, ...]
     split_N: Ints
+    cells_N: Sequence[Mapping[str, str]] = ()
 
     def take(self, images_N: Ints) -> "Collected":
         """Some of the images, in that order."""
-        return Collected(self.annotation.take(images_N), self.splits, self.split_N[images_N])
+        cells_N = [self.cells_N[image] for image in images_N] if self.cells_N else ()
+        kept = self.annotation.take(images_N)
+        return Collected(kept, self.splits, self.split_N[images_N], cells_N)
 
     def by_split(self) -> dict[str, Annotation]:
         """The images of each split that has some."""
@@ -106,6 +126,10 @@ def collect(
     _check_unknown_labels(rows, place, findings.dropped, drop=drop_unknown_labels)
     paths = rows.paths()
     _note_twins(paths, findings.noted)
+    again = [name for name in rows.splits if "trainval" in name.lower()]
+    if again and {"train", "val"} <= {meaning(name) for name in rows.splits if name not in again}:
+        kind = "splits that list images of train and val again (train on one or the other)"
+        findings.noted.add(kind, again[0])
     present, others = (labels.codes(rows.positions.sorted_rank_P(names)) for labels in rows.lists())
     both = among(others, present)
     kind = f"labels both present and {_other(source)} (present counts)"
@@ -119,7 +143,9 @@ def collect(
         others=label_sets(others[~both], len(paths), len(names)),
         unlisted=source.unlisted,
     )
-    return Collected(annotation, tuple(rows.splits), np.array(rows.split_N, np.int64))
+    cells = {_plain(path): own for path, own in source.cells.items()}
+    cells_N = [cells.get(path, {}) for path in paths] if cells else ()
+    return Collected(annotation, tuple(rows.splits), np.array(rows.split_N, np.int64), cells_N)
 
 
 def _other(source: Source) -> str:

@@ -11,19 +11,24 @@ _IMAGES = ("images", "rows", "tasks", "frames", "names")
 
 
 def check_floor(annotation: Annotation, findings: Findings) -> None:
-    """Refuse a result without any label where the source had some.
+    """Refuse a result without any label: nothing can be learnt or measured with it.
 
     Raises:
-        DataError: All labels were dropped; names the most frequent reason.
+        DataError: No image has a label; names the most frequent reason to drop some.
     """
+    if annotation.positives.sizes_N().any():
+        return
     dropped = findings.dropped.counts
-    if dropped and not annotation.positives.sizes_N().any():
-        kind = max(dropped, key=lambda name: dropped[name])
+    if not dropped:
         raise DataError(
-            f"{annotation.source}: has labels, but none of them would be left."
-            f" {findings.dropped.lines()}",
-            f"The likely cause: {kind}.",
+            f"{annotation.source}: none of its {len(annotation)} images has a label",
+            "Are the labels in other files, or is it another format? Name it in place of auto.",
         )
+    kind = max(dropped, key=lambda name: dropped[name])
+    raise DataError(
+        f"{annotation.source}: none of the labels would be left. {findings.dropped.lines()}",
+        f"The likely cause: {kind}.",
+    )
 
 
 def large_losses(dropped: IssueLog, images: int, labels: int) -> str:

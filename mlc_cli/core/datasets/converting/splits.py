@@ -1,13 +1,15 @@
 """Splits of a data set: their names in the result, and dividing a data set anew."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, count
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.split_names import SPLITS, meaning
 from mlc_cli.core.datasets.stratify import Units, share_out
 from mlc_cli.core.system.issues import IssueLog
@@ -40,6 +42,17 @@ def _free(name: str, taken: Iterable[str]) -> str:
     return next(choice for choice in chain([name], numbered) if choice not in taken)
 
 
+def with_splits(source: Source, names: Mapping[str, str], seen: set[str]) -> Source:
+    """A source whose splits have other names; those that it has are added to `seen`."""
+
+    def samples() -> Iterator[Sample]:
+        for sample in source.samples:
+            seen.add(sample.split)
+            yield sample._replace(split=names.get(sample.split, sample.split))
+
+    return replace(source, samples=samples())
+
+
 def in_order(splits: Mapping[str, Annotation]) -> dict[str, Annotation]:
     """The same, train, val and test first."""
     names = sorted(splits, key=lambda name: SPLITS.index(name) if name in SPLITS else len(SPLITS))
@@ -69,7 +82,9 @@ def divide(
     }
 
 
-def group(annotation: Annotation, pattern: re.Pattern[str], noted: IssueLog) -> NDArray[np.int64]:
+def group_by_name(
+    annotation: Annotation, pattern: re.Pattern[str], noted: IssueLog
+) -> NDArray[np.int64]:
     """Group of each image, from 0 without gaps.
 
     Args:
@@ -78,14 +93,29 @@ def group(annotation: Annotation, pattern: re.Pattern[str], noted: IssueLog) -> 
             image that it does not match is a group of its own.
         noted: Takes the number of images without a match.
     """
+    found = map(pattern.search, annotation.paths)
+    names = [match and (match[min(1, pattern.groups)] or "") for match in found]
+    return number_groups(annotation, names, "that --group-by does not match", noted)
+
+
+def number_groups(
+    annotation: Annotation, names: Iterable[str | None], alone: str, noted: IssueLog
+) -> NDArray[np.int64]:
+    """Group of each image, from 0 without gaps.
+
+    Args:
+        annotation: The images.
+        names: Of the group of each image; an image without one is a group of its own.
+        alone: What those images are, in words that follow `images`.
+        noted: Takes their number.
+    """
     numbers: dict[str, int] = {}
     group_N = np.empty(len(annotation), np.int64)
-    for image, path in enumerate(annotation.paths):
-        found = pattern.search(path)
-        if found is None:
-            noted.add("images that --group-by does not match, each a group of its own", path)
-        name = path if found is None else found[min(1, pattern.groups)] or ""
-        group_N[image] = numbers.setdefault(f"{found is None}{name}", len(numbers))
+    for image, (path, name) in enumerate(zip(annotation.paths, names, strict=True)):
+        if name is None:
+            noted.add(f"images {alone}, each a group of its own", path)
+        key = f"{name is None}{path if name is None else name}"
+        group_N[image] = numbers.setdefault(key, len(numbers))
     return group_N
 
 

@@ -1,7 +1,7 @@
 """What every format is: a reader, and for some a writer."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -40,6 +40,9 @@ class Source:
         remarks: What the user should know of how it is read, such as a separator that was found.
         unsplit: Names of the files of which nothing tells the split; several are joined only when
             the user asks for it.
+        cells: Of columns that stay beside the annotation, by the path of the image and the name of
+            the column; filled while samples are read.
+        group: The column whose images belong together, where the source says so.
     """
 
     image_root: Path
@@ -49,6 +52,8 @@ class Source:
     scattered: bool = False
     remarks: tuple[str, ...] = ()
     unsplit: tuple[str, ...] = ()
+    cells: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    group: str = ""
 
 
 class Reader(Protocol):

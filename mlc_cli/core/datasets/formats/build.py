@@ -16,15 +16,17 @@ from mlc_cli.core.datasets.formats.fiftyone import FiftyOneReader, FiftyOneWrite
 from mlc_cli.core.datasets.formats.foreign import refuse_foreign
 from mlc_cli.core.datasets.formats.image_folder import ImageFolderReader
 from mlc_cli.core.datasets.formats.imagenet_txt import ImageNetTxtReader
+from mlc_cli.core.datasets.formats.jsonl import JsonLinesReader
+from mlc_cli.core.datasets.formats.keywords import TagFileReader, XmpReader
 from mlc_cli.core.datasets.formats.label_studio import LabelStudioReader
 from mlc_cli.core.datasets.formats.labelme import LabelMeReader
 from mlc_cli.core.datasets.formats.mlc import MlcReader, MlcWriter
 from mlc_cli.core.datasets.formats.mmpretrain import MmpretrainReader
 from mlc_cli.core.datasets.formats.nus_wide import NusWideReader
 from mlc_cli.core.datasets.formats.open_images import OpenImagesReader
-from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder
+from mlc_cli.core.datasets.formats.shared.kept import Told
+from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder, other_files
 from mlc_cli.core.datasets.formats.shared.states import StateRule
-from mlc_cli.core.datasets.formats.shared.tables import Told
 from mlc_cli.core.datasets.formats.vg500 import Vg500Reader
 from mlc_cli.core.datasets.formats.via import ViaReader
 from mlc_cli.core.datasets.formats.voc import VocReader
@@ -38,7 +40,7 @@ from mlc_cli.text import nearest
 def readers(settings: ConvertSettings) -> tuple[Reader, ...]:
     """All formats that can be read."""
     table = settings.csv
-    told = Told(table.image, table.labels, table.split)
+    told = Told(table.image, table.labels, table.split, table.group, table.keep)
     rule = StateRule(table.minus_one, table.zero, table.blank)
     return (
         MlcReader(),
@@ -55,10 +57,13 @@ def readers(settings: ConvertSettings) -> tuple[Reader, ...]:
         OpenImagesReader(settings.open_images.unverified),
         CsvOnehotReader(rule, told),
         CsvListReader(settings.csv.separator, told),
-        CvatReader(),
+        CvatReader(settings.cvat.attributes),
         YoloReader(),
         ImageNetTxtReader(),
         CelebaReader(),
+        JsonLinesReader(),
+        TagFileReader(),
+        XmpReader(),
         ImageFolderReader(),
     )
 
@@ -79,15 +84,34 @@ def pick_reader(settings: ConvertSettings) -> tuple[Reader, str | None]:
     """The reader of a format, and for `auto` what was seen of that format.
 
     Raises:
-        UsageError: There is no such format.
+        UsageError: There is no such format, or it has no columns and some are told.
         DataError: Nothing or more than one format was seen.
     """
+    other_files.cache_clear()
     known = {reader.name: reader for reader in readers(settings)}
     if settings.format == "auto":
-        return detect(Path(settings.source), list(known.values()))
-    if settings.format not in known:
+        reader, seen = detect(Path(settings.source), list(known.values()))
+    elif settings.format in known:
+        reader, seen = known[settings.format], None
+    else:
         raise _no_such("format to read", settings.format, ["auto", *known])
-    return known[settings.format], None
+    _check_columns(settings, reader.name)
+    return reader, seen
+
+
+def _check_columns(settings: ConvertSettings, form: str) -> None:
+    told = settings.csv
+    if settings.group_by and told.group:
+        raise UsageError("--group-by and --group-column both tell groups", "Choose one of them.")
+    if not form.startswith("csv") and (
+        told.image or told.labels or told.split or told.keep or (told.group and form != "mlc")
+    ):
+        raise UsageError(
+            f"{settings.source} is read as {form}, which has no columns",
+            "Columns are told of tables: csv-list and csv-onehot.",
+        )
+    if (told.keep or told.group) and settings.to != "mlc":
+        raise UsageError("columns are kept beside the files of mlc alone", "Leave out --to.")
 
 
 def pick_writer(settings: ConvertSettings) -> Writer:
@@ -116,7 +140,11 @@ def detect(source: Path, choices: Sequence[Reader]) -> tuple[Reader, str]:
     """
     if is_file(source):
         refuse_foreign(source)
+    other_files.cache_clear()
     found = [(reader, seen) for reader in choices if (seen := reader.detect(source))]
+    if len(found) > 1:  # a table further down may be of anything
+        found = [item for item in found if item[1].rpartition(" in ")[2].count("/") == 0
+                 or not item[0].name.startswith("csv")] or found  # fmt: skip
     names = ", ".join(reader.name for reader in choices)
     if not found:
         refuse_foreign(source)
@@ -136,11 +164,14 @@ def read_classes(settings: ConvertSettings) -> list[Label] | None:
     """The classes that the user fixes: a list, a file of them, or names with commas.
 
     Raises:
+        UsageError: No name is given.
         DataError: The file cannot be read, or is no list.
     """
     given = settings.classes
     if not isinstance(given, str):
         return None if given is None else list(given)
+    if not given.strip(", "):
+        raise UsageError("--classes names no class", "Name some with commas, or a file of them.")
     path = Path(given)
     if "," in given or not (path.suffix or is_file(path) or is_folder(path)):
         return [name for part in given.split(",") if (name := part.strip())]

@@ -24,6 +24,7 @@ from mlc_cli.core.datasets.formats.shared.layout import (
     image_prefix,
     root_of,
     split_of,
+    unsplit,
 )
 from mlc_cli.core.datasets.formats.shared.references import ImageFinder, is_address
 from mlc_cli.core.system.issues import IssueLog
@@ -125,6 +126,7 @@ class CocoReader:
             image_root=root,
             samples=self._samples(parts, root, dropped),
             classes=list(dict.fromkeys(name for part in parts for name in part.names.values())),
+            unsplit=unsplit({part.file: len(part.content.images) for part in parts}),
             unlisted="unknown" if any(_states(part) is not None for part in parts) else "absent",
         )
 

@@ -14,19 +14,18 @@ from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.kept import UNTOLD, Kept, Told
 from mlc_cli.core.datasets.formats.shared.losses import changed_by_tables, unknown_states
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames, check_below, exported_paths
-from mlc_cli.core.datasets.formats.shared.tables import (
-    HEAD,
-    UNTOLD,
-    Table,
-    Told,
+from mlc_cli.core.datasets.formats.shared.table_files import (
     find_tables,
     left_out,
     look,
+    place_of,
     split_remarks,
     without_split,
 )
+from mlc_cli.core.datasets.formats.shared.tables import HEAD, Table
 from mlc_cli.core.system.files import write_atomic
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
@@ -75,7 +74,7 @@ class CsvListReader:
         table = look(source, self._told)
         if table is None or not table.label_columns:
             return None
-        return f"column {table.header[table.label_columns[0]]} in {table.path.name}"
+        return f"column {table.header[table.label_columns[0]]} in {place_of(table, source)}"
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or the files of a folder.
@@ -87,19 +86,29 @@ class CsvListReader:
         tables = [(table, _label_columns(table)) for table in found]
         first = [row[c] for table, columns in tables for row in table.first for c in columns]
         separator = find_separator(first) if self._separator is None else self._separator
+        if self._separator is None and any(table.is_import for table in found):
+            separator = ""
         labels = _labels_of(separator)
         root = images or (source if source.is_dir() else source.parent)
         names = ImageNames(root, dropped)
+        kept = Kept(self._told)
+        spare = [
+            kept.choose(table.path.name, table.header,
+                        {table.image_column, table.split_column or table.image_column, *columns})
+            for table, columns in tables
+        ]  # fmt: skip
         remark = f"separator of labels: {_NAMES.get(separator, separator)}"
         return Source(
             image_root=root,
             samples=(
                 sample
-                for table, columns in tables
-                for sample in _samples(table, columns, labels, names, dropped)
+                for (table, columns), own in zip(tables, spare, strict=True)
+                for sample in _samples(table, columns, labels, names, (kept, own), dropped)
             ),
+            cells=kept.cells,
             remarks=(
                 *(() if self._separator is not None else (remark,)),
+                *kept.remarks,
                 *split_remarks(found),
                 *left_out(source, found),
             ),
@@ -111,10 +120,7 @@ def _label_columns(table: Table) -> tuple[int, ...]:
     """The columns that are called so, or the only one that there is."""
     if table.label_columns:
         return table.label_columns
-    taken = (table.image_column, table.split_column)
-    others = [
-        column for column, name in enumerate(table.header) if name and column not in taken
-    ]  # fmt: skip
+    others = [c for c, name in enumerate(table.header) if name and c not in table.taken]
     if len(others) == 1:
         return (others[0],)
     raise DataError(
@@ -171,8 +177,10 @@ def _samples(
     columns: Sequence[int],
     labels_of: Callable[[str], Sequence[str]],
     names: ImageNames,
+    beside: tuple[Kept, Mapping[int, str]],
     dropped: IssueLog,
 ) -> Iterator[Sample]:
+    kept, spare = beside
     prefix = table.folder(names.root)
     for number, row in table.rows(dropped):
         if not row[table.image_column]:
@@ -187,6 +195,7 @@ def _samples(
         split = table.split_of(row)
         path = names(prefix + row[table.image_column], split)
         if path is not None:
+            kept.add(path, row, spare, dropped)
             yield Sample(path, labels, (), split)
 
 

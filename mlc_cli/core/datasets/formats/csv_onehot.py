@@ -13,19 +13,19 @@ from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.kept import UNTOLD, Kept, Told
 from mlc_cli.core.datasets.formats.shared.losses import changed_by_tables
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames, check_below, exported_paths
 from mlc_cli.core.datasets.formats.shared.states import Flag, State, StateRule, flag, is_flag
-from mlc_cli.core.datasets.formats.shared.tables import (
-    UNTOLD,
-    Table,
-    Told,
+from mlc_cli.core.datasets.formats.shared.table_files import (
     find_tables,
     left_out,
     look,
+    place_of,
     split_remarks,
     without_split,
 )
+from mlc_cli.core.datasets.formats.shared.tables import Table
 from mlc_cli.core.system.files import write_atomic
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
@@ -54,7 +54,10 @@ class _Columns:
     def of(cls, table: Table) -> "_Columns":
         classes, left_out = [], []
         for column, name in enumerate(table.header):
-            if column in (table.image_column, table.split_column) or not name:
+            if column in table.taken or not name:
+                continue
+            if table.told.labels and name not in table.told.labels:
+                left_out.append(name)
                 continue
             cells = table.cells(column)
             if name == _UNLABELED and table.path.name == "_classes.csv":
@@ -96,7 +99,7 @@ class CsvOnehotReader:
         if table is None or table.label_columns:
             return None
         names = [name for column, name in _Columns.of(table).classes if table.holds_flags(column)]
-        return f"{len(names)} columns of 0 and 1 in {table.path.name}" if names else None
+        return f"{len(names)} columns of 0 and 1 in {place_of(table, source)}" if names else None
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or the files of a folder.
@@ -113,6 +116,13 @@ class CsvOnehotReader:
             )
         root = images or (source if source.is_dir() else source.parent)
         names = ImageNames(root, dropped)
+        kept = Kept(self._told)
+        spare = [
+            kept.choose(table.path.name, table.header,
+                        {table.image_column, table.split_column or table.image_column,
+                         *(column for column, _ in columns.classes)})
+            for table, columns in tables
+        ]  # fmt: skip
         counts = _count(tables)
         states = self._rule.decide(counts)
         remarks = [*filter(None, [self._rule.remark(counts)]), *_remarks(tables, list(classes))]
@@ -120,11 +130,14 @@ class CsvOnehotReader:
             image_root=root,
             samples=(
                 sample
-                for table, columns in tables
-                for sample in _samples(table, columns, list(classes), names, states, dropped)
+                for (table, columns), own in zip(tables, spare, strict=True)
+                for sample in _samples(
+                    table, columns, list(classes), names, states, (kept, own), dropped
+                )
             ),
+            cells=kept.cells,
             classes=list(classes),
-            remarks=(*remarks, *split_remarks(found), *left_out(source, found)),
+            remarks=(*remarks, *kept.remarks, *split_remarks(found), *left_out(source, found)),
             unsplit=without_split(found),
         )
 
@@ -143,18 +156,32 @@ def _count(tables: Sequence[tuple[Table, _Columns]]) -> Counter[Flag]:
     return counts
 
 
+class _StateOf(dict[str, State | None]):
+    """State of each cell, `None` if it says nothing; a cell is read when it first comes."""
+
+    def __init__(self, states: Mapping[Flag, State]) -> None:
+        super().__init__()
+        self._states = states
+
+    def __missing__(self, cell: str) -> State | None:
+        state = self[cell] = self._states[flag(cell)] if is_flag(cell) else None
+        return state
+
+
 def _samples(
     table: Table,
     columns: _Columns,
     classes: Sequence[str],
     names: ImageNames,
     states: Mapping[Flag, State],
+    beside: tuple[Kept, Mapping[int, str]],
     dropped: IssueLog,
 ) -> Iterator[Sample]:
+    kept, spare = beside
     own = {name for _, name in columns.classes}
     lacking = [name for name in classes if name not in own]
     prefix = table.folder(names.root)
-    zero_is_absent = states[0] == "absent"
+    state_of = _StateOf(states)
     for number, row in table.rows(dropped):
         if not row[table.image_column]:
             dropped.add("rows without an image", f"{table.path}, line {number}")
@@ -163,28 +190,25 @@ def _samples(
         path = names(prefix + row[table.image_column], split)
         if path is None:
             continue
+        kept.add(path, row, spare, dropped)
         present, unknown = [], list(lacking)
         for column, name in columns.classes:
-            cell = row[column]
-            if cell == "0" and zero_is_absent:  # what most cells are
+            state = state_of[row[column]]
+            if state == "absent":  # what most cells are
                 continue
-            state = states[flag(cell)] if is_flag(cell) else None
             if state == "present":
                 present.append(name)
-            elif state != "absent":
+            else:
                 unknown.append(name)
             if state is None:
                 kind = "cells that are not 0, 1, -1 or blank (label unknown)"
-                where = f"{table.path}, line {number}, {name:.40}: {cell!r:.40}"
+                where = f"{table.path}, line {number}, {name:.40}: {row[column]!r:.40}"
                 dropped.add(kind, where)
         yield Sample(path, present, unknown, split)
 
 
 def _remarks(tables: Sequence[tuple[Table, _Columns]], classes: Sequence[str]) -> Iterator[str]:
     for table, columns in tables:
-        if columns.left_out:
-            names = ", ".join(columns.left_out)
-            yield f"{table.path.name}: columns that hold no 0 or 1 are no classes: {names:.300}"
         own = {name for _, name in columns.classes}
         lacking = ", ".join(name for name in classes if name not in own)
         if lacking:

@@ -5,76 +5,155 @@
 
 Images are in `images/`, in an export of a project in `images/<subset>/`. The image of frame 7 is
 `frame_000007`, with any suffix; a track lists each frame that its object is in. Frames with an
-image and without an object are negatives.
+image and without an object are negatives. Of several files in a folder each may tell its split.
+
+    <tag label="scene"><attribute name="wet">true</attribute></tag>
+
+Attributes of tags are labels if the user says so: here `wet`, which
+is a checkbox; of a choice it is the value.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from typing import Literal
 from xml.etree.ElementTree import Element
 
 from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.images import SUFFIXES
+from mlc_cli.core.datasets.formats.shared.json_files import find_files, opening, seen
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder
-from mlc_cli.core.datasets.formats.shared.naming import ImageNames
+from mlc_cli.core.datasets.formats.shared.naming import ImageNames, relative_prefix
+from mlc_cli.core.datasets.formats.shared.split_names import split_of_name
 from mlc_cli.core.datasets.formats.shared.xml_files import elements
 from mlc_cli.core.system.issues import IssueLog
+from mlc_cli.errors import DataError
 
 _FRAME = re.compile(r"frame_([0-9]{1,9})\.[a-z]+", re.IGNORECASE)
 _NUMBER = re.compile("[0-9]{1,9}")
+_SUBSET = re.compile(r'<image [^>]*subset="')
+_CHOICES = ("select", "radio")
+_NO_CHOICE = ("", "__undefined__")
 _NO_IMAGE = "frames of a video without an image (export it with images, or as CVAT for images)"
 _NO_LABEL = "tags and shapes without a label"
 
 
 class CvatReader:
-    """Reads CVAT for images and for video."""
+    """Reads CVAT for images and for video.
+
+    Args:
+        attributes: Whether attributes of tags are labels: a checkbox that is checked is one of its
+            name, a choice one of its value.
+    """
 
     name = "cvat"
     title = "CVAT"
 
+    def __init__(self, attributes: Literal["ignore", "labels"] = "ignore") -> None:
+        self._attributes = attributes == "labels"
+
     def detect(self, source: Path) -> str | None:
-        """Name the XML file that begins with annotations."""
-        file = _file(source)
-        if not is_file(file):
-            return None
-        try:
-            with file.open("rb") as stream:
-                head = stream.read(4096)
-        except OSError:
-            return None
-        return f"<annotations> in {file.name}" if b"<annotations>" in head else None
+        """Name the XML files that begin with annotations."""
+        return seen("<annotations>", source, _looks_right, _files(source))
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open an annotations.xml, or the folder that has it.
+        """Open a file, or those of a folder.
 
         Raises:
-            DataError: It is not XML of this kind.
+            DataError: One is not XML of this kind.
         """
-        file = _file(source)
-        found = file.parent / "images"
-        root = images or (found if found.is_dir() else file.parent)
+        files = _files(source)
+        if not files:
+            raise DataError(f"{source}: has no XML file of CVAT", "It is called annotations.xml.")
+        projects = {file: _Project.of(file) for file in files}
+        roots = {file: images or _beside(file) for file in files}
+        root = roots[files[0]] if len(files) == 1 else images or source
+        names = [name for project in projects.values() for name in project.labels]
+        kinds = {name: kind for p in projects.values() for name, kind in p.attributes.items()}
+        remarks: tuple[str, ...] = ()
+        if self._attributes:
+            names += [name for project in projects.values() for name in project.attribute_labels]
+        elif kinds:
+            told = f"attributes of tags are not read ({', '.join(kinds):.200})"
+            remarks = (f"{told}; `--set cvat.attributes=labels` makes them labels",)
+        samples = (
+            sample._replace(
+                path=relative_prefix(roots[file], root) + sample.path,
+                split=sample.split or split_of_name(file.stem),
+            )
+            for file in files
+            for sample in _samples(file, roots[file], kinds if self._attributes else {}, dropped)
+        )
         return Source(
             image_root=root,
-            samples=_samples(file, root, dropped),
-            classes=_classes(file) or None,
+            samples=samples,
+            classes=list(dict.fromkeys(names)) or None,
+            remarks=remarks,
+            unsplit=tuple(file.name for file in files if _tells_no_split(file)),
         )
 
 
-def _file(source: Path) -> Path:
-    return source / "annotations.xml" if source.is_dir() else source
+def _looks_right(opening: str) -> bool:
+    return "<annotations>" in opening[:4096]
 
 
-def _classes(file: Path) -> list[str]:
-    """Labels of the project; the points of a skeleton, which have a parent, are none."""
-    head = takewhile(lambda item: item.tag == "label", elements(file, "label", "image", "track"))
-    names = [
-        (label.findtext("name") or "").strip() for label in head if label.find("parent") is None
-    ]
-    return list(dict.fromkeys(filter(None, names)))
+def _files(source: Path) -> list[Path]:
+    """`annotations.xml` of a folder; without it all that look right there or one folder below."""
+    whole = source / "annotations.xml"
+    return [whole] if is_file(whole) else find_files(source, _looks_right, ("*.xml", "*/*.xml"))
 
 
-def _samples(file: Path, root: Path, dropped: IssueLog) -> Iterator[Sample]:
+def _beside(file: Path) -> Path:
+    return found if (found := file.parent / "images").is_dir() else file.parent
+
+
+def _tells_no_split(file: Path) -> bool:
+    return not split_of_name(file.stem) and not _SUBSET.search(opening(file))
+
+
+@dataclass(frozen=True)
+class _Project:
+    """What the head of a file says.
+
+    Attributes:
+        labels: Labels; the points of a skeleton, which have a parent, are none.
+        attributes: How each attribute of tags is chosen: `checkbox`, `select`, `text` and so on.
+        attribute_labels: Labels that attributes can be.
+    """
+
+    labels: list[str]
+    attributes: dict[str, str]
+    attribute_labels: list[str]
+
+    @classmethod
+    def of(cls, file: Path) -> "_Project":
+        found = cls([], {}, [])
+        for label in takewhile(
+            lambda item: item.tag == "label", elements(file, "label", "image", "track")
+        ):
+            name = (label.findtext("name") or "").strip()
+            if name and label.find("parent") is None:
+                found.labels.append(name)
+            if label.findtext("type", "any") in ("any", "tag"):
+                for attribute in label.iterfind("attributes/attribute"):
+                    found.add(attribute)
+        return found
+
+    def add(self, attribute: Element) -> None:
+        """Note an attribute that a label has."""
+        name = (attribute.findtext("name") or "").strip()
+        kind = attribute.findtext("input_type", "text")
+        self.attributes[name] = kind
+        values = (attribute.findtext("values") or "").splitlines()
+        choices = [name] if kind == "checkbox" else values if kind in _CHOICES else []
+        self.attribute_labels.extend(v.strip() for v in choices if v.strip() not in _NO_CHOICE)
+
+
+def _samples(
+    file: Path, root: Path, kinds: Mapping[str, str], dropped: IssueLog
+) -> Iterator[Sample]:
     folders: dict[str, str] = {}
     names, frames = ImageNames(root, dropped), _Frames(root, dropped)
     for number, item in enumerate(elements(file, "image", "track"), 1):
@@ -95,10 +174,25 @@ def _samples(file: Path, root: Path, dropped: IssueLog) -> Iterator[Sample]:
                 labels.append(label)
             else:
                 dropped.add(_NO_LABEL, f"{name:.80}: {shape.tag!s:.40}")
+            if kinds and shape.tag == "tag":
+                labels += _of_attributes(shape, kinds, dropped)
         path = names(name if name.startswith(folders[subset]) else folders[subset] + name)
         if path is not None:
             yield Sample(path, labels, (), _split(subset))
     yield from frames.samples()
+
+
+def _of_attributes(tag: Element, kinds: Mapping[str, str], dropped: IssueLog) -> Iterator[str]:
+    """Labels that the attributes of a tag are."""
+    for attribute in tag.iterfind("attribute"):
+        name, value = attribute.get("name", "").strip(), (attribute.text or "").strip()
+        kind = kinds.get(name, "text")
+        if kind == "checkbox":
+            yield from [name] if value.lower() == "true" else []
+        elif kind in _CHOICES:
+            yield from [value] if value not in _NO_CHOICE else []
+        elif value:
+            dropped.add("attributes of text or numbers (no labels)", f"{name:.40}: {value:.40}")
 
 
 class _Frames:

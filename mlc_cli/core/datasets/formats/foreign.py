@@ -4,12 +4,14 @@ import re
 from itertools import islice
 from pathlib import Path
 
-from mlc_cli.core.datasets.formats.shared.lines import is_file, raw_lines
+from mlc_cli.core.datasets.formats.shared.images import is_image
+from mlc_cli.core.datasets.formats.shared.lines import is_file, other_files, raw_lines
 from mlc_cli.errors import DataError
 
 _HEAD, _FILES = 1 << 16, 200
 _COCO = "Export it as COCO or as CSV."
 _CSV = "Save it as CSV in UTF-8, with a line for each image."
+_IMAGES = "Save the images as files, and their labels as CSV: image,labels."
 _OPENINGS = (
     (rb"version https://git-lfs", "is a Git LFS pointer, not the file", "Fetch it: git lfs pull."),
     (rb'"imageGcsUri"', "is of Vertex AI", "Export it as CSV: image,labels."),
@@ -25,6 +27,10 @@ _OPENINGS = (
 _SUFFIXES = {
     **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods"), ("is a spreadsheet", _CSV)),
     **dict.fromkeys((".tfrecord", ".tfrecords", ".record"), ("is a TFRecord", _COCO)),
+    **dict.fromkeys((".parquet", ".arrow"), ("is a table of Parquet or Arrow", _IMAGES)),
+    ".tar": ("is an archive, perhaps a WebDataset", "Unpack it, and write labels as CSV."),
+    **dict.fromkeys((".pkl", ".pickle", ".npz", ".npy"), ("holds objects of Python", _IMAGES)),
+    **dict.fromkeys((".h5", ".hdf5", ".mdb"), ("is a data base of images", _IMAGES)),
 }
 _TEXTS = (".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".txt")
 
@@ -37,7 +43,9 @@ def refuse_foreign(source: Path) -> None:
     """
     places = [source]
     if source.is_dir():
-        places = sorted(filter(is_file, islice(source.glob("*"), _FILES)))
+        deeper = (Path(folder, name) for level in other_files(source) for folder, name in level)
+        top = (path for path in source.glob("*") if is_file(path) and not is_image(path.name))
+        places = sorted([*islice(top, _FILES), *islice(deeper, _FILES)])
     for place in places:
         if kind := _kind(place):
             raise DataError(f"{place}: {kind[0]}, which is not read", kind[1])

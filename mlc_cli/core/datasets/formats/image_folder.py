@@ -8,23 +8,28 @@ name are not, since many tools number the images of each class.
 
 import hashlib
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.images import SUFFIXES, walk_images
+from mlc_cli.core.datasets.formats.shared.images import is_image, walk_images
 from mlc_cli.core.datasets.formats.shared.split_names import meaning
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 _FOLDERS_OF_OTHERS = {
     "images", "labels", "annotations", "imagesets", "jpegimages", "data", "img_align_celeba",
+    "image", "img", "imgs",
 }  # fmt: skip
+_MASKS = re.compile(r"(.*[_-])?(masks|segmentations?|ground_?truths?|gt|depth|label_?maps?)")
+_BAND = re.compile(r"(?:^|_)(?:B\d\d?A?|V[VH]|nir|swir\d?|red|green|blue)\.tiff?", re.IGNORECASE)
+"""A channel of an image of several."""
 _LOOKED = 20
 """Folders of classes that are looked into."""
-_ANNOTATIONS = (".json", ".csv", ".xml", ".yaml", ".yml")
+_ANNOTATIONS = (".json", ".jsonl", ".csv", ".xml", ".xmp", ".yaml", ".yml")
 
 
 class ImageFolderReader:
@@ -38,9 +43,11 @@ class ImageFolderReader:
         splits, classes = _layout(source)
         parents = [source, *(source / split for split in splits)]
         lower = {name.lower() for name in classes}
-        if lower & _FOLDERS_OF_OTHERS or any(map(_has_annotations, parents)):
+        if len(classes) < 2 or any(map(_MASKS.fullmatch, lower)) or _has_bands(source / classes[0]):
             return None
-        if any(_has_annotations(parent / name) for parent in parents for name in classes[:_LOOKED]):
+        if lower & _FOLDERS_OF_OTHERS or any(map(has_annotations, parents)):
+            return None
+        if any(has_annotations(parent / name) for parent in parents for name in classes[:_LOOKED]):
             return None
         has_images = (
             name for name in classes if any(_has_image(parent / name) for parent in parents)
@@ -96,17 +103,31 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _has_annotations(folder: Path) -> bool:
-    """Whether there is a file that another format would have, such as train.txt."""
+def has_annotations(folder: Path, ignored: Sequence[str] = ()) -> bool:
+    """Whether a folder has a file that another format would have.
+
+    Such as train.txt, or 1.txt beside 1.jpg.
+
+    Args:
+        folder: The folder.
+        ignored: Suffixes that do not count.
+    """
     names = [Path(entry.name) for entry in _entries(folder)]
+    stems = {name.stem for name in names if is_image(name.name)}
     return any(
-        name.suffix.lower() in _ANNOTATIONS or (name.suffix == ".txt" and meaning(name.stem))
+        name.suffix.lower() in _ANNOTATIONS
+        or (name.suffix == ".txt" and (meaning(name.stem) or name.stem in stems))
         for name in names
+        if name.suffix.lower() not in ignored
     )
 
 
 def _has_image(folder: Path) -> bool:
-    return any(entry.name.lower().endswith(SUFFIXES) for entry in _entries(folder))
+    return any(is_image(entry.name) for entry in _entries(folder))
+
+
+def _has_bands(folder: Path) -> bool:
+    return sum(bool(_BAND.search(entry.name)) for entry in _entries(folder)) > 1
 
 
 def _samples(root: Path, split: str, dropped: IssueLog) -> Iterator[Sample]:

@@ -1,9 +1,11 @@
-"""Label Studio: its exports JSON, JSON-MIN and CSV.
+"""Label Studio: its exports JSON, JSON-MIN, CSV and TSV, and the files of its target storage.
 
     [{"data": {"image": "/data/upload/1/0a1b2c3d-a.jpg"}, "annotations": [{"was_cancelled": false,
       "result": [{"type": "choices", "value": {"choices": ["dog"]}}]}]}]
 
     [{"image": "/data/upload/1/0a1b2c3d-a.jpg", "animals": {"choices": ["dog", "cat"]}}]
+
+    {"result": [...], "task": {"data": {"image": ...}}}      a file for each annotation, or task
 
 A task may have several annotations, of different people: a label of any of them counts. A task
 without any says nothing: all its states are unknown. A path that is chosen in a taxonomy, such as
@@ -29,8 +31,10 @@ from mlc_cli.errors import DataError
 _TASKS = re.compile(r'\s*\[\s*\{.*?"(?:annotations|completions)"\s*:\s*\[', re.DOTALL)
 _ROWS = re.compile(r'\s*\[\s*\{.*?"annotation_id"\s*:', re.DOTALL)
 _TABLE = re.compile(r"(?=[^\n]*\bannotation_id\b)[^\n]*\b(?:annotator|lead_time)\b[^\n]*\n")
-_PLACES = ("*.json", "*.csv")
-_HINT = "Label Studio exports it as JSON, JSON-MIN or CSV."
+_ONE = re.compile(r'(?=.*"data"\s*:\s*\{)\s*\{.*?"(?:result|annotations)"\s*:\s*\[', re.DOTALL)
+_TABLES = (".csv", ".tsv")
+_PLACES = ("*.json", "*.csv", "*.tsv", "[0-9]*[0-9]", "[0-9]")
+_HINT = "Label Studio exports it as JSON, JSON-MIN, CSV or TSV."
 _BOOKKEEPING = {
     "id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement"
 }  # fmt: skip
@@ -86,7 +90,7 @@ class LabelStudioReader:
 
 
 def _looks_right(opening: str) -> bool:
-    return any(pattern.match(opening) for pattern in (_TASKS, _ROWS, _TABLE))
+    return any(pattern.match(opening) for pattern in (_TASKS, _ROWS, _TABLE, _ONE))
 
 
 def _samples(tasks: Sequence[_Task], finder: ImageFinder, dropped: IssueLog) -> Iterator[Sample]:
@@ -102,7 +106,7 @@ def _samples(tasks: Sequence[_Task], finder: ImageFinder, dropped: IssueLog) -> 
 
 
 def _read(file: Path, dropped: IssueLog) -> list[_Task]:
-    entries = _read_table(file) if file.suffix.lower() == ".csv" else load(file, list[Any], _HINT)
+    entries = _read_table(file) if file.suffix.lower() in _TABLES else _load(file)
     nested = any(
         isinstance(entry, dict) and isinstance(entry.get("data"), dict) for entry in entries
     )
@@ -123,9 +127,23 @@ def _read(file: Path, dropped: IssueLog) -> list[_Task]:
     return tasks
 
 
+def _load(file: Path) -> list[Any]:
+    """Entries of a file of JSON; one alone is a task, or an annotation with its task."""
+    shape: Any = list[Any] | dict[str, Any]
+    match load(file, shape, _HINT):
+        case {"result": list(), "task": {"data": dict(fields)}} as annotation:
+            return [{"data": fields, "annotations": [annotation]}]
+        case dict(task):
+            return [task]
+        case entries:
+            return list(entries)
+
+
 def _read_table(file: Path) -> list[dict[str, Any]]:
     """Rows without their empty cells; cells of JSON are read."""
-    reader = csv.DictReader(io.StringIO(read_text(file), newline=""), strict=True)
+    text = read_text(file)
+    delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows = []
     try:
         for row in reader:
@@ -214,7 +232,7 @@ def _label_columns(file: Path, rows: Sequence[Any], dropped: IssueLog) -> list[s
     of JSON, or by being the only one of text.
     """
     fields = [row for row in rows if isinstance(row, dict)]
-    if file.suffix.lower() != ".csv":
+    if file.suffix.lower() not in _TABLES:
         return list(dict.fromkeys(key for row in fields for key in _keys_of_results(row)))
     texts: dict[str, bool] = {}
     for row in fields:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from mlc_cli.core.datasets.annotations import Annotation, Label
+from mlc_cli.core.datasets.columns import read_columns
 from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import find_files, load, seen, write_object
 from mlc_cli.core.datasets.formats.shared.naming import relative
@@ -57,6 +58,7 @@ class MlcReader:
         files = find_files(source, _looks_right)
         if not files:
             raise DataError(f"{source}: has no annotation files", _HINT)
+        beside = {file: read_columns(file) for file in files}
         contents = {file: load(file, _Content, _HINT) for file in files}
         classes = list(dict.fromkeys(name for part in contents.values() for name in part.classes))
         sparse = all(part.unlisted == "unknown" for part in contents.values())
@@ -65,6 +67,8 @@ class MlcReader:
             samples=_samples(contents, classes, dropped, sparse=sparse),
             classes=classes,
             unlisted="unknown" if sparse else "absent",
+            cells={path: own for part in beside.values() for path, own in part.images.items()},
+            group=next((part.group for part in beside.values() if part.group), ""),
         )
 
 

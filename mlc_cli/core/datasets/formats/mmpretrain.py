@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import find_files, load, seen
-from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of, split_of
+from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of, split_of, unsplit
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -63,7 +63,12 @@ class MmpretrainReader:
             raise DataError(f"{source}: has no annotations of mmpretrain", _HINT)
         contents = {file: load(file, _Content, _HINT) for file in files}
         root = images or root_of(source)
-        return Source(root, _samples(contents, root, dropped), _classes(source, contents))
+        return Source(
+            image_root=root,
+            samples=_samples(contents, root, dropped),
+            classes=_classes(source, contents),
+            unsplit=unsplit({file: len(content.data_list) for file, content in contents.items()}),
+        )
 
 
 def _looks_right(opening: str) -> bool:

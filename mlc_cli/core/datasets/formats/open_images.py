@@ -6,7 +6,8 @@
 
 Confidence 1 is verified as present and 0 as absent; what is not listed has not been looked at.
 Each box is a label that is present. Images are `<split>/<ImageID>.jpg`, or without the folder where
-the user names one that has none for the split.
+the user names one that has none for the split. CVAT puts the tables in `annotations/` and images of
+any suffix in `images/<split>/`.
 """
 
 import re
@@ -17,13 +18,15 @@ from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import State
 from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.layout import root_of
 from mlc_cli.core.datasets.formats.shared.lines import is_file
-from mlc_cli.core.datasets.formats.shared.tables import csv_rows
+from mlc_cli.core.datasets.formats.shared.naming import ImageNames, without_suffix
+from mlc_cli.core.datasets.formats.shared.rows import csv_rows
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 _STATES = {"1": True, "0": False, "1.0": True, "0.0": False}
-_SPLIT = re.compile(r"(?:^|[-_.])(train|validation|val|test)(?:[-_.]|$)")
+_SPLIT = re.compile(r"(?:^|[-_.])(train|validation|val|test)(?:[-_.]|$)", re.IGNORECASE)
 _COLUMNS = ("ImageID", "LabelName", "Confidence")
 
 
@@ -58,14 +61,16 @@ class OpenImagesReader:
                 "Name the folder with the tables of labels and class-descriptions.csv.",
             )
         tables = [(file, _columns(file)) for file in files]
-        folder = source if source.is_dir() else source.parent
+        folder = root_of(source)
+        pictures = images or folder / "images"
+        finder = None if not pictures.is_dir() or images else ImageNames(folder, dropped)
         names, remarks = _names(folder)
         return Source(
             image_root=images or folder,
             samples=(
                 sample
                 for file, columns in tables
-                for sample in self._samples(file, columns, names, images, dropped)
+                for sample in _found(self._samples(file, columns, names, images, dropped), finder)
             ),
             unlisted=self._unverified,
             scattered=True,
@@ -99,6 +104,15 @@ class OpenImagesReader:
                 absent.append(names.get(label, label))
         if last:
             yield Sample(f"{prefix}{last}.jpg", present, absent, split)
+
+
+def _found(samples: Iterator[Sample], finder: ImageNames | None) -> Iterator[Sample]:
+    """Samples with the path of the image of any suffix, where CVAT has put the images."""
+    for sample in samples:
+        if finder is None:
+            yield sample
+        elif path := finder(without_suffix(sample.path), sample.split):
+            yield sample._replace(path=path)
 
 
 def _tables(source: Path) -> list[Path]:

@@ -1,10 +1,11 @@
-"""VGG Image Annotator (VIA 2): one JSON file for all images.
+"""VGG Image Annotator (VIA 2): one JSON or CSV file for all images.
 
     {"_via_img_metadata": {"a.jpg1": {"filename": "a.jpg", "file_attributes": {"kind": "cat"},
                            "regions": [{"region_attributes": {"parts": {"ear": true}}}]}}}
 
-or what stands under `_via_img_metadata` alone. The text of an attribute of the image or of a region
-is a label, and so is each checked box; a box that is not checked is absent.
+or what stands under `_via_img_metadata` alone, or a CSV file with a line for each region and
+columns filename, file_attributes and region_attributes. The text of an attribute of the image or of
+a region is a label, and so is each checked box; a box that is not checked is absent.
 """
 
 import re
@@ -12,19 +13,21 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct, field
 
 from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import find_files, load, seen
-from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of, split_of
-from mlc_cli.core.datasets.formats.shared.split_names import split_of_name
+from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of, split_of, unsplit
+from mlc_cli.core.datasets.formats.shared.rows import filled_rows
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 _NAME = re.compile(r'"filename"\s*:')
 _REGIONS = re.compile(r'"regions"\s*:\s*[\[{]')
-_PLACES = ("*.json", "*/*.json")
-_HINT = "It is what VIA saves as a project, or exports as JSON."
+_TABLE = re.compile(r'"?#?\s*filename"?,[^\n]*region_attributes')
+_PLACES = ("*.json", "*/*.json", "*.csv")
+_HINT = "It is what VIA saves as a project, or exports as JSON or CSV."
 
 
 class _Region(Struct, gc=False):
@@ -68,20 +71,46 @@ class ViaReader:
             raise DataError(f"{source}: has no annotations of VIA", _HINT)
         contents = {file: _load(file) for file in files}
         root = images or root_of(source)
-        return Source(root, _samples(contents, root, dropped), _classes(contents))
+        return Source(
+            image_root=root,
+            samples=_samples(contents, root, dropped),
+            classes=_classes(contents),
+            scattered=any(file.suffix.lower() == ".csv" for file in files),
+            unsplit=unsplit({file: len(own) for file, own in contents.items()}),
+        )
 
 
 def _looks_right(opening: str) -> bool:
-    return bool(_NAME.search(opening) and _REGIONS.search(opening))
+    return bool((_NAME.search(opening) and _REGIONS.search(opening)) or _TABLE.match(opening))
 
 
 def _load(file: Path) -> list[_Image]:
+    if file.suffix.lower() == ".csv":
+        return list(_load_table(file))
     shape: Any = dict[str, Any]
     whole = "_via_img_metadata" in load(file, shape, _HINT)
     if whole:
         return list(load(file, _Project, _HINT).images.values())
     images: Any = dict[str, _Image]
     return list(load(file, images, _HINT).values())
+
+
+def _load_table(file: Path) -> Iterator[_Image]:
+    """An image for each line; those of one file are joined later."""
+    header: list[str] = []
+    for number, row in filled_rows(file, ","):
+        if not header:
+            header = [name.lstrip("# ") for name in row]
+            continue
+        cells = dict(zip(header, row, strict=False))
+        try:
+            of_file = msgspec.json.decode(cells.get("file_attributes") or "{}")
+            of_region = msgspec.json.decode(cells["region_attributes"] or "{}")
+            content = {"filename": cells["filename"], "file_attributes": of_file,
+                       "regions": [{"region_attributes": of_region}]}  # fmt: skip
+            yield msgspec.convert(content, _Image)
+        except (KeyError, msgspec.MsgspecError) as error:
+            raise DataError(f"{file}, line {number}: {error}", _HINT) from None
 
 
 def _values(image: _Image) -> Iterator[tuple[str, Any]]:
@@ -109,7 +138,7 @@ def _samples(
     contents: Mapping[Path, list[_Image]], root: Path, dropped: IssueLog
 ) -> Iterator[Sample]:
     for file, images in contents.items():
-        split = split_of(file) or split_of_name(file.absolute().parent.name) or ""
+        split = split_of(file)
         prefix = image_prefix(root, split, (image.filename for image in images))
         for image in images:
             labels: list[str] = []

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from mlc_cli.core.datasets.columns import read_columns, write_columns
 from mlc_cli.core.datasets.inspection.collection import Collection, Labels
 from mlc_cli.core.datasets.inspection.inspect import Inspection
 from mlc_cli.core.system.files import folder_beside
@@ -164,6 +165,11 @@ def _write(
                 done += 1
                 if progress:
                     progress(min(done, len(collection)), len(collection))
+        kept = read_columns(collection.splits[name].source)
+        if kept.images:
+            rows = [row for row in collection.rows(name) if row in images.paths]
+            cells = {images.paths[r]: kept.images.get(collection.path(r), {}) for r in rows}
+            write_columns(folder / f"{name}.json", kept.group, cells)
     left_out = [
         {"split": collection.split_name(row), "image": collection.path(row), "reason": reason}
         for row, reason in sorted(plan.left_out.items())
@@ -185,6 +191,7 @@ class _Images:
         self._collection = collection
         self._folder = folder
         self._placed: dict[str, Path] = {}
+        self.paths: dict[int, str] = {}
 
     def place(self, row: int) -> str:
         """Put an image there; its path below the folder, the same as before where it can be."""
@@ -195,6 +202,7 @@ class _Images:
         source = self._collection.file(row).resolve()
         if self._placed.setdefault(path, source) != source:  # splits may have folders of their own
             path = f"{self._collection.split_name(row)}/{path}"
+        self.paths[row] = path
         target = self._folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists():

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mlc_cli.core.datasets.checks import check_classes
+from mlc_cli.core.datasets.columns import read_columns
 from mlc_cli.core.datasets.inspection.collection import SPLITS, Collection
 from mlc_cli.core.datasets.inspection.issues import Finding, many
 from mlc_cli.core.datasets.inspection.names import (
@@ -16,7 +17,7 @@ from mlc_cli.core.datasets.inspection.names import (
     untrimmed,
 )
 from mlc_cli.core.datasets.inspection.statistics import Statistics
-from mlc_cli.core.datasets.leaks import leak_by_name
+from mlc_cli.core.datasets.leaks import find_leaks
 from mlc_cli.errors import DataError
 
 FEW = 20
@@ -86,8 +87,14 @@ def _same_paths(collection: Collection) -> Iterator[Finding]:
 
 
 def _leaks(collection: Collection) -> Iterator[Finding]:
-    by_name = leak_by_name({name: split.paths for name, split in collection.splits.items()})
-    for leak in filter(None, [by_name]):
+    kept = {name: read_columns(split.source) for name, split in collection.splits.items()}
+    cells = {
+        name: [kept[name].images.get(path, {}) for path in split.paths if kept[name].images]
+        for name, split in collection.splits.items()
+    }
+    group = next((own.group for own in kept.values() if own.group), "")
+    paths = {name: split.paths for name, split in collection.splits.items()}
+    for leak in find_leaks(paths, cells, group):
         yield from many(
             "warning",
             "split-groups",

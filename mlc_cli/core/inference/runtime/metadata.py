@@ -69,6 +69,10 @@ def to_entries(info: ExportInfo, *, normalised_inside: bool) -> dict[str, str]:
         entries["scale_values"] = " ".join(f"{255 * value:.9g}" for value in card.std)
     if card.thresholds is not None:
         entries["thresholds"] = " ".join(repr(value) for value in card.thresholds)
+    if card.lower_thresholds is not None:
+        entries["lower_thresholds"] = " ".join(repr(value) for value in card.lower_thresholds)
+    if card.promise is not None:
+        entries["promise"] = json.dumps(card.promise, ensure_ascii=False)
     return entries
 
 

@@ -5,6 +5,7 @@ Names of arrays: N images, D channels, C classes, H×W positions.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -24,10 +25,12 @@ class Head(nn.Module, ABC):
     """
 
     scale: Tensor
+    affine_2C: Tensor | None
 
     def __init__(self, scale: float) -> None:
         super().__init__()
         self.register_buffer("scale", torch.tensor(float(scale)), persistent=False)
+        self.register_buffer("affine_2C", None, persistent=False)
 
     @abstractmethod
     def reduce(self, map_NDHW: Tensor) -> Tensor:
@@ -37,6 +40,10 @@ class Head(nn.Module, ABC):
     def classify(self, reduced: Tensor) -> Tensor:
         """Logits N×C, multiplied by the scale, of what `reduce` gave."""
 
+    def calibrate(self, affine_C2: Sequence[tuple[float, float]]) -> None:
+        """Take scale and bias of the logits of each class, which are not trained."""
+        self.affine_2C = torch.tensor(affine_C2).T.contiguous()
+
     def set_prior(self, prior_C: Tensor) -> None:
         """Start biases, where the head has any, at the logits of the classes' frequencies."""
 
@@ -45,8 +52,11 @@ class Head(nn.Module, ABC):
         return self
 
     def forward(self, map_NDHW: Tensor) -> Tensor:
-        """Logits N×C, multiplied by the scale."""
-        return self.classify(self.reduce(map_NDHW))
+        """Logits N×C, multiplied by the scale, and calibrated if the head is."""
+        logits_NC = self.classify(self.reduce(map_NDHW))
+        if self.affine_2C is None:
+            return logits_NC
+        return logits_NC.float() * self.affine_2C[0] + self.affine_2C[1]
 
 
 def auto_scale(classes: int) -> float:
@@ -64,6 +74,8 @@ def pool_map(map_NDHW: Tensor, pool: Pool) -> Tensor:
 
 
 def cosine(features: Tensor, weights: Tensor) -> Tensor:
-    """Cosines in float32 between rows of `features` (…×A×D) and `weights` (…×B×D): …×A×B."""
+    """Cosines of rows of `features` (…×A×D) and `weights` (…×B×D), in float32 at least: …×A×B."""
     with full_precision(features.device):
-        return F.normalize(features.float(), dim=-1) @ F.normalize(weights.float(), dim=-1).mT
+        kind = torch.promote_types(features.dtype, torch.float32)
+        rows, columns = (F.normalize(given.to(kind), dim=-1) for given in (features, weights))
+        return rows @ columns.mT

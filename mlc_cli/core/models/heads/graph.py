@@ -150,8 +150,8 @@ class GraphAttention(nn.Module):
         self.weight = nn.Parameter(torch.empty(width_in, width_out))
         self.attention = nn.Parameter(torch.empty(width_out, 2))
         self.dropout = nn.Dropout(dropout)
-        nn.init.xavier_uniform_(self.weight)
-        nn.init.xavier_uniform_(self.attention)
+        nn.init.xavier_uniform_(self.weight, gain=2**0.5)
+        nn.init.xavier_uniform_(self.attention.view(1, -1), gain=2**0.5)  # one column, as published
 
     def forward(self, nodes_CA: Tensor, links_CC: Tensor) -> Tensor:
         """Nodes C×B."""

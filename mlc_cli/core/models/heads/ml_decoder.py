@@ -141,6 +141,10 @@ class CrossAttention(nn.Module):
         self.key_value = nn.Linear(dim, 2 * dim)
         self.out = nn.Linear(dim, dim)
         self.dropout = dropout
+        for layer in (self.query, self.key_value):  # as torch's attention: Xavier of all three
+            nn.init.uniform_(layer.weight, -((1.5 / dim) ** 0.5), (1.5 / dim) ** 0.5)
+        for layer in (self.query, self.key_value, self.out):
+            nn.init.zeros_(layer.bias)
 
     def forward(self, queries_GE: Tensor, tokens_NTE: Tensor) -> Tensor:
         """Attended values, N×G×E."""

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from mlc_cli.core.datasets.formats.shared.lines import text_lines
+from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import WeightsError
 
 Classes = list[str] | list[int]
@@ -16,6 +18,7 @@ BY_CLASS = {
     "pooled.weight", "pooled.linear.weight", "pooled.linear.bias",
 }  # fmt: skip
 """Tensors of heads, in the names of mlc, whose first axis is that of the classes."""
+_NAMES: TypeAdapter[Classes] = TypeAdapter(Classes)
 UNLISTED = {
     "nus-wide": "ConceptsList/Concepts81.txt of the data set, if the head follows it",
     "openimages": "the idx_to_class of the file that it came with, one name a line",
@@ -28,7 +31,7 @@ def listed_classes(source: str) -> Classes:
     Args:
         source: `coco`: 80 names in the order of the category ids of instances_val2014.json, as
             torchvision has them; `voc`: the 20 names of VOC in the order of the alphabet; or a
-            text file with a name a line.
+            text file with a name a line, or a `.json` file with a list of names or of numbers.
 
     Raises:
         MlcError: There is no such list, or it names a class twice.
@@ -40,11 +43,14 @@ def listed_classes(source: str) -> Classes:
             f"--weight-classes {source}: no public file says in which order a head has its classes",
             f"Name them in a file: {UNLISTED[source]}.",
         )
-    names = [name for _, name in text_lines(Path(source).expanduser())]
+    path = Path(source).expanduser()
+    names: Classes = [name for _, name in text_lines(path)]
+    if path.suffix == ".json":
+        with named_faults(path, "is not a list of names in JSON", WeightsError):
+            names = _NAMES.validate_json(path.read_bytes(), strict=True)
     if not names or len(set(names)) < len(names):
         raise WeightsError(f"--weight-classes {source}: expected a name a line, each once")
-    whole = all(name == str(int(name)) for name in names if name.isdecimal())
-    return [int(n) for n in names] if whole and all(n.isdecimal() for n in names) else names
+    return names
 
 
 def _of_torchvision(name: str) -> list[str]:

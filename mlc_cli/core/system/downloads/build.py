@@ -32,5 +32,5 @@ def with_weights(model: ModelSettings, settings: DownloadSettings, report: Repor
     cache = build_cache(settings)
     checksum = f"sha256:{model.weights_sha256.lower()}" if model.weights_sha256 else None
     path = cache.fetch(model.weights or "", checksum, report)
-    cache.trim()
+    cache.trim(keep=path)
     return model.model_copy(update={"weights": str(path)})

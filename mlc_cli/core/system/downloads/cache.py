@@ -1,13 +1,13 @@
-"""The one folder of all that is downloaded: weights, and archives of data sets.
+"""The one folder of all that is kept: downloaded weights and archives, and resized images.
 
 ab12...-model.pth          a file whose checksum was right when it came
 ab12...-model.pth.part     the beginning of one
 trusted.json               checksums of files that were taken as they came, by address
+images-ab12...             resized images of a training (`loading.image_cache`)
 locks/                     who fetches or unpacks what
 """
 
 import hashlib
-import json
 import logging
 import os
 import re
@@ -19,8 +19,8 @@ from urllib.parse import unquote, urlparse
 from filelock import FileLock, Timeout
 
 from mlc_cli.core.system.downloads.transfer import Report, beside, transfer
-from mlc_cli.core.system.files import write_json
-from mlc_cli.errors import DownloadError, MlcError
+from mlc_cli.core.system.files import read_json, result_folder, write_json
+from mlc_cli.errors import DownloadError
 
 _TRUSTED = "trusted.json"
 _LOG = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 
 def is_address(source: str) -> bool:
     """Whether a text is an address rather than a path."""
-    return urlparse(source).scheme in ("http", "https")
+    return re.match(r"https?://[^\s/?#\[\]]+/", source) is not None
 
 
 def file_name(url: str) -> str:
@@ -77,7 +77,7 @@ class Cache:
         path = self.path_of(url, checksum)
         with self.lock(path.name):
             if path.exists():
-                if wanted is None or _digest(path, wanted) == wanted:
+                if _digest(path, wanted or "md5:") == wanted:
                     os.utime(path)
                     return path
                 path.unlink()
@@ -122,27 +122,39 @@ class Cache:
 
     def lock(self, name: str, wait: float = -1) -> FileLock:
         """Keeps other processes from the same work; it goes with the process, however that ends."""
-        folder = self.folder / "locks"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise MlcError(f"{folder}: cannot be made: {error.strerror}") from None
+        folder = result_folder(None, self.folder / "locks")
         return FileLock(folder / f"{name}.lock", timeout=wait)
 
-    def trim(self) -> None:
-        """Remove the files that were not used for longest until the rest is within the limit."""
+    def trim(self, keep: Path | None = None, room: int = 0) -> None:
+        """Remove the files that were not used for longest until the rest is within the limit.
+
+        Args:
+            keep: Stays in any case.
+            room: Bytes of a file that is to come.
+        """
+        files = self.files()
+        total = room + sum(path.stat().st_size for path in files)
+        for path in files:
+            if total > self.limit and path != keep:
+                total -= self._remove(path)
+
+    def files(self) -> list[Path]:
+        """What is kept, that which was not used for longest first."""
         files = [path for path in self.folder.glob("*") if path.is_file() and "-" in path.name]
-        total = sum(path.stat().st_size for path in files)
-        for path in sorted(files, key=lambda path: path.stat().st_mtime):
-            if total <= self.limit:
-                break
-            size, name = path.stat().st_size, path.name.removesuffix(".json").removesuffix(".part")
-            try:
-                with self.lock(name, wait=0):
-                    path.unlink()
-            except Timeout:  # in use
-                continue
-            total -= size
+        return sorted(files, key=lambda path: path.stat().st_mtime)
+
+    def clear(self, pattern: str) -> int:
+        """Remove the files with such names, but for those that are being fetched; their bytes."""
+        return sum(self._remove(path) for path in self.files() if path.match(pattern))
+
+    def _remove(self, path: Path) -> int:
+        size, name = path.stat().st_size, path.name.removesuffix(".json").removesuffix(".part")
+        try:
+            with self.lock(name, wait=0):
+                path.unlink()
+        except Timeout:  # in use
+            return 0
+        return size
 
     def _accept(self, url: str, part: Path, wanted: str | None, came_from: str) -> None:
         found = _digest(part, wanted or "sha256:")
@@ -155,25 +167,18 @@ class Cache:
         elif found != wanted:
             part.unlink()
             where = "" if came_from == url else f" from {came_from}"
-            known = "that it was first seen with" if url in self._trusted() else "that is expected"
+            first = url in self._trusted()
             raise DownloadError(
-                f"{url}: the file that came{where} has another checksum than {known}:"
+                f"{url}: the file that came{where} has another checksum than that"
+                f" {'it was first seen with' if first else 'which is expected'}:"
                 f" {found}, not {wanted}",
-                f"It is removed. If the file has changed for good, take it out of"
-                f" {self.folder / _TRUSTED}." if known.startswith("that it was") else
-                "It is removed. Call again, or name another address or checksum.",
+                f"Has it changed for good, take it out of {self.folder / _TRUSTED}." if first else
+                "It is removed: call again, or name another address or checksum.",
             )  # fmt: skip
 
     def _trusted(self) -> dict[str, str]:
-        try:
-            content = json.loads((self.folder / _TRUSTED).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            raise MlcError(
-                f"{self.folder / _TRUSTED}: cannot be read: {error}", "Repair it, or remove it."
-            ) from None
-        return dict(content)
+        path = self.folder / _TRUSTED
+        return dict(read_json(path)) if path.exists() else {}
 
 
 def _digest(path: Path, like: str) -> str:

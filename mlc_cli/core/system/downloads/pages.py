@@ -1,14 +1,13 @@
 """Web pages that come where a file should: what they say, and the one that asks to confirm."""
 
 from html.parser import HTMLParser
-from urllib.parse import parse_qs, urlencode, urljoin, urlparse
+from urllib.parse import urlencode, urljoin
 
 
 class Page(HTMLParser):
     """A page, read for its title and for a way to confirm a download, as Google Drive asks for it.
 
-    Drive asks for files that it is too large to search for viruses: by a form today, by a link
-    with `confirm=` before.
+    Drive asks so for files that are too large for it to search for viruses.
 
     Args:
         html: Its text.
@@ -22,19 +21,16 @@ class Page(HTMLParser):
         self._inside_title = False
         self._action = ""
         self._fields: dict[str, str] = {}
-        self._link = ""
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note forms, their fields and links."""
+        """Note forms and their fields."""
         values = {name: value or "" for name, value in attrs}
         self._inside_title = tag == "title"
         if tag == "form" and "confirm" not in self._fields:
             self._action, self._fields = values.get("action", ""), {}
         elif tag == "input" and "name" in values:
             self._fields[values["name"]] = values.get("value", "")
-        elif tag == "a" and "confirm" in parse_qs(urlparse(values.get("href", "")).query):
-            self._link = values["href"]
 
     def handle_data(self, data: str) -> None:
         """Note the title."""
@@ -44,9 +40,9 @@ class Page(HTMLParser):
     @property
     def confirmed(self) -> str | None:
         """Address of the file, if the page asks no more than to confirm."""
-        if "confirm" in self._fields:
-            return f"{urljoin(self.url, self._action)}?{urlencode(self._fields)}"
-        return urljoin(self.url, self._link) if self._link else None
+        if "confirm" not in self._fields:
+            return None
+        return f"{urljoin(self.url, self._action)}?{urlencode(self._fields)}"
 
 
 def looks_like_page(kind: str, head: bytes) -> bool:

@@ -11,13 +11,14 @@ import shutil
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
 from mlc_cli.core.system.downloads.pages import Page, looks_like_page
+from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import DownloadError, Interrupted, MlcError
 
 Report = Callable[[int, int | None], None]
@@ -31,6 +32,8 @@ PAUSE = 1.0
 _ROOM = "Free some space, or choose another disk: `--set download.cache=DIR`. What came is kept."
 _PASSING = {408, 425, 429}
 """Codes below 500 that another attempt may not get."""
+_GONE = {403, 404, 410}
+"""Codes of what will not come back; stores say 403 of what they do not have."""
 
 
 class _CutOffError(Exception):
@@ -69,7 +72,7 @@ def transfer(
                 part.unlink(missing_ok=True)
             elif error.code < 500 and error.code not in _PASSING:
                 hint = "Name another address, or a mirror."
-                raise DownloadError(f"{url}: {problem}", hint, gone=True) from None
+                raise DownloadError(f"{url}: {problem}", hint, gone=error.code in _GONE) from None
         except (_CutOffError, http.client.HTTPException, OSError) as error:
             problem = str(getattr(error, "reason", None) or error) or type(error).__name__
         fruitless = 0 if _size(part) > before else fruitless + 1
@@ -82,47 +85,24 @@ def transfer(
 
 
 def _attempt(url: str, part: Path, report: Report, stop: threading.Event) -> str:
-    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     have, known = _size(part), _read(part)
     if have and known and have == known["total"]:  # it ended between the last byte and its check
-        return url
+        return str(known["url"])
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     headers = {"User-Agent": "mlc", "Accept-Encoding": "identity"}
-    if have and known:
-        headers["Range"] = f"bytes={have}-"
-        if known["version"]:
-            headers["If-Range"] = known["version"]
-    with _open(opener, url, headers) as response:
-        page = _page(response)
-        if page is None:
-            return _receive(response, part, report, stop)
-        if page.confirmed is None:
-            raise _in_place(url, page)
-    with _open(opener, page.confirmed, headers) as response:
-        if (second := _page(response)) is not None:
-            raise _in_place(url, second)
-        return _receive(response, part, report, stop)
-
-
-def _open(
-    opener: urllib.request.OpenerDirector, url: str, headers: Mapping[str, str]
-) -> HTTPResponse:
-    request = urllib.request.Request(url, headers=dict(headers))
-    response: HTTPResponse = opener.open(request, timeout=TIMEOUT)
-    return response
-
-
-def _page(response: HTTPResponse) -> Page | None:
-    """The page that came in place of a file."""
-    if not looks_like_page(response.headers.get_content_type(), response.peek(1024)):
-        return None
-    return Page(response.read(1 << 20).decode("utf-8", errors="replace"), response.url)
-
-
-def _in_place(url: str, page: Page) -> DownloadError:
-    where = "" if page.url == url else f", from {page.url}"
-    return DownloadError(
+    if have and known and known["version"]:  # without, it might be another file's end
+        headers |= {"Range": f"bytes={have}-", "If-Range": known["version"]}
+    address: str | None = url
+    while address:
+        request = urllib.request.Request(address, headers=headers)
+        with opener.open(request, timeout=TIMEOUT) as response:
+            if not looks_like_page(response.headers.get_content_type(), response.peek(1024)):
+                return _receive(response, part, report, stop)
+            page = Page(response.read(AT_ONCE).decode("utf-8", errors="replace"), response.url)
+        address = page.confirmed if address == url else None
+    raise DownloadError(
         f"{url}: a web page came in place of the file: {page.title or 'without a title'!r:.100}"
-        f"{where}",
+        + ("" if page.url == url else f", from {page.url}"),
         "Open the address in a browser to see what it asks for, or name another address.",
         gone=True,
     )
@@ -135,24 +115,21 @@ def _receive(response: HTTPResponse, part: Path, report: Report, stop: threading
         part.unlink(missing_ok=True)
         raise _CutOffError("the file on the server has changed")
     check_space(part.parent, 0 if total is None else total - start)
-    with _written(part):
-        mode = "ab" if start else "wb"
-        stream = part.open(mode)
+    with _writing(part):
+        stream = part.open("ab" if start else "wb")
     with stream:
         if not start:
             _note(part, response, total)
-        while chunk := response.read(AT_ONCE):
+        while chunk := response.read1(AT_ONCE):  # what is there: a slow line loses little
             if stop.is_set():
                 raise Interrupted("interrupted")
-            with _written(part):
+            with _writing(part):
                 stream.write(chunk)
             start += len(chunk)
             report(start, total)
-        with _written(part):
+        with _writing(part):
             stream.flush()
-    if total is not None and start != total:
-        if start > total:
-            part.unlink()
+    if total not in (None, start):
         raise _CutOffError(f"{start} of {total} bytes came")
     return response.url
 
@@ -167,25 +144,23 @@ def _extent(response: HTTPResponse) -> tuple[int, int | None]:
     if not found:
         raise _CutOffError("the server does not say which part it sends")
     start = int(found[1])
-    if found[2] != "*":
-        return start, int(found[2])
-    return start, None if whole is None else start + whole
+    return start, int(found[2]) if found[2] != "*" else whole and start + whole
 
 
 def _note(part: Path, response: HTTPResponse, total: int | None) -> None:
     """Keep how the server names this version; a weak name does not tell bytes apart."""
     tag = response.headers.get("ETag", "")
     version = response.headers.get("Last-Modified", "") if tag.startswith("W/") or not tag else tag
-    with _written(part):
-        beside(part).write_text(json.dumps({"version": version, "total": total}), encoding="utf-8")
+    known = {"version": version, "total": total, "url": response.url}
+    with _writing(part):
+        beside(part).write_text(json.dumps(known), encoding="utf-8")
 
 
 def _read(part: Path) -> dict[str, Any] | None:
     try:
-        content = json.loads(beside(part).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return dict(json.loads(beside(part).read_text(encoding="utf-8")))
+    except (OSError, ValueError):  # there is none, or its writing was cut short
         return None
-    return content if isinstance(content, dict) and {"version", "total"} <= content.keys() else None
 
 
 def beside(part: Path) -> Path:
@@ -195,6 +170,11 @@ def beside(part: Path) -> Path:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
+
+
+def _writing(part: Path) -> AbstractContextManager[None]:
+    """Inside, what goes wrong is the disk's fault and not that of the network."""
+    return named_faults(part, "cannot be written", MlcError, _ROOM)
 
 
 def check_space(folder: Path, size: float) -> None:
@@ -212,15 +192,3 @@ def check_space(folder: Path, size: float) -> None:
         raise MlcError(
             f"{folder}: {size / 1e9:.2f} GB are needed, and {free / 1e9:.2f} GB are free", _ROOM
         )
-
-
-@contextmanager
-def _written(part: Path) -> Iterator[None]:
-    """Inside, what goes wrong is the disk's fault and not that of the network."""
-    try:
-        yield
-    except OSError as error:
-        raise MlcError(
-            f"{part} cannot be written: {error.strerror or error}",
-            _ROOM,
-        ) from error

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import tarfile
 import threading
 import zipfile
@@ -28,7 +29,7 @@ def unpack(
     archive: Path,
     name: str,
     folder: Path,
-    into: str,
+    into: str | None,
     take: Sequence[str],
     report: Report,
     stop: threading.Event,
@@ -52,26 +53,31 @@ def unpack(
             it is its name, nothing is unpacked.
         MlcError: The disk is full.
     """
-    with named_faults(archive, "cannot be unpacked"), _entries(archive, name) as all_:
-        entries = [one for one in all_ if any(fnmatch(one.name, pattern) for pattern in take)]
+    with named_faults(archive, "cannot be unpacked"), entries(archive, name) as all_:
+        wanted = [one for one in all_ if any(fnmatch(one.name, pattern) for pattern in take)]
         for entry in all_:
-            _check(archive, entry.name)
-        if not entries:
+            check_name(archive, entry.name)
+        if not wanted:
             raise DataError(f"{archive}: has none of {', '.join(take)}")
-        if into and not all(entry.name.startswith(f"{into}/") for entry in entries):
-            entries = [entry._replace(name=f"{into}/{entry.name}") for entry in entries]
-        total, done = sum(entry.size for entry in entries), 0
-        for entry in entries:
+        if into and not all(entry.name.startswith(f"{into}/") for entry in wanted):
+            wanted = [entry._replace(name=f"{into}/{entry.name}") for entry in wanted]
+        made: set[Path] = set()
+        total, done = sum(entry.size for entry in wanted), 0
+        for entry in wanted:
             if stop.is_set():
                 raise Interrupted("interrupted")
-            _put(entry, folder / entry.name)
+            _put(entry, folder / entry.name, made)
             done += entry.size
             report(done, total)
-    return {entry.name: entry.size for entry in entries}
+    return {entry.name: entry.size for entry in wanted}
 
 
-def _check(archive: Path, name: str) -> None:
-    """Refuse a name that leads out of the folder, on any system."""
+def check_name(archive: Path, name: str) -> None:
+    """Refuse a name that leads out of the folder, on any system.
+
+    Raises:
+        DataError: It does.
+    """
     paths = PurePosixPath(name), PureWindowsPath(name)
     if any(path.anchor or ".." in path.parts for path in paths):
         raise DataError(
@@ -81,9 +87,20 @@ def _check(archive: Path, name: str) -> None:
 
 
 @contextmanager
-def _entries(archive: Path, name: str) -> Iterator[list[_Entry]]:
+def entries(archive: Path, name: str) -> Iterator[list[_Entry]]:
+    """The files in a `.zip` or a `.tar`, compressed or not; any other file is the only one.
+
+    Raises:
+        DataError: One is a link or a device, or is encrypted.
+    """
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as packed:
+            for info in packed.infolist():
+                kind = stat.S_IFMT(info.external_attr >> 16)
+                if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                    raise _no_file(archive, info.filename)
+                if info.flag_bits & 1:
+                    raise DataError(f"{archive}: is encrypted", "Unpack it by hand.")
             yield [
                 _Entry(info.filename, info.file_size, lambda info=info: packed.open(info))  # type: ignore[misc]
                 for info in packed.infolist()
@@ -94,9 +111,7 @@ def _entries(archive: Path, name: str) -> Iterator[list[_Entry]]:
             members = [member for member in bundle if not member.isdir()]
             for member in members:
                 if not member.isfile():
-                    raise DataError(
-                        f"{archive}: its entry {member.name!r} is a link or a device, and no file"
-                    )
+                    raise _no_file(archive, member.name)
             yield [
                 _Entry(member.name, member.size, lambda member=member: bundle.extractfile(member))  # type: ignore
                 for member in members
@@ -105,11 +120,17 @@ def _entries(archive: Path, name: str) -> Iterator[list[_Entry]]:
         yield [_Entry(name, archive.stat().st_size, lambda: archive.open("rb"))]
 
 
-def _put(entry: _Entry, target: Path) -> None:
+def _no_file(archive: Path, name: str) -> DataError:
+    return DataError(f"{archive}: its entry {name!r} is a link or a device, and no file")
+
+
+def _put(entry: _Entry, target: Path, made: set[Path]) -> None:
     """Write a file under another name first: one that has its name is whole."""
-    if target.is_file() and target.stat().st_size == entry.size:
+    if target.parent not in made:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        made.add(target.parent)
+    if target.exists() and target.stat().st_size == entry.size:
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name[-200:]}.unpacking")
     with entry.open() as source, temporary.open("wb") as sink:
         shutil.copyfileobj(source, sink, 1 << 20)

@@ -1,7 +1,7 @@
 """What all losses share: masks, smoothing, weights and reduction.
 
 Names of arrays: N images, C classes. Targets are 1 present, 0 absent, between for mixtures, and
-negative for unknown. Everything is computed in float32, whatever precision the logits came in.
+negative for unknown. Everything is computed in float32 where the logits come in less.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,8 @@ class MultilabelLoss:
     def __call__(self, logits_NC: Tensor, targets_NC: Tensor) -> Tensor:
         """Scalar loss; images without any known label count in the mean and add nothing."""
         with full_precision(logits_NC.device):
-            logits, targets = logits_NC.float(), targets_NC.float()
+            kind = torch.promote_types(logits_NC.dtype, torch.float32)
+            logits, targets = logits_NC.to(kind), targets_NC.to(kind)
             known = targets >= 0
             targets = targets.clamp(min=0)
             if self.label_smoothing:

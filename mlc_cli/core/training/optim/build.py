@@ -69,6 +69,11 @@ def build_optimizer(
             arguments = {"opt": "radam", "betas": betas}
         case RmsPropSettings(momentum=momentum, alpha=alpha):
             arguments = {"opt": "rmsprop", "momentum": momentum, "alpha": alpha}
+    devices = {p.device.type for group in groups for p in group["params"]}
+    if devices <= {"cpu", "cuda"} and arguments["opt"] not in ("radam", "rmsprop"):
+        arguments["fused"] = True  # one kernel, which heeds the gradient scaler by itself
+    else:
+        arguments["foreach"] = True
     optimizer: torch.optim.Optimizer = create_optimizer_v2(groups, lr=settings.lr, **arguments)
     return optimizer
 

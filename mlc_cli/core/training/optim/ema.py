@@ -26,21 +26,24 @@ class Ema:
         self.decay = decay
         self.warmup = warmup
         self.steps = 0
+        self._floats, self._others = _pairs(self.model, model)
 
     @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
+    def update(self) -> None:
         """Follow the model by one step."""
         decay = self.decay
         if self.warmup is not None:
             decay = min(decay, (1 + self.steps) / (self.warmup + self.steps))
         self.steps += 1
-        own, other = self._floats(self.model), self._floats(model)
-        torch._foreach_lerp_(own, other, 1 - decay)
-        for mine, yours in zip(self.model.buffers(), model.buffers(), strict=True):
-            if not mine.is_floating_point():
-                mine.copy_(yours)
+        mine, yours = self._floats
+        torch._foreach_lerp_(mine, yours, 1 - decay)
+        mine, yours = self._others
+        if mine:
+            torch._foreach_copy_(mine, yours)
 
-    @staticmethod
-    def _floats(model: nn.Module) -> list[Tensor]:
-        tensors = [*model.parameters(), *model.buffers()]
-        return [t.detach() for t in tensors if t.is_floating_point()]
+
+def _pairs(*models: nn.Module) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
+    """Floating and other tensors of each model, found once: a walk in each step is slow."""
+    all_ = [[t.detach() for t in (*m.parameters(), *m.buffers())] for m in models]
+    floats = [[t for t in tensors if t.is_floating_point()] for tensors in all_]
+    return floats, [[t for t in tensors if not t.is_floating_point()] for tensors in all_]

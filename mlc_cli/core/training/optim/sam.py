@@ -1,11 +1,12 @@
 """Sharpness-aware minimisation (Foret et al. 2021, arXiv 2010.01412; adaptive: 2102.11600)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Sam:
         if not moved:
             yield
             return
-        kept = [p.detach().clone() for p in moved]
         with torch.no_grad():
+            kept = torch._foreach_mul(list(moved), 1.0)  # noqa: SLF001 - copies, to the bit
             self._move(moved)
         try:
             yield
@@ -48,27 +49,28 @@ class Sam:
     def _move(self, parameters: list[nn.Parameter]) -> None:
         gradients: list[Tensor] = [p.grad for p in parameters if p.grad is not None]
         if self.adaptive:
-            sizes = [p.abs() for p in parameters]
-            gradients = [g * s for g, s in zip(gradients, sizes, strict=True)]
+            sizes = torch._foreach_abs(list(parameters))  # noqa: SLF001
+            gradients = list(torch._foreach_mul(gradients, sizes))  # noqa: SLF001
         norms = torch._foreach_norm(gradients)  # noqa: SLF001
-        norm = torch.linalg.vector_norm(torch.stack([n.float() for n in norms]))
-        step = torch.where(torch.isfinite(norm), self.rho / (norm + 1e-12), 0.0)
+        kind = torch.promote_types(gradients[0].dtype, torch.float32)
+        norm = torch.linalg.vector_norm(torch.stack([n.to(kind) for n in norms]))
         if self.adaptive:
-            gradients = [g * s for g, s in zip(gradients, sizes, strict=True)]
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.add_(torch.where(step > 0, gradient * step, 0.0))
+            gradients = list(torch._foreach_mul(gradients, sizes))  # noqa: SLF001
+        # one kernel, which does nothing where `found_inf` is 1: infinity times 0 is not 0
+        torch._fused_sgd_(
+            list(parameters), gradients, [], weight_decay=0.0, momentum=0.0,
+            lr=self.rho / (norm + 1e-12), dampening=0.0, nesterov=False, maximize=True,
+            is_first_step=False, found_inf=(~torch.isfinite(norm)).float(),
+        )  # fmt: skip
 
 
 @contextmanager
-def frozen_bn_statistics(model: nn.Module) -> Iterator[None]:
+def frozen_bn_statistics(layers: Iterable[BatchNorm]) -> Iterator[None]:
     """Inside, batch normalisation uses the batch but neither moves its statistics nor counts."""
-    modules = [
-        m
-        for m in model.modules()
-        if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training and m.track_running_stats  # noqa: SLF001
+    kept = [
+        (layer, layer.momentum, layer.num_batches_tracked) for layer in layers if layer.training
     ]
-    kept = [(module, module.momentum, module.num_batches_tracked) for module in modules]
-    for module in modules:
+    for module, _, _ in kept:
         module.momentum, module.num_batches_tracked = 0.0, None
     try:
         yield

@@ -194,3 +194,12 @@ def test_memory_is_that_of_the_arrays(grouped: bool) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak / images < 600
+
+
+@pytest.mark.parametrize(("names", "said"), [(["trainval", "train", "val"], 1),
+                                             (["trainval", "test"], 0),
+                                             (["train", "val"], 0)])  # fmt: skip
+def test_trainval_beside_train_and_val_is_noted(names: list[str], said: int) -> None:
+    findings = Findings()
+    gather(*((f"{name}.jpg", ["cat"], (), name) for name in names), findings=findings)
+    assert sum("train and val again" in kind for kind in findings.noted.counts) == said

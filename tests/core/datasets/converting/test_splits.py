@@ -10,7 +10,7 @@ import pytest
 from mlc_cli.core.datasets.annotations import Annotation, LabelSets, PackedStrings
 from mlc_cli.core.datasets.converting.splits import (
     divide,
-    group,
+    group_by_name,
     missing_classes,
     rename_splits,
 )
@@ -84,7 +84,7 @@ def test_groups_stay_together_and_still_balance(make: Make) -> None:
     paths = [f"video{v:03}/frame{n}.jpg" for n, v in enumerate(videos)]
     whole = make(paths, rng.random((len(paths), 3)) < [0.5, 0.3, 0.1])
     noted = IssueLog()
-    group_N = group(whole, re.compile(r"video(\d+)/"), noted)
+    group_N = group_by_name(whole, re.compile(r"video(\d+)/"), noted)
     assert group_N.tolist() == videos.tolist()
     assert noted.counts == {}
     splits = divide(whole, (0.7, 0.3), 0, group_N)
@@ -99,7 +99,7 @@ def test_images_without_a_match_are_groups_of_their_own_and_counted(make: Make) 
     noted = IssueLog()
     paths = ["a_1", "a_2", "b", "c", "_3"]
     whole = make(paths, np.ones((5, 1), bool))
-    assert group(whole, re.compile("^(.?)_"), noted).tolist() == [0, 0, 1, 2, 3]
+    assert group_by_name(whole, re.compile("^(.?)_"), noted).tolist() == [0, 0, 1, 2, 3]
     assert list(noted.counts.values()) == [2]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mlc_cli.core.datasets.formats.csv_list import CsvListReader, CsvListWriter, find_separator
+from mlc_cli.core.datasets.formats.shared.kept import Told
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -188,3 +189,31 @@ def test_roboflows_boxes_are_labels_of_their_split(tmp_path: Path) -> None:
         ("train/a.jpg", ["nut"], "train"),
         ("valid/b.jpg", ["nut"], "valid"),
     ]
+
+
+IMPORT = "TRAIN,gs://b/a.jpg,cat,traffic light\nTEST,gs://b/b.jpg\nUNASSIGNED,gs://b/c.jpg,cat\n"
+
+
+def test_what_a_cloud_service_imports_has_no_header(put, read_all) -> None:
+    reading = read_all(CsvListReader(), put("import.csv", IMPORT))
+    assert reading.states == {
+        ("TRAIN", "gs://b/a.jpg"): ({"cat", "traffic light"}, set()),
+        ("TEST", "gs://b/b.jpg"): (set(), set()),
+        ("", "gs://b/c.jpg"): ({"cat"}, set()),
+    }
+
+
+def test_corners_of_boxes_are_no_labels(put, read_all) -> None:
+    rows = "TRAIN,gs://b/a.jpg,cat,0.1,0.2,,,0.5,0.9,,\nTRAIN,gs://b/a.jpg,dog,0.1,0.2,,,0.5,1,,\n"
+    assert read_all(CsvListReader(), put("a.csv", rows)).labels == {"gs://b/a.jpg": {"cat", "dog"}}
+
+
+def test_without_a_header_columns_are_told_by_number(put, read_all) -> None:
+    file = put("a.csv", "3,x.jpg,cat|dog\n4,y.jpg,cat\n")
+    told = Told(image="2", labels=("3",))
+    assert read_all(CsvListReader(None, told), file).labels == {"x.jpg": {"cat", "dog"},
+                                                                 "y.jpg": {"cat"}}  # fmt: skip
+    assert CsvListReader(None, told).detect(file)
+    with pytest.raises(DataError, match="has no header") as caught:
+        read_all(CsvListReader(), file)
+    assert "--image-column" in str(caught.value.hint)

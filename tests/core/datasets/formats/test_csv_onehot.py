@@ -69,7 +69,9 @@ def test_blank_and_minus_one_as_in_chexpert(put, read_all, minus_one, unknown) -
     assert reading.states == {("", "v1/patient1/view1_frontal.jpg"): ({"Fracture"}, unknown)}
     said, left_out = reading.source.remarks
     assert "blank is unknown (1 cells, csv.blank)" in said
-    assert left_out == "train.csv: columns that hold no 0 or 1 are no classes: Sex, Age"
+    assert left_out == (
+        "train.csv: columns that are not used (--keep-columns keeps them): Sex, Age"
+    )
 
 
 def test_a_split_column_and_an_index_of_pandas(put, read_all) -> None:

@@ -202,3 +202,42 @@ def test_any_damage_ends_in_a_message(put, tmp_path: Path, damaged_outcomes) -> 
         "read",
         "refused",
     }
+
+
+SCENE = """<annotations><meta><task><labels><label><name>scene</name><type>tag</type><attributes>
+<attribute><name>wet</name><input_type>checkbox</input_type><values>false</values></attribute>
+<attribute><name>sky</name><input_type>select</input_type><values>grey\nblue</values></attribute>
+<attribute><name>who</name><input_type>text</input_type><values/></attribute>
+</attributes></label></labels></task></meta>{}</annotations>"""
+TAG = """<image id="{0}" name="{0}.jpg"><tag label="scene"><attribute name="wet">{1}</attribute>
+<attribute name="sky">{2}</attribute><attribute name="who">Ann</attribute></tag></image>"""
+
+
+def test_attributes_of_tags_are_labels_when_asked_for(put, read_all) -> None:
+    tags = TAG.format(0, "true", "grey") + TAG.format(1, "false", "__undefined__")
+    file = put("annotations.xml", SCENE.format(tags))
+    ignored = read_all(CvatReader(), file)
+    assert ignored.labels == {"0.jpg": {"scene"}, "1.jpg": {"scene"}}
+    assert "attributes of tags are not read (wet, sky, who)" in ignored.source.remarks[0]
+    reading = read_all(CvatReader("labels"), file)
+    assert reading.labels == {"0.jpg": {"scene", "wet", "grey"}, "1.jpg": {"scene"}}
+    assert reading.source.classes == ["scene", "wet", "grey", "blue"]
+    assert reading.source.remarks == ()
+    assert reading.dropped.counts == {"attributes of text or numbers (no labels)": 2}
+
+
+def test_several_files_tell_their_splits_or_are_named(put, read_all, tmp_path: Path) -> None:
+    for place, name in (("train.xml", "a"), ("val.xml", "b")):
+        put(
+            place,
+            f'<annotations><image id="0" name="{name}.jpg"><tag label="x"/></image></annotations>',
+        )
+    reading = read_all(CvatReader(), tmp_path)
+    assert list(reading.states) == [("train", "a.jpg"), ("val", "b.jpg")]
+    assert reading.source.unsplit == ()
+    (tmp_path / "val.xml").rename(tmp_path / "more.xml")
+    put("task/annotations.xml", (tmp_path / "train.xml").read_bytes()), put("task/images/a.jpg")
+    (tmp_path / "train.xml").unlink()
+    reading = read_all(CvatReader(), tmp_path)
+    assert list(reading.labels) == ["b.jpg", "task/images/a.jpg"]
+    assert reading.source.unsplit == ("more.xml", "annotations.xml")

@@ -231,7 +231,7 @@ def test_rows_count_what_is_no_label(put, images, read_all) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(json.dumps(TASKS)[:300], "line 1, column"), ({"id": 1}, "Expected `array`")],
+    [(json.dumps(TASKS)[:300], "line 1, column"), (7, "got `int`")],
 )
 def test_what_is_no_export_is_refused_by_name(put, content, message) -> None:
     file = put("export.json", content)
@@ -253,3 +253,24 @@ def test_a_folder_without_exports_is_refused(put) -> None:
 def test_damage_is_reported_or_counted(put, images, stands_damage, content) -> None:
     file = put(f"{images.name}/export.json", content)
     stands_damage(LabelStudioReader(), file, file)
+
+
+@pytest.mark.parametrize("suffix", ["", ".json"])
+def test_a_file_may_be_one_annotation_or_one_task(put, images, read_all, suffix: str) -> None:
+    whole = annotation(choices("cat", "dog")) | {"task": {"id": 1, "data": {"image": "a.jpg"}}}
+    put(f"target/12{suffix}", whole), put("target/13.json", task(2, "c.jpg", annotation(BOX)))
+    put(f"target/14{suffix}", annotation(cancelled=True) | {"task": {"data": {"image": "e.jpg"}}})
+    place = images.parent / "target"
+    assert LabelStudioReader().detect(place)
+    reading = read_all(LabelStudioReader(), place, images)
+    assert {path.rpartition("/")[2]: own for path, own in reading.labels.items()} == {
+        "a.jpg": {"cat", "dog"}, "c.jpg": {"car"}, "e.jpg": set(),
+    }  # fmt: skip
+    assert reading.dropped.counts == {UNLABELLED: 1, "annotations that were cancelled": 1}
+
+
+def test_tables_may_have_tabs(put, images, read_all) -> None:
+    row = '1\t1\ta.jpg\t"{""choices"":[""cat"",""x""]}"'
+    file = put("export.tsv", f"annotation_id\tannotator\timage\tkind\n{row}\n")
+    assert LabelStudioReader().detect(file)
+    assert read_all(LabelStudioReader(), file, images).labels == {"a.jpg": {"cat", "x"}}

@@ -122,7 +122,8 @@ def test_an_entry_may_be_a_pattern_an_image_or_several(
     assert list(reading.states) == [("train", f"images/{image}") for image in images]
     labels = {"a/1.jpg": {"cat"}, "a/deep/3.jpg": {"dog"}}
     assert list(reading.labels.values()) == [labels.get(image, set()) for image in images]
-    assert not reading.dropped.counts
+    bare = labels.keys().isdisjoint(images)
+    assert [kind for kind in reading.dropped.counts if not (bare and "label file" in kind)] == []
 
 
 def test_a_pattern_may_be_absolute_and_name_lists(put, read_all, tmp_path: Path) -> None:
@@ -188,8 +189,8 @@ def test_lines_that_are_no_box_are_counted(coco8: Path, put, read_all) -> None:
     assert reading.labels["images/train/1.jpg"] == {"traffic light"}
     assert "images/train/2.png" not in reading.labels
     assert reading.dropped.counts == {
-        "boxes of a class that has no name": 2,
-        "lines that are no box": 5,
+        "boxes of a class that has no name": 3,
+        "lines that are no box": 4,
         "images whose boxes cannot be read": 1,
     }
     assert "1.txt, line 2: 9" in reading.dropped.examples["boxes of a class that has no name"][0]
@@ -241,6 +242,88 @@ def test_a_folder_without_the_file_is_refused(put, read_all, tmp_path: Path) -> 
     assert YoloReader().detect(tmp_path) is None
     with pytest.raises(DataError, match=r"no data\.yaml"):
         read_all(YoloReader(), tmp_path)
+
+
+NAMED = {"p0.jpg": {"cat"}, "p1.jpg": {"dog"}, "p2.jpg": set()}
+
+
+def by_name(labels) -> dict[str, set[str]]:
+    return {path.rpartition("/")[2]: own for path, own in labels.items()}
+
+
+VARIANTS = {
+    "labelImg": ("", "", {"classes.txt": "cat\ndog\n"}),
+    "labelImg's own folder": ("images/", "labels/", {"labels/classes.txt": "cat\ndog\n"}),
+    "Label Studio": ("images/", "labels/", {"classes.txt": "cat\r\ndog", "notes.json": "{}"}),
+    "Darknet": (
+        "obj/",
+        "obj/",
+        {
+            "obj.data": "classes=2\ntrain = data/train.txt\nnames = data/obj.names\n",
+            "obj.names": "cat\ndog\n",
+            "train.txt": "data/obj/p0.jpg\ndata/obj/p1.jpg\ndata/obj/p2.jpg\n",
+        },
+    ),
+    "CVAT, Ultralytics": (
+        "images/train/",
+        "labels/train/",
+        {
+            "data.yaml": "names: {0: cat, 1: dog}\npath: .\ntrain: train.txt\n",
+            "train.txt": "".join(f"data/images/train/p{n}.jpg\n" for n in range(3)),
+        },
+    ),
+    "beside the images": ("train/images/", "train/images/", {
+        "data.yaml": "train: ../train/images\nnames: [cat, dog]\n",
+    }),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "box", [BOX, "{} 0.1 0.1 0.2 0.1 0.2 0.2 0.1 0.2\n"], ids=["box", "turned"]
+)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_variants_name_classes_and_images_in_their_own_way(
+    put, read_all, tmp_path: Path, variant: str, box: str
+) -> None:
+    images, labels, files = VARIANTS[variant]
+    for name, content in files.items():
+        put(name, content)
+    for number in range(3):
+        put(f"{images}p{number}.jpg")
+        put(f"{labels}p{number}.txt", box.format(number) if number < 2 else "")
+    reading = read_all(YoloReader(), tmp_path)
+    assert by_name(reading.labels) == NAMED
+    assert reading.source.classes == ["cat", "dog"]
+    assert YoloReader().detect(tmp_path)
+    assert not reading.dropped.counts
+    assert {split for split, _ in reading.states} == ({"train"} if "train" in str(files) else {""})
+
+
+def test_boxes_may_have_names_and_folders_be_splits(put, read_all, tmp_path: Path) -> None:
+    put("train/a.jpg"), put("train/a.txt", "traffic light 1 2 30 40\ncat 5 6 7 8\n")
+    put("valid/b.jpg"), put("valid/b.txt", "7 .1 .2 .3 .4\n"), put("valid/c.jpg")
+    reading = read_all(YoloReader(), tmp_path)
+    assert reading.states == {
+        ("train", "train/a.jpg"): ({"traffic light", "cat"}, set()),
+        ("valid", "valid/b.jpg"): ({"class_7"}, set()),
+        ("valid", "valid/c.jpg"): (set(), set()),
+    }
+    assert "no file names the classes" in reading.source.remarks[0]
+
+
+def test_labels_of_images_elsewhere_are_found_by_their_stem(put, read_all, tmp_path: Path) -> None:
+    (
+        put("set/data.yaml", "train: train.txt\nnames: [cat]\n"),
+        put("set/labels/x/1.txt", BOX.format(0)),
+    )
+    put("set/train.txt", "/content/set/images/1.jpg\n/content/set/images/2.jpg\n")
+    assert list(read_all(YoloReader(), tmp_path / "set").labels.values()) == [{"cat"}, set()]
+
+
+def test_without_any_label_file_the_images_are_counted(put, read_all, tmp_path: Path) -> None:
+    put("data.yaml", "train: images\nnames: [cat]\n"), put("images/1.jpg"), put("images/2.jpg")
+    [(kind, count)] = read_all(YoloReader(), tmp_path).dropped.counts.items()
+    assert (count, "none was found" in kind) == (2, True)
 
 
 @pytest.mark.parametrize("name", ["cfg/data.yaml", "datasets/coco8/labels/train/1.txt"])

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 
@@ -164,6 +165,16 @@ def test_names_that_tell_no_group_are_left_alone(check, path: str) -> None:
         for s in ("train", "val")
     }  # fmt: skip
     assert "split-groups" not in kinds(check(entries))
+
+
+def test_names_without_end_take_no_time(check) -> None:
+    hostile = ["a_" * 3000, "1 " * 490, " " * 980, "frame." * 160, ".rf" * 300]
+    entries = {
+        s: [[f"{s}{n}{name}", []] for n, name in enumerate(hostile)] for s in ("train", "val")
+    }
+    started = time.perf_counter()
+    check(entries)
+    assert time.perf_counter() - started < 5
 
 
 def test_rare_classes_of_train_are_noted(check) -> None:

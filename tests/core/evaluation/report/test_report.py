@@ -94,7 +94,14 @@ def test_numbers_are_those_of_the_evaluation(fitted: bool) -> None:
     expected = [made.evaluation.ap_C[2], metrics.precision_C[2], metrics.recall_C[2]]
     assert [cells[0], *cells[2:4]] == [f"{number:.3f}" for number in expected]
     assert cells[-2:] == [str(made.evaluation.positives_C[2]), f"{made.thresholds_C[2]:.3f}"]
+    assert cells[5:7] == [f"{made.evaluation.auroc_C[2]:.3f}", f"{made.evaluation.ap_11_C[2]:.3f}"]
     assert ("No thresholds were chosen yet" in page.text) is not fitted
+    for value in made.evaluation.ranking.values():
+        assert f"{value:.3f}" in page.text
+    for metrics in made.evaluation.top_3.values():
+        shown = [f"{getattr(metrics, key):.3f}" for key in ("CP", "CR", "CF1", "OP", "OR", "OF1")]
+        assert f"<td>{'</td><td>'.join(shown)}</td>" in report_html(made).replace("\n", "")
+    assert f"{made.decisions.hamming_loss:.4f}" in page.text
 
 
 HOSTILE = [

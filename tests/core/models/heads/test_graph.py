@@ -154,3 +154,13 @@ def test_equals_the_published_modules(layer: str, loss: str) -> None:
     head = GraphHead(GraphWeights(LabelGraph(golden["inp"], links_CC), *layers), pooled).eval()
     torch.testing.assert_close(head.weights(), golden["channel_weights"], atol=1e-6, rtol=0)
     torch.testing.assert_close(head(golden["map"]), golden["logits"], atol=1e-6, rtol=0)
+
+
+def test_graph_attention_starts_as_published() -> None:
+    """Xavier, uniform, times 1.414: of W as it is, of the attention as one column of 2 D."""
+    torch.manual_seed(0)
+    layer = GraphAttention(300, 500)
+    weight, attention = layer.weight.detach(), layer.attention.detach()
+    for values, ends in ((weight, 300 + 500), (attention, 2 * 500 + 1)):
+        assert float(values.abs().max()) == pytest.approx(1.414 * (6 / ends) ** 0.5, rel=0.01)
+        assert float(values.std()) == pytest.approx(1.414 * (2 / ends) ** 0.5, rel=0.05)

@@ -5,7 +5,7 @@ from timm.layers.ml_decoder import MLDecoder as Reference
 from torch import nn
 from torch.nn import functional as F
 
-from mlc_cli.core.models.heads.ml_decoder import MLDecoder
+from mlc_cli.core.models.heads.ml_decoder import CrossAttention, MLDecoder
 
 CHANNELS = 24
 CASES = [(1, None), (7, None), (80, None), (100, None), (101, None), (250, None), (23, 5), (5, 40)]
@@ -153,3 +153,19 @@ def test_images_of_a_batch_do_not_see_each_other() -> None:
     head = MLDecoder(CHANNELS, 5, dim=16, heads=2, ffn_dim=8).eval()
     alone = torch.cat([head(image[None]) for image in feature_map()])
     torch.testing.assert_close(head(feature_map()), alone)
+
+
+@torch.no_grad()
+def test_attention_starts_as_that_of_torch() -> None:
+    torch.manual_seed(0)
+    ours, theirs = CrossAttention(96, 8, 0.1), nn.MultiheadAttention(96, 8)
+    stacked = torch.cat([ours.query.weight, ours.key_value.weight])
+    assert float(stacked.abs().max()) == pytest.approx(
+        float(theirs.in_proj_weight.abs().max()), rel=1e-3
+    )
+    assert float(stacked.std()) == pytest.approx(float(theirs.in_proj_weight.std()), rel=0.02)
+    assert float(ours.out.weight.std()) == pytest.approx(
+        float(theirs.out_proj.weight.std()), rel=0.03
+    )
+    biases = (ours.query.bias, ours.key_value.bias, ours.out.bias)
+    assert not any(bias.any() for bias in (*biases, theirs.in_proj_bias, theirs.out_proj.bias))

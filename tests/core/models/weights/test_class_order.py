@@ -201,9 +201,14 @@ def test_lists_that_no_public_file_gives_are_not_made_up(name: str) -> None:
 def test_file_of_names(tmp_path: Path) -> None:
     path = tmp_path / "c.txt"
     path.write_text("2\n10\n1\n")
-    assert listed_classes(str(path)) == [2, 10, 1]
-    path.write_text("02\n10\n")
-    assert listed_classes(str(path)) == ["02", "10"]
+    assert listed_classes(str(path)) == ["2", "10", "1"]
+    numbers = tmp_path / "c.json"
+    numbers.write_text("[2, 10, 1]")
+    assert listed_classes(str(numbers)) == [2, 10, 1]
+    for wrong in ('{"a": 1}', '["a", 1]', "[1.5]", "no"):
+        numbers.write_text(wrong)
+        with pytest.raises(WeightsError, match=r"c\.json: is not a list of names"):
+            listed_classes(str(numbers))
     path.write_text("a\nb\na\n")
     with pytest.raises(WeightsError, match="each once"):
         listed_classes(str(path))

@@ -71,7 +71,9 @@ def test_file_without_named_tensors_is_refused(tmp_path: Path, content: object) 
 
 
 @pytest.mark.parametrize("name", ["file.pth", "file.safetensors"])
-@pytest.mark.parametrize("content", [b"", b"not weights", b"PK\x03\x04 half a zip"])
+@pytest.mark.parametrize(
+    "content", [b"", b"not weights", b"some words\n" * 9, b"PK\x03\x04 half a zip"]
+)
 def test_damaged_file_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(WeightsError, match=name):

@@ -79,7 +79,7 @@ def test_a_trusted_file_is_shown_kept_and_demanded(
 def test_a_record_of_trusted_files_that_is_damaged_is_named(web: Web, cache, tmp_path) -> None:
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "trusted.json").write_text("{")
-    with pytest.raises(MlcError, match=r"trusted\.json: cannot be read"):
+    with pytest.raises(MlcError, match=r"trusted\.json: not valid JSON"):
         cache().fetch(web.put("/a", CONTENT), None)
 
 
@@ -106,7 +106,9 @@ def test_a_mirror_of_a_known_file_goes_on_with_its_part(web: Web, cache) -> None
     assert web.ranges()[-1] == "bytes=1000-"
 
 
-@pytest.mark.parametrize("url", ["ftp://x/a", "file:///etc/passwd", "a.pth", ""])
+@pytest.mark.parametrize(
+    "url", ["ftp://x/a", "file:///etc/passwd", "a.pth", "", "http://", "http://[x/a", "https:/x/a"]
+)
 def test_only_the_web_is_asked(cache, url: str) -> None:
     assert not is_address(url)
     with pytest.raises(DownloadError, match="is no address"):
@@ -135,6 +137,21 @@ def test_what_was_not_used_for_longest_goes_first(web: Web, tmp_path: Path) -> N
     with cache.lock(paths[2].name):  # another process unpacks it
         Cache(tmp_path / "cache", 0).trim()
     assert [path.exists() for path in paths] == [False, False, True]
+
+
+def test_what_is_about_to_be_used_stays(web: Web, tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache", 1)
+    path = cache.fetch(web.put("/a", CONTENT), SHA256)
+    cache.trim(keep=path)
+    assert path.exists()
+
+
+def test_a_record_that_was_lost_is_made_anew(web: Web, cache, tmp_path: Path) -> None:
+    url = web.put("/a", CONTENT)
+    cache(trust=True).fetch(url, None)
+    (tmp_path / "cache" / "trusted.json").unlink()
+    cache(trust=True).fetch(url, None)
+    assert json.loads((tmp_path / "cache" / "trusted.json").read_text()) == {url: SHA256}
 
 
 def test_two_who_want_one_file_fetch_it_once(web: Web, cache) -> None:

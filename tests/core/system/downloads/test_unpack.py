@@ -29,7 +29,9 @@ def make(path: Path, files: Mapping[str, bytes]) -> Path:
     return path
 
 
-def run(archive: Path, dest: Path, take=("*",), into: str = "", name: str = "x") -> dict[str, int]:
+def run(
+    archive: Path, dest: Path, take=("*",), into: str | None = None, name: str = "x"
+) -> dict[str, int]:
     return unpack(archive, name, dest, into, take, lambda *_: None, threading.Event())
 
 
@@ -126,5 +128,5 @@ def test_it_ends_when_it_is_asked_to(tmp_path: Path) -> None:
     stop = threading.Event()
     archive = make(tmp_path / "a.zip", FILES)
     with pytest.raises(Interrupted):
-        unpack(archive, "a", tmp_path / "out", "", ["*"], lambda *_: stop.set(), stop)
+        unpack(archive, "a", tmp_path / "out", None, ["*"], lambda *_: stop.set(), stop)
     assert len(content(tmp_path / "out")) == 1

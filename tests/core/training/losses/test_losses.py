@@ -139,6 +139,9 @@ def test_each_loss_equals_its_literal_formula(elements: ElementLoss, soft: bool)
     positive, negative = elements(torch.tensor(x).float(), torch.tensor(t).float())
     expected = literal(elements, x, t)
     np.testing.assert_allclose((positive + negative).numpy(), expected, rtol=2e-4, atol=2e-6)
+    exact = MultilabelLoss(elements, "sum")(torch.tensor(x), torch.tensor(t))
+    assert exact.dtype == torch.float64
+    assert float(exact) == pytest.approx(expected.sum(), rel=1e-9)
 
 
 @pytest.mark.parametrize("elements", ELEMENTS, ids=str)

@@ -50,7 +50,7 @@ def torch_groups(model: nn.Module, decay: float) -> list[dict[str, object]]:
         AdamWSettings(lr=0.01, weight_decay=0.0, betas=(0.8, 0.95)),
     ],
 )
-def test_each_optimizer_steps_exactly_as_torchs_own(settings: OptimSettings) -> None:
+def test_each_optimizer_steps_as_torchs_own(settings: OptimSettings) -> None:
     ours, theirs = small_model(), small_model()
     optimizer = build_optimizer(settings, ours, {})
     groups = torch_groups(theirs, settings.weight_decay)
@@ -66,7 +66,7 @@ def test_each_optimizer_steps_exactly_as_torchs_own(settings: OptimSettings) -> 
             random_gradients(model, step)
             opt.step()
         for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-            assert torch.equal(mine, other)
+            torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-7)
 
 
 def scales(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, tuple[float, float]]:

@@ -24,7 +24,7 @@ def test_weights_and_float_buffers_follow_the_recurrence_with_warm_up(decay: flo
             for parameter in model.parameters():
                 parameter.add_(torch.randn_like(parameter))
         model(torch.randn(6, 3))
-        ema.update(model)
+        ema.update()
         d = min(decay, (1 + step) / (10 + step))
         literal = {
             name: d * old + (1 - d) * model.state_dict()[name].double()
@@ -46,7 +46,7 @@ def test_a_warm_up_of_two_is_the_mean_of_all_weights_so_far(steps: int) -> None:
         with torch.no_grad():
             model.weight.normal_()
         seen.append(model.weight.detach().clone())
-        ema.update(model)
+        ema.update()
     torch.testing.assert_close(ema.model.weight, torch.stack(seen).mean(0))  # type: ignore[arg-type]
 
 
@@ -67,7 +67,7 @@ def test_weights_that_stand_still_stay_equal_to_the_bit() -> None:
     model = small_model()
     ema = Ema(model, 0.9)
     for _ in range(20):
-        ema.update(model)
+        ema.update()
     for mine, other in zip(ema.model.parameters(), model.parameters(), strict=True):
         assert torch.equal(mine, other)
 
@@ -83,6 +83,6 @@ def test_a_constant_decay_keeps_the_published_share_of_the_start() -> None:
     ema = Ema(model, 0.9993, warmup=None)
     nn.init.zeros_(model.weight)
     for _ in range(3540):
-        ema.update(model)
+        ema.update()
     assert float(ema.model.weight) == pytest.approx(0.9993**3540, rel=1e-9)
     assert float(ema.model.weight) == pytest.approx(0.084, abs=5e-4)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from unicodedata import normalize
 from urllib.parse import unquote, urlsplit
@@ -11,6 +11,8 @@ from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
 
 SUFFIXES = IMAGE_SUFFIXES
 _SUFFIXES = frozenset(SUFFIXES)
+_SHORT = frozenset((".jpg", ".png"))
+"""The usual ones, which are looked for first."""
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 _UPLOAD_MARK = re.compile(r"[0-9a-f]{8}-")
 
@@ -54,9 +56,13 @@ class ImageIndex:
             reference: A path with either slash, or an address.
             near: Name of a folder to prefer.
         """
+        name = reference[reference.rfind("/") + 1 :]
+        if (prefix := self._walked().get(name)) is not None and name not in self._again:
+            return [prefix + name]  # without taking the reference apart, as most are found so
         *folders, name = reference_parts(reference)
-        bare = _UPLOAD_MARK.sub("", name, count=1)
-        found = self.named(name) or self._alike(name) or self.named(bare) or self._alike(bare)
+        found = self.named(name) or self._alike(name)
+        if not found and (bare := _UPLOAD_MARK.sub("", name, count=1)) != name:
+            found = self.named(bare) or self._alike(bare)
         if len(found) > 1:
             found = _best(found, lambda path: _shared(folders, path.split("/")[:-1]))
         if len(found) > 1 and near:
@@ -80,17 +86,21 @@ class ImageIndex:
         if self._folders is None:
             self._folders = {}
             for prefix, names in _folders(self._root):
-                new = dict.fromkeys(names, prefix)
-                for name in self._folders.keys() & new.keys():
-                    self._again.setdefault(name, []).append(new.pop(name))
-                self._folders.update(new)
+                if not self._folders.keys().isdisjoint(names):
+                    again = self._folders.keys() & set(names)
+                    for name in again:
+                        self._again.setdefault(name, []).append(prefix)
+                    self._folders.update((name, prefix) for name in names if name not in again)
+                else:
+                    self._folders.update(dict.fromkeys(names, prefix))
         return self._folders
 
     def _keyed(self) -> dict[str, list[str]]:
         if self._loose is None:
             self._loose = {}
-            for name in self._walked():
-                self._loose.setdefault(_loose(name), []).extend(self.named(name))
+            for name, prefix in self._walked().items():
+                again = [other + name for other in self._again.get(name, ())]
+                self._loose.setdefault(_loose(name), []).extend((prefix + name, *again))
         return self._loose
 
 
@@ -124,7 +134,8 @@ def same_name(name: str) -> str:
 
 def _loose(name: str) -> str:
     """What names that may mean one file have in common."""
-    stem = same_name(name.rpartition(".")[0]).casefold()
+    stem = name.rpartition(".")[0]
+    stem = stem.lower() if stem.isascii() and "%" not in stem else same_name(stem).casefold()
     return stem.lstrip("0") if stem.isdigit() else stem
 
 
@@ -145,17 +156,29 @@ def _shared(folders: list[str], others: list[str]) -> int:
 
 def walk_images(root: Path) -> list[str]:
     """Image files below a folder as sorted paths relative to it, with forward slashes."""
-    return [prefix + name for prefix, names in _folders(root) for name in names]
+    return [prefix + name for prefix, names in _folders(root) for name in sorted(names)]
 
 
-def _folders(root: Path) -> list[tuple[str, list[str]]]:
-    """Folders below a root, as what stands before a name, and the images of each, sorted."""
-    found = []
-    base = str(root)
-    start = len(base) + (not base.endswith(os.sep))
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        place = folder[start:].replace(os.sep, "/")
-        images = [n for n in names if n[n.rfind(".") :].lower() in _SUFFIXES and n[0] != "."]
-        found.append((f"{place}/" if place else "", sorted(images)))
-    return found
+def _folders(root: Path) -> Iterator[tuple[str, list[str]]]:
+    """Folders below a root, as what stands before a name, and the images of each.
+
+    What is hidden, and what links lead to, is left out. As `os.walk`, but it makes no lists of what
+    is no image.
+    """
+    waiting = [("", str(root))]
+    while waiting:
+        prefix, place = waiting.pop()
+        below, images = [], []
+        try:
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    name = entry.name
+                    if entry.is_dir():
+                        if not name.startswith(".") and not entry.is_symlink():
+                            below.append((f"{prefix}{name}/", entry.path))
+                    elif name[-4:] in _SHORT or name[name.rfind(".") :].lower() in _SUFFIXES:
+                        images.append(name)
+        except OSError:  # no folder, or one without permission
+            continue
+        yield prefix, [name for name in images if name[0] != "."]
+        waiting += sorted(below, reverse=True)

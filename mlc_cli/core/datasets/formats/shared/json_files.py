@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from mlc_cli.core.datasets.formats.shared.lines import is_file
+from mlc_cli.core.datasets.formats.shared.lines import files_below, is_file
 from mlc_cli.core.system.files import read_bytes, read_json, write_atomic
 from mlc_cli.errors import DataError, MlcError
 
@@ -59,11 +59,18 @@ def opening(path: Path) -> str:
 def find_files(
     source: Path, looks_right: Callable[[str], bool], patterns: Sequence[str] = ("*.json",)
 ) -> list[Path]:
-    """Files of a format: the source itself, or those in a folder whose opening looks right."""
+    """Files of a format: the source itself, or those in a folder whose opening looks right.
+
+    Where no file does that the patterns fit, those of the same suffixes one folder below count, and
+    two below if there are none either.
+    """
     if not source.is_dir():
         return [source]
-    found = [path for pattern in patterns for path in sorted(source.glob(pattern))]
-    return [path for path in found if looks_right(opening(path))]
+    files = dict.fromkeys(path for pattern in patterns for path in sorted(source.glob(pattern)))
+    if found := [path for path in files if looks_right(opening(path))]:
+        return found
+    names = list(dict.fromkeys(pattern.rpartition("/")[2] for pattern in patterns))
+    return [path for path in files_below(source, names) if looks_right(opening(path))]
 
 
 def seen(

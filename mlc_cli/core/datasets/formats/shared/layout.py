@@ -1,25 +1,39 @@
 """How folders of data sets are laid out: which split a file is of, and where its images are."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.shared.lines import is_file
-from mlc_cli.core.datasets.formats.shared.split_names import split_of_name
+from mlc_cli.core.datasets.formats.shared.split_names import meaning, split_of_name
 
 PROBED = 100
 _SPLIT = re.compile(r"(?:instances|labels)_(.+)", re.IGNORECASE)
 
 
 def split_of(file: Path) -> str:
-    """The split that the name of an annotation file tells; empty if it tells none."""
+    """The split that the name of an annotation file, or of its folder, tells; else empty."""
     if file.name == "_annotations.coco.json":
         return file.absolute().parent.name
     match = _SPLIT.fullmatch(file.stem)
     split = match[1] if match else ""
-    return split_of_name(file.stem) or ("" if split == "default" else split)
+    own, parent = split_of_name(file.stem), file.absolute().parent.name
+    if own or not meaning(parent):
+        return own or ("" if split == "default" else split)
+    return parent
+
+
+def unsplit(sizes: Mapping[Path, int]) -> tuple[str, ...]:
+    """Names of the files that tell no split; none if each is of one image.
+
+    Args:
+        sizes: Images of each file.
+    """
+    if all(size <= 1 for size in sizes.values()):
+        return ()
+    return tuple(file.name for file in sizes if not split_of(file))
 
 
 def root_of(source: Path) -> Path:
@@ -31,7 +45,7 @@ def root_of(source: Path) -> Path:
 
 
 def image_prefix(root: Path, split: str, names: Iterable[str]) -> str:
-    """Where below a root the images of a split are: `images/train/`, `train/`, `images/`, or empty.
+    """Where below a root the images of a split are: `images/train/`, `train/`, `images/`, ...
 
     Args:
         root: Folder of the data set.
@@ -39,8 +53,9 @@ def image_prefix(root: Path, split: str, names: Iterable[str]) -> str:
         names: Image names as annotations give them. The place that has most of the first hundred
             counts; without any, the first place that is there.
     """
-    places = [f"images/{split}/", f"{split}/"] if split else []
-    places += ["images/", ""]
+    own = ("images/{}/", "{}/", "{}/images/", "{}/data/") if split else ()
+    places = [place.format(split) for place in own]
+    places += ["images/", "data/", ""]
     probed = list(islice(names, PROBED))
     hits = {place: sum(is_file(root / place / name) for name in probed) for place in places}
     if any(hits.values()):

@@ -1,8 +1,12 @@
-"""Lines of text files, read as they are asked for, with messages for people."""
+"""Text files: where they are, and their lines, read as they are asked for."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 
+from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
 from mlc_cli.errors import DataError
 
 
@@ -20,6 +24,42 @@ def is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError:
         return False
+
+
+def files_below(source: Path, patterns: Sequence[str]) -> list[Path]:
+    """Files one folder below a place whose names fit patterns; without any those two below."""
+    for level in other_files(source):
+        names = [(n, f) for f, n in level if any(fnmatchcase(n, pattern) for pattern in patterns)]
+        if names:
+            return sorted(Path(folder, name) for name, folder in names)
+    return []
+
+
+@lru_cache(maxsize=1)
+def other_files(source: Path) -> tuple[list[tuple[str, str]], ...]:
+    """Folder and name of what is no image, one and two folders below a place, where none is hidden.
+
+    A million images are walked once for all readers: `cache_clear` forgets a place.
+    """
+    levels = []
+    folders = [str(source)]
+    for depth in range(3):
+        files, below = [], []
+        for folder in folders:
+            try:
+                with os.scandir(folder) as entries:
+                    for entry in entries:
+                        if entry.name.lower().endswith(IMAGE_SUFFIXES) or entry.name[0] == ".":
+                            continue
+                        if entry.is_dir():
+                            below.append(entry.path)
+                        elif depth:
+                            files.append((folder, entry.name))
+            except OSError:
+                continue
+        levels += [files] * bool(depth)
+        folders = below
+    return tuple(levels)
 
 
 def raw_lines(path: Path) -> Iterator[str]:

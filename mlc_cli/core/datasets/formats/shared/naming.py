@@ -71,6 +71,12 @@ def relative(place: Path, folder: Path) -> str:
         return place.as_posix()
 
 
+def relative_prefix(place: Path, folder: Path) -> str:
+    """What stands before paths below a place, as seen from a folder; empty for the same one."""
+    path = relative(place, folder)
+    return "" if path == "." else f"{path}/"
+
+
 def check_below(splits: Mapping[str, Annotation], folder: Path) -> None:
     """Refuse images outside of a folder, whose paths a reader would refuse.
 

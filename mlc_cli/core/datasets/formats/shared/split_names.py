@@ -1,7 +1,6 @@
 """Names of splits and what they mean."""
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 SPLITS = ("train", "val", "test")
@@ -30,12 +29,11 @@ def split_of_name(name: str) -> str:
     return words[0] if len({meaning(word) for word in words}) == 1 else ""
 
 
+def split_of_folders(path: str) -> str:
+    """The first folder of a path that is called as a split; empty if none is."""
+    return next((part for part in path.split("/")[:-1] if meaning(part)), "")
+
+
 def split_in_name(place: Path) -> str | None:
     """The split that the name of a file or folder means: `instances_val2017.json` is `val`."""
     return meaning(split_of_name(place.stem))
-
-
-def are_splits(values: Iterable[str]) -> bool:
-    """Whether all values that are not blank mean splits, and not all the same."""
-    found = {meaning(value) for value in values if value}
-    return len(found) > 1 and None not in found

@@ -1,6 +1,5 @@
 """Tables in CSV files: header, rows with their lines, and which column is which."""
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,9 +8,11 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from mlc_cli.core.datasets.formats.shared.images import SUFFIXES, is_image
-from mlc_cli.core.datasets.formats.shared.lines import is_file, raw_lines
-from mlc_cli.core.datasets.formats.shared.split_names import meaning, split_of_name
+from mlc_cli.core.datasets.formats.shared.images import is_address, is_image
+from mlc_cli.core.datasets.formats.shared.kept import UNTOLD, Told
+from mlc_cli.core.datasets.formats.shared.lines import raw_lines
+from mlc_cli.core.datasets.formats.shared.rows import filled_rows
+from mlc_cli.core.datasets.formats.shared.split_names import meaning
 from mlc_cli.core.datasets.formats.shared.states import is_flag
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
@@ -19,7 +20,8 @@ from mlc_cli.errors import DataError
 HEAD, HEAD_CELLS = 1000, 1_000_000
 """Rows, and cells, that are looked at to see what columns hold."""
 
-_SPLIT_NAMES = {"split", "subset", "set", "partition", "split_name", "is_valid"}
+SPLIT_NAMES = {"split", "subset", "set", "partition", "split_name", "is_valid"}
+"""What columns of splits are called."""
 _LABEL_WORDS = {
     "label", "labels", "tag", "tags", "class", "classes", "category", "categories", "target",
     "targets",
@@ -28,34 +30,23 @@ _IMAGE_WORDS = {
     "image", "images", "img", "file", "filename", "filepath", "fname", "path", "photo", "picture",
 }  # fmt: skip
 
-_OF_ROBOFLOW = ("_classes.csv", "_annotations.csv")
-"""Lies in the folder of a split, with its images."""
-_OF_OTHER_FORMATS = ({"ImageID", "LabelName"}, {"annotation_id", "annotator"})
-"""Columns of Open Images and of Label Studio."""
-
-
-@dataclass(frozen=True)
-class Told:
-    """Names of columns that the user tells; what is not told is decided from names and cells."""
-
-    image: str | None = None
-    labels: tuple[str, ...] = ()
-    split: str | None = None
-
-
-UNTOLD = Told()
+_NUMBER = re.compile(r"|[0-9.eE+-]+")
+_UNASSIGNED = "UNASSIGNED"
+"""In place of a split, where a cloud service is to choose it."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A CSV file with a header.
+    """A CSV file.
 
     Attributes:
         path: The file.
         split: The split that its place says all its images are in; empty if it says none.
         delimiter: Between cells: the first of comma, semicolon and tab that the header has.
-        header: Names of the columns.
+        header: Names of the columns; their numbers from 1 if there is no header.
         first: The first rows.
+        told: Columns that the user tells.
+        headless: Whether the first line is a row.
     """
 
     path: Path
@@ -64,6 +55,7 @@ class Table:
     header: tuple[str, ...]
     first: Sequence[Sequence[str]]
     told: Told = UNTOLD
+    headless: bool = False
 
     @classmethod
     def open(cls, path: Path, split: str = "", told: Told = UNTOLD) -> "Table":
@@ -75,21 +67,34 @@ class Table:
         line = next((line for line in raw_lines(path) if line.strip()), "")
         bare = re.sub(r'"[^"]*("|$)', "", line)
         delimiter = next((choice for choice in ",;\t" if choice in bare), ",")
-        _, header = next(_rows(path, delimiter), (0, []))
-        if not any(header):
+        top = [row for _, row in islice(filled_rows(path, delimiter), 2)]
+        header = top[0] if top else []
+        if not header:
             raise DataError(f"{path}: is empty")
-        if next(filter(None, header)).lower().endswith(SUFFIXES):
-            raise DataError(
-                f"{path}: has no header, its first line names an image: {line.strip():.80}",
-                "Put a line with the names of the columns before it, such as image,labels.",
-            )
+        named = [column for column, cell in enumerate(header) if is_image(cell.partition("?")[0])]
+        headless = any(is_image("".join(top[-1][c : c + 1]).partition("?")[0]) for c in named)
+        if headless:
+            rows = islice((row for _, row in filled_rows(path, delimiter)), HEAD)
+            header = [str(number + 1) for number in range(max(map(len, rows)))]
         twice = sorted(name for name, count in Counter(header).items() if name and count > 1)
         if twice:
             raise DataError(f"{path}: columns of the same name: {', '.join(twice):.200}")
-        empty = cls(path, split, delimiter, tuple(header), ())
+        empty = cls(path, split, delimiter, tuple(header), (), headless=headless)
         count = min(HEAD, HEAD_CELLS // len(header) + 1)
         first = [row for _, row in islice(empty.rows(IssueLog()), count)]
-        return cls(path, split, delimiter, tuple(header), first, told)
+        table = cls(path, split, delimiter, tuple(header), first, told, headless)
+        if headless and told.image is None and not table.is_import:
+            raise DataError(
+                f"{path}: has no header, its first line names an image: {line.strip():.80}",
+                "Put a line with the names of the columns before it, such as image,labels, or tell"
+                " their numbers: --image-column 1 --label-column 2",
+            )
+        return table
+
+    @property
+    def is_import(self) -> bool:
+        """Whether it has what cloud services import: addresses of images, then labels."""
+        return self.headless and all(map(is_address, self.cells(self.image_column)))
 
     def rows(self, dropped: IssueLog) -> Iterator[tuple[int, list[str]]]:
         """Rows below the header, each with its last line; cells without space at their ends.
@@ -98,7 +103,7 @@ class Table:
             DataError: The file turns out not to be CSV in UTF-8.
         """
         width = len(self.header)
-        for number, row in islice(_rows(self.path, self.delimiter), 1, None):
+        for number, row in islice(filled_rows(self.path, self.delimiter), not self.headless, None):
             if len(row) == width:
                 yield number, row
             elif len(row) < width:
@@ -118,10 +123,15 @@ class Table:
             return self._told(self.told.image)
         columns = range(len(self.header))
         like_files = [column for column in columns if self._has_images(column)]
-        named = [c for c in columns if _IMAGE_WORDS & set(_words(self.header[c]))]
+        named = [c for c in columns if _IMAGE_WORDS & set(words_of(self.header[c]))]
         others = [c for c in columns if self.header[c] or not self.holds_flags(c)]
         both = [column for column in named if column in like_files]
         return next(iter([*both, *like_files, *named, *others]), 0)
+
+    @property
+    def names_images(self) -> bool:
+        """Whether the cells of a column end like image files; those of a list of classes do not."""
+        return any(map(self._has_images, range(len(self.header))))
 
     def _has_images(self, column: int) -> bool:
         cells = [cell for cell in self.cells(column) if cell]
@@ -143,7 +153,7 @@ class Table:
         columns = [c for c in reversed(range(len(self.header))) if c != self.image_column]
         for column in columns:
             name = self.header[column]
-            called_so = "_".join(_words(name)) in _SPLIT_NAMES
+            called_so = "_".join(words_of(name)) in SPLIT_NAMES
             if called_so and (_is_validity(name) or not self.holds_flags(column)):
                 return column
         taken = (column for column in columns if self.header[column] not in self.told.labels)
@@ -151,8 +161,9 @@ class Table:
 
     def _means_splits(self, column: int) -> bool:
         cells = self.cells(column) - {""}
-        called_labels = _called_labels(self.header[column])
-        return bool(cells) and not called_labels and all(map(meaning, cells))
+        if not cells or called_labels(self.header[column]):
+            return False
+        return all(map(meaning, cells - {_UNASSIGNED}))
 
     @cached_property
     def label_columns(self) -> tuple[int, ...]:
@@ -162,17 +173,28 @@ class Table:
         they differ in a number alone, such as label_1 and label_2.
         """
         if self.told.labels:
-            return tuple(map(self._told, self.told.labels))
-        taken = (self.image_column, self.split_column)
-        others = [column for column in range(len(self.header)) if column not in taken]
+            told = tuple(map(self._told, self.told.labels))
+            return () if told[1:] and all(map(self.holds_flags, told)) else told
+        others = [column for column in range(len(self.header)) if column not in self.taken]
+        if self.headless:  # the numbers after the label are corners of a box
+            return tuple(c for c in others if not self._has_numbers(c)) or tuple(others)
         found = [
             column
             for column in others
-            if _called_labels(self.header[column])
+            if called_labels(self.header[column])
             and (len(others) == 1 or not self.holds_flags(column))
         ]
         same = found and _unnumbered(self.header[found[0]])
         return tuple(c for c in found if c == found[0] or _unnumbered(self.header[c]) == same)
+
+    def _has_numbers(self, column: int) -> bool:
+        return all(_NUMBER.fullmatch(cell) for cell in self.cells(column))
+
+    @cached_property
+    def taken(self) -> set[int | None]:
+        """Columns of images, splits and groups, which are no labels."""
+        group = None if self.told.group is None else self._told(self.told.group)
+        return {self.image_column, self.split_column, group}
 
     def folder(self, root: Path) -> str:
         """What stands before the names of its images: its own folder, if it is that of a split."""
@@ -195,102 +217,22 @@ class Table:
             return self.split
         if _is_validity(self.header[column]):
             return "val" if row[column].lower() in ("1", "true") else "train"
-        return row[column] or self.split
-
-
-def find_tables(source: Path, told: Told = UNTOLD) -> list[Table]:
-    """The tables at a place: a file; the file of each split; or the only CSV file of a folder.
-
-    A file of a folder is of a split if its name says so; then files that say none are left out.
-
-    Raises:
-        DataError: There is none, or one cannot be read.
-    """
-    if not source.is_dir():
-        own = source.name in _OF_ROBOFLOW
-        return [Table.open(source, source.absolute().parent.name if own else "", told)]
-    of_splits = [path for name in _OF_ROBOFLOW for path in sorted(source.glob(f"*/{name}"))]
-    if of_splits:
-        return [Table.open(path, path.parent.name, told) for path in of_splits]
-    files = sorted(path for path in source.glob("*.csv") if is_file(path))
-    if not files:
-        raise DataError(f"{source}: there is no CSV file")
-    if len(files) == 1:  # "train_v2" alone does not tell that there is a val elsewhere
-        only = files[0]
-        return [Table.open(only, only.stem if meaning(only.stem) else "", told)]
-    named = [path for path in files if split_of_name(path.stem)] or files
-    return [Table.open(path, split_of_name(path.stem), told) for path in named]
-
-
-def left_out(source: Path, tables: Sequence[Table]) -> tuple[str, ...]:
-    """A remark on the tables of a folder that are no splits; empty without any."""
-    used = {table.path for table in tables}
-    names = [path.name for path in sorted(source.glob("*.csv")) if path not in used]
-    if not source.is_dir() or not names:
-        return ()
-    return (f"tables whose names tell no split are left out: {', '.join(names):.300}",)
-
-
-def split_remarks(tables: Sequence[Table]) -> Iterator[str]:
-    """Which columns are taken for splits though they are not called so."""
-    for table in tables:
-        column = table.split_column
-        if column is not None and "_".join(_words(table.header[column])) not in _SPLIT_NAMES:
-            yield f"{table.path.name}: column {table.header[column]} tells the split"
-
-
-def without_split(tables: Sequence[Table]) -> tuple[str, ...]:
-    """Names of the files of which nothing tells the split."""
-    return tuple(t.path.name for t in tables if not t.split and t.split_column is None)
-
-
-def look(source: Path, told: Told = UNTOLD) -> Table | None:
-    """The first table at a place, unless it is of a format that has a reader of its own."""
-    if not (source.is_dir() or source.suffix.lower() in (".csv", ".tsv")):
-        return None
-    try:
-        table = find_tables(source, told)[0]
-    except DataError:
-        return None
-    return None if any(names <= set(table.header) for names in _OF_OTHER_FORMATS) else table
+        return row[column].removeprefix(_UNASSIGNED) or self.split
 
 
 def _is_validity(name: str) -> bool:
-    return "_".join(_words(name)) == "is_valid"
+    return "_".join(words_of(name)) == "is_valid"
 
 
-def _called_labels(name: str) -> bool:
-    return (_words(_unnumbered(name)) or [""])[-1] in _LABEL_WORDS
+def called_labels(name: str) -> bool:
+    """Whether a column or a key is called after labels: `labels`, `Finding Labels`, `tag_2`."""
+    return (words_of(_unnumbered(name)) or [""])[-1] in _LABEL_WORDS
 
 
 def _unnumbered(name: str) -> str:
     return name.lower().rstrip("0123456789").rstrip("-_. ")
 
 
-def _words(name: str) -> list[str]:
+def words_of(name: str) -> list[str]:
+    """Words of the name of a column, in small letters."""
     return re.findall(r"[^\W_]+", name.lower())
-
-
-def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not blank."""
-    for number, row in csv_rows(path, delimiter):
-        cells = [cell.strip() for cell in row]
-        if any(cells):
-            yield number, cells
-
-
-def csv_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
-    """Rows of a CSV file as they are, each with its last line.
-
-    Raises:
-        DataError: It cannot be read, or is not CSV in UTF-8.
-    """
-    reader = csv.reader(raw_lines(path), delimiter=delimiter, skipinitialspace=True)
-    try:
-        for row in reader:
-            yield reader.line_num, row
-    except csv.Error as error:
-        raise DataError(
-            f"{path}, line {reader.line_num}: {error}",
-            "A quotation mark that is opened and never closed makes one cell of all that follows.",
-        ) from None

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder, raw_lines, text_lines
+from mlc_cli.core.datasets.formats.shared.lines import (
+    files_below,
+    is_file,
+    is_folder,
+    other_files,
+    raw_lines,
+    text_lines,
+)
 from mlc_cli.errors import DataError
 
 
@@ -41,3 +48,17 @@ def test_names_that_nothing_can_have_name_nothing(tmp_path: Path, name: str) -> 
     assert not is_file(tmp_path / name)
     assert not is_folder(tmp_path / name)
     assert is_folder(tmp_path)
+
+
+def test_files_below_are_those_of_the_nearest_folders(tmp_path: Path) -> None:
+    for name in ("a.json", "x/b.json", "x/y/c.json", "x/y/z/d.json", ".h/e.json", "x/f.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    other_files.cache_clear()
+    assert files_below(tmp_path, ["*.json"]) == [tmp_path / "x/b.json"]
+    assert files_below(tmp_path, ["c.*"]) == [tmp_path / "x/y/c.json"]
+    assert files_below(tmp_path, ["d.*", "e.*", "*.jpg", "a.*"]) == []
+    (tmp_path / "x/h.txt").write_text("")
+    assert files_below(tmp_path, ["*.txt"]) == []
+    other_files.cache_clear()
+    assert files_below(tmp_path, ["*.txt"]) == [tmp_path / "x/h.txt"]

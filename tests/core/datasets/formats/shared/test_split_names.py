@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 
 from mlc_cli.core.datasets.formats.shared.split_names import (
-    are_splits,
     meaning,
     split_in_name,
     split_of_name,
@@ -40,9 +39,3 @@ def test_split_in_the_name_of_a_file(file: str, split: str | None) -> None:
 )  # fmt: skip
 def test_the_part_of_a_name_that_tells_a_split(name: str, split: str) -> None:
     assert split_of_name(name) == split
-
-
-def test_values_that_are_splits() -> None:
-    assert are_splits(["train", "Valid", "", "test2017"])
-    assert not are_splits(["train", "train"])
-    assert not are_splits(["train", "val", "cat"])

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from mlc_cli.core.datasets.formats.shared.states import flag
-from mlc_cli.core.datasets.formats.shared.tables import Table, find_tables
+from mlc_cli.core.datasets.formats.shared.table_files import find_tables
+from mlc_cli.core.datasets.formats.shared.tables import Table
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 

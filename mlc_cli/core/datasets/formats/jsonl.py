@@ -1,0 +1,139 @@
+"""JSON lines: Hugging Face's `metadata.jsonl`, and the manifests of SageMaker Ground Truth.
+
+    {"file_name": "a.jpg", "labels": ["cat", "dog"]}      or "objects": {"categories": ["cat"]}
+
+    {"source-ref": "s3://b/a.jpg", "kinds": [0, 3],
+     "kinds-metadata": {"class-map": {"0": "cat", "3": "dog"}}}
+
+A file in a folder that is called as a split is of that split, as is one that is called so itself.
+"""
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mlc_cli.core.datasets.annotations import Label
+from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.json_files import find_files, seen
+from mlc_cli.core.datasets.formats.shared.layout import split_of, unsplit
+from mlc_cli.core.datasets.formats.shared.lines import text_lines
+from mlc_cli.core.datasets.formats.shared.naming import relative_prefix
+from mlc_cli.core.datasets.formats.shared.references import ImageFinder, is_address
+from mlc_cli.core.datasets.formats.shared.tables import called_labels
+from mlc_cli.core.system.issues import IssueLog
+from mlc_cli.errors import DataError
+
+_IMAGE, _ADDRESS, _META = "file_name", "source-ref", "-metadata"
+_PLACES = ("*.jsonl", "*.manifest", "*/metadata.jsonl")
+_TEXTS = ("text", "caption", "prompt", "description")
+_HINT = 'A line looks like {"file_name": "a.jpg", "labels": ["cat", "dog"]}.'
+
+
+class JsonLinesReader:
+    """Reads JSON lines; without names of classes their numbers are the names."""
+
+    name = "jsonl"
+    title = "JSON lines"
+
+    def detect(self, source: Path) -> str | None:
+        """Which files have lines that name an image."""
+        return seen(
+            "lines of images", source, _looks_right, find_files(source, _looks_right, _PLACES)
+        )
+
+    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
+        """Open a file, or all of a folder.
+
+        Raises:
+            DataError: There is no such file, a line is not JSON, or no key is called after labels.
+        """
+        files = find_files(source, _looks_right, _PLACES)
+        if not files:
+            raise DataError(f"{source}: has no JSON lines that name images", _HINT)
+        root = images or (source if source.is_dir() else source.parent)
+        rows = {file: list(_rows(file)) for file in files}
+        return Source(
+            image_root=root,
+            samples=_samples(rows, root, images, dropped),
+            unsplit=unsplit({file: len(own) for file, own in rows.items()}),
+        )
+
+
+def _looks_right(opening: str) -> bool:
+    first = opening.lstrip().partition("\n")[0]
+    if f'"{_IMAGE}"' not in first and f'"{_ADDRESS}"' not in first:
+        return False
+    try:
+        row = msgspec.json.decode(first)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return isinstance(row, dict) and (_IMAGE in row or _ADDRESS in row)
+
+
+def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    shape: Any = dict[str, Any]
+    for number, line in text_lines(file):
+        try:
+            yield number, msgspec.json.decode(line, type=shape)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise DataError(
+                f"{file}, line {number}: is not a JSON object: {error}", _HINT
+            ) from None
+
+
+def _samples(
+    rows: Mapping[Path, list[tuple[int, dict[str, Any]]]],
+    root: Path,
+    images: Path | None,
+    dropped: IssueLog,
+) -> Iterator[Sample]:
+    finder = ImageFinder(root, dropped)
+    for file, own in rows.items():
+        prefix = "" if images else relative_prefix(file.parent, root)
+        keys = _keys(file, own)
+        for number, row in own:
+            name = row.get(_IMAGE) or row.get(_ADDRESS)
+            if not isinstance(name, str):
+                dropped.add("lines without an image", f"{file}, line {number}")
+                continue
+            path = finder.find(name) if is_address(name) else posixpath.join(prefix, name)
+            if path is not None:
+                where = f"{file}, line {number}"
+                labels = [label for key in keys for label in _labels(row, key, where, dropped)]
+                yield Sample(path, labels, (), split_of(file))
+
+
+def _keys(file: Path, rows: list[tuple[int, dict[str, Any]]]) -> list[str]:
+    """Keys of labels: those with metadata, those called so, `objects`, or the only one."""
+    keys = dict.fromkeys(key for _, row in rows for key in row)
+    every = [key for key in keys if key not in (_IMAGE, _ADDRESS)]
+    described = [key for key in every if f"{key}{_META}" in every]
+    called = [key for key in every if called_labels(key) or key == "objects"]
+    others = [key for key in every if key not in _TEXTS]
+    found = described or called or (others if len(others) == 1 else [])
+    if not found:
+        raise DataError(
+            f"{file}: no key is called labels, there are {', '.join(every):.200}", _HINT
+        )
+    return found
+
+
+def _labels(row: Mapping[str, Any], key: str, where: str, dropped: IssueLog) -> Iterator[Label]:
+    value, meta = row.get(key), row.get(f"{key}{_META}")
+    names = meta.get("class-map") if isinstance(meta, dict) else None
+    if isinstance(meta, dict) and isinstance(meta.get("class-name"), str):
+        value = meta["class-name"]
+    if isinstance(value, dict) and isinstance(value.get("annotations"), list):
+        boxes = value["annotations"]
+        value = [box.get("class_id") if isinstance(box, dict) else None for box in boxes]
+    elif isinstance(value, dict):
+        value = next((own for name, own in value.items() if called_labels(name)), None)
+    for item in value if isinstance(value, list) else [value]:
+        label = names.get(str(item), item) if isinstance(names, dict) else item
+        if isinstance(label, str | int) and not isinstance(label, bool) and label != "":
+            yield label
+        elif label is not None and label != "":
+            dropped.add("values that are no label", f"{where}, {key:.40}: {label!r:.80}")

@@ -1,0 +1,168 @@
+"""How a data set of YOLO is laid out: the file that names its classes, and where its images are."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mlc_cli.core.datasets.formats.shared.json_files import opening
+from mlc_cli.core.datasets.formats.shared.lines import is_file, other_files, text_lines
+from mlc_cli.core.datasets.formats.shared.split_names import SPLITS, meaning
+from mlc_cli.core.datasets.formats.yolo_labels import LISTS, class_of
+from mlc_cli.core.system.files import read_text
+from mlc_cli.errors import DataError
+
+_NAMES = re.compile(rb"^(names|nc)\s*:", re.MULTILINE)
+_NOTHING = ("", "null", "~")
+_PLACES = ("*.yaml", "*.yml", "*.data", "*.names", "classes.txt", "labels/classes.txt",
+           "images/classes.txt", "*/classes.txt")  # fmt: skip
+_KEYS = {"train": "train", "valid": "val", "val": "val", "test": "test"}
+_LOOKED = 50
+"""Text files that are looked at for boxes."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the images of a data set are, and what its classes are called.
+
+    Attributes:
+        file: The file that names the classes; the folder itself if none does.
+        folder: Folder of the data set.
+        names: Name of each class by its number, if a file tells.
+        named: Folder from there that entries are relative to; may be empty.
+        entries: Split, and a folder, pattern or list of images.
+    """
+
+    file: Path
+    folder: Path
+    names: dict[int, str] | None
+    named: str
+    entries: list[tuple[str, str]]
+
+
+def find_names(source: Path) -> Path | None:
+    """The file at a place that names classes: `data.yaml` before others, YAML before lists."""
+    files = [source]
+    if source.is_dir():
+        files = [path for pattern in _PLACES for path in sorted(source.glob(pattern))]
+        files.sort(key=lambda file: file.name not in ("data.yaml", "data.yml"))
+    return next(filter(_names_classes, files), None)
+
+
+def _names_classes(file: Path) -> bool:
+    if not is_file(file):
+        return False
+    if file.suffix not in (".yaml", ".yml"):
+        return file.name == "classes.txt" or file.suffix in (".names", ".data")
+    try:
+        with file.open("rb") as stream:
+            return bool(_NAMES.search(stream.read(1 << 20)))
+    except OSError:
+        return False
+
+
+def find_boxes(folder: Path) -> Path | None:
+    """The first of some text files below a folder whose lines are all boxes."""
+    deeper = (Path(own, name) for level in other_files(folder) for own, name in level)
+    found = chain(folder.glob("*.txt"), (file for file in deeper if file.suffix == ".txt"))
+    files = (file for file in islice(found, _LOOKED) if file.name not in LISTS and is_file(file))
+    for file in files:
+        words = [class_of(line) for line in opening(file).splitlines() if line.strip()]
+        if words and None not in words:
+            return file
+    return None
+
+
+def data_folder(file: Path) -> Path:
+    """Folder of a data set that a file, or the folder of its labels, is in."""
+    folder = file if file.is_dir() else file.parent
+    return folder.parent if folder.name in ("labels", "images") else folder
+
+
+def open_layout(source: Path) -> Layout:
+    """Look at a place.
+
+    Raises:
+        DataError: No file there names classes and none has boxes, or one is damaged.
+    """
+    file = find_names(source)
+    folder = source if source.is_dir() else data_folder(source)
+    if file is None:
+        if not source.is_dir() or find_boxes(source) is None:
+            raise DataError(
+                f"{source}: has no data.yaml, obj.names or classes.txt with names of classes, and"
+                " no files of boxes"
+            )
+        return Layout(source, source, None, "", [("", ".")])
+    if file.suffix in (".yaml", ".yml"):
+        content = _load(file)
+        given = content.get("path")
+        named = given if isinstance(given, str) and given not in _NOTHING else ""
+        return Layout(file, file.parent, _names(content, file), named, _split_entries(content))
+    file, entries = _darknet(file, folder)
+    names = [line for _, line in text_lines(file)]
+    if file.suffix == ".data" or not names:
+        raise DataError(f"{file}: has no names of classes", "Each line is a name: cat")
+    if not entries:
+        lists = [path for path in sorted(folder.glob("*.txt")) if meaning(path.stem)]
+        entries = [(path.stem, path.name) for path in lists] or [("", ".")]
+    return Layout(file, folder, dict(enumerate(names)), "", entries)
+
+
+def _darknet(file: Path, folder: Path) -> tuple[Path, list[tuple[str, str]]]:
+    """The file of names, and the lists of images that a .data file names."""
+    data = file if file.suffix == ".data" else next(iter(sorted(folder.glob("*.data"))), None)
+    if data is None:
+        return file, []
+    pairs = [line.partition("=") for _, line in text_lines(data)]
+    told = {key.strip(): value.strip() for key, _, value in pairs}
+    if file == data:
+        given = told.get("names", "")
+        places = [folder / given, folder / Path(given).name, *sorted(folder.glob("*.names"))]
+        file = next(filter(is_file, places), file)
+    return file, [(split, told[key]) for key, split in _KEYS.items() if told.get(key)]
+
+
+def _load(file: Path) -> Mapping[str, Any]:
+    """Content of the file; every value stays text, be it called `no` or `1e3`."""
+    try:
+        content = yaml.load(read_text(file), Loader=yaml.BaseLoader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise DataError(f"{file}: is not valid YAML: {error!s:.300}") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{file}: has no names of classes")
+    return content
+
+
+def _names(content: Mapping[str, Any], file: Path) -> dict[int, str]:
+    """Name of each class by its number; numbers alone, if there is only their count."""
+    names = content.get("names")
+    count = content.get("nc")
+    if names is None and isinstance(count, str) and re.fullmatch("[0-9]{1,6}", count):
+        return {number: f"class_{number}" for number in range(int(count))}
+    if isinstance(names, list):
+        names = {str(number): name for number, name in enumerate(names)}
+    if isinstance(names, dict) and names:
+        texts = all(isinstance(name, str) and name.strip() for name in names.values())
+        numbers = all(isinstance(key, str) and re.fullmatch(r"[0-9]{1,9}", key) for key in names)
+        if texts and numbers:
+            return {int(number): name.strip() for number, name in names.items()}
+    raise DataError(
+        f"{file}: 'names' is neither a list of names nor names by number",
+        "It looks like `names: [cat, dog]`.",
+    )
+
+
+def _split_entries(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Folders and lists of each split."""
+    entries = [(split, content.get(split, "")) for split in SPLITS]
+    return [
+        (split, entry.strip().replace("\\", "/"))
+        for split, given in entries
+        for entry in (given if isinstance(given, list) else [given])
+        if isinstance(entry, str) and entry.strip() not in _NOTHING
+    ]

@@ -1,0 +1,114 @@
+"""What a threshold is to maximise, and the floors that it has to keep.
+
+Names of arrays: P positives of a class.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Literal, cast
+
+import numpy as np
+
+from mlc_cli.core.evaluation.promises import Floor, Mask, Measure
+from mlc_cli.core.evaluation.ranking import RankedPositives
+
+Kind = Literal["fbeta", "precision", "recall", "fpr"]
+_FLOOR = re.compile(r"(precision|recall|fpr)(>=|<=)([0-9.]+)(?:@([0-9.]+)%)?")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a threshold is to maximise.
+
+    Attributes:
+        kind: F-beta; recall at a precision of at least `value` or a false-positive rate of at most
+            `value`; or precision at a recall of at least `value`.
+        value: beta, or the bound.
+        floors: Bounds that have to be kept, with a confidence or as an estimate.
+        jointly: Classes that share the error of a promise; 1 promises for each by itself.
+    """
+
+    kind: Kind
+    value: float
+    floors: tuple[Floor, ...] = ()
+    jointly: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> "Objective":
+        """Read what to maximise and floors, joined by `;`: `f1;recall>=0.9@95%`.
+
+        The first is `f1`, `fbeta=B` or a floor: one of recall maximises precision, the others
+        maximise recall.
+
+        Raises:
+            ValueError: The text is none of these, or a number is out of range.
+        """
+        first, *rest = (part.strip() for part in text.split(";"))
+        floors = tuple(_floor(part) for part in rest)
+        if first == "f1":
+            return cls("fbeta", 1.0, floors)
+        if match := re.fullmatch(r"fbeta=([0-9.]+)", first):
+            beta = float(match[1])
+            if beta <= 0:
+                raise ValueError("a number above 0")
+            return cls("fbeta", beta, floors)
+        floor = _floor(first)
+        return cls(floor.measure, floor.bound, (floor, *floors))
+
+    @property
+    def promises(self) -> tuple[Floor, ...]:
+        """Floors with a confidence."""
+        return tuple(floor for floor in self.floors if floor.confidence is not None)
+
+    @property
+    def estimated(self) -> "Objective":
+        """The same without any confidence."""
+        return replace(self, floors=tuple(replace(f, confidence=None) for f in self.floors))
+
+    def choose(self, ranked: RankedPositives) -> int | None:
+        """Best cut among the positives of a class; `None` if none reaches what is asked."""
+        hits_P, rank_P = ranked.hits_P, ranked.sorted_rank_P
+        allowed_P: Mask = np.ones(len(hits_P), np.bool_)
+        for floor in self.floors:
+            allowed_P &= floor.allowed(ranked, self.jointly)
+        if not allowed_P.any():
+            return None
+        if self.kind == "fbeta":
+            square = self.value**2
+            values_P = (1 + square) * hits_P / (rank_P + square * len(hits_P))
+        else:
+            values_P = hits_P / (rank_P if self.kind == "recall" else len(hits_P))
+        return int(np.argmax(np.where(allowed_P, values_P, -1.0)))
+
+    def lack(self, ranked: RankedPositives) -> tuple[float, str]:
+        """Cautious threshold of a class that nothing can be promised for, and why."""
+        for floor in self.promises:
+            if not floor.allowed(ranked, self.jointly).any():
+                return (
+                    floor.cautious,
+                    f"{floor} cannot be promised: {floor.lack(ranked, self.jointly)}",
+                )
+        return self.promises[0].cautious, "no threshold keeps all floors at once"
+
+
+def parse_band(text: str) -> tuple[Objective, Objective]:
+    """Read the floors of a band, joined by a comma: of precision above, of recall below.
+
+    Raises:
+        ValueError: They are others, or a number is out of range.
+    """
+    parts = {part.kind: part for part in map(Objective.parse, text.replace(" ", "").split(","))}
+    if parts.keys() != {"precision", "recall"}:
+        raise ValueError("one floor of precision and one of recall")
+    return parts["precision"], parts["recall"]
+
+
+def _floor(text: str) -> Floor:
+    match = _FLOOR.fullmatch(text)
+    if not match or (match[1] == "fpr") != (match[2] == "<="):
+        raise ValueError("f1, fbeta=B, precision>=P, recall>=R or fpr<=F, floors with @95% or not")
+    bound = float(match[3])
+    confidence = None if match[4] is None else float(match[4]) / 100
+    if not 0 < bound <= 1 or (confidence is not None and not 0.5 <= confidence < 1):
+        raise ValueError("a bound above 0 and at most 1, and a confidence from 50 % to below 100 %")
+    return Floor(cast("Measure", match[1]), bound, confidence)

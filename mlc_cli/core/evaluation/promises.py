@@ -1,0 +1,164 @@
+"""Floors that hold on other images of the same source, with a confidence.
+
+A floor that is met on the images that its threshold was chosen on is missed on others about every
+second time. Here a cut is kept only if the exact binomial test (Clopper and Pearson 1934) rejects
+that the floor is missed, and the cuts are tested in a fixed sequence that ends at the first that
+is not rejected, so that looking at many costs nothing (Learn then Test, Angelopoulos et al. 2021).
+
+Recall falls and the false-positive rate rises along the ranks, so that one sequence does: the cut
+at the k-th lowest positive misses a share that is Beta(k, n - k + 1), whatever the scores are.
+Precision is tested at every rank from a start on. Several starts, each four times as deep as the
+one before, share the error, since one wrong label among the first few would end a single sequence.
+That is exact if precision, once it has fallen below the floor, stays below it.
+
+Names of arrays: P positives of a class, ascending by score.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betainc
+
+from mlc_cli.core.evaluation.ranking import RankedPositives
+
+Measure = Literal["precision", "recall", "fpr"]
+Mask = NDArray[np.bool_]
+_MOST = 64
+"""Times the images at hand: a promise that needs more is not worth counting."""
+
+
+@dataclass(frozen=True)
+class Floor:
+    """A bound on a measure of each class: from below, for the false-positive rate from above.
+
+    Attributes:
+        measure: Precision, recall or false-positive rate.
+        bound: In 0..1.
+        confidence: That it holds on other images; `None` asks only for those at hand.
+    """
+
+    measure: Measure
+    bound: float
+    confidence: float | None = None
+
+    def __str__(self) -> str:
+        sign = "<=" if self.measure == "fpr" else ">="
+        sure = "" if self.confidence is None else f"@{100 * self.confidence:g}%"
+        return f"{self.measure}{sign}{self.bound:g}{sure}"
+
+    @property
+    def cautious(self) -> float:
+        """Threshold that does no harm where nothing can be promised: always, or never."""
+        return 0.0 if self.measure == "recall" else 1.0
+
+    def error(self, classes: int) -> float:
+        """How often the bound of a class may be missed, if so many are promised jointly."""
+        return (1 - (self.confidence or 0)) / max(1, classes)
+
+    def allowed(self, ranked: RankedPositives, classes: int = 1) -> Mask:
+        """Cuts at positives, P, that keep the bound.
+
+        Args:
+            ranked: Images of a class.
+            classes: Share the error with so many.
+        """
+        hits_P, rank_P = ranked.hits_P, ranked.sorted_rank_P
+        positives, wrong_P = len(hits_P), rank_P - hits_P
+        negatives = ranked.known - positives
+        if self.confidence is None:
+            if self.measure == "fpr":
+                return np.asarray(wrong_P / max(1, negatives) <= self.bound)
+            below = rank_P if self.measure == "precision" else positives
+            return np.asarray(hits_P / below >= self.bound)
+        error = self.error(classes)
+        match self.measure:
+            case "recall":
+                return at_least(hits_P, positives, self.bound) <= error
+            case "fpr":
+                return at_least(negatives - wrong_P, negatives, 1 - self.bound) <= error
+        return _precise(ranked, self.bound, error)
+
+    def least(self, classes: int = 1) -> int:
+        """Images with which a faultless model gets the promise: of the kind that it is about.
+
+        That is positives for recall, negatives for the false-positive rate and predicted ones for
+        precision.
+        """
+        share = 1 - self.bound if self.measure == "fpr" else self.bound
+        if not 0 < share < 1:
+            return 0 if share <= 0 else 2**62
+        return math.ceil(math.log(self.error(classes)) / math.log(share) - 1e-9)
+
+    def possible(self, ranked: RankedPositives, classes: int) -> bool:
+        """Whether there are images enough, however good the scores are."""
+        positives = len(ranked.scores_P)
+        at_hand = {"recall": positives, "fpr": ranked.known - positives, "precision": ranked.known}
+        return at_hand[self.measure] >= self.least(classes)
+
+    def lack(self, ranked: RankedPositives, classes: int) -> str:
+        """What keeps a class from the promise, with the number of images that would do."""
+        positives, negatives = len(ranked.scores_P), ranked.known - len(ranked.scores_P)
+        least = self.least(classes)
+        if least >= 2**62:
+            return "no number of images promises that no error is made"
+        if self.measure == "fpr":
+            if negatives >= least:
+                return "no positive stands above the negatives that would have to be absent"
+            return f"{negatives} negatives, and {least} would do"
+        if self.measure == "recall" or positives < least:
+            return f"{positives} positives, and {least} would do"
+        return self._lack_of_precision(ranked, classes)
+
+    def _lack_of_precision(self, ranked: RankedPositives, classes: int) -> str:
+        """As many times the images as make the best cut pass, its precision staying as it is."""
+        hits_P, rank_P = ranked.hits_P, ranked.sorted_rank_P
+        positives, starts = len(hits_P), _starts(self.bound, self.error(classes), ranked.known)
+        for times in np.geomspace(1, _MOST, 61)[1:]:
+            level = self.error(classes) / (len(starts) + math.ceil(math.log2(times) / 2))
+            if (at_least(times * hits_P, times * rank_P, self.bound) <= level).any():
+                return f"{positives} positives, and about {math.ceil(times * positives)} would do"
+        best = float((hits_P / rank_P).max())
+        return f"its precision is too near to the floor or below it (at most {best:.3f} is seen)"
+
+
+def at_least(hits: NDArray[np.floating] | NDArray[np.int64], trials: object, share: float) -> Mask:
+    """P(X >= hits) of a binomial X: at most the error where Clopper-Pearson's limit is above."""
+    misses = np.asarray(trials) - hits
+    inside = np.asarray(betainc(np.maximum(hits, 1e-300), misses + 1.0, share))
+    return np.where(hits > 0, inside, 1.0)
+
+
+def _starts(bound: float, error: float, known: int) -> list[int]:
+    """Ranks at which the sequences for precision begin."""
+    smallest = math.ceil(math.log(error / 4) / math.log(bound)) if bound < 1 else known + 1
+    doublings = range(0, max(0, known // smallest).bit_length(), 2)
+    return [smallest << n for n in doublings]
+
+
+def _precise(ranked: RankedPositives, bound: float, error: float) -> Mask:
+    """Cuts, P, in a sequence of ranks that was not broken off.
+
+    Between two positives the rank before the next one is the hardest to pass, so that testing it
+    tests all of them; negatives that tie with a positive count as standing before it.
+    """
+    hits, first = np.unique(ranked.hits_P, return_index=True)
+    rank = ranked.sorted_rank_P[first]
+    hits_before = np.concatenate([[0], hits[:-1]])
+    rank_before = rank - (hits - hits_before)
+    starts = _starts(bound, error, ranked.known)
+    if not starts:
+        return np.zeros(len(ranked.hits_P), np.bool_)
+    level = error / len(starts)
+    passed = at_least(hits, rank, bound) <= level
+    passed_before = at_least(hits_before, rank_before, bound) <= level
+    kept = np.zeros(len(hits), np.bool_)
+    for start in starts:
+        begin = int(np.searchsorted(rank, start))
+        if begin == len(rank):
+            continue
+        walk = passed[begin:] & (passed_before[begin:] | (rank_before[begin:] < start))
+        kept[begin:] |= np.logical_and.accumulate(walk)
+    return np.asarray(kept[np.searchsorted(hits, ranked.hits_P)])

@@ -1,0 +1,45 @@
+"""Several views of each image, and one answer: mirror images and tiles.
+
+Names of arrays: N images, V views of each, C classes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlc_cli.core.inference.engines import Engine
+
+
+@dataclass(frozen=True)
+class ViewsEngine:
+    """Runs a model on all views.
+
+    Attributes:
+        engine: The model.
+        flip: Whether to run it on mirror images, too, and take the mean of the logits.
+    """
+
+    engine: Engine
+    flip: bool
+
+    @property
+    def on_host(self) -> bool:
+        """Whether the model takes the cores that images are read with."""
+        return self.engine.on_host
+
+    def __call__(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits N×C of RGB images N×H×W×3 or N×V×H×W×3; the largest of the views of an image."""
+        views = images_NHWC.reshape(-1, *images_NHWC.shape[-3:])
+        logits = self.engine(views)
+        if self.flip:
+            logits += self.engine(np.ascontiguousarray(views[:, :, ::-1]))
+            logits /= 2
+        found: NDArray[np.float32] = logits.reshape(len(images_NHWC), -1, logits.shape[-1]).max(1)
+        return found
+
+
+def with_views(engine: Engine, tta: str, tiles: int) -> Engine:
+    """The engine itself where there is one view."""
+    flip = tta == "flip"
+    return ViewsEngine(engine, flip) if flip or tiles > 1 else engine

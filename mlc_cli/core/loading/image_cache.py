@@ -1,0 +1,103 @@
+"""Resized images that are read once: shared by forked workers, and kept for the next training."""
+
+import hashlib
+import mmap
+import os
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.images.decode import Pixels
+from mlc_cli.core.images.geometry import Geometry
+from mlc_cli.core.images.scaled import SizeHW
+
+KIND = "images-"
+_MARK = 4  # bytes of the checksum of an image
+
+
+class ImageCache:
+    """Resized images, in memory or in a file that is mapped into it.
+
+    Each has a checksum, written behind it: what was cut short by a crash is not there.
+
+    Args:
+        images: Number of images.
+        size: Height and width of each.
+        path: The file, which is made if it is not there.
+
+    Raises:
+        OSError: The file cannot be made, or the disk has no room for it.
+    """
+
+    def __init__(self, images: int, size: SizeHW, path: Path | None = None) -> None:
+        self._how = (images, size, path)
+        total = self.bytes_needed(images, size)
+        if path is None:  # pages of memory cost nothing until they are written
+            block = mmap.mmap(-1, total)
+        else:
+            with path.open("a+b") as file:
+                if os.fstat(file.fileno()).st_size != total:
+                    _reserve(file.fileno(), total)
+                block = mmap.mmap(file.fileno(), total)
+        whole = np.frombuffer(block, np.uint8)
+        self._marks = whole[: _MARK * images].view(np.uint32)
+        self._pixels = whole[_MARK * images :].reshape(images, *size, 3)
+        self._checked = np.zeros(images, np.bool_)  # by this process
+
+    def __reduce__(self) -> tuple[type["ImageCache"], tuple[object, ...]]:
+        return (ImageCache, self._how)
+
+    @staticmethod
+    def bytes_needed(images: int, size: SizeHW) -> int:
+        """Memory for so many images, in bytes."""
+        return images * (size[0] * size[1] * 3 + _MARK)
+
+    def get(self, index: int) -> Pixels | None:
+        """The image, if it is there; not to be written to."""
+        mark, image = self._marks[index], self._pixels[index]
+        if not mark or not (self._checked[index] or _checksum(image) == mark):
+            return None
+        self._checked[index] = True
+        kept: Pixels = image
+        return kept
+
+    def put(self, index: int, image: Pixels) -> None:
+        """Keep an image. Two workers may do so at once: they write the same bytes."""
+        self._pixels[index] = image
+        self._marks[index] = _checksum(image)
+
+
+def _checksum(image: Pixels) -> int:
+    """Never 0, which stands for nothing."""
+    return zlib.adler32(np.ascontiguousarray(image).data) or 1
+
+
+def _reserve(handle: int, total: int) -> None:
+    """Room on the disk before it is written to: a mapping that finds none ends the process.
+
+    What is there stays: another process may be using it already.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(handle, 0, total)
+    else:
+        os.truncate(handle, total)
+
+
+def cache_name(annotation: Annotation, geometry: Geometry, max_pixels: float) -> str:
+    """Name of the file for some images as they are now, brought to a geometry.
+
+    Paths, sizes and times of the files count, labels and the place of the folder do not.
+    """
+    made_by = (cv2.__version__, geometry, max_pixels)
+    digest = hashlib.sha256(repr(made_by).encode())
+    for index, path in enumerate(annotation.paths):
+        digest.update(path.encode(errors="surrogateescape"))
+        with suppress(OSError):  # what cannot be read is not kept
+            state = annotation.path(index).stat()
+            digest.update(f"\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+    height, width = geometry.size
+    return f"{KIND}{digest.hexdigest()[:16]}-{len(annotation)}-of-{height}x{width}"

@@ -1,0 +1,53 @@
+"""The chain of decision that a promise was tested for: another decides otherwise."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from mlc_cli.core.runs.card import ModelCard
+
+
+class Chained(Protocol):
+    """Settings that say how a model is run."""
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic."""
+
+    @property
+    def tta(self) -> str:
+        """Mirror images too, or not."""
+
+    @property
+    def tiles(self) -> int:
+        """Tiles along a side."""
+
+
+def chain_of(settings: Chained, model: Path | None = None) -> dict[str, Any]:
+    """How decisions come about.
+
+    Args:
+        settings: Arithmetic and views of the pictures.
+        model: The file that is run; `None` for a checkpoint.
+    """
+    exported = model is not None and model.suffix.lower() in (".onnx", ".xml")
+    return {
+        "model": model.name if exported and model else "checkpoint",
+        "precision": settings.precision,
+        "tta": settings.tta,
+        "tiles": max(1, settings.tiles),
+    }
+
+
+def broken_promise(card: ModelCard, settings: Chained, model: Path) -> str:
+    """What to say where thresholds of a card are used in another chain; empty if in the same."""
+    if card.promise is None:
+        return ""
+    here = chain_of(settings, model)
+    tested = card.promise.get("chain") or {}
+    other = [f"{key} {value}" for key, value in here.items() if tested.get(key) != value]
+    if not other:
+        return ""
+    return (
+        f"{' and '.join(card.promise['floors'])} was tested for another chain of decision and is"
+        f" not promised for {', '.join(other)}: test it with mlc thresholds"
+    )

@@ -1,0 +1,29 @@
+"""What is refused before a training begins."""
+
+from mlc_cli.core.models.weights.report import LoadReport
+from mlc_cli.core.system.distributed import Group
+from mlc_cli.errors import SettingsError
+
+REPAIR = "Train the head alone with `--set warm_start.epochs=20`, or give --epochs."
+
+
+def check_share(batch_size: int, images: int, group: Group) -> None:
+    """Refuse batches of which some process would get nothing."""
+    if min(batch_size, images) < group.size:
+        raise SettingsError(
+            f"batch_size: {min(batch_size, images)} images a step cannot be shared by"
+            f" {group.size} processes",
+            "batch_size counts the images of all processes together: raise it, or start fewer.",
+        )
+
+
+def refuse_parts(report: LoadReport) -> None:
+    """Refuse to evaluate a model of which a part was never trained."""
+    if report.whole:
+        return
+    lacks = f"{len(report.missing) + len(report.mismatched)} tensors of the model are not in them"
+    raise SettingsError(
+        "nothing would be trained: epochs is 0, and the weights are not of a whole model: "
+        + "; ".join([lacks, *report.notes]),
+        REPAIR,
+    )

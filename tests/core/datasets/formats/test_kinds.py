@@ -1,0 +1,255 @@
+"""Data sets of many kinds, as tools lay them out, are seen and read by the reader of each."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlc_cli.core.datasets.formats.build import detect, readers
+from mlc_cli.core.system.issues import IssueLog
+from mlc_cli.errors import DataError
+from mlc_cli.settings.convert import ConvertSettings
+
+BOX = "0 .5 .5 .1 .1\n"
+
+
+def coco(*images: tuple[Any, str, list[Any]], **more: Any) -> dict[str, Any]:
+    """A COCO file of images: their number, name and categories."""
+    return {
+        "images": [{"id": number, "file_name": name} | more for number, name, _ in images],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+        "annotations": [
+            {"image_id": number, "category_id": category}
+            for number, _, categories in images
+            for category in categories
+        ],
+    }
+
+
+def manifest(value: Any, meta: Mapping[str, Any]) -> str:
+    return json.dumps({"source-ref": "s3://b/x/a.jpg", "kind": value, "kind-metadata": meta})
+
+
+def via_row(name: str, of_file: Any, of_region: Any) -> str:
+    cells = [json.dumps(cell).replace('"', '""') for cell in (of_file, {}, of_region)]
+    return f'{name},1,"{cells[0]}",1,0,"{cells[1]}","{cells[2]}"\n'
+
+
+VIA = "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes\n"  # noqa: E501
+CVAT = '<annotations><image id="0" name="{0}.jpg"><tag label="{1}"/></image></annotations>'
+OPEN = {
+    "annotations/class-descriptions.csv": "/m/0,cat\n/m/1,dog\n",
+    "annotations/Train-annotations-human-imagelabels.csv": (
+        "ImageID,Source,LabelName,Confidence\na,v,/m/0,1\na,v,/m/1,0\n"
+    ),
+    "images/Train/a.png": "",
+}
+
+Kind = tuple[str, Mapping[str, Any], Mapping[str, set[Any]], set[str]]
+KINDS: Mapping[str, Kind] = {
+    "COCO, text for numbers": (
+        "coco", {"a.json": coco(("7", "a.jpg", ["1", 2.0]))}, {"a.jpg": {"cat", "dog"}}, {""},
+    ),
+    "COCO, a file an image": (
+        "coco",
+        {"ann/a.json": coco((0, "a.jpg", [1])), "ann/b.json": coco((0, "b.jpg", [2]))},
+        {"a.jpg": {"cat"}, "b.jpg": {"dog"}},
+        {""},
+    ),
+    "COCO two folders down": (
+        "coco", {"x/y/labels.json": coco((0, "a.jpg", [1]))}, {"a.jpg": {"cat"}}, {""},
+    ),
+    "COCO of MediaPipe": (
+        "coco",
+        {
+            "train/labels.json": coco((0, "a.jpg", [1])), "train/images/a.jpg": "",
+            "validation/labels.json": coco((0, "b.jpg", [2])), "validation/images/b.jpg": "",
+        },
+        {"train/images/a.jpg": {"cat"}, "validation/images/b.jpg": {"dog"}},
+        {"train", "validation"},
+    ),
+    "COCO of FiftyOne": (
+        "coco",
+        {"labels.json": coco((0, "a.jpg", [1])), "data/a.jpg": ""},
+        {"data/a.jpg": {"cat"}},
+        {""},
+    ),
+    "LVIS with addresses": (
+        "coco",
+        {
+            "lvis_v1_val.json": coco(
+                (1, "", [1]), coco_url="http://images.cocodataset.org/val2017/1.jpg",
+                neg_category_ids=[2],
+            ),
+            "val2017/1.jpg": "",
+        },
+        {"val2017/1.jpg": {"cat"}},
+        {"val"},
+    ),
+    "keypoints of two splits": (
+        "coco",
+        {
+            "annotations/person_keypoints_train2017.json": coco((0, "a.jpg", [1])),
+            "annotations/person_keypoints_val2017.json": coco((0, "b.jpg", [1])),
+        },
+        {"a.jpg": {"cat"}, "b.jpg": {"cat"}},
+        {"train2017", "val2017"},
+    ),
+    "VIA as CSV": (
+        "via",
+        {"via.csv": VIA + via_row("a.jpg", {"kind": "cat"}, {"part": {"ear": True, "eye": False}})
+         + via_row("a.jpg", {}, {"part": "tail"}) + via_row("b.jpg", {}, {})},
+        {"a.jpg": {"cat", "ear", "tail"}, "b.jpg": set()},
+        {""},
+    ),
+    "Hugging Face, CSV": (
+        "csv-list",
+        {"train/metadata.csv": "file_name,label\na.jpg,cat\nc.jpg,dog\n", "train/a.jpg": "",
+         "test/metadata.csv": "file_name,label\nb.jpg,cat\n", "test/b.jpg": ""},
+        {"train/a.jpg": {"cat"}, "train/c.jpg": {"dog"}, "test/b.jpg": {"cat"}},
+        {"train", "test"},
+    ),
+    "Hugging Face, JSON lines": (
+        "jsonl",
+        {"train/metadata.jsonl": '{"file_name": "a.jpg", "labels": ["cat", "dog"]}\r\n',
+         "validation/metadata.jsonl": '\ufeff{"file_name": "b.jpg", "labels": []}'},
+        {"train/a.jpg": {"cat", "dog"}, "validation/b.jpg": set()},
+        {"train", "validation"},
+    ),
+    "Hugging Face, objects": (
+        "jsonl",
+        {"metadata.jsonl": '{"file_name": "a.jpg", "text": "x", "objects": {"bbox": [[1, 2, 3, 4]],'
+                           ' "categories": ["cat"]}}'},
+        {"a.jpg": {"cat"}},
+        {""},
+    ),
+    "SageMaker, several": (
+        "jsonl",
+        {"train.manifest": manifest([0, 3], {"class-map": {"0": "cat", "3": "dog"}}), "a.jpg": ""},
+        {"a.jpg": {"cat", "dog"}},
+        {"train"},
+    ),
+    "SageMaker, one": (
+        "jsonl", {"o.manifest": manifest(0, {"class-name": "cat"})}, {"x/a.jpg": {"cat"}}, {""},
+    ),
+    "SageMaker, boxes": (
+        "jsonl",
+        {"o.manifest": manifest({"annotations": [{"class_id": 1}]}, {"class-map": {"1": "dog"}})},
+        {"x/a.jpg": {"dog"}},
+        {""},
+    ),
+    "Open Images of CVAT": ("open-images", OPEN, {"images/Train/a.png": {"cat"}}, {"Train"}),
+    "a table one folder down": (
+        "csv-list", {"data/labels.csv": "image,labels\na.jpg,cat\n"}, {"a.jpg": {"cat"}}, {""},
+    ),
+    "boxes beside images": (
+        "yolo",
+        {"data.yaml": "train: ../train/images\nnames: [cat]\n", "train/images/a.jpg": "",
+         "train/images/a.txt": BOX},
+        {"train/images/a.jpg": {"cat"}},
+        {"train"},
+    ),
+    "classes.txt": ("yolo", {"classes.txt": "cat", "a.jpg": "", "a.txt": BOX}, {"a.jpg": {"cat"}},
+                    {""}),
+    "two exports of CVAT": (
+        "cvat",
+        {"train.xml": CVAT.format("a", "cat"), "val.xml": CVAT.format("b", "dog")},
+        {"a.jpg": {"cat"}, "b.jpg": {"dog"}},
+        {"train", "val"},
+    ),
+    "tags": ("tag-files", {"a.jpg": "", "a.txt": "a_b, solo"}, {"a.jpg": {"a_b", "solo"}},
+             {""}),
+    "a table without names for its first column": (
+        "csv-onehot", {"a.csv": ",cat,dog\na.jpg,1,-1\nb.jpg,-1,1\n"},
+        {"a.jpg": {"cat"}, "b.jpg": {"dog"}}, {""},
+    ),
+    "classes called mask": (
+        "image-folder", {"with_mask/a.jpg": "", "without_mask/b.jpg": "1"},
+        {"with_mask/a.jpg": {"with_mask"}, "without_mask/b.jpg": {"without_mask"}}, {""},
+    ),
+    "COCO with another tool's table further down": (
+        "coco",
+        {"labels.json": coco((0, "a.jpg", [1])), "runs/1/results.csv": "epoch,label\n1,0\n"},
+        {"a.jpg": {"cat"}}, {""},
+    ),
+    "an import of a cloud": (
+        "csv-list", {"import.csv": "TEST,gs://b/a.jpg,cat,dog\nTRAIN,gs://b/b.jpg\n"},
+        {"gs://b/a.jpg": {"cat", "dog"}, "gs://b/b.jpg": set()}, {"TEST", "TRAIN"},
+    ),
+}  # fmt: skip
+
+
+def seen(place: Path) -> Any:
+    return detect(place, readers(ConvertSettings(format="auto", source=str(place), dest="x")))[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_seen_and_read(put, read_all, tmp_path: Path, kind: str) -> None:
+    name, files, labels, splits = KINDS[kind]
+    for file, content in files.items():
+        put(file, content)
+    reader = seen(tmp_path)
+    reading = read_all(reader, tmp_path)
+    assert (reader.name, reading.labels) == (name, labels)
+    assert {split for split, _ in reading.states} == splits
+    assert not reading.dropped.counts
+
+
+FOREIGN = {
+    "Supervisely": {
+        "ds/ann/a.jpg.json": '{"objects": [{"classTitle": "cat"}]}',
+        "ds/img/a.jpg": "",
+    },
+    "VoTT": {"export/x.json": '{"assets": {"1": {"asset": {"name": "a.jpg"}, "regions": []}}}'},
+    "Vertex": {"import.jsonl": '{"imageGcsUri": "gs://b/a.jpg"}'},
+    "Labelbox": {"export.ndjson": '{"data_row": {"id": "1"}}'},
+    "Parquet": {"data/train-0.parquet": "PAR1"},
+    "WebDataset": {"train-0000.tar": ""},
+    "LFS": {"data/train.csv": "version https://git-lfs.github.com/spec/v1\noid sha256:1\n"},
+    "TFRecord": {"a.tfrecord": ""},
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_no_reader_takes_is_told_by_name(
+    put: Callable[..., Path], tmp_path: Path, name: str
+) -> None:
+    for file, content in FOREIGN[name].items():
+        put(file, content)
+    with pytest.raises(DataError, match=name) as caught:
+        seen(tmp_path)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["photos/a.jpg", "photos/b.jpg"],
+        ["pictures/a.jpg", "my_masks/a.png"],
+        ["p1/p1_B01.tif", "p1/p1_B02.tif", "p2/p2_B01.tif", "p2/p2_B02.tif"],
+        ["one/train/cat/a.jpg", "two/train/cat/b.jpg"],
+        ["a.jpg", "b.jpg"],
+    ],
+    ids=["images alone", "masks", "bands", "data sets", "no folders"],
+)
+def test_what_is_no_folder_of_classes(put, tmp_path: Path, files: list[str]) -> None:
+    for file in files:
+        put(file)
+    with pytest.raises(DataError, match="not clear"):
+        seen(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["coco", "via", "jsonl", "cvat"])
+def test_files_that_tell_no_split_are_named(put, tmp_path: Path, name: str) -> None:
+    contents: Mapping[str, Any] = {
+        "coco": coco((0, "a.jpg", [1]), (1, "b.jpg", [2])),
+        "via": {f"{n}.jpg": {"filename": f"{n}.jpg", "regions": []} for n in "ab"},
+        "jsonl": '{"file_name": "a.jpg", "label": 1}\n{"file_name": "b.jpg", "label": 2}\n',
+        "cvat": CVAT.format("a", "cat"),
+    }
+    suffix = {"jsonl": ".jsonl", "cvat": ".xml"}.get(name, ".json")
+    put(f"one{suffix}", contents[name]), put(f"two{suffix}", contents[name])
+    source = seen(tmp_path).read(tmp_path, None, IssueLog())
+    assert source.unsplit == (f"one{suffix}", f"two{suffix}")
