@@ -39,7 +39,8 @@ def thresholds(given: Given[ThresholdSettings], *, as_json: flags.Json = False) 
 
     result = estimate_thresholds(settings)
     wanted = settings.band or f"maximising {settings.objective}"
-    screen.note(f"{result.source}: {len(result.scores.paths)} images, {wanted}")
+    of = f" of {result.split}" if result.split else ""
+    screen.note(f"{result.source}: {len(result.scores.paths)} images{of}, {wanted}")
     screen.warn(result.warning)
     if as_json:
         screen.result_json(as_dict(result))

@@ -42,6 +42,7 @@ class ThresholdResult:
 
     Attributes:
         source: Checkpoint or scores that they were chosen on.
+        split: Annotation file of the images, where a checkpoint was run.
         objective: What they maximise, as the settings say it.
         scores: Of the images that they were chosen on.
         thresholds: Of all classes, before any shrinkage.
@@ -61,6 +62,7 @@ class ThresholdResult:
     """
 
     source: Path
+    split: Path | None
     objective: str
     scores: SavedScores
     thresholds: Thresholds
@@ -125,10 +127,11 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     objective, low = _objectives(settings)
     if settings.scores:
         source, scores = Path(settings.scores), read_scores(Path(settings.scores))
-        warning = ""
+        split, warning = None, ""
     else:
         scored = score_checkpoint(settings)
         source, scores, warning = scored.checkpoint, scored.scores, scored.warning
+        split = scored.source
     arrays = scores.probabilities_NC, scores.targets_NC
     if settings.jointly and objective.promises:
         objective = share_error(*arrays, objective)
@@ -144,6 +147,7 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     lower = fit_thresholds(*arrays, low, settings.min_positives) if low else None
     result = ThresholdResult(
         source=source,
+        split=split,
         objective=settings.objective if low is None else str(objective.floors[0]),
         scores=scores,
         thresholds=thresholds,
