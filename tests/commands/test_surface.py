@@ -20,6 +20,7 @@ COMMANDS = {
         "--device",
         "--output -o",
         "--resume",
+        "--accept-changed-data",
         "--show-augmented",
         "--trust-download",
         "--offline",
