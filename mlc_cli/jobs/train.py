@@ -160,7 +160,7 @@ def run_settings(path: Path, changes: Mapping[str, Any] | None = None) -> TrainS
     if "root" in changes.get("data", {}):
         changes = merge({"data": {"image_root": None}}, changes)
     settings = validate(TrainSettings, merge(read_yaml(run.settings), changes))
-    data = settings.data.model_copy(update={"root": run.find(settings.data.root)})
+    data = settings.data.model_copy(update={"root": run.find(settings.data.root, settings.output)})
     settings = settings.model_copy(update={"data": data})
     rows = run.read_metrics()
     last = rows[-1] if rows else {"epoch": -1, "stopped": False}

@@ -26,6 +26,7 @@ from mlc_cli.errors import DataError
 from mlc_cli.settings.data import DataSettings
 from mlc_cli.settings.resolve import validate
 from mlc_cli.settings.scoring import ScoringSettings, SplitChoiceSettings
+from mlc_cli.settings.yaml_io import read_yaml
 
 
 def score_checkpoint(settings: ScoringSettings) -> ScoredSplit:
@@ -148,8 +149,11 @@ def data_settings(settings: SplitChoiceSettings, card: ModelCard, model: Path) -
 
 def _found(root: str, model: Path) -> str:
     """The folder that a model was trained on, which may have moved together with its run."""
-    runs = [RunFolder(folder) for folder in model.absolute().parents[:2]]
-    return next((run for run in runs if run.settings.is_file()), runs[0]).find(root)
+    for folder in model.absolute().parents[:2]:  # of the run, or of its export
+        run = RunFolder(folder)
+        if run.settings.is_file():
+            return run.find(root, read_yaml(run.settings).get("output"))
+    return root
 
 
 def _file_of(split: str, data: DataSettings) -> str:

@@ -10,7 +10,6 @@ from typing import Any, TextIO
 
 from mlc_cli.core.system.files import write_text
 from mlc_cli.errors import RunError
-from mlc_cli.settings.yaml_io import read_yaml
 
 try:
     import fcntl
@@ -66,21 +65,23 @@ class RunFolder:
         """State from which the training continues."""
         return self.path / "trainer.pt"
 
-    def find(self, data: str) -> str:
+    def find(self, data: str, output: object) -> str:
         """A folder of the run's settings, where it is now.
 
         A run that was moved or copied together with its data finds them from itself: the settings
         know where both were. What is below the working directory is named from there.
+
+        Args:
+            data: The folder as the settings name it.
+            output: Folder of the run folders, as the settings name it.
         """
         if not Path(data).is_absolute():
             return data
         found = Path(data)
-        if not found.is_dir() and self.settings.is_file():
-            output = read_yaml(self.settings).get("output")
-            if isinstance(output, str) and Path(output).is_absolute():
-                way = os.path.relpath(data, output)
-                here = Path(os.path.normpath(self.path.absolute().parent / way))
-                found = here if here.is_dir() else found
+        if not found.is_dir() and isinstance(output, str) and Path(output).is_absolute():
+            way = os.path.relpath(data, output)
+            here = Path(os.path.normpath(self.path.absolute().parent / way))
+            found = here if here.is_dir() else found
         below = found.is_relative_to(Path.cwd())
         return str(found.relative_to(Path.cwd()) if below else found)
 
