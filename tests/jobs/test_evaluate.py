@@ -161,10 +161,10 @@ def test_a_split_without_positives_has_no_map_and_misses_any_gate(mlc: Mlc) -> N
     content = json.loads(path.read_text())
     content["images"] = [[name, []] for name, *_ in content["images"]]
     path.write_text(json.dumps(content))
-    outcome = evaluate(mlc, "--json")
+    outcome = evaluate(mlc, "--data", "data", "--json")
     assert outcome.code == 0, outcome.err
     assert json.loads(outcome.out)["mAP"] is None
-    assert evaluate(mlc, "--min-map", "0").code == 3
+    assert evaluate(mlc, "--data", "data", "--min-map", "0").code == 3
 
 
 def test_a_run_without_an_evaluated_epoch_says_how_to_go_on(run: Path, mlc: Mlc) -> None:

@@ -117,7 +117,7 @@ def test_thresholds_of_an_exported_file_stay_beside_it(exported: Path, mlc: Mlc)
 def test_data_of_other_classes_is_refused(exported: Path, mlc: Mlc, name: str) -> None:
     path = Path("data/val.json")
     path.write_text(path.read_text().replace('"green"', '"grey"'))
-    outcome = mlc("eval", "--checkpoint", exported / name)
+    outcome = mlc("eval", "--data", "data", "--checkpoint", exported / name)
     assert outcome.code == 1
     assert "grey" in outcome.err
 
@@ -185,7 +185,7 @@ def test_a_file_that_differs_is_marked_and_the_exit_code_tells(
 def test_without_the_check_nothing_but_the_checkpoint_is_needed(exported: Path, mlc: Mlc) -> None:
     before = content_of(exported)
     shutil.move("data", "gone")
-    asks = export(mlc)
+    asks = export(mlc, "--data", "data")
     assert asks.code == 1
     assert "--no-check" in asks.err
     assert content_of(exported) == before
@@ -291,7 +291,9 @@ def test_one_class_is_exported_without_the_client_and_that_is_said(mlc: Mlc) -> 
         [path, [label for label in labels if label == "red"]] for path, labels in content["images"]
     ]
     Path("data/val.json").write_text(json.dumps(content))
-    outcome = export(mlc, "--ir", "--checkpoint", "one.safetensors", "--output", "one")
+    outcome = export(
+        mlc, "--ir", "--data", "data", "--checkpoint", "one.safetensors", "--output", "one"
+    )
     assert outcome.code == 0, outcome.err
     assert "client of OpenVINO Model API fails on models with one class" in outcome.err
     assert [file["client"] for file in read(Path("one/export.json"))["files"]] == [None, None]
@@ -308,14 +310,14 @@ def test_images_that_cannot_be_read_stop_it_or_are_left_out(
 
     monkeypatch.setattr(job, "write_onnx", copied)
     Path("data/images/val/003.png").write_bytes(b"no image")
-    stopped = export(mlc, "--output", "a")
+    stopped = export(mlc, "--data", "data", "--output", "a")
     assert stopped.code == 1
     assert "003.png" in stopped.err
-    skipped = export(mlc, "--ir", "--output", "b", "--set", "on_bad_image=skip")
+    skipped = export(mlc, "--data", "data", "--ir", "--output", "b", "--set", "on_bad_image=skip")
     assert skipped.code == 0, skipped.err
     assert read(Path("b/export.json"))["check"]["images"] == 23
     for path in Path("data/images/val").iterdir():
         path.write_bytes(b"no image")
-    nothing = export(mlc, "--output", "c", "--set", "on_bad_image=skip")
+    nothing = export(mlc, "--data", "data", "--output", "c", "--set", "on_bad_image=skip")
     assert nothing.code == 1
     assert "Traceback" not in nothing.err

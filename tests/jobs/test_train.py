@@ -51,7 +51,7 @@ def test_a_run_folder_holds_all_that_a_training_leaves(
     }  # fmt: skip
     settings = yaml.safe_load((run / "settings.yaml").read_text())
     assert settings["epochs"] == 3
-    assert settings["data"]["root"] == "data"
+    assert settings["data"]["root"] == str(Path("data").absolute())
     assert TrainSettings.model_validate(settings).model_dump(mode="json") == settings
     log = (run / "train.log").read_text()
     assert "epoch 3/3" in log

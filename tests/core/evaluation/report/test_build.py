@@ -97,5 +97,5 @@ def test_a_missed_gate_still_leaves_the_report(run: Path, mlc: Mlc) -> None:
     content = json.loads(path.read_text())
     content["images"] = [[name, []] for name, *_ in content["images"]]
     path.write_text(json.dumps(content))
-    assert evaluate(mlc, "--report", "--min-map", "0").code == 3
+    assert evaluate(mlc, "--data", "data", "--report", "--min-map", "0").code == 3
     assert "on no image here" in (run / "report.html").read_text()
