@@ -1,10 +1,12 @@
 """`mlc predict`."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlc_cli.commands import flags, progress, screen
 from mlc_cli.commands.flags import Flag, Given, settings_command
+from mlc_cli.core.images.suffixes import VIDEO_SUFFIXES
 from mlc_cli.settings.predict import PredictSettings
 from mlc_cli.text import listing, some
 
@@ -60,6 +62,13 @@ def _predict(settings: PredictSettings) -> None:
 def _sum_up(outcome: "Outcome", settings: PredictSettings) -> None:
     again = f", {outcome.continued} of them before" if outcome.continued else ""
     screen.note(f"{outcome.images} images{again}")
+    if outcome.passed_over:
+        videos = any(Path(name).suffix.lower() in VIDEO_SUFFIXES for name in outcome.passed_over)
+        screen.note(
+            f"{len(outcome.passed_over)} files of the folders are not taken for images:"
+            f" {some([*map(screen.plain, outcome.passed_over)])}"
+            + ("; name videos one by one, or by a pattern such as 'DIR/*.mp4'" if videos else "")
+        )
     unreadable = outcome.unreadable
     if unreadable:
         screen.note(f"{len(unreadable)} images could not be read:")

@@ -43,6 +43,7 @@ class Outcome:
         unreadable: Images that could not be read, and why.
         undrawn: Labels that no font has the characters of.
         left_out: Images that the gallery had no room for.
+        passed_over: Files of the folders that were not taken for images.
     """
 
     images: int
@@ -50,6 +51,7 @@ class Outcome:
     unreadable: tuple[Written, ...]
     undrawn: tuple[str, ...]
     left_out: int
+    passed_over: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,8 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
     if not images:
         raise DataError("no image came from the sources", "With -, paths come one a line.")
     undrawn = tuple(sorted(pictures.fonts.lacking))
-    return Outcome(images, begun.images, tuple(unreadable), undrawn, pictures.left_out)
+    passed_over = tuple(prepared.sources.passed_over())
+    return Outcome(images, begun.images, tuple(unreadable), undrawn, pictures.left_out, passed_over)
 
 
 def _resume(

@@ -15,16 +15,10 @@ import cv2
 import numpy as np
 
 from mlc_cli.core.images.decode import Pixels
+from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from mlc_cli.errors import DataError
 
-IMAGES = frozenset(
-    {".avif", ".bmp", ".dib", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png",
-     ".pnm", ".ppm", ".ras", ".sr", ".tif", ".tiff", ".webp"}
-)  # fmt: skip
-VIDEOS = frozenset(
-    {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
-     ".ogv", ".ts", ".webm", ".wmv"}
-)  # fmt: skip
+IMAGES, VIDEOS = frozenset(IMAGE_SUFFIXES), frozenset(VIDEO_SUFFIXES)
 LISTS = frozenset({".lst", ".txt"})
 STDIN = "-"
 
@@ -57,10 +51,10 @@ class _File(NamedTuple):
 class Sources:
     """Images in the order of the sources; each folder is sorted, what comes twice stays twice.
 
-    A folder is searched with all folders below it for names that end as images do; hidden files
-    and folders are left out. A pattern gives images and videos. `.txt` and `.lst` files, and
-    standard input for `-`, list one path a line, relative to the working folder. Of a video every
-    n-th frame is taken.
+    A folder is searched with all folders below it for names that end as images do, and for files
+    without an ending that begin as images do; hidden files and folders are left out. A pattern
+    gives images and videos. `.txt` and `.lst` files, and standard input for `-`, list one path a
+    line, relative to the working folder. Of a video every n-th frame is taken.
 
     Attributes:
         sources: Paths and patterns.
@@ -93,6 +87,12 @@ class Sources:
                     return None
                 total += 1
         return total
+
+    def passed_over(self) -> Iterator[str]:
+        """Files in the folders that are not taken, hidden ones aside."""
+        for source in self.sources:
+            if source != STDIN and _exists(Path(source)) and Path(source).is_dir():
+                yield from (printable(path) for path in _visible(Path(source)) if not _taken(path))
 
     def __iter__(self) -> Iterator[Item]:
         for source in self.sources:
@@ -164,12 +164,23 @@ def _files(source: str, lines: Iterable[str]) -> Iterator[_File]:
 
 def _below(folder: Path) -> Iterator[_File]:
     """Images in a folder and below it, each folder's own first."""
+    for path in _visible(folder):
+        if _taken(path):
+            yield _File(path, _output_name(path.relative_to(folder)))
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    """Files in a folder and below it, without hidden ones."""
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(root, name)
-            if _kind(path) in IMAGES and not name.startswith("."):
-                yield _File(path, _output_name(path.relative_to(folder)))
+        yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _taken(path: Path) -> bool:
+    """Whether a file of a folder is taken for an image: by its ending; without one, by content."""
+    if kind := _kind(path):
+        return kind in IMAGES
+    return path.is_file() and cv2.haveImageReader(str(path))
 
 
 def _lines_of(path: Path) -> Iterator[_File]:

@@ -44,9 +44,21 @@ def test_a_folder_is_searched_sorted_and_without_hidden_files() -> None:
 def test_every_ending_that_a_folder_is_searched_for_can_be_read(
     tmp_path: Path, ending: str
 ) -> None:
-    path = write(tmp_path / f"image{ending}")
+    path = tmp_path / f"image{ending}"
+    write(tmp_path / "image.jpg").rename(path) if ending == ".jfif" else write(path)
     assert names(tmp_path) == [str(path)]
     assert read_image(path).shape == (20, 30, 3)
+
+
+def test_a_file_without_an_ending_is_taken_by_its_content_and_the_rest_is_told(
+    folder: Path,
+) -> None:
+    write(folder / "z.jpg").rename(folder / "IMG_1")
+    (folder / "LICENSE").write_text("no image either")
+    (folder / "clip.mp4").write_bytes(b"")
+    assert names(folder)[0] == str(folder / "IMG_1")
+    passed = [str(Path(name).relative_to(folder)) for name in Sources([str(folder)]).passed_over()]
+    assert passed == ["LICENSE", "clip.mp4", "notes.txt"]
 
 
 @pytest.mark.usefixtures("folder")
