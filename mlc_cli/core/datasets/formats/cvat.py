@@ -22,12 +22,12 @@ from typing import Literal
 from xml.etree.ElementTree import Element
 
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.images import SUFFIXES
 from mlc_cli.core.datasets.formats.shared.json_files import find_files, opening, seen
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames, relative_prefix
 from mlc_cli.core.datasets.formats.shared.split_names import split_of_name
 from mlc_cli.core.datasets.formats.shared.xml_files import elements
+from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -248,7 +248,7 @@ class _Frames:
         images: dict[int, str] = {}
         for file in sorted((self._root / folder).glob("*")):
             match = _FRAME.fullmatch(file.name)
-            if not match or not file.name.lower().endswith(SUFFIXES):
+            if not match or not file.name.lower().endswith(IMAGE_SUFFIXES):
                 continue
             if images.setdefault(int(match[1]), file.name) != file.name:
                 self._dropped.add("further images of a frame", folder + file.name)

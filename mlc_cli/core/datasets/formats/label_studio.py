@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.images import SUFFIXES
 from mlc_cli.core.datasets.formats.shared.json_files import find_files, load, seen
 from mlc_cli.core.datasets.formats.shared.references import ImageFinder
+from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
 from mlc_cli.core.system.files import read_text
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
@@ -172,7 +172,7 @@ def _image(fields: Mapping[str, Any]) -> str | None:
     images = [
         field
         for field in fields.values()
-        if isinstance(field, str) and field.partition("?")[0].lower().endswith(SUFFIXES)
+        if isinstance(field, str) and field.partition("?")[0].lower().endswith(IMAGE_SUFFIXES)
     ]
     return images[0] if len(images) == 1 else None
 

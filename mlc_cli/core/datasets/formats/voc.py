@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.images import SUFFIXES
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder, text_lines
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames, leads_out, without_suffix
 from mlc_cli.core.datasets.formats.shared.split_names import meaning
 from mlc_cli.core.datasets.formats.shared.xml_files import whole
+from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -143,7 +143,7 @@ def _pairs(folders: dict[str, Path], dropped: IssueLog) -> Iterator[tuple[str, _
         for file in files:
             yield from ((split, image) for image in _read(prefix + file.stem, file, dropped))
         for file in sorted(folder.glob("*")):
-            is_image = file.name.lower().endswith(SUFFIXES)
+            is_image = file.name.lower().endswith(IMAGE_SUFFIXES)
             if is_image and not stems & {file.name, without_suffix(file.name)}:
                 dropped.add("images without an XML file", prefix + file.name)
 

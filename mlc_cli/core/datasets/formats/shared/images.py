@@ -9,8 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
 
-SUFFIXES = IMAGE_SUFFIXES
-_SUFFIXES = frozenset(SUFFIXES)
+_SUFFIXES = frozenset(IMAGE_SUFFIXES)
 _SHORT = frozenset((".jpg", ".png"))
 """The usual ones, which are looked for first."""
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
@@ -106,7 +105,7 @@ class ImageIndex:
 
 def is_image(name: str) -> bool:
     """Whether a name ends like that of an image file."""
-    return name.lower().endswith(SUFFIXES)
+    return name.lower().endswith(IMAGE_SUFFIXES)
 
 
 def is_address(reference: str) -> bool:
