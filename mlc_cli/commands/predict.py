@@ -60,18 +60,20 @@ def _predict(settings: PredictSettings) -> None:
 
 
 def _sum_up(outcome: "Outcome", settings: PredictSettings) -> None:
+    from mlc_cli.core.html.words import count
+
     again = f", {outcome.continued} of them before" if outcome.continued else ""
-    screen.note(f"{outcome.images} images{again}")
+    screen.note(f"{count(outcome.images, 'image')}{again}")
     if outcome.passed_over:
         videos = any(Path(name).suffix.lower() in VIDEO_SUFFIXES for name in outcome.passed_over)
         screen.note(
-            f"{len(outcome.passed_over)} files of the folders are not taken for images:"
+            f"not taken for images: {count(len(outcome.passed_over), 'file')} of the folders,"
             f" {some([*map(screen.plain, outcome.passed_over)])}"
             + ("; name videos one by one, or by a pattern such as 'DIR/*.mp4'" if videos else "")
         )
     unreadable = outcome.unreadable
     if unreadable:
-        screen.note(f"{len(unreadable)} images could not be read:")
+        screen.note(f"{count(len(unreadable), 'image')} could not be read:")
         screen.note(listing([f"{image}: {reason}" for image, reason in unreadable]))
         screen.note("They are all named in the output.")
     if outcome.undrawn:

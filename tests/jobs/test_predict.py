@@ -115,7 +115,7 @@ def test_a_file_that_broke_off_is_continued_to_the_same_file(mlc: Mlc, form: str
     outcome = mlc(*flags, "--resume")
     assert outcome.code == 0, outcome.err
     assert "of them before" in outcome.err
-    assert "1 images could not be read" in outcome.err
+    assert "1 image could not be read" in outcome.err
     assert Path("out").read_bytes() == whole
     assert mlc(*flags, "--resume").code == 0
     assert Path("out").read_bytes() == whole
