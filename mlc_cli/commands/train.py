@@ -8,6 +8,7 @@ import typer
 
 from mlc_cli.commands import flags, progress, screen
 from mlc_cli.commands.flags import Flag, Given, settings_command
+from mlc_cli.errors import UsageError
 from mlc_cli.settings.train import TrainSettings
 
 if TYPE_CHECKING:
@@ -58,9 +59,11 @@ def train(
     """Example: mlc train --preset finetune --data datasets/mine"""
     if resume is not None:
         if show_augmented:
-            raise typer.BadParameter("--resume and --show-augmented do not go together")
+            raise UsageError("--resume and --show-augmented do not go together")
         _continue(resume, given, preset, accept_changed_data=accept_changed_data)
         return
+    if accept_changed_data:
+        raise UsageError("--accept-changed-data goes with --resume RUN alone")
     settings = given.settings(preset)
     if show_augmented:
         from mlc_cli.jobs.augmented import show_augmented as write
@@ -77,7 +80,6 @@ def train(
 def _continue(
     resume: Path, given: Given[TrainSettings], preset: str | None, *, accept_changed_data: bool
 ) -> None:
-    from mlc_cli.errors import UsageError
     from mlc_cli.jobs.train import RESUMABLE, run_settings
     from mlc_cli.jobs.train import train as run
     from mlc_cli.settings.merge import merge, nested, parse_assignments

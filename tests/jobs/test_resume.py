@@ -233,6 +233,9 @@ def test_other_settings_beside_resume_are_refused(arguments: list[str], mlc: Mlc
     outcome = mlc(*arguments, "--resume", "runs/latest")
     assert outcome.code == 2
     assert "takes no other" in outcome.err
+    alone = mlc(*arguments, "--accept-changed-data")
+    assert alone.code == 2
+    assert "--resume" in alone.err
 
 
 def test_a_damaged_state_is_refused_with_a_way_out(arguments: list[str], mlc: Mlc) -> None:

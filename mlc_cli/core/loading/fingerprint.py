@@ -15,7 +15,6 @@ def fingerprint(annotation: Annotation) -> Fingerprint:
 
 def difference(annotation: Annotation, before: Fingerprint | None) -> str:
     """How a file differs from what it was, in words; empty if it does not, or nothing is known."""
-    now = fingerprint(annotation)
-    if before is None or before.sha256 == now.sha256:
+    if before is None or before == (now := fingerprint(annotation)):
         return ""
     return f"{annotation.source}: has changed since the training: {before} then, {now} now"
