@@ -54,28 +54,34 @@ def as_dict(inspection: Inspection) -> dict[str, Any]:
             for pair in statistics.pairs()[:MOST_PAIRS]
         ],
     }  # fmt: skip
+    return content | _files(inspection)
+
+
+def _files(inspection: Inspection) -> dict[str, Any]:
+    """What is known of the image files, if they were opened."""
+    collection, files, duplicates = inspection.collection, inspection.files, inspection.duplicates
+    if files is None or duplicates is None:
+        return {}
 
     def image(row: int) -> dict[str, str]:
         return {"split": collection.split_name(row), "image": collection.path(row)}
 
-    if inspection.files is not None:
-        content["files"] = file_facts(inspection.files)
-        problems = inspection.files.problems.items()
-        content["unusable"] = [image(row) | {"reason": reason} for row, reason in problems]
-    if inspection.duplicates is not None:
-        content["copies"] = [
+    return {
+        "files": file_facts(files),
+        "unusable": [image(row) | {"reason": reason} for row, reason in files.problems.items()],
+        "copies": [
             {"images": list(map(image, group.rows)), "contradict": group.contradict}
-            for group in inspection.duplicates.copies
-        ]
-        content["near_copies"] = [
+            for group in duplicates.copies
+        ],
+        "near_copies": [
             {
                 "images": [image(pair.first), image(pair.second)],
                 "distance": pair.distance,
                 "contradict": pair.contradict,
             }
-            for pair in inspection.duplicates.alike
-        ]
-    return content
+            for pair in duplicates.alike
+        ],
+    }
 
 
 def file_facts(files: Files) -> dict[str, Any]:
