@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mlc_cli.core.images.decode import Pixels, read_image
+from mlc_cli.core.images.decode import Look, Pixels, look
 from mlc_cli.core.images.scaled import SizeHW, part_of
 
 Resize = Literal["squash", "letterbox", "crop"]
@@ -64,6 +64,10 @@ class Geometry:
         )
 
     def read(self, path: Path, max_pixels: float = 200e6, least_side: int = 0) -> Pixels:
+        """The pixels of a file, as `look` finds them."""
+        return self.look(path, max_pixels, least_side).pixels
+
+    def look(self, path: Path, max_pixels: float = 200e6, least_side: int = 0) -> Look:
         """Decode a file, as far as `fit` needs it.
 
         Args:
@@ -74,7 +78,7 @@ class Geometry:
         Raises:
             BadImageError: The file cannot be used.
         """
-        return read_image(path, max_pixels, lambda size: self.part(size, least_side))
+        return look(path, max_pixels, lambda size: self.part(size, least_side))
 
     def part(self, size: SizeHW, least_side: int = 0) -> int:
         """Part of its size at which a JPEG of `size` is decoded."""
