@@ -159,13 +159,9 @@ def label_graph(settings: HeadSettings, train: Annotation) -> LabelGraph | None:
     """
     if not isinstance(settings, GraphHeadSettings):
         return None
-    return build_label_graph(
-        train,
-        threshold=settings.threshold,
-        neighbours=settings.neighbours,
-        vectors=Path(settings.vectors).expanduser() if settings.vectors else None,
-        adjacency=Path(settings.adjacency).expanduser() if settings.adjacency else None,
-    )
+    files = {"vectors": settings.vectors, "adjacency": settings.adjacency}
+    paths = {name: Path(file).expanduser() if file else None for name, file in files.items()}
+    return build_label_graph(train, settings.threshold, settings.neighbours, **paths)
 
 
 def build_head(

@@ -42,11 +42,7 @@ class GraphHead(Head):
     """A pooled head on weighted channels.
 
     The weights are positive and the same at all positions, so that they can wait until after the
-    pooling, be it of averages or maxima.
-
-    Args:
-        weights: Gives the weight of each channel, D numbers.
-        pooled: Head on the weighted channels.
+    pooling, be it of averages or maxima. `weights` gives the weight of each of D channels.
     """
 
     def __init__(self, weights: nn.Module, pooled: Head) -> None:
@@ -75,13 +71,7 @@ class GraphHead(Head):
 
 
 class GraphWeights(nn.Module):
-    """Weight of each channel, in 0..1, from the graph of labels.
-
-    Args:
-        graph: The labels.
-        first: Layer from the labels' vectors to the hidden width.
-        second: Layer from there to the channels.
-    """
+    """Weight of each channel, in 0..1, from the graph of labels by way of two layers."""
 
     vectors_CE: Tensor
     links_CC: Tensor
@@ -111,8 +101,7 @@ class Constant(nn.Module):
         super().__init__()
         self.register_buffer("value", value)
 
-    def forward(self) -> Tensor:
-        """The value."""
+    def forward(self) -> Tensor:  # noqa: D102
         return self.value
 
 

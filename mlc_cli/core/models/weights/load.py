@@ -30,13 +30,9 @@ def is_checkpoint(path: Path) -> bool:
 def load_checkpoint(
     model: Classifier, path: Path, classes: Classes, *, reset_head: bool
 ) -> LoadReport:
-    """Load a checkpoint of mlc, head included.
+    """Load a checkpoint of mlc, head included, into a model for `classes`.
 
-    Args:
-        model: With a head for `classes`.
-        path: The checkpoint.
-        classes: Class names of the model.
-        reset_head: Leave the head as it is if the checkpoint is for other classes.
+    With `reset_head` the head stays as it is if the checkpoint is for other classes.
 
     Raises:
         WeightsError: The classes differ and `reset_head` is off, or a tensor does not fit.
@@ -63,13 +59,9 @@ def load_checkpoint(
 def load_foreign(
     model: Classifier, foreign: Foreign, classes: Classes, *, reset_head: bool
 ) -> LoadReport:
-    """Load a checkpoint of another system: the backbone, and the head if it fits.
+    """Load a checkpoint of another system: the backbone, and the head if it fits `classes`.
 
-    Args:
-        model: With a head for `classes`.
-        foreign: The checkpoint.
-        classes: Class names of the model.
-        reset_head: Leave the head as it is if the checkpoint is for other classes.
+    With `reset_head` the head stays as it is if the checkpoint is for other classes.
 
     Raises:
         WeightsError: Its head is of the right kind, but for other classes, and `reset_head` is
