@@ -24,7 +24,8 @@ class Backbone(nn.Module):
     with or without prefix tokens (as ViT) all become N×D×H×W.
 
     `freeze_bn` keeps the running statistics of batch normalisation as they are; that many leading
-    stages, stem first, do not learn.
+    stages, stem first, do not learn. `mean` and `std` of RGB, in 0..1, are those that the weights
+    of timm expect.
     """
 
     def __init__(
@@ -34,19 +35,12 @@ class Backbone(nn.Module):
         self.model = model
         self.freeze_bn = freeze_bn
         self.channels = int(model.num_features)  # type: ignore[arg-type]
+        self.mean: RGB = tuple(model.pretrained_cfg["mean"])  # type: ignore[index]
+        self.std: RGB = tuple(model.pretrained_cfg["std"])  # type: ignore[index]
         self._channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
         self._prefix = int(getattr(model, "num_prefix_tokens", 0))
-        _freeze(model, freeze_stages)
-
-    @property
-    def mean(self) -> RGB:
-        """Mean of RGB, in 0..1, that the weights of timm expect."""
-        return tuple(self.model.pretrained_cfg["mean"])  # type: ignore[index]
-
-    @property
-    def std(self) -> RGB:
-        """Standard deviation of RGB, in 0..1, that the weights of timm expect."""
-        return tuple(self.model.pretrained_cfg["std"])  # type: ignore[index]
+        if freeze_stages:
+            _freeze(model, freeze_stages)
 
     def forward(self, images_N3HW: Tensor) -> Tensor:
         """Feature map N×D×h×w of normalised images."""
@@ -54,7 +48,7 @@ class Backbone(nn.Module):
         if features.ndim == 3:
             tokens_NTD = features[:, self._prefix :]
             image_height, image_width = images_N3HW.shape[-2:]
-            height = _grid_height(tokens_NTD.shape[1], image_height / image_width)
+            height = _rows(tokens_NTD.shape[1], image_height / image_width)
             return torch.unflatten(tokens_NTD.mT, 2, (height, -1))
         return features.permute(0, 3, 1, 2) if self._channels_last else features
 
@@ -69,7 +63,7 @@ class Backbone(nn.Module):
         return self
 
 
-def _grid_height(positions: int, aspect: float) -> int:
+def _rows(positions: int, aspect: float) -> int:
     """Rows of a grid: the divisor nearest to the image's aspect, as patches are cut off whole."""
     divisors = [rows for rows in range(1, positions + 1) if positions % rows == 0]
     return min(divisors, key=lambda rows: abs(math.log(rows * rows / (positions * aspect))))
@@ -89,8 +83,6 @@ def layer_depths(model: nn.Module) -> dict[str, int]:
 
 
 def _freeze(model: nn.Module, freeze_stages: int) -> None:
-    if not freeze_stages:
-        return
     stage_of = stages(model)
     last = max(stage_of.values())
     if freeze_stages > last + 1:

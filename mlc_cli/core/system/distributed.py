@@ -57,9 +57,11 @@ class Group:
 
     def total(self, count: int) -> int:
         """Sum of a whole number over all processes."""
+        if self.size == 1:
+            return int(count)
         import torch  # noqa: PLC0415
 
-        return int(self.sum(torch.tensor(int(count)))) if self.size > 1 else int(count)
+        return int(self.sum(torch.tensor(int(count))))
 
     def any(self, flag: bool) -> bool:  # noqa: FBT001 - the question is the name
         """Whether it is true for any process."""

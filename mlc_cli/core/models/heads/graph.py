@@ -7,6 +7,7 @@ over the labels weighs the channels of the feature map, for all images alike.
 Names of arrays: N images, C classes, D channels, A, B widths of a layer.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,11 @@ class LabelGraph:
     vectors_CE: Tensor
     links_CC: Tensor
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, state: Mapping[str, Tensor], prefix: str = "") -> "LabelGraph":
+        """The graph of a head, below a prefix."""
+        return cls(state[f"{prefix}weights.vectors_CE"], state[f"{prefix}weights.links_CC"])
 
     @property
     def links(self) -> int:

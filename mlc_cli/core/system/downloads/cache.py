@@ -62,11 +62,7 @@ class Cache:
     ) -> Path:
         """Path of a file; it is downloaded once, and checked each time.
 
-        Args:
-            url: Its address.
-            checksum: `sha256:` or `md5:` and hexadecimal digits, if they are known.
-            report: Called while it comes.
-            stop: Ends the download when it is set.
+        The checksum, if it is known, is `sha256:` or `md5:` and hexadecimal digits.
 
         Raises:
             DownloadError: It cannot be had, or is another file than it should be.

@@ -66,12 +66,8 @@ def transfer(
 ) -> str:
     """Bring a file to `part`, or the rest of it if a part is there.
 
-    Args:
-        url: Its address.
-        part: Where it grows; whatever ends the process, the next call goes on from there.
-        report: Called after each piece.
-        stop: Ends it when it is set.
-        tries: Attempts without a byte after which it is given up.
+    Whatever ends the process, the next call goes on from there. It is given up after that many
+    `tries` without a byte.
 
     Returns:
         The address that it came from in the end, behind redirections.
