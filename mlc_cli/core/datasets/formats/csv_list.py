@@ -8,24 +8,20 @@ import ast
 import csv
 import re
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.kept import UNTOLD, Kept, Told
-from mlc_cli.core.datasets.formats.shared.losses import changed_by_tables, unknown_states
-from mlc_cli.core.datasets.formats.shared.naming import ImageNames, check_below, exported_paths
-from mlc_cli.core.datasets.formats.shared.table_files import (
-    find_tables,
-    left_out,
-    look,
-    place_of,
-    split_remarks,
-    without_split,
+from mlc_cli.core.datasets.formats.shared.table_files import Rows, TableSet, look, place_of
+from mlc_cli.core.datasets.formats.shared.tables import HEAD, UNTOLD, Table, Told
+from mlc_cli.core.datasets.formats.shared.writing import (
+    changed_by_tables,
+    check_below,
+    exported_paths,
+    unknown_states,
 )
-from mlc_cli.core.datasets.formats.shared.tables import HEAD, Table
 from mlc_cli.core.system.files import write_atomic
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
@@ -77,43 +73,27 @@ class CsvListReader:
         return f"column {table.header[table.label_columns[0]]} in {place_of(table, source)}"
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file, or the files of a folder.
-
-        Raises:
-            DataError: There is no CSV file with such a column.
-        """
-        found = find_tables(source, self._told)
-        tables = [(table, _label_columns(table)) for table in found]
-        first = [row[c] for table, columns in tables for row in table.first for c in columns]
+        """Open a file, or the files of a folder."""
+        tables = TableSet(source, images, self._told, dropped, _label_columns)
+        first = [row[c] for table, columns in tables.parts for row in table.first for c in columns]
         separator = find_separator(first) if self._separator is None else self._separator
-        if self._separator is None and any(table.is_import for table in found):
-            separator = ""
-        labels = _labels_of(separator)
-        root = images or (source if source.is_dir() else source.parent)
-        names = ImageNames(root, dropped)
-        kept = Kept(self._told)
-        spare = [
-            kept.choose(table.path.name, table.header,
-                        {table.image_column, table.split_column or table.image_column, *columns})
-            for table, columns in tables
-        ]  # fmt: skip
         remark = f"separator of labels: {_NAMES.get(separator, separator)}"
-        return Source(
-            image_root=root,
-            samples=(
-                sample
-                for (table, columns), own in zip(tables, spare, strict=True)
-                for sample in _samples(table, columns, labels, names, (kept, own), dropped)
-            ),
-            cells=kept.cells,
-            remarks=(
-                *(() if self._separator is not None else (remark,)),
-                *kept.remarks,
-                *split_remarks(found),
-                *left_out(source, found),
-            ),
-            unsplit=without_split(found),
-        )
+        if self._separator is None and any(table.is_import for table, _ in tables.parts):
+            separator = ""
+        labels_of = _python_list if separator == PYTHON_LIST else partial(_separated, separator)
+
+        def samples(_: Table, columns: Sequence[int], rows: Rows) -> Iterator[Sample]:
+            for where, row, path, split in rows:
+                try:
+                    labels = [label for column in columns for label in labels_of(row[column])]
+                except ValueError:
+                    cells = [row[column] for column in columns]
+                    kind = "rows whose labels are not a Python list"
+                    dropped.add(kind, f"{where}: {cells!r:.80}")
+                else:
+                    yield Sample(path, labels, (), split)
+
+        return tables.source(samples, [remark] if self._separator is None else [])
 
 
 def _label_columns(table: Table) -> tuple[int, ...]:
@@ -127,13 +107,6 @@ def _label_columns(table: Table) -> tuple[int, ...]:
         f"{table.path}: no column is called labels, there are {', '.join(table.header):.200}",
         "Tell it with --label-column, or call the columns image, labels and split.",
     )
-
-
-def _labels_of(separator: str) -> Callable[[str], Sequence[str]]:
-    """What reads a cell; it raises ValueError where that cannot be done."""
-    if separator == PYTHON_LIST:
-        return _python_list
-    return partial(_separated, separator)
 
 
 def _separated(separator: str, cell: str) -> Sequence[str]:
@@ -170,33 +143,6 @@ def _python_list(cell: str) -> Sequence[str]:
         raise ValueError("not a list of labels")
     given = sorted(labels, key=str) if isinstance(labels, set) else labels
     return [name for label in given if (name := str(label).strip())]
-
-
-def _samples(
-    table: Table,
-    columns: Sequence[int],
-    labels_of: Callable[[str], Sequence[str]],
-    names: ImageNames,
-    beside: tuple[Kept, Mapping[int, str]],
-    dropped: IssueLog,
-) -> Iterator[Sample]:
-    kept, spare = beside
-    prefix = table.folder(names.root)
-    for number, row in table.rows(dropped):
-        if not row[table.image_column]:
-            dropped.add("rows without an image", f"{table.path}, line {number}")
-            continue
-        try:
-            labels = [label for column in columns for label in labels_of(row[column])]
-        except ValueError:
-            where = f"{table.path}, line {number}: {[row[column] for column in columns]!r:.80}"
-            dropped.add("rows whose labels are not a Python list", where)
-            continue
-        split = table.split_of(row)
-        path = names(prefix + row[table.image_column], split)
-        if path is not None:
-            kept.add(path, row, spare, dropped)
-            yield Sample(path, labels, (), split)
 
 
 class CsvListWriter:

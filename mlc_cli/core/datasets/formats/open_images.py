@@ -19,9 +19,8 @@ from pathlib import Path
 from mlc_cli.core.datasets.annotations import State
 from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.layout import root_of
-from mlc_cli.core.datasets.formats.shared.lines import is_file
+from mlc_cli.core.datasets.formats.shared.lines import csv_rows, is_file
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames, without_suffix
-from mlc_cli.core.datasets.formats.shared.rows import csv_rows
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 

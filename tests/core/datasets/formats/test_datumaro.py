@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.datasets.formats.datumaro import DatumaroReader, DatumaroWriter
+from mlc_cli.core.datasets.formats.datumaro import DATUMARO_WRITER, DatumaroReader
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -127,7 +127,7 @@ def test_what_is_not_datumaro_is_refused_by_name_and_place(put, content, message
 def test_a_folder_without_annotations_is_refused(put) -> None:
     folder = put("data/annotations/other.json", {"images": []}).parent.parent
     assert DatumaroReader().detect(folder) is None
-    with pytest.raises(DataError, match="no Datumaro annotations"):
+    with pytest.raises(DataError, match="no file has categories and items"):
         DatumaroReader().read(folder, None, IssueLog())
 
 
@@ -141,13 +141,13 @@ def test_what_is_written_is_read(make_splits, round_trip, folder) -> None:
         "train": [[f"{folder}ä b.jpg", ["dog"]], [f"{folder}2.jpg", []]],
         "val": [["images/val/3.png", ["cat", "dog"]], ["images/val/3.jpg", ["cat"]]],
     }
-    round_trip(DatumaroWriter(), DatumaroReader(), make_splits(splits, ["dog", "cat", "never"]))
+    round_trip(DATUMARO_WRITER, DatumaroReader(), make_splits(splits, ["dog", "cat", "never"]))
 
 
 def test_what_is_written_looks_like_an_export(make_splits) -> None:
     images = [["images/val/v.jpg", ["dog", "Fuß"]], ["images/val/v.png", []]]
     splits = make_splits({"val": images}, ["dog", "Fuß"])
-    [file] = DatumaroWriter().write(splits, splits["val"].folder)
+    [file] = DATUMARO_WRITER.write(splits, splits["val"].folder)
     assert file == splits["val"].folder / "annotations" / "val.json"
     first = {"id": "v", "annotations": [label(0), label(1)], "image": {"path": "v.jpg"}}
     second = {"id": "v.png", "annotations": [], "image": {"path": "v.png"}}
@@ -155,7 +155,7 @@ def test_what_is_written_looks_like_an_export(make_splits) -> None:
 
 
 def test_what_cannot_be_written_is_told(make_splits) -> None:
-    [unknown] = DatumaroWriter().losses(make_splits({"val": [["a", [], ["x"]]]}, ["x"]))
+    [unknown] = DATUMARO_WRITER.losses(make_splits({"val": [["a", [], ["x"]]]}, ["x"]))
     assert "val: 1 labels are unknown" in unknown
-    [numbers] = DatumaroWriter().losses(make_splits({"val": [["a", []]]}, [1]))
+    [numbers] = DATUMARO_WRITER.losses(make_splits({"val": [["a", []]]}, [1]))
     assert "integers" in numbers

@@ -245,7 +245,7 @@ def test_a_folder_without_exports_is_refused(put) -> None:
     folder = put("data/other.json", {"annotations": []}).parent
     put("data/other.csv", "image,label\na.jpg,cat\n")
     assert LabelStudioReader().detect(folder) is None
-    with pytest.raises(DataError, match="no export of Label Studio"):
+    with pytest.raises(DataError, match="no file has tasks"):
         LabelStudioReader().read(folder, None, IssueLog())
 
 

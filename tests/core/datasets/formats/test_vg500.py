@@ -60,7 +60,7 @@ def test_what_does_not_fit_is_counted(lists, put, read_all) -> None:
     assert reading.dropped.counts == {
         "labels that are not a number from 0 to 499": 2,
         "listed images of which no labels are told": 1,
-        "images of which there is no file, or more than one": 1,
+        "images of which there is more than one file of that name": 1,
         "images with labels that are in no list": 1,
     }
 
