@@ -190,12 +190,7 @@ class CsvListWriter:
         return self._separator.join(names[label] for label in annotation.positives.of(image))
 
     def write(self, splits: Mapping[str, Annotation], folder: Path) -> list[Path]:
-        """Write `<split>.csv`.
-
-        Raises:
-            DataError: Images are outside of the folder.
-            MlcError: A file cannot be written.
-        """
+        """Write `<split>.csv`."""
         check_below(splits, folder)
         files = []
         for split, annotation in splits.items():

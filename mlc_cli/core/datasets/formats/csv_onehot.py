@@ -154,12 +154,7 @@ class CsvOnehotWriter:
         return changed_by_tables(splits)
 
     def write(self, splits: Mapping[str, Annotation], folder: Path) -> list[Path]:
-        """Write `annotations.csv`.
-
-        Raises:
-            DataError: Images are outside of the folder.
-            MlcError: It cannot be written.
-        """
+        """Write `annotations.csv`."""
         check_below(splits, folder)
         path = folder / "annotations.csv"
         write_atomic(path, partial(_write, splits=splits, folder=folder))

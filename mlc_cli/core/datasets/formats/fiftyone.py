@@ -185,11 +185,7 @@ class FiftyOneWriter:
         return reasons
 
     def write(self, splits: Mapping[str, Annotation], folder: Path) -> list[Path]:
-        """Write two files for each split.
-
-        Raises:
-            MlcError: A file cannot be written.
-        """
+        """Write two files for each split."""
         files = []
         for split, annotation in splits.items():
             labels, manifest = folder / split / LABELS, folder / split / MANIFEST

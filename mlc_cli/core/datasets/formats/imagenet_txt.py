@@ -29,11 +29,7 @@ class ImageNetTxtReader:
         return f"{_SYNSETS} and {lists[0].name}" if is_file(folder / _SYNSETS) and lists else None
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a folder, or one of its lists.
-
-        Raises:
-            DataError: There are no such lists.
-        """
+        """Open a folder, or one of its lists."""
         folder, lists = _folder(source), _lists(source)
         classes = [line for _, line in text_lines(folder / _SYNSETS)]
         if not lists or not classes:

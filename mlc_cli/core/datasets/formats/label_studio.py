@@ -12,8 +12,6 @@ without any says nothing: all its states are unknown. A path that is chosen in a
 `["animals", "dog"]`, is the label `animals / dog`, and none of `animals`.
 """
 
-import csv
-import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,10 +19,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.json_files import FileKind, load
+from mlc_cli.core.datasets.formats.shared.images import is_image
+from mlc_cli.core.datasets.formats.shared.json_files import FileKind, load, opening
+from mlc_cli.core.datasets.formats.shared.lines import csv_rows
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
-from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
-from mlc_cli.core.system.files import read_text
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -127,18 +125,14 @@ def _load(file: Path) -> list[Any]:
 
 def _read_table(file: Path) -> list[dict[str, Any]]:
     """Rows without their empty cells; cells of JSON are read."""
-    text = read_text(file)
-    delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows = []
-    try:
-        for row in reader:
-            if None in row:
-                raise DataError(f"{file}: line {reader.line_num}: has more cells than columns")
-            rows.append({key: _cell(cell) for key, cell in row.items() if cell})
-    except csv.Error as error:
-        raise DataError(f"{file}: line {reader.reader.line_num}: {error}", _FILES.hint) from None
-    return rows
+    rows = csv_rows(file, "\t" if "\t" in opening(file).partition("\n")[0] else ",")
+    header = next(rows, (1, []))[1]
+    cells = []
+    for number, row in rows:
+        if len(row) > len(header):
+            raise DataError(f"{file}: line {number}: has more cells than columns", _FILES.hint)
+        cells.append({key: _cell(cell) for key, cell in zip(header, row, strict=False) if cell})
+    return [row for row in cells if row]
 
 
 def _cell(cell: str) -> Any:
@@ -155,11 +149,8 @@ def _image(fields: Mapping[str, Any]) -> str | None:
     named = fields.get("image")
     if isinstance(named, str) and named:
         return named
-    images = [
-        field
-        for field in fields.values()
-        if isinstance(field, str) and field.partition("?")[0].lower().endswith(IMAGE_SUFFIXES)
-    ]
+    texts = [field for field in fields.values() if isinstance(field, str)]
+    images = [field for field in texts if is_image(field.partition("?")[0])]
     return images[0] if len(images) == 1 else None
 
 

@@ -48,11 +48,7 @@ class OpenImagesReader:
         return files[0].name if files else None
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a folder with tables, or one table beside its class descriptions.
-
-        Raises:
-            DataError: There are no such tables, or one lacks a column.
-        """
+        """Open a folder with tables, or one table beside its class descriptions."""
         files = _tables(source)
         if not files:
             raise DataError(

@@ -5,10 +5,14 @@ import os
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
 from mlc_cli.errors import DataError
+
+_END = "\0"
+"""A line after the last, which no text has."""
 
 
 def is_file(path: Path) -> bool:
@@ -111,12 +115,17 @@ def csv_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]
     Raises:
         DataError: It cannot be read, or is not CSV in UTF-8.
     """
-    reader = csv.reader(raw_lines(path), delimiter=delimiter, skipinitialspace=True)
+    hint = "A quotation mark that is opened and never closed makes one cell of all that follows."
+    lines = chain(raw_lines(path), [_END])
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    start = 0
     try:
         for row in reader:
-            yield reader.line_num, row
+            if row and row[-1].endswith(_END):
+                if row != [_END]:
+                    raise DataError(f"{path}, line {start + 1}: a quotation mark stays open", hint)
+                return
+            start = reader.line_num
+            yield start, row
     except csv.Error as error:
-        raise DataError(
-            f"{path}, line {reader.line_num}: {error}",
-            "A quotation mark that is opened and never closed makes one cell of all that follows.",
-        ) from None
+        raise DataError(f"{path}, line {reader.line_num}: {error}", hint) from None

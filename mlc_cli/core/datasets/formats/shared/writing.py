@@ -33,11 +33,7 @@ class JsonWriter:
         return [*unknown_states(splits), *numbered_classes(splits)] if self.plain else []
 
     def write(self, splits: Mapping[str, Annotation], folder: Path) -> list[Path]:
-        """Write the files.
-
-        Raises:
-            MlcError: A file cannot be written.
-        """
+        """Write the files."""
         files = {split: folder / self.place.format(split) for split in splits}
         for split, file in files.items():
             write_object(file, self.content(splits[split], folder, split))
