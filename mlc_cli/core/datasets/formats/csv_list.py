@@ -5,11 +5,11 @@ is an image without labels. A file, or a folder with a CSV file for each split.
 """
 
 import ast
-import csv
 import re
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Annotation
@@ -21,13 +21,14 @@ from mlc_cli.core.datasets.formats.shared.writing import (
     check_below,
     exported_paths,
     unknown_states,
+    write_rows,
 )
-from mlc_cli.core.system.files import write_atomic
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 from mlc_cli.text import some
 
 PYTHON_LIST = "[]"
+_COMMA = ","
 _EMPTY = ("", "nan", "NaN")
 _NAMES = {PYTHON_LIST: "a Python list", " ": "a space", "": "none, a cell is one label"}
 _BRACKETS = re.compile(r"\[.*\]|\(.*\)|\{.*\}|set\(\)", re.DOTALL)
@@ -150,75 +151,45 @@ class CsvListWriter:
 
     Only labels that images have are in it: a class that none has would be lost. lightly-train reads
     these files, but leaves out images without labels.
-
-    Args:
-        separator: Between labels.
     """
 
     name = "csv-list"
 
-    def __init__(self, separator: str = ",") -> None:
-        self._separator = separator
-
     def losses(self, splits: Mapping[str, Annotation]) -> list[str]:
         """Unknown labels, classes without images, names in which the separator would be seen."""
-        used = {name for annotation in splits.values() for name in _used(annotation)}
-        reasons = [*changed_by_tables(splits), *unknown_states(splits), *_unused(splits, used)]
-        broken = [name for name in sorted(used) if self._separator in name or name in _EMPTY]
-        if broken:
-            reasons.append(f"the separator {self._separator} is in names of classes: {broken[0]}")
-        elif self._is_hidden(splits, used):
+        names = next(iter(splits.values())).class_names
+        counts = [own.positives.counts_C(len(names)) for own in splits.values()]
+        used = [name for name, *has in zip(names, *counts, strict=True) if any(has)]
+        reasons = [*changed_by_tables(splits), *unknown_states(splits)]
+        if unused := [name for name in names if name not in used]:
+            share = f"{len(unused)} of {len(names)} classes would be named nowhere"
+            reasons.append(f"no image has {some(unused)}: {share}")
+        if broken := [name for name in used if _COMMA in name or name in _EMPTY]:
+            reasons.append(f"the separator {_COMMA} is in names of classes: {broken[0]}")
+        elif _is_hidden(splits, used):
             reasons.append("the first images do not show what separates their labels")
         return reasons
-
-    def _is_hidden(self, splits: Mapping[str, Annotation], names: Iterable[str]) -> bool:
-        """Whether the reader would see another separator, one that names have inside."""
-        found = find_separator(self._first_cells(splits))
-        if found in (self._separator, PYTHON_LIST):
-            return found == PYTHON_LIST
-        return any(list(_separated(found, name)) != [name] for name in names)
-
-    def _first_cells(self, splits: Mapping[str, Annotation]) -> list[str]:
-        return [
-            self._cell(annotation, image)
-            for annotation in splits.values()
-            for image in range(min(HEAD, len(annotation)))
-        ]
-
-    def _cell(self, annotation: Annotation, image: int) -> str:
-        names = annotation.class_names
-        return self._separator.join(names[label] for label in annotation.positives.of(image))
 
     def write(self, splits: Mapping[str, Annotation], folder: Path) -> list[Path]:
         """Write `<split>.csv`."""
         check_below(splits, folder)
-        files = []
-        for split, annotation in splits.items():
-            path = folder / f"{split or 'annotations'}.csv"
-            write_atomic(path, partial(self._write, annotation=annotation, folder=folder))
-            files.append(path)
-        return files
-
-    def _write(self, path: Path, annotation: Annotation, folder: Path) -> None:
-        with path.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(["image_path", "label"])
-            for image, name in enumerate(exported_paths(annotation, folder)):
-                writer.writerow([name, self._cell(annotation, image)])
+        files = {folder / f"{split or 'annotations'}.csv": own for split, own in splits.items()}
+        for path, annotation in files.items():
+            cells = zip(exported_paths(annotation, folder), _cells(annotation), strict=True)
+            write_rows(path, [("image_path", "label")], cells)
+        return list(files)
 
 
-def _used(annotation: Annotation) -> list[str]:
-    """Names of the classes that images have."""
-    counts_C = annotation.positives.counts_C(len(annotation.classes))
-    return [annotation.class_names[label] for label in counts_C.nonzero()[0]]
+def _is_hidden(splits: Mapping[str, Annotation], names: Iterable[str]) -> bool:
+    """Whether the reader would see another separator, one that names have inside."""
+    found = find_separator([c for own in splits.values() for c in islice(_cells(own), HEAD)])
+    if found in (_COMMA, PYTHON_LIST):
+        return found == PYTHON_LIST
+    return any(list(_separated(found, name)) != [name] for name in names)
 
 
-def _unused(splits: Mapping[str, Annotation], used: Collection[str]) -> list[str]:
-    """A reason if there are classes that no image has."""
-    names = next(iter(splits.values())).class_names
-    unused = [name for name in names if name not in used]
-    if not unused:
-        return []
-    return [
-        f"no image has {some(unused)}: {len(unused)} of {len(names)} classes would be named nowhere"
-    ]
+def _cells(annotation: Annotation) -> Iterator[str]:
+    """Labels of each image."""
+    names = annotation.class_names
+    for image in range(len(annotation)):
+        yield _COMMA.join(names[label] for label in annotation.positives.of(image))

@@ -4,10 +4,8 @@ A file, or a folder with `<split>/_classes.csv` or a CSV file for each split. Co
 nothing of this kind in the first rows, such as the age of a patient, are no classes.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Annotation
@@ -19,8 +17,8 @@ from mlc_cli.core.datasets.formats.shared.writing import (
     changed_by_tables,
     check_below,
     exported_paths,
+    write_rows,
 )
-from mlc_cli.core.system.files import write_atomic
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -156,24 +154,20 @@ class CsvOnehotWriter:
     def write(self, splits: Mapping[str, Annotation], folder: Path) -> list[Path]:
         """Write `annotations.csv`."""
         check_below(splits, folder)
-        path = folder / "annotations.csv"
-        write_atomic(path, partial(_write, splits=splits, folder=folder))
-        return [path]
+        classes = next(iter(splits.values())).class_names
+        image = _free(("image", "image_path", "file"), classes)
+        split_column = _free(("split", "subset", "partition"), classes)
+        rows = (row for split, own in splits.items() for row in _rows(split, own, folder))
+        write_rows(folder / "annotations.csv", [(image, *classes, split_column)], rows)
+        return [folder / "annotations.csv"]
 
 
-def _write(path: Path, splits: Mapping[str, Annotation], folder: Path) -> None:
-    classes = next(iter(splits.values())).class_names
-    image = _free(("image", "image_path", "file"), classes)
-    split_column = _free(("split", "subset", "partition"), classes)
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([image, *classes, split_column])
-        for split, annotation in splits.items():
-            paths = exported_paths(annotation, folder)
-            for start in range(0, len(annotation), BLOCK):
-                block = range(start, min(start + BLOCK, len(annotation)))
-                for states in annotation.targets_NC(block).tolist():
-                    writer.writerow([next(paths), *map(_CELLS.__getitem__, states), split])
+def _rows(split: str, annotation: Annotation, folder: Path) -> Iterator[Sequence[str]]:
+    paths = exported_paths(annotation, folder)
+    for start in range(0, len(annotation), BLOCK):
+        block = range(start, min(start + BLOCK, len(annotation)))
+        for states in annotation.targets_NC(block).tolist():
+            yield [next(paths), *map(_CELLS.__getitem__, states), split]
 
 
 def _free(names: Sequence[str], classes: Sequence[str]) -> str:

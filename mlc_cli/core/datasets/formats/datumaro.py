@@ -6,14 +6,15 @@
 """
 
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct, field
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, load
+from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, load, numbered
 from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of
 from mlc_cli.core.datasets.formats.shared.writing import JsonWriter, common_prefix
 from mlc_cli.core.system.issues import IssueLog
@@ -39,8 +40,7 @@ class _Categories(Struct):
 
 
 class _Object(Struct, gc=False):
-    type: str | None = None
-    label_id: int | None = None
+    label_id: Any = None
 
 
 class _Image(Struct, gc=False):
@@ -93,7 +93,8 @@ def _samples(contents: Mapping[Path, _Content], root: Path, dropped: IssueLog) -
         prefix = image_prefix(root, split or "default", (path for _, path in items if path))
         for item, path in items:
             if path:
-                labels = _labels(item, names, file, dropped)
+                numbers = [own.label_id for own in item.annotations]
+                labels = numbered(numbers, names, f"{file.name}: {item.id!r:.80}", dropped)
                 yield Sample(posixpath.join(prefix, path), labels, (), split)
             else:
                 dropped.add("items without an image", f"{file.name}: {item.id!r:.80}")
@@ -106,18 +107,6 @@ def _path(item: _Item) -> str:
     if item.image.path:
         return item.image.path.replace("\\", "/")
     return "" if item.id is None else f"{item.id}.jpg"
-
-
-def _labels(item: _Item, names: Sequence[str], file: Path, dropped: IssueLog) -> list[str]:
-    labels = []
-    for annotation in item.annotations:
-        label = annotation.label_id
-        if label is not None and 0 <= label < len(names):
-            labels.append(names[label])
-        else:
-            what = f"{file.name}: {item.id!r:.80}, {annotation.type} with label_id {label}"
-            dropped.add("annotations without a class, or with one that is not listed", what)
-    return labels
 
 
 def _content(annotation: Annotation, _folder: Path, split: str) -> dict[str, object]:

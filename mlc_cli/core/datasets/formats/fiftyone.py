@@ -145,7 +145,7 @@ def _finder(folder: Path, root: Path, dropped: IssueLog, *, given: bool) -> Find
             if path is None:
                 dropped.add(f"images that {MANIFEST} does not list", f"{key:.200}")
                 return None
-            return index.find(path) if given else posixpath.normpath(own + path)
+            return index.find(path) if given else posixpath.normpath(posixpath.join(own, path))
 
         return listed
     base = root if given else data if data.is_dir() else folder

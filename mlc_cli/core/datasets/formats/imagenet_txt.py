@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.json_files import numbered
 from mlc_cli.core.datasets.formats.shared.lines import is_file, text_lines
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
 from mlc_cli.core.system.issues import IssueLog
@@ -65,15 +66,9 @@ def _samples(
         if not name or not all(re.fullmatch("[0-9]{1,9}", word) for word in numbers):
             dropped.add("lines that are not a name and numbers of classes", f"{where}: {line:.80}")
             continue
-        labels = []
-        for index in map(int, numbers):
-            if index < len(classes):
-                labels.append(classes[index])
-            else:
-                dropped.add(f"labels of a class that is not in {_SYNSETS}", f"{where}: {index}")
         path = names(name)
         if path is not None:
-            yield Sample(path, labels, (), file.stem)
+            yield Sample(path, numbered(numbers, classes, where, dropped), (), file.stem)
 
 
 def _parse(line: str) -> tuple[str, Sequence[str]]:

@@ -1,7 +1,7 @@
 """mmpretrain: `{"metainfo": {"classes": [...]}, "data_list": [{"img_path", "gt_label"}]}`."""
 
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, load
+from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, load, numbered
 from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of, split_of, unsplit
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
@@ -77,19 +77,5 @@ def _samples(contents: Mapping[Path, _Content], root: Path, dropped: IssueLog) -
             if not path or entry.gt_label is None:
                 dropped.add("entries without img_path or gt_label", f"{place}: {path:.80}")
             else:
-                labels = _labels(numbers, content.metainfo.classes, place, dropped)
+                labels = numbered(numbers, content.metainfo.classes, place, dropped)
                 yield Sample(posixpath.join(prefix, path), labels, (), split)
-
-
-def _labels(
-    numbers: Sequence[Any], names: Sequence[str] | None, place: str, dropped: IssueLog
-) -> list[Label]:
-    labels: list[Label] = []
-    for number in numbers:
-        if type(number) is not int or not 0 <= number < (
-            number + 1 if names is None else len(names)
-        ):
-            dropped.add("labels that are not the number of a class", f"{place}: {number!r:.80}")
-        else:
-            labels.append(number if names is None else names[number])
-    return labels

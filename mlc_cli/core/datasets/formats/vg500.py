@@ -7,9 +7,10 @@ in two folders, `VG_100K` and `VG_100K_2`. No file names the classes.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.json_files import load
+from mlc_cli.core.datasets.formats.shared.json_files import load, numbered
 from mlc_cli.core.datasets.formats.shared.lines import text_lines
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
 from mlc_cli.core.system.issues import IssueLog
@@ -41,7 +42,7 @@ class Vg500Reader:
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open the folder of the lists, or the file of labels in it."""
         folder = _folder(source)
-        labels = load(folder / LABELS, dict[str, list[int]], 'It looks like {"1.jpg": [3, 17]}.')
+        labels = load(folder / LABELS, dict[str, list[Any]], 'It looks like {"1.jpg": [3, 17]}.')
         lists = {
             split: [line for _, line in text_lines(folder / file)]
             for split, file in LISTS.items()
@@ -71,7 +72,7 @@ def _folder(source: Path) -> Path:
 
 def _samples(
     lists: Mapping[str, list[str]],
-    labels: Mapping[str, list[int]],
+    labels: Mapping[str, list[Any]],
     names: list[str],
     root: Path,
     dropped: IssueLog,
@@ -82,16 +83,8 @@ def _samples(
             if file not in labels:
                 dropped.add("listed images of which no labels are told", file)
             elif path := images.find(file):
-                yield Sample(path, _labels(file, labels[file], names, dropped), (), split)
+                yield Sample(path, numbered(labels[file], names, file, dropped), (), split)
     listed = {file for files in lists.values() for file in files}
     for file in labels:
         if file not in listed:
             dropped.add("images with labels that are in no list", file)
-
-
-def _labels(file: str, numbers: list[int], names: list[str], dropped: IssueLog) -> list[str]:
-    for number in numbers:
-        if not 0 <= number < CLASSES:
-            kind = f"labels that are not a number from 0 to {CLASSES - 1}"
-            dropped.add(kind, f"{file}: {number}")
-    return [names[number] for number in numbers if 0 <= number < CLASSES]

@@ -96,11 +96,13 @@ def test_absolute_paths_of_exports_without_images_are_passed_on(put, read_all) -
 
 def test_what_has_no_class_or_no_image_is_counted(put, read_all) -> None:
     video = {"id": "v", "annotations": [label(0)], "video_frame": {"video_path": "v.mp4"}}
-    content = datumaro(["dog"], item("a", "a.jpg", label(1), label(-1), CAPTION, label(0)), video)
+    content = datumaro(
+        ["dog"], item("a", "a.jpg", label(1), label(-1), CAPTION, label(0.5), label("0")), video
+    )
     reading = read_all(DatumaroReader(), put("val.json", content))
     assert reading.labels == {"a.jpg": {"dog"}}
     assert reading.dropped.counts == {
-        "annotations without a class, or with one that is not listed": 3,
+        "labels that are not the number of a class": 4,
         "items without an image": 1,
     }
 
@@ -112,7 +114,7 @@ def test_what_has_no_class_or_no_image_is_counted(put, read_all) -> None:
         (json.dumps(TRAIN, ensure_ascii=False).encode("cp1252"), "not UTF-8"),
         ({**TRAIN, "items": {}}, "$.items"),
         ({**TRAIN, "categories": {"label": {}}}, "`labels`"),
-        ({**TRAIN, "items": [{"annotations": [{"label_id": 0.5}]}]}, "annotations[0].label_id"),
+        ({**TRAIN, "items": [{"annotations": {}}]}, "items[...].annotations"),
         ([], "object"),
     ],
 )

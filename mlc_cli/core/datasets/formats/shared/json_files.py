@@ -5,12 +5,14 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
+from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.formats.shared.lines import files_below, is_file
 from mlc_cli.core.system.files import read_bytes, read_json
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 Id = int | float | str | None
@@ -64,6 +66,27 @@ def opening(path: Path) -> str:
             return stream.read(OPENING).decode("utf-8-sig", errors="replace")
     except (OSError, ValueError):
         return ""
+
+
+def numbered(
+    numbers: Iterable[Any], names: Sequence[Label] | None, where: str, dropped: IssueLog
+) -> list[Label]:
+    """Classes by their numbers.
+
+    Args:
+        numbers: As they are written; what is no number of a class is left out.
+        names: Of the classes; without any, their numbers are the names.
+        where: Place of the numbers, for people.
+        dropped: Takes what is left out.
+    """
+    labels: list[Label] = []
+    for given in numbers:
+        number = id_key(given)
+        if type(number) is int and number >= 0 and (names is None or number < len(names)):
+            labels.append(number if names is None else names[number])
+        else:
+            dropped.add("labels that are not the number of a class", f"{where}: {given!r:.80}")
+    return labels
 
 
 def having(*patterns: str) -> Callable[[str], bool]:

@@ -1,7 +1,9 @@
 """What several formats share when they are written."""
 
-from collections.abc import Callable, Iterator, Mapping
+import csv
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -139,3 +141,17 @@ def _array(items: Iterator[object]) -> Iterator[bytes]:
         yield before + msgspec.json.encode(item)
         before = b",\n"
     yield b"]" if before == b",\n" else b"[]"
+
+
+def write_rows(path: Path, *parts: Iterable[Sequence[str]]) -> None:
+    """Write rows to a CSV file atomically.
+
+    Raises:
+        MlcError: The file cannot be written.
+    """
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream, lineterminator="\n").writerows(chain(*parts))
+
+    write_atomic(path, write)
