@@ -116,15 +116,20 @@ def csv_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]
         DataError: It cannot be read, or is not CSV in UTF-8.
     """
     hint = "A quotation mark that is opened and never closed makes one cell of all that follows."
-    lines = chain(raw_lines(path), [_END])
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    ended: list[bool] = []
+
+    def end() -> Iterator[str]:
+        ended.append(True)
+        yield _END
+
+    reader = csv.reader(chain(raw_lines(path), end()), delimiter=delimiter, skipinitialspace=True)
     start = 0
     try:
         for row in reader:
-            if row and row[-1].endswith(_END):
-                if row != [_END]:
-                    raise DataError(f"{path}, line {start + 1}: a quotation mark stays open", hint)
-                return
+            if ended:
+                if row == [_END]:
+                    return
+                raise DataError(f"{path}, line {start + 1}: a quotation mark stays open", hint)
             start = reader.line_num
             yield start, row
     except csv.Error as error:
