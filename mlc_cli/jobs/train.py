@@ -14,8 +14,7 @@ from mlc_cli.core.system.files import write_text
 from mlc_cli.core.system.interrupts import stop_requests
 from mlc_cli.core.training import loop, messages
 from mlc_cli.core.training.build import Training, prepare
-from mlc_cli.core.training.events import Event, Finished, Started
-from mlc_cli.core.training.progress import EpochReport, Tick
+from mlc_cli.core.training.events import EpochReport, Event, Finished, Started, Tick
 from mlc_cli.core.training.recorder import NullRecorder, Recorder
 from mlc_cli.errors import Interrupted, MlcError, ProcessError, RunError
 from mlc_cli.jobs.evaluate import evaluate_run

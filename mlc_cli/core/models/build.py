@@ -20,12 +20,10 @@ from mlc_cli.core.models.heads.graph import (
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
 from mlc_cli.core.models.label_graph import build_label_graph
+from mlc_cli.core.models.weights.backbone import LoadReport, load_backbone
 from mlc_cli.core.models.weights.files import read_weights
-from mlc_cli.core.models.weights.foreign import load_foreign
-from mlc_cli.core.models.weights.own import is_checkpoint, load_checkpoint
-from mlc_cli.core.models.weights.recognise import recognised
-from mlc_cli.core.models.weights.report import LoadReport
-from mlc_cli.core.models.weights.timm import load_backbone
+from mlc_cli.core.models.weights.load import is_checkpoint, load_checkpoint, load_foreign
+from mlc_cli.core.models.weights.recognise import recognise
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.checkpoint import read_card, read_state
 from mlc_cli.core.system.files import named_faults
@@ -37,7 +35,6 @@ from mlc_cli.settings.model import (
     LinearHeadSettings,
     MLDecoderHeadSettings,
     ModelSettings,
-    Scale,
 )
 
 
@@ -108,7 +105,7 @@ def _load(
             raise WeightsError(f"{path}: names its classes itself; leave out --weight-classes")
         return load_checkpoint(classifier, path, classes, reset_head=reset)
     file = read_weights(path)
-    foreign = recognised(file, settings.weight_classes)
+    foreign = recognise(file, settings.weight_classes)
     if foreign:
         return load_foreign(classifier, foreign, classes, reset_head=reset)
     return load_backbone(classifier.backbone.model, file)
@@ -174,51 +171,26 @@ def label_graph(settings: HeadSettings, train: Annotation) -> LabelGraph | None:
 def build_head(
     settings: HeadSettings, channels: int, classes: int, graph: LabelGraph | None = None
 ) -> Head:
-    """Build a head for `channels` of the feature map and a number of classes.
-
-    Args:
-        settings: Of the head.
-        channels: Of the feature map.
-        classes: Number of logits.
-        graph: Of the labels, for a graph head.
-    """
-    scale = _scale(settings.scale, classes)
+    """Build a head for `channels` of the feature map; `graph` is for a graph head."""
+    scale = auto_scale(classes) if settings.scale == "auto" else float(settings.scale)
+    options = settings.model_dump(exclude={"name"}) | {"scale": scale}
     match settings:
-        case LinearHeadSettings(pool=pool, dropout=dropout):
-            return LinearHead(channels, classes, pool=pool, dropout=dropout, scale=scale)
-        case CosineHeadSettings(pool=pool, dropout=dropout):
-            return CosineHead(channels, classes, pool=pool, dropout=dropout, scale=scale)
+        case LinearHeadSettings():
+            return LinearHead(channels, classes, **options)
+        case CosineHeadSettings():
+            return CosineHead(channels, classes, **options)
         case MLDecoderHeadSettings():
             if settings.dim % settings.heads:
                 raise SettingsError(
                     f"model.head.heads: must divide model.head.dim={settings.dim},"
                     f" got {settings.heads}"
                 )
-            return MLDecoder(
-                channels,
-                classes,
-                groups=settings.groups,
-                dim=settings.dim,
-                heads=settings.heads,
-                ffn_dim=settings.ffn_dim,
-                dropout=settings.dropout,
-                use_cosine=settings.cosine,
-                bias=settings.bias,
-                scale=scale,
-            )
+            return MLDecoder(channels, classes, **options)
         case GraphHeadSettings(pool=pool, dropout=dropout):
             assert graph is not None
             kind = CosineHead if settings.cosine else LinearHead
             pooled = kind(channels, classes, pool=pool, dropout=dropout, scale=scale)
-            return GraphHead(_graph_weights(settings, graph, channels), pooled)
-
-
-def _graph_weights(settings: GraphHeadSettings, graph: LabelGraph, channels: int) -> GraphWeights:
-    layer = GraphConvolution if settings.layer == "gcn" else GraphAttention
-    hidden = settings.hidden or channels
-    first = layer(graph.vectors_CE.shape[1], hidden)
-    return GraphWeights(graph, first, layer(hidden, channels))
-
-
-def _scale(scale: Scale, classes: int) -> float:
-    return auto_scale(classes) if scale == "auto" else float(scale)
+            layer = GraphConvolution if settings.layer == "gcn" else GraphAttention
+            hidden = settings.hidden or channels
+            first = layer(graph.vectors_CE.shape[1], hidden)
+            return GraphHead(GraphWeights(graph, first, layer(hidden, channels)), pooled)

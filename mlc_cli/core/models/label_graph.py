@@ -14,7 +14,7 @@ from scipy import sparse
 from torch import Tensor
 
 from mlc_cli.core.datasets.annotations import Annotation, Label, LabelSets
-from mlc_cli.core.models.heads.graph import LabelGraph
+from mlc_cli.core.models.heads.graph import LabelGraph, normalised
 from mlc_cli.core.models.label_vectors import read_vectors
 from mlc_cli.core.system.files import read_text
 from mlc_cli.errors import DataError
@@ -119,13 +119,9 @@ def normalised_links(conditional_CC: Matrix, threshold: float, neighbours: float
     linked_CC = (conditional_CC >= threshold).astype(np.float64)
     np.fill_diagonal(linked_CC, 0)
     into_C = linked_CC.sum(0)
-    return normalised(linked_CC * (neighbours / np.maximum(into_C, 1)) + np.eye(len(linked_CC)))
-
-
-def normalised(weights_CC: Matrix) -> Matrix:
-    """D^-1/2 A^T D^-1/2 of a graph A, where D are the sums of its rows."""
-    root_C = weights_CC.sum(1) ** -0.5
-    links_CC: Matrix = root_C[:, None] * weights_CC.T * root_C
+    links_CC: Matrix = normalised(
+        linked_CC * (neighbours / np.maximum(into_C, 1)) + np.eye(len(linked_CC))
+    )
     return links_CC
 
 

@@ -36,16 +36,13 @@ from mlc_cli.core.system.device import (
 from mlc_cli.core.system.distributed import Group, current
 from mlc_cli.core.system.downloads.build import build_cache, with_weights
 from mlc_cli.core.training.checks import REPAIR, check_share, refuse_parts
+from mlc_cli.core.training.events import OnTick, Tick
 from mlc_cli.core.training.loop import Plan
 from mlc_cli.core.training.losses.build import build_loss
-from mlc_cli.core.training.optim.build import (
-    build_early_stop,
-    build_optimizer,
-    build_sam,
-    build_schedule,
-)
+from mlc_cli.core.training.optim.build import build_optimizer, build_schedule
+from mlc_cli.core.training.optim.early_stop import EarlyStop
 from mlc_cli.core.training.optim.ema import Ema
-from mlc_cli.core.training.progress import OnTick, Tick
+from mlc_cli.core.training.optim.sam import Sam
 from mlc_cli.core.training.recorder import versions
 from mlc_cli.core.training.state import LossMeter, TrainState
 from mlc_cli.core.training.step import Step
@@ -181,7 +178,7 @@ def _plan(
         precision=precision,
         lr=settings.optim.lr,
         mix=build_mix(settings.augment.mix) if settings.augment.mix else None,
-        sam=build_sam(sam) if sam else None,
+        sam=Sam(sam.rho, sam.adaptive, sam.per_process, sam.statistics == "both") if sam else None,
         sam_from=max(0, settings.epochs - sam_epochs) * steps_per_epoch,
         clip_norm=settings.optim.clip_norm,
         seed=settings.seed,
@@ -262,14 +259,14 @@ def _state(
         raise SettingsError(
             "nothing would learn: every parameter is frozen or has no learning rate"
         )
-    steps = max(1, settings.epochs * plan.steps_per_epoch)
+    steps, stop = max(1, settings.epochs * plan.steps_per_epoch), settings.early_stop
     return TrainState(
         model=model,
         optimizer=optimizer,
         schedule=build_schedule(settings.schedule, steps, plan.steps_per_epoch),
         ema=Ema(model, settings.ema.decay, settings.ema.warmup) if settings.ema else None,
         scaler=torch.amp.GradScaler(device.type, enabled=precision == "fp16"),
-        early_stop=build_early_stop(settings.early_stop) if settings.early_stop else None,
+        early_stop=EarlyStop(stop.patience, stop.min_delta, stop.rule) if stop else None,
         losses=LossMeter(1 if device.type == "cpu" else LOSS_SYNC_EVERY),
         processes=processes,
         data=data,

@@ -16,8 +16,8 @@ from torch import nn
 from mlc_cli.core.inference.scoring import Scorer
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.core.training.events import EpochReport, OnTick, Tick, Validation
 from mlc_cli.core.training.optim.ema import Ema
-from mlc_cli.core.training.progress import EpochReport, OnTick, Tick, Validation
 from mlc_cli.core.training.state import Best, Position, TrainState
 from mlc_cli.core.training.step import Step
 from mlc_cli.core.training.warm_start import WarmStart

@@ -24,6 +24,8 @@ class Head(nn.Module, ABC):
         scale: Factor from the head's raw output to logits.
     """
 
+    kind = ""
+    """What it is apart from its sizes, in words."""
     scale: Tensor
     affine_2C: Tensor | None
 

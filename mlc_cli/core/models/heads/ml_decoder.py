@@ -15,6 +15,11 @@ from mlc_cli.core.models.heads.base import Head, cosine
 MOST_GROUPS = 100
 
 
+def decoder_kind(attention_heads: int, *, cosine: bool) -> str:
+    """What an ML-Decoder is apart from its sizes, in words."""
+    return f"{'cosine' if cosine else 'linear'} ML-Decoder of {attention_heads} attention heads"
+
+
 class MLDecoder(Head):
     """Cross-attention of group queries over the positions of a feature map.
 
@@ -26,7 +31,7 @@ class MLDecoder(Head):
         heads: Attention heads; must divide `dim`.
         ffn_dim: Width of the hidden layer.
         dropout: Dropout inside the decoder.
-        use_cosine: Compare by cosine rather than by a product.
+        cosine: Compare by cosine rather than by a product.
         bias: Add a learnt bias to each class (before the scale).
         scale: Factor on the logits.
     """
@@ -41,7 +46,7 @@ class MLDecoder(Head):
         heads: int = 8,
         ffn_dim: int = 2048,
         dropout: float = 0.1,
-        use_cosine: bool = False,
+        cosine: bool = False,
         bias: bool = True,
         scale: float = 1.0,
     ) -> None:
@@ -49,9 +54,10 @@ class MLDecoder(Head):
         groups = min(groups or MOST_GROUPS, classes)
         self.classes = classes
         self.heads = heads
-        self.use_cosine = use_cosine
+        self.kind = decoder_kind(heads, cosine=cosine)
+        self.use_cosine = cosine
         self.embed = nn.Linear(channels, dim)
-        self.activation = nn.LeakyReLU(0.2) if use_cosine else nn.ReLU()
+        self.activation = nn.LeakyReLU(0.2) if cosine else nn.ReLU()
         self.queries = nn.Parameter(torch.randn(groups, dim), requires_grad=False)
         self.query_dropout = nn.Dropout(dropout)
         self.query_norm = nn.LayerNorm(dim)
