@@ -8,7 +8,7 @@ from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.evaluation.results import Evaluation
 from mlc_cli.core.models.complexity import Complexity
 from mlc_cli.core.models.heads.graph import LabelGraph
-from mlc_cli.core.models.weights.report import LoadReport
+from mlc_cli.core.models.weights.backbone import LoadReport
 from mlc_cli.core.runs.folder import RunFolder
 from mlc_cli.core.training.state import Best
 

@@ -5,8 +5,9 @@ import math
 import numpy as np
 from markupsafe import Markup
 
+from mlc_cli.core.datasets.counts import MOST_LABELS, SplitCounts
 from mlc_cli.core.datasets.inspection.scan import Files
-from mlc_cli.core.datasets.inspection.statistics import MOST_LABELS, SplitCounts, Statistics
+from mlc_cli.core.datasets.inspection.statistics import Statistics
 from mlc_cli.core.html.svg import Plot, round_ticks
 from mlc_cli.core.html.words import count
 
@@ -46,11 +47,12 @@ def balance_chart(statistics: Statistics) -> Markup:
 
 def sizes_chart(files: Files) -> Markup:
     """Height over width, a dot for each size; nothing if all are of one size."""
-    sizes, numbers = np.unique(files.sizes_N2[files.usable_N], axis=0, return_counts=True)
+    sizes_M = files.facts_N[["width", "height"]][files.usable_N]
+    sizes, numbers = np.unique(sizes_M, return_counts=True)
     if len(sizes) < 2:
         return Markup("")
     kept = np.argsort(-numbers, kind="stable")[:MOST_DOTS]
-    most = float(sizes[kept].max()) * 1.05
+    most = float(max(sizes[kept]["width"].max(), sizes[kept]["height"].max())) * 1.05
     plot = Plot(340, 240, x=(0, most), y=(0, most), left=44, bottom=34)
     dots = [
         plot.dot(width, height, f"{width}×{height}: {count(number, 'image')}", "dot", 2.5)

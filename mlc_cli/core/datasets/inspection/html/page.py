@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mlc_cli.core.datasets.counts import MOST_LABELS
 from mlc_cli.core.datasets.inspection.html import charts, thumbnails
 from mlc_cli.core.datasets.inspection.inspect import Inspection
 from mlc_cli.core.datasets.inspection.scan import Files
-from mlc_cli.core.datasets.inspection.statistics import LEAST_TOGETHER, MOST_LABELS, Statistics
+from mlc_cli.core.datasets.inspection.statistics import LEAST_TOGETHER, Statistics
 from mlc_cli.core.datasets.inspection.summary import file_facts, span_words
 from mlc_cli.core.html.page import write_page as write_filled
 

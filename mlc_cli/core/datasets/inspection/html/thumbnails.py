@@ -7,8 +7,9 @@ import numpy as np
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.inspection.inspect import Inspection
-from mlc_cli.core.datasets.inspection.scan import in_threads, read_reduced
+from mlc_cli.core.datasets.inspection.scan import read_reduced
 from mlc_cli.core.images.thumbnails import Picture, thumbnail
+from mlc_cli.core.system.threads import in_threads
 from mlc_cli.errors import BadImageError
 
 SIDE, QUALITY = 160, 72
