@@ -59,11 +59,9 @@ def compare(state: State, own: State) -> tuple[tuple[str, ...], tuple[str, ...],
 
 
 def load_backbone(model: nn.Module, file: WeightsFile) -> LoadReport:
-    """Load a backbone from a file of any origin.
+    """Load a timm model without its classifier from a file of any origin.
 
-    Args:
-        model: The timm model without its classifier.
-        file: With its tensors under the names of timm, below prefixes of wrappers or not.
+    Its tensors may be below prefixes of wrappers.
 
     Raises:
         WeightsError: Nothing in it fits.

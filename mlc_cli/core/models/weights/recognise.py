@@ -144,11 +144,7 @@ def _unwrapped(name: str) -> str:
 
 
 def _class_names(pairs: Iterable[tuple[Any, object]]) -> Classes | None:
-    """Names in the order of their indexes, if these are 0, 1, 2 and so on.
-
-    Args:
-        pairs: Name and index of each class.
-    """
+    """The first of each pair in the order of the second, if this is 0, 1, 2 and so on."""
     known = [(index, name) for name, index in pairs if isinstance(index, int)]
     by_index = dict(known)
     if not known or by_index.keys() != set(range(len(known))):
