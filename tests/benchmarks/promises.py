@@ -72,7 +72,9 @@ def row(text: str, table: Table) -> list[str]:
         naive += int(misses(objective, table, unsure).sum())
         made += int(promised.sum())
         here = decision_metrics(scores, targets, found.per_class_C).precision_C
-        best = np.array([literal(objective, s, t) for s, t in zip(scores.T, targets.T)])
+        best = np.array(
+            [literal(objective, s, t) for s, t in zip(scores.T, targets.T, strict=True)]
+        )
         feasible += int(np.isfinite(best).sum())
         both += int((np.isfinite(best) & promised).sum())
         gaps.extend(np.abs(best - here)[np.isfinite(best) & promised])

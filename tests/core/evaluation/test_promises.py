@@ -59,7 +59,7 @@ def test_promises_are_missed_in_at_most_five_percent(floor: str) -> None:
 
 
 def test_precision_is_promised_nearly_wherever_the_exact_test_finds_a_cut() -> None:
-    """Power: against the best of all cuts that pass by themselves, which no promise may look for."""
+    """Against the best of all cuts that pass by themselves, which no promise may look for."""
     objective, feasible, gaps = Objective.parse("precision>=0.8@95%"), 0, []
     for seed in range(300):
         scores_NC, targets_NC = draw(600, seed)
