@@ -71,21 +71,20 @@ def _events(
     on_tick: Callable[[Tick], None],
 ) -> Iterator[Started | EpochReport]:
     yield _started(training, run, warning)
-    interrupted = Interrupted("interrupted", f"Continue with: mlc train --resume {run.path}")
+    repair = f"Continue with: mlc train --resume {run.path}"
     with stop_requests() as stop_requested:
 
         def tick(tick: Tick) -> None:
-            if training.group.any(stop_requested()):  # first: a lost terminal shows no progress
-                raise interrupted
             on_tick(tick)
             recorder.save_if_due()
 
         try:
             with dead_workers_named(), out_of_memory_named():
-                for report in loop.train(training.plan, training.state, tick):
+                for report in loop.train(training.plan, training.state, tick, stop_requested):
                     recorder.epoch(report)
                     yield report
-        except Interrupted:
+        except Interrupted as error:
+            error.hint = error.hint or repair
             recorder.save()
             recorder.log("interrupted")
             training.group.barrier()  # a launcher ends all processes once one has ended
@@ -98,7 +97,7 @@ def _events(
                 raise
             # readers that got the signal too die inside a step: the state on disk is complete
             recorder.log("interrupted")
-            raise interrupted from error
+            raise Interrupted("interrupted", repair) from error
 
 
 def _open(
