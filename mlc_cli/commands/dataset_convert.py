@@ -102,8 +102,8 @@ def _show(conversion: "Conversion") -> None:
                 f"{split.images}",
                 f"{split.labels}",
                 f"{split.labels / split.images:.2f}",
-                f"{split.empty}",
-                f"{split.unknown_C.sum()}",
+                f"{split.without}",
+                f"{split.unknown}",
             )
             for name, split in conversion.splits.items()
         ],

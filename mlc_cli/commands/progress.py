@@ -9,7 +9,7 @@ from mlc_cli.commands import screen
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from mlc_cli.core.training.progress import Tick
+    from mlc_cli.core.training.events import Tick
 
 
 class Bar:

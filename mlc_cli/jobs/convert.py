@@ -30,7 +30,8 @@ from mlc_cli.core.datasets.converting.splits import (
     rename_splits,
     with_splits,
 )
-from mlc_cli.core.datasets.converting.summary import Conversion, as_dict, summarise
+from mlc_cli.core.datasets.converting.summary import Conversion, as_dict
+from mlc_cli.core.datasets.counts import count_split
 from mlc_cli.core.datasets.formats import fiftyone
 from mlc_cli.core.datasets.formats.base import Source, Writer
 from mlc_cli.core.datasets.formats.build import pick_reader, pick_writer, read_classes
@@ -128,7 +129,7 @@ def _convert(
         dest=dest.folder,
         classes=tuple(whole.annotation.class_names),
         classes_from="user" if classes else "labels" if source.classes is None else "source",
-        splits={name: summarise(split) for name, split in splits.items()},
+        splits={name: count_split(split) for name, split in splits.items()},
         renamed={
             name: new for name, new in renamed.items() if name not in ("", new) and not shares
         },

@@ -20,10 +20,9 @@ from mlc_cli.core.loading.stream import Picture, PictureReader, stdin_lines
 from mlc_cli.core.runs.chain import broken_promise
 from mlc_cli.core.runs.folder import find_checkpoint
 from mlc_cli.core.system.cores import usable_cores
+from mlc_cli.core.system.distributed import Group, current
 from mlc_cli.core.system.files import write_text
-from mlc_cli.core.system.group import SingleProcess
 from mlc_cli.core.system.interrupts import stop_requests
-from mlc_cli.core.system.own_group import own_group
 from mlc_cli.errors import DataError, Interrupted, UsageError
 from mlc_cli.settings.predict import PredictSettings
 from mlc_cli.settings.resolve import as_yaml
@@ -105,7 +104,7 @@ def _check(settings: PredictSettings) -> None:
         )
     if settings.explain and (settings.tta != "none" or settings.tiles > 1):
         raise UsageError("--explain shows one view of a picture: leave out --tta and --tiles")
-    if STDIN in settings.sources and own_group().size > 1:
+    if STDIN in settings.sources and current().size > 1:
         raise UsageError(
             "- is read by one process, and several were started",
             "Name a .txt list of paths in place of standard input, or call mlc without torchrun.",
@@ -159,7 +158,7 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
         Interrupted: There was a signal; what is written is complete up to some image.
         MlcError: Nothing can be written, the model is broken, or there are no images.
     """
-    settings, group = prepared.settings, own_group()
+    settings, group = prepared.settings, current()
     form = make_format(
         settings.format,
         prepared.model.classes,
@@ -218,7 +217,7 @@ def _resume(
 
 
 def _stream(
-    settings: PredictSettings, stdout: TextIO, begun: PartialOutput, group: SingleProcess
+    settings: PredictSettings, stdout: TextIO, begun: PartialOutput, group: Group
 ) -> AbstractContextManager[TextIO]:
     if not group.is_main:
         return nullcontext(StringIO())

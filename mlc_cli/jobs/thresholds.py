@@ -23,7 +23,7 @@ from mlc_cli.core.evaluation.thresholds import (
     shrink,
 )
 from mlc_cli.core.inference.build import default_folder, score_checkpoint
-from mlc_cli.core.models.weights.own import is_checkpoint
+from mlc_cli.core.models.weights.load import is_checkpoint
 from mlc_cli.core.runs.chain import chain_of
 from mlc_cli.core.runs.checkpoint import read_card, read_state, save_checkpoint
 from mlc_cli.core.system.distributed import current

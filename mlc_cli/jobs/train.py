@@ -14,8 +14,7 @@ from mlc_cli.core.system.files import write_text
 from mlc_cli.core.system.interrupts import stop_requests
 from mlc_cli.core.training import loop, messages
 from mlc_cli.core.training.build import Training, prepare
-from mlc_cli.core.training.events import Event, Finished, Started
-from mlc_cli.core.training.progress import EpochReport, Tick
+from mlc_cli.core.training.events import EpochReport, Event, Finished, Started, Tick
 from mlc_cli.core.training.recorder import NullRecorder, Recorder
 from mlc_cli.errors import Interrupted, MlcError, ProcessError, RunError
 from mlc_cli.jobs.evaluate import evaluate_run
@@ -72,21 +71,20 @@ def _events(
     on_tick: Callable[[Tick], None],
 ) -> Iterator[Started | EpochReport]:
     yield _started(training, run, warning)
-    interrupted = Interrupted("interrupted", f"Continue with: mlc train --resume {run.path}")
+    repair = f"Continue with: mlc train --resume {run.path}"
     with stop_requests() as stop_requested:
 
         def tick(tick: Tick) -> None:
-            if training.group.any(stop_requested()):  # first: a lost terminal shows no progress
-                raise interrupted
             on_tick(tick)
             recorder.save_if_due()
 
         try:
             with dead_workers_named(), out_of_memory_named():
-                for report in loop.train(training.plan, training.state, tick):
+                for report in loop.train(training.plan, training.state, tick, stop_requested):
                     recorder.epoch(report)
                     yield report
-        except Interrupted:
+        except Interrupted as error:
+            error.hint = error.hint or repair
             recorder.save()
             recorder.log("interrupted")
             training.group.barrier()  # a launcher ends all processes once one has ended
@@ -99,7 +97,7 @@ def _events(
                 raise
             # readers that got the signal too die inside a step: the state on disk is complete
             recorder.log("interrupted")
-            raise interrupted from error
+            raise Interrupted("interrupted", repair) from error
 
 
 def _open(

@@ -38,14 +38,9 @@ _PILLOW_LIMIT = threading.Lock()  # Pillow keeps its limit in a variable of its 
 class Header(NamedTuple):
     """What an image file says of itself before its pixels.
 
-    Attributes:
-        width: In pixels as stored, before it is turned.
-        height: In pixels as stored.
-        form: Pillow's name of the format, such as `JPEG`.
-        mode: Pillow's name of the kind of pixels, such as `RGB`.
-        transparent: Whether there is transparency.
-        exif: The block of EXIF data as it stands in the file; empty without.
-        several: Whether there are more pages or frames than the first, which is taken.
+    Width and height are in pixels as stored, before it is turned; format and mode (the kind of
+    pixels) have Pillow's names; `exif` is the block as it stands in the file, empty without;
+    `several` says that there are more pages or frames than the first, which is taken.
     """
 
     width: int

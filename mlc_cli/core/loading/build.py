@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import psutil
@@ -39,7 +40,7 @@ from mlc_cli.core.loading.dataset import ImageDataset
 from mlc_cli.core.loading.image_cache import ImageCache, cache_name
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.mixing import Cutmix, Mix, Mixup
-from mlc_cli.core.loading.rand_augment import GREY, TorchvisionRandAugment, pair_rand_augment
+from mlc_cli.core.loading.rand_augment import GREY, pair_rand_augment
 from mlc_cli.core.loading.sampling import repeat_factors
 from mlc_cli.core.system.device import pick_workers
 from mlc_cli.core.system.distributed import ALONE, Group
@@ -48,12 +49,10 @@ from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import DataError
 from mlc_cli.settings.data import (
     AugmentSettings,
-    CutmixSettings,
     DataSettings,
     MixSettings,
     MixupSettings,
     PairRandAugmentSettings,
-    RandAugmentSettings,
     TorchvisionRandAugmentSettings,
 )
 from mlc_cli.settings.presets import preset_names
@@ -66,13 +65,7 @@ _LINEAR = v2.InterpolationMode.BILINEAR
 
 @dataclass(frozen=True)
 class Splits:
-    """The checked splits of a training.
-
-    Attributes:
-        train: To train on.
-        val: To choose with.
-        warnings: What the user should know about them.
-    """
+    """The checked splits of a training, and what the user should know about them."""
 
     train: Annotation
     val: Annotation
@@ -142,15 +135,19 @@ def build_augment(settings: AugmentSettings, size: SizeHW) -> Compose:
     if settings.quarter_turns:
         transforms.append(QuarterTurns(settings.quarter_turns))
     transforms += _shape_changes(settings)
-    if settings.rand_augment:
-        transforms.append(_build_rand_augment(settings.rand_augment))
+    match settings.rand_augment:
+        case PairRandAugmentSettings():
+            transforms.append(pair_rand_augment)
+        case TorchvisionRandAugmentSettings(num_ops=num_ops, magnitude=magnitude):
+            policy = v2.RandAugment(num_ops, magnitude, fill=[*GREY])
+            transforms.append(Torchvision(1.0, policy))
     transforms += _colour_changes(settings)
     if cutout := settings.cutout:
         fill = None if cutout.fill == "random" else cutout.fill
-        transforms.append(Cutout(cutout.factor, cutout.p, fill))
+        transforms.append(Cutout(cutout.p, cutout.factor, fill))
     if erase := settings.erase:
         erasing = v2.RandomErasing(1.0, (0.02, erase.area_max), value=[*map(float, GREY)])
-        transforms.append(Torchvision(erasing, erase.p))
+        transforms.append(Torchvision(erase.p, erasing))
     if settings.flip:
         transforms.append(Flip(settings.flip))
     if settings.flip_vertical:
@@ -160,39 +157,28 @@ def build_augment(settings: AugmentSettings, size: SizeHW) -> Compose:
 
 def _shape_changes(settings: AugmentSettings) -> Iterator[Transform]:
     if rotate := settings.rotate:
-        yield Torchvision(v2.RandomRotation(rotate.degrees, _LINEAR, fill=[*GREY]), rotate.p)
+        yield Torchvision(rotate.p, v2.RandomRotation(rotate.degrees, _LINEAR, fill=[*GREY]))
     if far := settings.perspective:
-        yield Torchvision(v2.RandomPerspective(far.distortion, 1.0, _LINEAR, [*GREY]), far.p)
+        yield Torchvision(far.p, v2.RandomPerspective(far.distortion, 1.0, _LINEAR, [*GREY]))
 
 
 def _colour_changes(settings: AugmentSettings) -> Iterator[Transform]:
     if colour := settings.colour:
         amounts = (colour.brightness, colour.contrast, colour.saturation, colour.hue)
-        yield Torchvision(v2.ColorJitter(*amounts), colour.p)
+        yield Torchvision(colour.p, v2.ColorJitter(*amounts))
     if settings.grey:
-        yield Torchvision(v2.Grayscale(3), settings.grey)
+        yield Torchvision(settings.grey, v2.Grayscale(3))
     if blur := settings.blur:
         side = 2 * math.ceil(3 * blur.sigma_max) + 1
-        yield Torchvision(v2.GaussianBlur(side, (0.1, blur.sigma_max)), blur.p)
+        yield Torchvision(blur.p, v2.GaussianBlur(side, (0.1, blur.sigma_max)))
     if jpeg := settings.jpeg:
-        yield Compressed(jpeg.quality_min, jpeg.p)
-
-
-def _build_rand_augment(settings: RandAugmentSettings) -> Transform:
-    match settings:
-        case PairRandAugmentSettings():
-            return pair_rand_augment
-        case TorchvisionRandAugmentSettings(num_ops=num_ops, magnitude=magnitude):
-            return TorchvisionRandAugment(num_ops, magnitude)
+        yield Compressed(jpeg.p, jpeg.quality_min)
 
 
 def build_mix(settings: MixSettings) -> Mix:
     """Mixing of batches."""
-    match settings:
-        case MixupSettings(alpha=alpha, p=p):
-            return Mixup(alpha, p)
-        case CutmixSettings(alpha=alpha, p=p):
-            return Cutmix(alpha, p)
+    kind = Mixup if isinstance(settings, MixupSettings) else Cutmix
+    return kind(settings.alpha, settings.p)
 
 
 def build_train_dataset(
@@ -217,18 +203,11 @@ def build_train_batches(  # noqa: PLR0913 - what is read, how, and by whom
 ) -> Batches:
     """Shuffled, augmented batches for training, shared by the processes of a group."""
     dataset = build_train_dataset(settings, augment, annotation, seed)
-    dataset.cache = _cache(settings, dataset, store)
-    return Batches(
-        dataset,
-        batch_size,
-        workers=pick_workers(settings.workers, device),
-        shuffle_seed=seed,
-        drop_last=True,
-        repeats_N=repeat_factors(annotation, part) if (part := settings.repeat_rare) else None,
-        pin_memory=device.type == "cuda",
-        on_bad_image=settings.on_bad_image,
-        group=group,
-    )
+    repeats_N = repeat_factors(annotation, part) if (part := settings.repeat_rare) else None
+    return _batches(
+        settings, dataset, batch_size, device, group, store,
+        shuffle_seed=seed, drop_last=True, repeats_N=repeats_N,
+    )  # fmt: skip
 
 
 def build_eval_batches(
@@ -242,11 +221,20 @@ def build_eval_batches(
     store: Cache | None = None,
 ) -> Batches:
     """All images in the order of the file, without random changes, shared by a group."""
-    dataset = ImageDataset(
-        annotation,
-        geometry_of(settings).tiled(tiles),
-        max_pixels=settings.max_megapixels * 1e6,
-    )
+    geometry, max_pixels = geometry_of(settings).tiled(tiles), settings.max_megapixels * 1e6
+    dataset = ImageDataset(annotation, geometry, max_pixels=max_pixels)
+    return _batches(settings, dataset, batch_size, device, group, store)
+
+
+def _batches(
+    settings: DataSettings,
+    dataset: ImageDataset,
+    batch_size: int,
+    device: torch.device,
+    group: Group,
+    store: Cache | None,
+    **order: Any,
+) -> Batches:
     dataset.cache = _cache(settings, dataset, store)
     return Batches(
         dataset,
@@ -255,6 +243,7 @@ def build_eval_batches(
         pin_memory=device.type == "cuda",
         on_bad_image=settings.on_bad_image,
         group=group,
+        **order,
     )
 
 

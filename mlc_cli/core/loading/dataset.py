@@ -92,7 +92,7 @@ class Batch(NamedTuple):
     Attributes:
         images_NHWC: RGB uint8.
         targets_NC: int8 states: 1 present, 0 absent, -1 unknown.
-        indices_N: ClassIndex in the split.
+        indices_N: Positions in the split.
         bad: Images that could not be read; they are in none of the above.
     """
 

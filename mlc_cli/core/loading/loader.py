@@ -129,7 +129,7 @@ class Batches:
             self._loader._iterator = None  # noqa: SLF001
 
     def images_of(self, epoch: int, batches: range) -> list[int]:
-        """ClassIndex of the images of some batches, those of all processes."""
+        """Positions of the images of some batches, those of all processes."""
         return self._sampler.images_of(epoch, batches)
 
     def _alive(self) -> Iterator[Batch]:
@@ -166,15 +166,13 @@ def _named(error: Exception) -> MlcError | None:
         return MlcError(f"a process that reads images failed: {text.splitlines()[-1]}", fewer)
     if "ancdata" in text:
         return MlcError("too many open files", f"Raise the limit (`ulimit -n 4096`). {fewer}")
-    dead = isinstance(error, ConnectionError | EOFError) or text.startswith(
-        "DataLoader worker (pid"
-    )
-    if not dead:
-        return None
-    return MlcError(
-        "a process that reads images died, most often for lack of memory",
-        f"{fewer} In a container, give it more (Docker: --memory, --shm-size=2g or --ipc=host).",
-    )
+    if isinstance(error, ConnectionError | EOFError) or text.startswith("DataLoader worker (pid"):
+        return MlcError(
+            "a process that reads images died, most often for lack of memory",
+            f"{fewer} In a container, give it more (Docker: --memory, --shm-size=2g or"
+            " --ipc=host).",
+        )
+    return None
 
 
 def _fits_shared_memory(dataset: ImageDataset, sampler: EpochSampler, workers: int) -> bool:

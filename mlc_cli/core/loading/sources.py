@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -40,11 +39,6 @@ class Item:
     output_name: Path
     frame: Pixels | None = None
     error: str = ""
-
-
-class _File(NamedTuple):
-    path: Path
-    output_name: Path
 
 
 @dataclass(frozen=True)
@@ -82,8 +76,8 @@ class Sources:
         if STDIN in self.sources:
             return None
         for source in self.sources:
-            for file in _files(source, ()):
-                if _kind(file.path) in VIDEOS:
+            for item in _items(source, ()):
+                if _kind(item.path) in VIDEOS:
                     return None
                 total += 1
         return total
@@ -96,11 +90,11 @@ class Sources:
 
     def __iter__(self) -> Iterator[Item]:
         for source in self.sources:
-            for file in _files(source, self.lines):
-                if _kind(file.path) in VIDEOS and file.path.is_file():
-                    yield from _frames(file, self.every)
+            for item in _items(source, self.lines):
+                if _kind(item.path) in VIDEOS and item.path.is_file():
+                    yield from _frames(item, self.every)
                 else:
-                    yield Item(printable(file.path), file.path, file.output_name)
+                    yield item
 
 
 def distinct_output_names(items: Iterable[Item]) -> Iterator[Item]:
@@ -129,9 +123,9 @@ def _check(source: str) -> None:
     if not _exists(path):
         if not glob.has_magic(source):
             raise DataError(f"{source}: there is no such file or folder")
-        if not any(_files(source, ())):
+        if not any(_items(source, ())):
             raise DataError(f"{source}: no image or video matches this pattern")
-    elif not any(_files(source, ())):
+    elif not any(_items(source, ())):
         endings = ", ".join(sorted(IMAGES))
         what = "lists no paths" if path.is_file() else f"holds no images ({endings})"
         raise DataError(f"{source}: {what}")
@@ -144,29 +138,30 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _files(source: str, lines: Iterable[str]) -> Iterator[_File]:
-    """Files that a source stands for; those of a list may be missing."""
+def _items(source: str, lines: Iterable[str]) -> Iterator[Item]:
+    """Files that a source stands for, videos whole; those of a list may be missing."""
     path = Path(source)
     if source == STDIN:
         yield from _listed(lines)
     elif _exists(path) and path.is_dir():
-        yield from _below(path)
+        for found in _visible(path):  # each folder's own first
+            if _taken(found):
+                yield _item(found, found.relative_to(path))
     elif _exists(path) and _kind(path) in LISTS:
         yield from _lines_of(path)
     elif not _exists(path) and glob.has_magic(source):
         for name in sorted(glob.iglob(source, recursive=True)):  # noqa: PTH207 - or absolute
             match = Path(name)
             if _kind(match) in IMAGES | VIDEOS and match.is_file():
-                yield _File(match, _output_name(Path(match.name)))
+                yield _item(match, Path(match.name))
     else:
-        yield _File(path, _output_name(Path(path.name)))
+        yield _item(path, Path(path.name))
 
 
-def _below(folder: Path) -> Iterator[_File]:
-    """Images in a folder and below it, each folder's own first."""
-    for path in _visible(folder):
-        if _taken(path):
-            yield _File(path, _output_name(path.relative_to(folder)))
+def _item(path: Path, shown: Path) -> Item:
+    """An image of which what is written about it gets the name `shown`, less its ending."""
+    named = Path(printable(shown.with_suffix(""))) if shown.name else Path("image")
+    return Item(printable(path), path, named)
 
 
 def _visible(folder: Path) -> Iterator[Path]:
@@ -183,7 +178,7 @@ def _taken(path: Path) -> bool:
     return path.is_file() and cv2.haveImageReader(str(path))
 
 
-def _lines_of(path: Path) -> Iterator[_File]:
+def _lines_of(path: Path) -> Iterator[Item]:
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
             yield from _listed(lines)
@@ -191,37 +186,27 @@ def _lines_of(path: Path) -> Iterator[_File]:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _listed(lines: Iterable[str]) -> Iterator[_File]:
+def _listed(lines: Iterable[str]) -> Iterator[Item]:
     for line in lines:
         name = line.rstrip("\r\n")
         if name.strip():
-            yield _File(Path(name), _output_name(Path(Path(name).name)))
+            yield _item(Path(name), Path(Path(name).name))
 
 
-def _output_name(relative: Path) -> Path:
-    return Path(printable(relative.with_suffix(""))) if relative.name else Path("image")
-
-
-def _frames(file: _File, every: int) -> Iterator[Item]:
+def _frames(video: Item, every: int) -> Iterator[Item]:
     """Every n-th frame, or one item with an error if there is none."""
-    name = printable(file.path)
-    capture = cv2.VideoCapture(str(file.path))
+    capture = cv2.VideoCapture(str(video.path))
     number = 0
     try:
         while capture.isOpened() and capture.grab():
             if number % every == 0:
-                frame, error = _retrieve(capture)
-                place = file.output_name.with_name(f"{file.output_name.name}-{number}")
-                yield Item(f"{name}#{number}", file.path, place, frame, error)
+                done, pixels = capture.retrieve()
+                frame = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)) if done else None
+                error = "" if done else "this frame cannot be decoded"
+                place = video.output_name.with_name(f"{video.output_name.name}-{number}")
+                yield Item(f"{video.name}#{number}", video.path, place, frame, error)  # type: ignore[arg-type]
             number += 1
     finally:
         capture.release()
     if not number:
-        yield Item(name, file.path, file.output_name, error="no frame of this video can be read")
-
-
-def _retrieve(capture: cv2.VideoCapture) -> tuple[Pixels | None, str]:
-    done, pixels = capture.retrieve()
-    if not done:
-        return None, "this frame cannot be decoded"
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8), ""
+        yield replace(video, error="no frame of this video can be read")

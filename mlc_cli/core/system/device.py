@@ -27,7 +27,13 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if dist_info().size > 1 and name.startswith("cuda"):
-        name = _own_gpu(name, dist_info().local_rank)
+        own = f"cuda:{dist_info().local_rank}"
+        if name not in ("cuda", own):
+            raise UsageError(
+                f"device '{name}': several processes were started, and each takes a GPU of its own",
+                "Use --device cuda; CUDA_VISIBLE_DEVICES says which GPUs there are.",
+            )
+        name = own
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -48,15 +54,6 @@ def pick_device(name: str) -> torch.device:
     else:
         torch.cuda.set_device(device)
     return device
-
-
-def _own_gpu(name: str, local_rank: int) -> str:
-    if name not in ("cuda", f"cuda:{local_rank}"):
-        raise UsageError(
-            f"device '{name}': several processes were started, and each takes a GPU of its own",
-            "Use --device cuda; CUDA_VISIBLE_DEVICES says which GPUs there are.",
-        )
-    return f"cuda:{local_rank}"
 
 
 def pick_precision(name: str, device: torch.device) -> Precision:

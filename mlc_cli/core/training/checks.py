@@ -1,6 +1,6 @@
 """What is refused before a training begins."""
 
-from mlc_cli.core.models.weights.report import LoadReport
+from mlc_cli.core.models.weights.backbone import LoadReport
 from mlc_cli.core.system.distributed import Group
 from mlc_cli.errors import SettingsError
 

@@ -17,7 +17,7 @@ from mlc_cli.core.loading.build import (
     read_splits,
 )
 from mlc_cli.core.loading.mixing import Cutmix, Mixup
-from mlc_cli.core.loading.rand_augment import TorchvisionRandAugment, pair_rand_augment
+from mlc_cli.core.loading.rand_augment import pair_rand_augment
 from mlc_cli.errors import DataError
 from mlc_cli.settings.data import AugmentSettings, CutmixSettings, DataSettings, MixupSettings
 from mlc_cli.settings.levels import LEVELS
@@ -80,7 +80,7 @@ def test_augmentations_come_in_their_order() -> None:
     )
     built = build_augment(wanted, (32, 48))
     kinds = [type(transform) for transform in built.transforms]
-    assert kinds == [RandomResizedCrop, TorchvisionRandAugment, Cutout, Flip]
+    assert kinds == [RandomResizedCrop, Torchvision, Cutout, Flip]
     assert built.load_size == (64, 96)
     assert built.transforms[2].fill == (1, 2, 3)
 

@@ -21,7 +21,7 @@ from mlc_cli.errors import BadImageError, DataError, MlcError
 
 MakeSplit = Callable[..., Annotation]
 SIZE = (16, 24)
-AUGMENT = Compose((pair_rand_augment, Cutout(0.4, 0.5, None), Flip(0.5)), SIZE)
+AUGMENT = Compose((pair_rand_augment, Cutout(0.5, 0.4, None), Flip(0.5)), SIZE)
 
 
 def train_batches(split: Annotation, *, workers: int = 0, cached: bool = False) -> Batches:

@@ -86,16 +86,12 @@ def drop_rare(annotation: Annotation, least: int, noted: IssueLog) -> Annotation
         DataError: None would be left.
     """
     counts_C = annotation.positives.counts_C(len(annotation.classes)).tolist()
-    new = [
-        name if count >= least else None
-        for name, count in zip(annotation.classes, counts_C, strict=True)
-    ]
-    if None not in new:
-        return annotation
+    new = []
     for name, count in zip(annotation.classes, counts_C, strict=True):
         if count < least:
             noted.add(f"classes on fewer than {least} images, left out", f"{name}: {count}")
-    return _changed(annotation, new, "--min-images")
+        new.append(name if count >= least else None)
+    return _changed(annotation, new, "--min-images") if None in new else annotation
 
 
 def _check_names(flag: str, names: Collection[str], there: Collection[str]) -> None:

@@ -50,17 +50,17 @@ class Findings:
 
     def settle(self) -> None:
         """Use these names in all that was found."""
-        for tally in (self.dropped, self.noted):
-            for kind, examples in tally.examples.items():
-                tally.examples[kind] = list(map(self.said, examples))
+        for log in (self.dropped, self.noted):
+            for kind, examples in log.examples.items():
+                log.examples[kind] = list(map(self.said, examples))
         self.remarks[:] = map(self.said, self.remarks)
 
     def lines(self, already: str = "") -> str:
         """All of it but what is in some text already; empty if nothing was lost or odd."""
         titled = [
             f"{title}:\n{lines}"
-            for title, tally in (("noted", self.noted), ("dropped", self.dropped))
-            if (lines := tally.lines()) and lines not in already
+            for title, log in (("noted", self.noted), ("dropped", self.dropped))
+            if (lines := log.lines()) and lines not in already
         ]
         return "\n".join([*self.remarks, *titled] if titled else [])
 
@@ -123,16 +123,19 @@ def collect(
     if not rows.split_N:
         raise DataError(f"{place}: no images were found", findings.dropped.lines())
     names = rows.positions.names(place)
-    _check_unknown_labels(rows, place, findings.dropped, drop=drop_unknown_labels)
+    positions_L = np.concatenate([labels.positions_L() for labels in rows.lists])
+    counts = np.bincount(-1 - positions_L[positions_L < 0]).tolist()
+    rows.positions.check_unknown_labels(counts, place, findings.dropped, drop=drop_unknown_labels)
     paths = rows.paths()
     _note_twins(paths, findings.noted)
     again = [name for name in rows.splits if "trainval" in name.lower()]
     if again and {"train", "val"} <= {meaning(name) for name in rows.splits if name not in again}:
         kind = "splits that list images of train and val again (train on one or the other)"
         findings.noted.add(kind, again[0])
-    present, others = (labels.codes(rows.positions.sorted_rank_P(names)) for labels in rows.lists())
+    present, others = (labels.codes(rows.positions.sorted_rank_P(names)) for labels in rows.lists)
     both = among(others, present)
-    kind = f"labels both present and {_other(source)} (present counts)"
+    other = "unknown" if source.unlisted == "absent" else "absent"
+    kind = f"labels both present and {other} (present counts)"
     _add(findings.dropped, kind, paths, others[both] // len(names))
     annotation = Annotation(
         source=place,
@@ -148,10 +151,6 @@ def collect(
     return Collected(annotation, tuple(rows.splits), np.array(rows.split_N, np.int64), cells_N)
 
 
-def _other(source: Source) -> str:
-    return "unknown" if source.unlisted == "absent" else "absent"
-
-
 class _Labels:
     """Labels of all samples: 8 bytes each."""
 
@@ -164,7 +163,7 @@ class _Labels:
         return np.frombuffer(self.positions, np.int32)
 
     def codes(self, rank_P: Ints) -> Ints:
-        """Labels as image × classes + class, sorted, each once; strangers left out."""
+        """Labels as image × classes + class, sorted, each once; unknown ones left out."""
         images_L, positions_L = np.frombuffer(self.images, np.uint32), self.positions_L()
         if (positions_L < 0).any():
             known_L = positions_L >= 0
@@ -183,14 +182,14 @@ class _Rows:
         self.positions = positions
         self.splits: dict[str, int] = {}
         self.split_N = array("I")
-        self.present, self.others = _Labels(), _Labels()
+        self.lists = _Labels(), _Labels()  # labels that are present, and the others
         self._numbers: dict[str, dict[str, int]] = {}
         self._blob = bytearray()
         self._offsets = array("q", [0])
 
     def read(self, source: Source, findings: Findings, *, join_splits: bool) -> None:
         """Add all samples."""
-        position = self.positions.__getitem__
+        position, (first, second) = self.positions.__getitem__, self.lists
         last_path, last_split, image = None, None, None
         for path, present, others, split in source.samples:
             if path != last_path or split != last_split or not source.scattered:
@@ -198,7 +197,7 @@ class _Rows:
                 image = self._number(path, "" if join_splits else split, source, findings)
             if image is None:
                 continue
-            for own, labels in ((self.present, present), (self.others, others)):
+            for own, labels in ((first, present), (second, others)):
                 for label in labels:
                     own.images.append(image)
                     own.positions.append(position(label))
@@ -231,10 +230,6 @@ class _Rows:
         """Path of each image."""
         return PackedStrings(bytes(self._blob), np.array(self._offsets))
 
-    def lists(self) -> tuple[_Labels, _Labels]:
-        """Both lists."""
-        return self.present, self.others
-
 
 def _plain(path: str) -> str:
     """A path without parts that mean nothing; those that lead elsewhere stay, to be refused."""
@@ -259,12 +254,6 @@ def label_sets(codes: Ints, images: int, classes: int) -> LabelSets:
     return LabelSets(labels.astype(np.uint16 if classes <= 2**16 else np.uint32), starts)
 
 
-def _check_unknown_labels(rows: _Rows, place: Path, dropped: IssueLog, *, drop: bool) -> None:
-    positions_L = np.concatenate([labels.positions_L() for labels in rows.lists()])
-    counts = np.bincount(-1 - positions_L[positions_L < 0]).tolist()
-    rows.positions.check_unknown_labels(counts, place, dropped, drop=drop)
-
-
 def _note_twins(paths: PackedStrings, noted: IssueLog) -> None:
     """Say which images have names that differ from another's in case alone."""
     folded_N = np.fromiter((hash(path.casefold()) for path in paths), np.int64, len(paths))
@@ -279,9 +268,9 @@ def _note_twins(paths: PackedStrings, noted: IssueLog) -> None:
             noted.add("images whose path differs from that of another in case alone", path)
 
 
-def _add(tally: IssueLog, kind: str, paths: PackedStrings, images: Ints) -> None:
+def _add(log: IssueLog, kind: str, paths: PackedStrings, images: Ints) -> None:
     """Count images, with the paths of the first ones."""
     for image in images[:SHOWN].tolist():
-        tally.add(kind, paths[image])
+        log.add(kind, paths[image])
     if len(images) > SHOWN:
-        tally.add(kind, "", len(images) - SHOWN)
+        log.add(kind, "", len(images) - SHOWN)

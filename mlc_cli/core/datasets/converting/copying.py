@@ -79,14 +79,7 @@ def copy_images(
 
 def _put(source: Path, target: Path, link: Link) -> None:
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if link == "symlink":
-            target.symlink_to(source.resolve())
-        elif link == "hardlink":
-            target.hardlink_to(source.resolve())
-        else:
-            with source.open("rb") as reader, target.open("xb") as writer:
-                shutil.copyfileobj(reader, writer, 1 << 20)
+        put_file(source, target, link)
     except FileExistsError:
         raise DataError(
             f"{source}: another image has this name but for its case, and this file system keeps"
@@ -98,6 +91,22 @@ def _put(source: Path, target: Path, link: Link) -> None:
         raise MlcError(
             f"{source}: no {link} can be made: {error.strerror or error}", hint
         ) from error
+
+
+def put_file(source: Path, target: Path, link: Link) -> None:
+    """Link or copy a file to a place that is free; its folder is made.
+
+    Raises:
+        OSError: It cannot be made; `FileExistsError` if the place is taken.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if link == "symlink":
+        target.symlink_to(source.resolve())
+    elif link == "hardlink":
+        target.hardlink_to(source.resolve())
+    else:
+        with source.open("rb") as reader, target.open("xb") as writer:
+            shutil.copyfileobj(reader, writer, 1 << 20)
 
 
 @contextmanager

@@ -73,8 +73,8 @@ def find_duplicates(collection: Collection, files: Files, distance: int) -> Dupl
         distance: Bits of 64 in which hashes of nearly equal pictures differ at most.
     """
     rows = np.flatnonzero(files.usable_N)
-    order = rows[np.argsort(files.digests_N[rows], kind="stable")]
-    digests = files.digests_N[order]
+    order = rows[np.argsort(files.facts_N["digest"][rows], kind="stable")]
+    digests = files.facts_N["digest"][order]
     starts = np.flatnonzero(np.concatenate([[True], digests[1:] != digests[:-1]])[: len(order)])
     groups = [tuple(group.tolist()) for group in np.split(order, starts[1:]) if len(group) > 1]
     copies = [Copies(group, _contradict(collection, group)) for group in sorted(groups)]
@@ -123,9 +123,10 @@ class _Contents:
         splits_K = np.bitwise_or.reduceat(bits, starts) if len(order) else bits
         rows_K = order[starts]  # the sort was stable: the first of equals is the first row
         kept = np.argsort(rows_K)
-        kept = kept[~files.flat_N[rows_K[kept]]]
+        kept = kept[~files.facts_N["flat"][rows_K[kept]]]
         rows_K = rows_K[kept]
-        return cls(rows_K, splits_K[kept], files.coarse_N[rows_K], files.fine_N4[rows_K])
+        facts_K = files.facts_N[rows_K]
+        return cls(rows_K, splits_K[kept], facts_K["coarse"], facts_K["fine"])
 
     def pairs(self, distance: int) -> tuple[set[tuple[int, int, int]], bool]:
         """Pairs of rows with their distance, and whether these are all."""

@@ -11,30 +11,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
 from mlc_cli.core.datasets.annotations import Annotation, Label
+from mlc_cli.core.datasets.counts import SplitCounts, count_split
 from mlc_cli.core.datasets.inspection.collection import Collection
 
-MOST_LABELS = 10
-"""Labels from which images are counted together in histograms."""
 LEAST_TOGETHER = 5
 """Images that two labels must share before something is made of it."""
-
-
-class SplitCounts(NamedTuple):
-    """A split in numbers.
-
-    Attributes:
-        images: Images.
-        labels: Labels on them, all together.
-        without: Images without labels.
-        unknown: Labels of unknown state.
-        histogram: Images by their number of labels, 0 to `MOST_LABELS` and more.
-    """
-
-    images: int
-    labels: int
-    without: int
-    unknown: int
-    histogram: list[int]
 
 
 class Together(NamedTuple):
@@ -122,25 +103,20 @@ def count(collection: Collection) -> Statistics:
     """Count the labels of a collection."""
     classes = collection.classes
     place = {name: c for c, name in enumerate(classes)}
-    shape = len(collection.splits), len(classes)
+    splits = {name: count_split(split) for name, split in collection.splits.items()}
+    shape = len(splits), len(classes)
     positives_SC, unknown_SC = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     listed_SC = np.zeros(shape, np.bool_)
     labels = []
-    for s, split in enumerate(collection.splits.values()):
-        places = np.array([place[name] for name in split.classes])
-        positives_SC[s, places] = split.positives.counts_C(len(places))
-        unknown_SC[s, places] = split.unknown_C()
+    for s, (name, split) in enumerate(collection.splits.items()):
+        places = np.array([place[label] for label in split.classes])
+        positives_SC[s, places] = splits[name].positives_C
+        unknown_SC[s, places] = splits[name].unknown_C
         listed_SC[s, places] = True
         labels.append(_sparse(split, places, len(classes)))
     stacked = vstack(labels) if labels else csr_array((0, 0), dtype=np.int64)
-    return Statistics(
-        classes,
-        {name: _count_split(split) for name, split in collection.splits.items()},
-        positives_SC,
-        unknown_SC,
-        listed_SC,
-        csr_array(stacked.T @ stacked),
-    )
+    together = csr_array(stacked.T @ stacked)
+    return Statistics(classes, splits, positives_SC, unknown_SC, listed_SC, together)
 
 
 def _sparse(split: Annotation, places: NDArray[np.int64], classes: int) -> csr_array:
@@ -148,15 +124,3 @@ def _sparse(split: Annotation, places: NDArray[np.int64], classes: int) -> csr_a
     columns = places[split.positives.indices]
     ones = np.ones(len(columns), np.int64)
     return csr_array((ones, columns, split.positives.starts), shape=(len(split), classes))
-
-
-def _count_split(split: Annotation) -> SplitCounts:
-    sizes_N = split.positives.sizes_N()
-    histogram = np.bincount(np.minimum(sizes_N, MOST_LABELS), minlength=MOST_LABELS + 1)
-    return SplitCounts(
-        images=len(split),
-        labels=int(sizes_N.sum()),
-        without=int((sizes_N == 0).sum()),
-        unknown=int(split.unknown_C().sum()),
-        histogram=histogram.tolist(),
-    )

@@ -20,10 +20,11 @@ Pool = Literal["avg", "max", "avgmax"]
 class Head(nn.Module, ABC):
     """A head in two steps, so that the first can be computed once and kept.
 
-    Args:
-        scale: Factor from the head's raw output to logits.
+    `scale` is the factor from its raw output to logits.
     """
 
+    kind = ""
+    """What it is apart from its sizes, in words."""
     scale: Tensor
     affine_2C: Tensor | None
 

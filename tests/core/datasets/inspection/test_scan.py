@@ -1,9 +1,7 @@
-"""One look at a file."""
+"""The scan of a file."""
 
 import io
 import itertools
-import threading
-import time
 from pathlib import Path
 
 import cv2
@@ -15,11 +13,11 @@ from mlc_cli.core.datasets.inspection.collection import read_collection
 from mlc_cli.core.datasets.inspection.duplicates import fine_limit
 from mlc_cli.core.datasets.inspection.scan import (
     FileScan,
-    in_threads,
-    read_reduced,
     scan_file,
     scan_files,
 )
+from mlc_cli.core.images.decode import read_image
+from mlc_cli.core.images.scaled import part_of
 
 ORIENTATION = 0x0112
 
@@ -148,7 +146,7 @@ def test_a_reduced_decode_shows_the_same_picture(
     pixels = photos(7, *size)
     path = tmp_path / "image.jpg"
     path.write_bytes(encode(pixels, quality=98))
-    reduced = read_reduced(path, 64)
+    reduced = read_image(path, part=lambda size: part_of(size, (64, 64)))
     assert min(size) >= min(reduced.shape[:2]) >= min(64, *size)
     expected = cv2.resize(pixels, reduced.shape[1::-1], interpolation=cv2.INTER_AREA)[..., ::-1]
     assert np.abs(reduced.astype(int) - expected).mean() < 3
@@ -166,7 +164,7 @@ def test_rows_are_those_of_the_collection(make_data, photos, encode) -> None:
     told: list[tuple[int, int]] = []
     found = scan_files(collection, threads=3, progress=lambda *step: told.append(step))
     assert found.problems == {2: "is missing"}
-    assert found.sizes_N2[:, 1].tolist() == [30, 35, 0, 45, 50, 55, 60]
+    assert found.facts_N["height"].tolist() == [30, 35, 0, 45, 50, 55, 60]
     assert found.usable_N.tolist() == [True, True, False, True, True, True, True]
     assert told == [(n, 7) for n in range(1, 8)]
 
@@ -176,29 +174,3 @@ def test_paths_that_lead_out_are_problems_unless_allowed(make_data) -> None:
     collection = read_collection(root)
     assert scan_files(collection, threads=1).problems == {0: "leads out of the image folder"}
     assert scan_files(collection, threads=1, allow_outside=True).problems == {}
-
-
-def test_results_come_in_order_and_are_not_read_far_ahead() -> None:
-    started: list[int] = []
-
-    def work(item: int) -> int:
-        started.append(item)
-        time.sleep(0.001 * (item % 3))
-        return item
-
-    results = in_threads(work, range(1000), 3)
-    assert [next(results) for _ in range(5)] == list(range(5))
-    assert len(started) < 100
-    results.close()
-    assert list(in_threads(work, range(200), 3)) == list(range(200))
-
-
-def test_an_error_in_a_thread_is_raised_here() -> None:
-    def work(item: int) -> int:
-        if item == 3:
-            raise ValueError(str(item))
-        return item
-
-    with pytest.raises(ValueError, match="3"):
-        list(in_threads(work, range(10), 2))
-    assert threading.active_count() < 20

@@ -9,7 +9,7 @@ from torch import nn
 from mlc_cli.core.models.backbone import Backbone
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
-from mlc_cli.core.models.weights.own import is_checkpoint, load_checkpoint
+from mlc_cli.core.models.weights.load import is_checkpoint, load_checkpoint
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.checkpoint import save_checkpoint
 from mlc_cli.errors import WeightsError
