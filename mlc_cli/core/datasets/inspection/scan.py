@@ -12,11 +12,7 @@ from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.inspection.collection import Collection
-<<<<<<< HEAD
-from mlc_cli.core.images.decode import decode, read_file, read_image
-=======
 from mlc_cli.core.images.decode import decode, read_file
->>>>>>> main
 from mlc_cli.core.images.folder import ImageFolder
 from mlc_cli.core.images.scaled import GREY_FLAGS, Pixels, orientation, part_of
 from mlc_cli.core.system.threads import in_threads
