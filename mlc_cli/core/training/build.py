@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from timm.layers import convert_sync_batchnorm  # type: ignore[attr-defined]
 from torch import nn
 
 from mlc_cli.core.datasets.annotations import Annotation
@@ -30,7 +31,7 @@ from mlc_cli.core.system.device import make_deterministic, pick_device, seed_ste
 from mlc_cli.core.system.distributed import Group, current
 from mlc_cli.core.system.downloads.build import build_cache, with_weights
 from mlc_cli.core.system.precision import Precision, allow_tf32, pick_precision
-from mlc_cli.core.training.checks import REPAIR, check_share, refuse_parts
+from mlc_cli.core.training.checks import REPAIR, check_share, check_sync_bn, refuse_parts
 from mlc_cli.core.training.events import OnTick, Tick
 from mlc_cli.core.training.loop import Plan
 from mlc_cli.core.training.losses.build import build_loss
@@ -62,8 +63,6 @@ class Training:
         plan: What does not change.
         state: What does.
         card: What every checkpoint of it knows.
-        device: Where it runs.
-        precision: Of the forward pass.
         group: The processes that train together.
     """
 
@@ -74,8 +73,6 @@ class Training:
     plan: Plan
     state: TrainState
     card: ModelCard
-    device: torch.device
-    precision: Precision
     group: Group
 
     def close(self) -> None:
@@ -122,6 +119,9 @@ def prepare(
         built = build_model(model, classes, settings.data.input_size, graph)  # type: ignore[arg-type]
     if not trains and built.report:
         refuse_parts(built.report)
+    if settings.sync_bn and group.size > 1:
+        check_sync_bn(device, settings.data.on_bad_image)
+        convert_sync_batchnorm(built.classifier)  # type: ignore[no-untyped-call]
     classifier = built.classifier.to_device(device, channels_last=settings.channels_last)
     broadcast_module(classifier)
     normalise = Normalise(built.mean, built.std, device, channels_last=settings.channels_last)
@@ -136,8 +136,6 @@ def prepare(
         plan=plan,
         state=_state(settings, classifier, plan, optimizer, group.size, card.annotations),
         card=card,
-        device=device,
-        precision=precision,
         group=group,
     )
 

@@ -14,7 +14,7 @@ from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.inspection.collection import Collection
 from mlc_cli.core.images.decode import decode, read_file
 from mlc_cli.core.images.folder import ImageFolder
-from mlc_cli.core.images.scaled import GREY_FLAGS, Pixels, orientation, part_of
+from mlc_cli.core.images.scaled import GREY_FLAGS, orientation, part_of
 from mlc_cli.core.system.threads import in_threads
 from mlc_cli.errors import BadImageError
 
