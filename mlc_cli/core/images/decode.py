@@ -15,16 +15,14 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from mlc_cli.core.images.damage import with_damage
 from mlc_cli.core.images.header import FLOATS, Header, open_image, read_header
 from mlc_cli.core.images.room import FILES, PIXELS
-from mlc_cli.core.images.scaled import GREY_FLAGS, RGB_FLAGS, Part
+from mlc_cli.core.images.scaled import GREY_FLAGS, RGB_FLAGS, Part, Pixels
 from mlc_cli.core.system.machine import EXHAUSTED
 from mlc_cli.errors import BadImageError
 
-Pixels = NDArray[np.uint8]
 OnDamaged = Literal["warn", "error", "skip"]
 
 _LOG = logging.getLogger(__name__)

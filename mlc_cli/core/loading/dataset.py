@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, get_worker_info
 
 from mlc_cli.core.datasets.annotations import Annotation
-from mlc_cli.core.images.decode import OnDamaged, Pixels
+from mlc_cli.core.images.decode import OnDamaged, look
 from mlc_cli.core.images.geometry import Geometry
+from mlc_cli.core.images.scaled import Pixels
 from mlc_cli.core.loading.image_cache import ImageCache
 from mlc_cli.errors import BadImageError
 
@@ -86,7 +87,7 @@ class ImageDataset(Dataset[Sample]):
         if cached is not None:
             return cached, ()
         path: Path = self.annotation.path(index)
-        found = self.geometry.look(path, self.max_pixels)
+        found = look(path, self.max_pixels, self.geometry.part)
         image = self.geometry.fit(found.pixels)
         if found.damage:  # not kept: who reads it again is to know
             return image, (BadImage(str(path), found.damage, damaged=True),)

@@ -10,10 +10,12 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
-from mlc_cli.core.images.decode import OnDamaged, Pixels
+from mlc_cli.core.images.decode import OnDamaged, look
 from mlc_cli.core.images.geometry import Geometry
+from mlc_cli.core.images.scaled import Pixels
 from mlc_cli.core.images.thumbnails import small_jpeg
 from mlc_cli.core.loading.sources import Item
 from mlc_cli.errors import BadImageError
@@ -65,8 +67,9 @@ class PictureReader:
         try:
             pixels, damage = item.frame, ""
             if pixels is None:
-                look = self.geometry.look(item.path, self.max_pixels, self.preview_side)
-                pixels, damage = look.pixels, look.damage
+                part = partial(self.geometry.part, least_side=self.preview_side)
+                found = look(item.path, self.max_pixels, part)
+                pixels, damage = found.pixels, found.damage
         except BadImageError as error:
             return Picture(item, None, error.reason)
         if damage and self.on_damaged == "error":
