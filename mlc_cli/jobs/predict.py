@@ -168,15 +168,15 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
     pictures = Pictures(settings, prepared.model.classes)
     items = iter(prepared.sources)
     items = distinct_output_names(items) if settings.draw else items
-    begun = PartialOutput()
+    partial = PartialOutput()
     if settings.resume and settings.output:
-        begun, items = _resume(Path(settings.output), form, items, settings.batch_size)
+        partial, items = _resume(Path(settings.output), form, items, settings.batch_size)
         group.barrier()  # until all have read what is there
     items = group.shard(items, settings.batch_size)
     total = prepared.sources.count() if on_progress else None
-    images, unreadable = begun.images, list(begun.errors)
-    with stop_requests() as stopped, _stream(settings, stdout, begun, group) as stream:
-        writer = RecordWriter(stream, form, begun=begun.images > 0)
+    images, unreadable = partial.images, list(partial.errors)
+    with stop_requests() as stopped, _stream(settings, stdout, partial, group) as stream:
+        writer = RecordWriter(stream, form, resumed=partial.images > 0)
         with closing(predictions(prepared, items, stopped)) as batches:
             for batch in group.in_order(batches):
                 pictures.add(batch)
@@ -197,7 +197,9 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
         raise DataError("no image came from the sources", "With -, paths come one a line.")
     undrawn = tuple(sorted(pictures.fonts.lacking))
     passed_over = tuple(prepared.sources.passed_over())
-    return Outcome(images, begun.images, tuple(unreadable), undrawn, pictures.left_out, passed_over)
+    return Outcome(
+        images, partial.images, tuple(unreadable), undrawn, pictures.left_out, passed_over
+    )
 
 
 def _resume(
@@ -211,17 +213,19 @@ def _resume(
             recent.append(item)
             yield item.name
 
-    begun = read_partial(path, form, names(), batch_size)
-    again = list(recent)[len(recent) - begun.dropped :]
-    return begun, chain(again, items)
+    partial = read_partial(path, form, names(), batch_size)
+    again = list(recent)[len(recent) - partial.dropped :]
+    return partial, chain(again, items)
 
 
 def _stream(
-    settings: PredictSettings, stdout: TextIO, begun: PartialOutput, group: Group
+    settings: PredictSettings, stdout: TextIO, partial: PartialOutput, group: Group
 ) -> AbstractContextManager[TextIO]:
     if not group.is_main:
         return nullcontext(StringIO())
-    return open_output(Path(settings.output), begun.end) if settings.output else nullcontext(stdout)
+    if not settings.output:
+        return nullcontext(stdout)
+    return open_output(Path(settings.output), partial.end)
 
 
 def _about(prepared: Prepared, images: int) -> str:
