@@ -28,7 +28,7 @@ from mlc_cli.core.runs.chain import chain_of
 from mlc_cli.core.runs.checkpoint import read_card, read_state, save_checkpoint
 from mlc_cli.core.system.distributed import current
 from mlc_cli.core.system.files import result_folder, write_atomic, write_json, write_text
-from mlc_cli.errors import SettingsError
+from mlc_cli.errors import MlcError, SettingsError
 from mlc_cli.settings.resolve import as_yaml
 from mlc_cli.settings.thresholds import ThresholdSettings
 
@@ -165,9 +165,7 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         stored=not settings.scores and is_checkpoint(source),
         warning=warning,
     )
-    if current().is_main:
-        _write(result, settings)
-    return result
+    return _write(result, settings) if current().is_main else result
 
 
 def _objective(text: str) -> Objective:
@@ -227,7 +225,7 @@ def _strengths(settings: ThresholdSettings, objective: Objective) -> tuple[float
     return STRENGTHS if objective.kind == "fbeta" and not objective.floors else (0.0,)
 
 
-def _write(result: ThresholdResult, settings: ThresholdSettings) -> None:
+def _write(result: ThresholdResult, settings: ThresholdSettings) -> ThresholdResult:
     thresholds_C = result.per_class_C
     classes = result.scores.classes
     write_atomic(
@@ -243,7 +241,15 @@ def _write(result: ThresholdResult, settings: ThresholdSettings) -> None:
             lower_thresholds=None if result.lower_C is None else result.lower_C.tolist(),
             promise=result.promise,
         )
-        save_checkpoint(result.source, read_state(result.source), card)
+        try:
+            save_checkpoint(result.source, read_state(result.source), card)
+        except MlcError as error:
+            if not settings.output:
+                raise
+            left_alone = f"the checkpoint is left as it was: {error.message}"
+            warning = "; ".join(filter(None, [result.warning, left_alone]))
+            return replace(result, stored=False, warning=warning)
+    return result
 
 
 def as_dict(result: ThresholdResult) -> dict[str, Any]:

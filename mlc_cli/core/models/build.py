@@ -26,6 +26,7 @@ from mlc_cli.core.models.weights.load import is_checkpoint, load_checkpoint, loa
 from mlc_cli.core.models.weights.recognise import recognise
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.checkpoint import read_card, read_state
+from mlc_cli.core.runs.folder import find_checkpoint
 from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import CheckpointError, SettingsError, WeightsError
 from mlc_cli.settings.model import (
@@ -99,6 +100,8 @@ def _load(
     settings: ModelSettings, classifier: Classifier, classes: list[str] | list[int]
 ) -> LoadReport:
     path = Path(settings.weights or "").expanduser()
+    if path.is_dir():
+        path = find_checkpoint(str(path))
     reset = settings.on_class_change == "reset_head"
     if is_checkpoint(path):
         if settings.weight_classes:
