@@ -58,7 +58,7 @@ def train(
         for event in _events(training, run, size, warning, recorder, on_tick):
             recorder.log(messages.describe(event))
             yield event
-        evaluation = evaluate_run(run, training.plan.val, training.device)
+        evaluation = evaluate_run(run, training.plan.val, training.plan.scorer.device)
         finished = Finished(run, training.state.best, evaluation, time.perf_counter() - started)
         recorder.log(messages.describe(finished))
         yield finished
@@ -73,21 +73,20 @@ def _events(
     on_tick: Callable[[Tick], None],
 ) -> Iterator[Started | EpochReport]:
     yield _started(training, run, size, warning)
-    interrupted = Interrupted("interrupted", f"Continue with: mlc train --resume {run.path}")
+    repair = f"Continue with: mlc train --resume {run.path}"
     with stop_requests() as stop_requested:
 
         def tick(tick: Tick) -> None:
-            if training.group.any(stop_requested()):  # first: a lost terminal shows no progress
-                raise interrupted
             on_tick(tick)
             recorder.save_if_due()
 
         try:
             with dead_workers_named(), out_of_memory_named():
-                for report in loop.train(training.plan, training.state, tick):
+                for report in loop.train(training.plan, training.state, tick, stop_requested):
                     recorder.epoch(report)
                     yield report
-        except Interrupted:
+        except Interrupted as error:
+            error.hint = error.hint or repair
             recorder.save()
             recorder.log("interrupted")
             training.group.barrier()  # a launcher ends all processes once one has ended
@@ -100,7 +99,7 @@ def _events(
                 raise
             # readers that got the signal too die inside a step: the state on disk is complete
             recorder.log("interrupted")
-            raise interrupted from error
+            raise Interrupted("interrupted", repair) from error
 
 
 def _open(
@@ -199,6 +198,6 @@ def _started(training: Training, run: RunFolder, size: Complexity, warning: str)
 
 
 def _where(training: Training) -> str:
-    size = training.group.size
-    device = training.device.type if size > 1 else training.device
-    return f"{device}, {training.precision}" + (f", {size} processes" if size > 1 else "")
+    size, scorer = training.group.size, training.plan.scorer
+    device = scorer.device.type if size > 1 else scorer.device
+    return f"{device}, {scorer.precision}" + (f", {size} processes" if size > 1 else "")

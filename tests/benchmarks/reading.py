@@ -53,7 +53,9 @@ def peak(path: str, name: str) -> None:
     way, kilo = WAYS[name], 1 if sys.platform == "darwin" else 1024
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(lambda _: way.fit(way.read(Path(path))).shape, range(THREADS)))
+        list(
+            pool.map(lambda _: way.fit(read_image(Path(path), part=way.part)).shape, range(THREADS))
+        )
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * kilo)
 
 

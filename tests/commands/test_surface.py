@@ -172,6 +172,7 @@ COMMANDS = {
         "--ir",
         "--precision",
         "--fold-thresholds",
+        "--embed-resize",
         "--saliency",
         "--check",
         "--output -o",

@@ -14,8 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from mlc_cli.core.system.downloads.cache import is_address
-from mlc_cli.core.system.downloads.parallel import in_parallel
-from mlc_cli.core.system.downloads.transfer import beside, transfer
+from mlc_cli.core.system.downloads.transfer import beside, in_parallel, transfer
 from mlc_cli.core.system.files import named_faults, read_text, write_text
 from mlc_cli.errors import DataError, DownloadError
 

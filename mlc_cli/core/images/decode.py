@@ -18,14 +18,11 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from mlc_cli.core.images.scaled import RGB_FLAGS, Part, SizeHW, orientation
+from mlc_cli.core.images.scaled import RGB_FLAGS, Part, Pixels, SizeHW, orientation
 from mlc_cli.core.system.machine import EXHAUSTED
 from mlc_cli.errors import BadImageError
-
-Pixels = NDArray[np.uint8]
 
 _JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # not stuffing, not restarts
 _START_OF_SCAN, _END_OF_JPEG = 0xDA, 0xD9

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, get_worker_info
 
 from mlc_cli.core.datasets.annotations import Annotation
-from mlc_cli.core.images.decode import Pixels
+from mlc_cli.core.images.decode import read_image
 from mlc_cli.core.images.geometry import Geometry
+from mlc_cli.core.images.scaled import Pixels
 from mlc_cli.core.loading.image_cache import ImageCache
 from mlc_cli.errors import BadImageError
 
@@ -80,7 +81,7 @@ class ImageDataset(Dataset[Sample]):
         if cached is not None:
             return cached
         path: Path = self.annotation.path(index)
-        image = self.geometry.fit(self.geometry.read(path, self.max_pixels))
+        image = self.geometry.fit(read_image(path, self.max_pixels, self.geometry.part))
         if self.cache:
             self.cache.put(index, image)
         return image

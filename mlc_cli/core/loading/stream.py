@@ -10,10 +10,12 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
-from mlc_cli.core.images.decode import Pixels
+from mlc_cli.core.images.decode import read_image
 from mlc_cli.core.images.geometry import Geometry
+from mlc_cli.core.images.scaled import Pixels
 from mlc_cli.core.images.thumbnails import small_jpeg
 from mlc_cli.core.loading.sources import Item
 from mlc_cli.errors import BadImageError
@@ -55,7 +57,8 @@ class PictureReader:
         try:
             pixels = item.frame
             if pixels is None:
-                pixels = self.geometry.read(item.path, self.max_pixels, self.preview_side)
+                part = partial(self.geometry.part, least_side=self.preview_side)
+                pixels = read_image(item.path, self.max_pixels, part)
         except BadImageError as error:
             return Picture(item, None, error.reason)
         side = self.preview_side

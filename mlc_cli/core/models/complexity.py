@@ -29,11 +29,7 @@ class Complexity:
 
 
 def complexity(model: nn.Module, size: tuple[int, int]) -> Complexity:
-    """Count parameters, and multiply-accumulates in one forward pass of one image.
-
-    Args:
-        model: On any device, `meta` included.
-        size: Height and width of the image.
+    """Count parameters, and multiply-accumulates of one image of a height and width.
 
     Raises:
         SettingsError: The model cannot take images of this size.

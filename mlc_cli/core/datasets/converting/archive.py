@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlc_cli.core.system.downloads.unpack import check_name, entries
+from mlc_cli.core.system.downloads.unpack import entries
 from mlc_cli.core.system.files import folder_beside, named_faults
 from mlc_cli.errors import DataError
 
@@ -50,8 +50,6 @@ def unpacked(source: Path, dest: Path, most_gb: float) -> Iterator[Path]:
 def _unpack(source: Path, place: Path, most: float) -> None:
     hint = "Unpack it by hand, look at what is in it, and convert the folder."
     with named_faults(source, "cannot be unpacked", hint=hint), entries(source, "") as found:
-        for entry in found:
-            check_name(source, entry.name)
         wanted = [entry for entry in found if not _OF_SYSTEMS.search(entry.name)]
         size = sum(entry.size for entry in wanted)
         if size > most:

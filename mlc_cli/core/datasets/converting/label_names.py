@@ -10,7 +10,7 @@ from typing import Any
 
 from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.formats.base import Source
-from mlc_cli.core.datasets.formats.shared.ids import id_key
+from mlc_cli.core.datasets.formats.shared.json_files import id_key
 from mlc_cli.core.datasets.formats.shared.lines import is_file, text_lines
 from mlc_cli.core.system.files import read_json
 from mlc_cli.errors import DataError

@@ -17,49 +17,17 @@ import msgspec
 
 from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.json_files import find_files, seen
+from mlc_cli.core.datasets.formats.shared.images import is_address
+from mlc_cli.core.datasets.formats.shared.json_files import FileKind
 from mlc_cli.core.datasets.formats.shared.layout import split_of, unsplit
 from mlc_cli.core.datasets.formats.shared.lines import text_lines
-from mlc_cli.core.datasets.formats.shared.naming import relative_prefix
-from mlc_cli.core.datasets.formats.shared.references import ImageFinder, is_address
+from mlc_cli.core.datasets.formats.shared.naming import ImageNames, relative_prefix
 from mlc_cli.core.datasets.formats.shared.tables import called_labels
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 _IMAGE, _ADDRESS, _META = "file_name", "source-ref", "-metadata"
-_PLACES = ("*.jsonl", "*.manifest", "*/metadata.jsonl")
 _TEXTS = ("text", "caption", "prompt", "description")
-_HINT = 'A line looks like {"file_name": "a.jpg", "labels": ["cat", "dog"]}.'
-
-
-class JsonLinesReader:
-    """Reads JSON lines; without names of classes their numbers are the names."""
-
-    name = "jsonl"
-    title = "JSON lines"
-
-    def detect(self, source: Path) -> str | None:
-        """Which files have lines that name an image."""
-        return seen(
-            "lines of images", source, _looks_right, find_files(source, _looks_right, _PLACES)
-        )
-
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file, or all of a folder.
-
-        Raises:
-            DataError: There is no such file, a line is not JSON, or no key is called after labels.
-        """
-        files = find_files(source, _looks_right, _PLACES)
-        if not files:
-            raise DataError(f"{source}: has no JSON lines that name images", _HINT)
-        root = images or (source if source.is_dir() else source.parent)
-        rows = {file: list(_rows(file)) for file in files}
-        return Source(
-            image_root=root,
-            samples=_samples(rows, root, images, dropped),
-            unsplit=unsplit({file: len(own) for file, own in rows.items()}),
-        )
 
 
 def _looks_right(opening: str) -> bool:
@@ -73,6 +41,36 @@ def _looks_right(opening: str) -> bool:
     return isinstance(row, dict) and (_IMAGE in row or _ADDRESS in row)
 
 
+_FILES = FileKind(
+    "lines of images",
+    _looks_right,
+    'A line looks like {"file_name": "a.jpg", "labels": ["cat", "dog"]}.',
+    ("*.jsonl", "*.manifest", "*/metadata.jsonl"),
+)
+
+
+class JsonLinesReader:
+    """Reads JSON lines; without names of classes their numbers are the names."""
+
+    name = "jsonl"
+    title = "JSON lines"
+
+    def detect(self, source: Path) -> str | None:
+        """Which files have lines that name an image."""
+        return _FILES.seen(source)
+
+    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
+        """Open a file, or all of a folder, where every line is JSON and a key is of labels."""
+        files = _FILES.existing(source)
+        root = images or (source if source.is_dir() else source.parent)
+        rows = {file: list(_rows(file)) for file in files}
+        return Source(
+            image_root=root,
+            samples=_samples(rows, root, images, dropped),
+            unsplit=unsplit({file: len(own) for file, own in rows.items()}),
+        )
+
+
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     shape: Any = dict[str, Any]
     for number, line in text_lines(file):
@@ -80,7 +78,7 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, msgspec.json.decode(line, type=shape)
         except (msgspec.DecodeError, RecursionError) as error:
             raise DataError(
-                f"{file}, line {number}: is not a JSON object: {error}", _HINT
+                f"{file}, line {number}: is not a JSON object: {error}", _FILES.hint
             ) from None
 
 
@@ -90,7 +88,7 @@ def _samples(
     images: Path | None,
     dropped: IssueLog,
 ) -> Iterator[Sample]:
-    finder = ImageFinder(root, dropped)
+    finder = ImageNames(root, dropped)
     for file, own in rows.items():
         prefix = "" if images else relative_prefix(file.parent, root)
         keys = _keys(file, own)
@@ -116,7 +114,7 @@ def _keys(file: Path, rows: list[tuple[int, dict[str, Any]]]) -> list[str]:
     found = described or called or (others if len(others) == 1 else [])
     if not found:
         raise DataError(
-            f"{file}: no key is called labels, there are {', '.join(every):.200}", _HINT
+            f"{file}: no key is called labels, there are {', '.join(every):.200}", _FILES.hint
         )
     return found
 

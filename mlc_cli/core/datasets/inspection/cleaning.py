@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from mlc_cli.core.datasets.annotations import Annotation, PackedStrings, SetsBuilder
 from mlc_cli.core.datasets.columns import read_columns, write_columns
 from mlc_cli.core.datasets.converting.copying import put_file
-from mlc_cli.core.datasets.formats.mlc import MlcWriter
+from mlc_cli.core.datasets.formats.mlc import MLC_WRITER
 from mlc_cli.core.datasets.inspection.collection import Collection, Labels
 from mlc_cli.core.datasets.inspection.inspect import Inspection
 from mlc_cli.core.system.files import folder_beside, write_json
@@ -164,7 +164,7 @@ def _write(
         if progress:
             progress(row + 1, len(collection))
     splits = {name: _cleaned(collection, name, plan, paths, folder) for name in collection.names}
-    MlcWriter().write(splits, folder)
+    MLC_WRITER.write(splits, folder)
     for name, split in collection.splits.items():
         kept = read_columns(split.source)
         if kept.images:

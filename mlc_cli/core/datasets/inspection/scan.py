@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.inspection.collection import Collection
-from mlc_cli.core.images.decode import Pixels, decode, read_file, read_image
+from mlc_cli.core.images.decode import decode, read_file
 from mlc_cli.core.images.folder import ImageFolder
 from mlc_cli.core.images.scaled import GREY_FLAGS, orientation, part_of
 from mlc_cli.core.system.threads import in_threads
@@ -91,20 +91,6 @@ def scan_file(path: Path, max_pixels: float = 200e6) -> FileScan:
         coarse=perceptual_hash(frequencies, 8),
         fine=perceptual_hash(frequencies, 16),
     )
-
-
-def read_reduced(path: Path, least: int, max_pixels: float = 200e6) -> Pixels:
-    """RGB pixels of an image, decoded at a part of its size where the format allows.
-
-    Args:
-        path: The file.
-        least: Pixels of the shorter side that are left, if there are as many.
-        max_pixels: Larger images are refused.
-
-    Raises:
-        BadImageError: The file cannot be used.
-    """
-    return read_image(path, max_pixels, lambda size: part_of(size, (least, least)))
 
 
 def perceptual_hash(frequencies: NDArray[Any], side: int) -> bytes:

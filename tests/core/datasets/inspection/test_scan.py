@@ -13,10 +13,11 @@ from mlc_cli.core.datasets.inspection.collection import read_collection
 from mlc_cli.core.datasets.inspection.duplicates import fine_limit
 from mlc_cli.core.datasets.inspection.scan import (
     FileScan,
-    read_reduced,
     scan_file,
     scan_files,
 )
+from mlc_cli.core.images.decode import read_image
+from mlc_cli.core.images.scaled import part_of
 
 ORIENTATION = 0x0112
 
@@ -145,7 +146,7 @@ def test_a_reduced_decode_shows_the_same_picture(
     pixels = photos(7, *size)
     path = tmp_path / "image.jpg"
     path.write_bytes(encode(pixels, quality=98))
-    reduced = read_reduced(path, 64)
+    reduced = read_image(path, part=lambda size: part_of(size, (64, 64)))
     assert min(size) >= min(reduced.shape[:2]) >= min(64, *size)
     expected = cv2.resize(pixels, reduced.shape[1::-1], interpolation=cv2.INTER_AREA)[..., ::-1]
     assert np.abs(reduced.astype(int) - expected).mean() < 3
