@@ -57,7 +57,7 @@ def train(
         for event in _events(training, run, warning, recorder, on_tick):
             recorder.log(messages.describe(event))
             yield event
-        evaluation = evaluate_run(run, training.plan.val, training.device)
+        evaluation = evaluate_run(run, training.plan.val, training.plan.scorer.device)
         finished = Finished(run, training.state.best, evaluation, time.perf_counter() - started)
         recorder.log(messages.describe(finished))
         yield finished
@@ -196,6 +196,6 @@ def _started(training: Training, run: RunFolder, warning: str) -> Started:
 
 
 def _where(training: Training) -> str:
-    size = training.group.size
-    device = training.device.type if size > 1 else training.device
-    return f"{device}, {training.precision}" + (f", {size} processes" if size > 1 else "")
+    size, scorer = training.group.size, training.plan.scorer
+    device = scorer.device.type if size > 1 else scorer.device
+    return f"{device}, {scorer.precision}" + (f", {size} processes" if size > 1 else "")

@@ -171,6 +171,7 @@ COMMANDS = {
         "--ir",
         "--precision",
         "--fold-thresholds",
+        "--embed-resize",
         "--saliency",
         "--check",
         "--output -o",

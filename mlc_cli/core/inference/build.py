@@ -128,6 +128,7 @@ def data_settings(settings: SplitChoiceSettings, card: ModelCard, model: Path) -
         "decode": card.decode,
         "workers": settings.workers,
         "on_bad_image": settings.on_bad_image,
+        "on_damaged": settings.on_damaged,
         "cache": "none",
     }
     if settings.data:

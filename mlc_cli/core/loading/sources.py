@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mlc_cli.core.images.decode import Pixels
+from mlc_cli.core.images.scaled import Pixels
 from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from mlc_cli.errors import DataError
 
