@@ -76,6 +76,9 @@ def _sum_up(outcome: "Outcome", settings: PredictSettings) -> None:
         screen.note(f"{count(len(unreadable), 'image')} could not be read:")
         screen.note(listing([f"{image}: {reason}" for image, reason in unreadable]))
         screen.note("They are all named in the output.")
+    if outcome.damaged:
+        screen.note(f"{count(len(outcome.damaged), 'damaged image')}, predicted as far as they go:")
+        screen.note(listing([f"{image}: {what}" for image, what in outcome.damaged]))
     if outcome.undrawn:
         screen.note(
             f"no font has all characters of {some(outcome.undrawn)}; name one with --set font=FILE"

@@ -43,6 +43,7 @@ class Outcome:
         undrawn: Labels that no font has the characters of.
         left_out: Images that the gallery had no room for.
         passed_over: Files of the folders that were not taken for images.
+        damaged: Images that were predicted though they are damaged, and how.
     """
 
     images: int
@@ -51,6 +52,7 @@ class Outcome:
     undrawn: tuple[str, ...]
     left_out: int
     passed_over: tuple[str, ...] = ()
+    damaged: tuple[Written, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,12 @@ def predictions(
     engine = with_views(predictor.engine, settings.tta, settings.tiles)
     return replace(predictor, engine=engine).stream(
         items,
-        PictureReader(model.geometry.tiled(settings.tiles), settings.max_megapixels * 1e6, side),
+        PictureReader(
+            model.geometry.tiled(settings.tiles),
+            settings.max_megapixels * 1e6,
+            side,
+            settings.on_damaged,
+        ),
         batch_size=settings.batch_size,
         threads=usable_cores() if settings.threads == "auto" else settings.threads,
         live=STDIN in settings.sources,
@@ -175,7 +182,7 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
         group.barrier()  # until all have read what is there
     items = group.shard(items, settings.batch_size)
     total = prepared.sources.count() if on_progress else None
-    images, unreadable = begun.images, list(begun.errors)
+    images, unreadable, damaged = begun.images, list(begun.errors), list[Written]()
     with stop_requests() as stopped, _stream(settings, stdout, begun, group) as stream:
         writer = RecordWriter(stream, form, begun=begun.images > 0)
         with closing(predictions(prepared, items, stopped)) as batches:
@@ -184,6 +191,7 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
                 writer.write([prediction for prediction, _ in batch])
                 images += len(batch)
                 unreadable += [Written(p.image, p.error) for p, _ in batch if p.error]
+                damaged += [Written(p.image, seen.damage) for p, seen in batch if seen.damage]
                 if on_progress:
                     on_progress(images, total)
         writer.finish()
@@ -198,7 +206,10 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
         raise DataError("no image came from the sources", "With -, paths come one a line.")
     undrawn = tuple(sorted(pictures.fonts.lacking))
     passed_over = tuple(prepared.sources.passed_over())
-    return Outcome(images, begun.images, tuple(unreadable), undrawn, pictures.left_out, passed_over)
+    return Outcome(
+        images, begun.images, tuple(unreadable), undrawn, pictures.left_out, passed_over,
+        tuple(damaged),
+    )  # fmt: skip
 
 
 def _resume(

@@ -39,6 +39,9 @@ class PredictSettings(CheckpointSettings):
     """Add a heat map for each predicted label to the drawn pictures and the gallery."""
     strict: bool = False
     """Exit with code 3 if an image could not be read."""
+    on_damaged: Literal["warn", "error", "skip"] = "warn"
+    """`warn` predicts a picture with a hole in its data, grey or shifted from there on, and names
+    it; `error` stops at it, `skip` counts it among those that cannot be read."""
     batch_size: Count = 32
     """Images a batch."""
     threads: Count | Literal["auto"] = "auto"

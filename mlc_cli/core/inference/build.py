@@ -136,6 +136,7 @@ def data_settings(settings: SplitChoiceSettings, card: ModelCard, model: Path) -
         "decode": card.decode,
         "workers": settings.workers,
         "on_bad_image": settings.on_bad_image,
+        "on_damaged": settings.on_damaged,
         "cache": "none",
     }
     if settings.data:

@@ -80,7 +80,7 @@ def test_a_second_training_decodes_nothing(
 ) -> None:
     split, store = make_split(5), Cache(tmp_path / "cache", 1e9)
     first = [batch.images_NHWC.numpy() for batch in batches_of(split, store).epoch()]
-    monkeypatch.setattr(dataset, "read_image", lambda *_: pytest.fail("it is decoded"))
+    monkeypatch.setattr(dataset, "look", lambda *_: pytest.fail("it is decoded"))
     second = [batch.images_NHWC.numpy() for batch in batches_of(split, store).epoch()]
     np.testing.assert_array_equal(np.concatenate(first), np.concatenate(second))
 
