@@ -168,23 +168,15 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     return _write(result, settings) if current().is_main else result
 
 
-def _objective(text: str) -> Objective:
-    try:
-        return Objective.parse(text)
-    except ValueError as error:
-        raise SettingsError(f"objective: expected {error}, got '{text}'") from None
-
-
 def _objectives(settings: ThresholdSettings) -> tuple[Objective, Objective | None]:
     """What to maximise; for a band the floor of the upper thresholds and that of the lower ones."""
-    if settings.band is None:
-        return _objective(settings.objective), None
-    if settings.objective != "f1":
+    if settings.band and settings.objective != "f1":
         raise SettingsError("band: takes the place of --objective; leave one of them out")
+    key, text = ("band", settings.band) if settings.band else ("objective", settings.objective)
     try:
-        return parse_band(settings.band)
+        return parse_band(text) if settings.band else (Objective.parse(text), None)
     except ValueError as error:
-        raise SettingsError(f"band: expected {error}, got '{settings.band}'") from None
+        raise SettingsError(f"{key}: expected {error}, got '{text}'") from None
 
 
 def _promise(
