@@ -43,6 +43,7 @@ class Outcome:
         undrawn: Labels that no font has the characters of.
         left_out: Images that the gallery had no room for.
         passed_over: Files of the folders that were not taken for images.
+        damaged: Images that were predicted though they are damaged, and how.
     """
 
     images: int
@@ -51,6 +52,7 @@ class Outcome:
     undrawn: tuple[str, ...]
     left_out: int
     passed_over: tuple[str, ...] = ()
+    damaged: tuple[Written, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def prepare(settings: PredictSettings) -> Prepared:
         MlcError: A source is missing or empty, or the checkpoint cannot be used.
     """
     _check(settings)
-    sources = Sources(settings.sources, settings.every, stdin_lines())
+    sources = Sources(settings.sources, settings.every, stdin_lines(), videos=settings.videos)
     sources.check()
     path = find_checkpoint(settings.run, settings.checkpoint)
     model = Model(
@@ -135,7 +137,12 @@ def predictions(
     engine = with_views(predictor.engine, settings.tta, settings.tiles)
     return replace(predictor, engine=engine).stream(
         items,
-        PictureReader(model.geometry.tiled(settings.tiles), settings.max_megapixels * 1e6, side),
+        PictureReader(
+            model.geometry.tiled(settings.tiles),
+            settings.max_megapixels * 1e6,
+            side,
+            settings.on_damaged,
+        ),
         batch_size=settings.batch_size,
         threads=usable_cores() if settings.threads == "auto" else settings.threads,
         live=STDIN in settings.sources,
@@ -164,6 +171,7 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
         prepared.model.classes,
         settings.topk,
         band=prepared.model.lower_thresholds is not None,
+        guard=settings.guard_formulas,
     )
     pictures = Pictures(settings, prepared.model.classes)
     items = iter(prepared.sources)
@@ -174,7 +182,7 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
         group.barrier()  # until all have read what is there
     items = group.shard(items, settings.batch_size)
     total = prepared.sources.count() if on_progress else None
-    images, unreadable = partial.images, list(partial.errors)
+    images, unreadable, damaged = partial.images, list(partial.errors), list[Written]()
     with stop_requests() as stopped, _stream(settings, stdout, partial, group) as stream:
         writer = RecordWriter(stream, form, resumed=partial.images > 0)
         with closing(predictions(prepared, items, stopped)) as batches:
@@ -183,6 +191,7 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
                 writer.write([prediction for prediction, _ in batch])
                 images += len(batch)
                 unreadable += [Written(p.image, p.error) for p, _ in batch if p.error]
+                damaged += [Written(p.image, seen.damage) for p, seen in batch if seen.damage]
                 if on_progress:
                     on_progress(images, total)
         writer.finish()
@@ -198,8 +207,9 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
     undrawn = tuple(sorted(pictures.fonts.lacking))
     passed_over = tuple(prepared.sources.passed_over())
     return Outcome(
-        images, partial.images, tuple(unreadable), undrawn, pictures.left_out, passed_over
-    )
+        images, partial.images, tuple(unreadable), undrawn, pictures.left_out, passed_over,
+        tuple(damaged),
+    )  # fmt: skip
 
 
 def _resume(

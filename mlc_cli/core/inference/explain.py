@@ -13,7 +13,7 @@ from mlc_cli.core.models.heads.base import Head, Pool
 from mlc_cli.core.models.heads.graph import GraphHead
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
-from mlc_cli.core.system.device import full_precision
+from mlc_cli.core.system.precision import full_precision
 from mlc_cli.errors import MlcError
 
 

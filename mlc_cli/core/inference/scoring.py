@@ -18,7 +18,7 @@ from mlc_cli.core.inference.engines import Engine
 from mlc_cli.core.inference.torch_engine import TorchEngine
 from mlc_cli.core.loading.loader import Batches, dead_workers_named
 from mlc_cli.core.loading.normalise import Normalise
-from mlc_cli.core.system.device import Precision
+from mlc_cli.core.system.precision import Precision
 
 
 @dataclass(frozen=True)

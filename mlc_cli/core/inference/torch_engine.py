@@ -14,7 +14,8 @@ from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.weights.build import load_any
 from mlc_cli.core.runs.card import ModelCard
-from mlc_cli.core.system.device import Precision, autocast, in_slices, pick_device, pick_precision
+from mlc_cli.core.system.device import in_slices, pick_device
+from mlc_cli.core.system.precision import Precision, autocast, pick_precision
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlc_cli.core.images.decode import Pixels
 from mlc_cli.core.images.geometry import resize
-from mlc_cli.core.images.scaled import SizeHW
+from mlc_cli.core.images.scaled import Pixels, SizeHW
 
 Rng = np.random.Generator
 Transform = Callable[[Pixels, Rng], Pixels]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import psutil
 import torch
 from torchvision.transforms import v2
 
@@ -42,6 +41,7 @@ from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.mixing import Cutmix, Mix, Mixup
 from mlc_cli.core.loading.rand_augment import GREY, pair_rand_augment
 from mlc_cli.core.loading.sampling import repeat_factors
+from mlc_cli.core.system.cores import free_memory
 from mlc_cli.core.system.device import pick_workers
 from mlc_cli.core.system.distributed import ALONE, Group
 from mlc_cli.core.system.downloads.cache import Cache
@@ -236,6 +236,7 @@ def _batches(
     **order: Any,
 ) -> Batches:
     dataset.cache = _cache(settings, dataset, store)
+    dataset.on_damaged = settings.on_damaged
     return Batches(
         dataset,
         batch_size,
@@ -269,7 +270,7 @@ def _cache(settings: DataSettings, dataset: ImageDataset, store: Cache | None) -
         else:
             return kept
     # each process of the machine sees all images in time, and keeps its own
-    if needed * dist_info().local_size < psutil.virtual_memory().available / 4:
+    if needed * dist_info().local_size < free_memory() / 4:
         return ImageCache(images, size)
     if store:
         _LOG.warning(

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.inspection.collection import Collection
-from mlc_cli.core.images.decode import decode, read_file
+from mlc_cli.core.images.decode import look
 from mlc_cli.core.images.folder import ImageFolder
-from mlc_cli.core.images.scaled import GREY_FLAGS, orientation, part_of
+from mlc_cli.core.images.scaled import GREY_FLAGS, SizeHW, orientation, part_of
 from mlc_cli.core.system.threads import in_threads
 from mlc_cli.errors import BadImageError
 
@@ -48,6 +48,7 @@ class FileScan(NamedTuple):
         digest: Of its bytes, 16 of SHA-256.
         coarse: Hash of what it shows, 8 bytes.
         fine: The same in more detail, 32 bytes.
+        damage: What is wrong with it though it can be used.
     """
 
     problem: str = ""
@@ -61,6 +62,7 @@ class FileScan(NamedTuple):
     digest: bytes = b""
     coarse: bytes = b""
     fine: bytes = b""
+    damage: str = ""
 
 
 def scan_file(path: Path, max_pixels: float = 200e6) -> FileScan:
@@ -71,15 +73,14 @@ def scan_file(path: Path, max_pixels: float = 200e6) -> FileScan:
         max_pixels: Larger images are a problem, found before they are decoded.
     """
     try:
-        content, header = read_file(path, max_pixels)
-        part = header.part(lambda size: part_of(size, (_ENOUGH, _ENOUGH)))
-        pixels = decode(content, GREY_FLAGS[part], path)
+        content, header, pixels, damage = look(path, max_pixels, _enough, GREY_FLAGS)
     except BadImageError as error:
         return FileScan(error.reason)
     small = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     frequencies = cv2.dct(small.astype(np.float32))
     height, width = header.shown
     return FileScan(
+        damage=damage,
         width=width,
         height=height,
         form=header.form,
@@ -91,6 +92,10 @@ def scan_file(path: Path, max_pixels: float = 200e6) -> FileScan:
         coarse=perceptual_hash(frequencies, 8),
         fine=perceptual_hash(frequencies, 16),
     )
+
+
+def _enough(size: SizeHW) -> int:
+    return part_of(size, (_ENOUGH, _ENOUGH))
 
 
 def perceptual_hash(frequencies: NDArray[Any], side: int) -> bytes:
@@ -115,10 +120,12 @@ class Files:
 
     Attributes:
         problems: Why images cannot be used, by row.
+        damaged: What is wrong with images that can be used, by row.
         facts_N: What their scans found, a structured array with the fields of `FileScan`.
     """
 
     problems: dict[int, str]
+    damaged: dict[int, str]
     facts_N: NDArray[np.void]
 
     @property
@@ -154,13 +161,15 @@ def scan_files(
         problem = folders[id(split)].problem(path)
         return FileScan(problem) if problem else scan_file(split.folder / path, max_pixels)
 
-    files = Files({}, np.zeros(len(collection), _FACTS))
+    files = Files({}, {}, np.zeros(len(collection), _FACTS))
     for row, found in enumerate(in_threads(scan, collection.files(), threads)):
         if found.problem:
             files.problems[row] = found.problem
         else:
             hashes = np.frombuffer(found.coarse, np.uint64)[0], np.frombuffer(found.fine, np.uint64)
-            files.facts_N[row] = (*found[1:-2], *hashes)
+            if found.damage:
+                files.damaged[row] = found.damage
+            files.facts_N[row] = (*found[1:-3], *hashes)
         if progress:
             progress(row + 1, len(collection))
     return files
