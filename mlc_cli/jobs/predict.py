@@ -81,7 +81,7 @@ def prepare(settings: PredictSettings) -> Prepared:
         MlcError: A source is missing or empty, or the checkpoint cannot be used.
     """
     _check(settings)
-    sources = Sources(settings.sources, settings.every, stdin_lines())
+    sources = Sources(settings.sources, settings.every, stdin_lines(), videos=settings.videos)
     sources.check()
     path = find_checkpoint(settings.run, settings.checkpoint)
     model = Model(
@@ -171,6 +171,7 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
         prepared.model.classes,
         settings.topk,
         band=prepared.model.lower_thresholds is not None,
+        guard=settings.guard_formulas,
     )
     pictures = Pictures(settings, prepared.model.classes)
     items = iter(prepared.sources)

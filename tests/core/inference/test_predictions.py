@@ -77,7 +77,7 @@ def test_the_largest_are_listed_and_decisions_stay() -> None:
     assert len(line["labels"]) == 2
     row = next(csv.DictReader(io.StringIO(written("csv", [prediction()], most=1))))
     assert (row["'=dog"], row["cat"]) == ("0.75", "")
-    assert row["labels"] == '\'=dog;a "b"; ü'
+    assert row["labels"] == '\'=dog;a "b"\\; ü'
 
 
 @pytest.mark.parametrize("count", [0, 1, 4])
@@ -91,7 +91,7 @@ def test_a_row_of_zeros_and_ones() -> None:
     assert header == ["image", "cat", "'=dog", 'a "b"; ü']
     assert rows[0] == ["a.jpg", "0", "1", "1"]
     assert rows[1] == ["broken.png", "", "", ""]
-    assert rows[2] == ["'=new\nline, ü.png", "0", "0", "0"]
+    assert rows[2] == ["'=new\\nline, ü.png", "0", "0", "0"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -163,3 +163,27 @@ def test_a_full_disk_is_named() -> None:
     writer_form = make_format("jsonl", CLASSES)
     with pytest.raises(MlcError, match="No space left"), open_output(Path("/dev/full")) as stream:
         RecordWriter(stream, writer_form).write(PREDICTIONS)
+
+
+def test_columns_of_classes_never_have_the_name_of_another_column() -> None:
+    names = ["a;b", "error", "labels", "two\nlines"]
+    row_C = np.array([0.9, 0.8, 0.7, 0.6])
+    one = Prediction("i.jpg", row_C, decide(row_C, np.full(4, 0.5)))
+    text = make_format("csv", names).before + make_format("csv", names).record(one)
+    header, row = csv.reader(io.StringIO(text))
+    assert header[3:] == ["class:a;b", "class:error", "class:labels", "class:two\\nlines"]
+    assert len(set(header)) == len(header)
+    assert row[1] == "a\\;b;error;labels;two\\nlines"
+    assert len(text.splitlines()) == 2
+
+
+def test_formulas_are_left_alone_if_so_wanted() -> None:
+    form = make_format("csv", CLASSES, guard=False)
+    assert form.record(prediction("=a.jpg")).startswith('=a.jpg,"=dog;')
+
+
+def test_a_line_of_json_is_safe_on_a_terminal_and_means_the_same() -> None:
+    name = "\x1b[31mred\u202e\n"
+    line = make_format("jsonl", ["a"]).record(Prediction(name, np.array([0.9])))
+    assert line[:-1].isprintable()
+    assert json.loads(line)["image"] == name
