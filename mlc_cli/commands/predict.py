@@ -27,9 +27,10 @@ SHOWN = 10
     *flags.VIEWS,
     Flag("thresholds", flags.MODEL),
     Flag("every", SOURCES),
+    Flag("videos", SOURCES),
     Flag("strict", SOURCES),
     Flag("format", flags.RESULT),
-    Flag("topk", flags.RESULT),
+    Flag("topk", flags.RESULT, ("--topk", "--top")),
     flags.OUTPUT,
     Flag("resume", flags.RESULT),
     Flag("draw", PICTURES, metavar="DIR"),
@@ -68,8 +69,7 @@ def _sum_up(outcome: "Outcome", settings: PredictSettings) -> None:
         videos = any(Path(name).suffix.lower() in VIDEO_SUFFIXES for name in outcome.passed_over)
         screen.note(
             f"not taken for images: {count(len(outcome.passed_over), 'file')} of the folders,"
-            f" {some([*map(screen.plain, outcome.passed_over)])}"
-            + ("; name videos one by one, or by a pattern such as 'DIR/*.mp4'" if videos else "")
+            f" {some(outcome.passed_over)}" + ("; --videos takes the videos" if videos else "")
         )
     unreadable = outcome.unreadable
     if unreadable:

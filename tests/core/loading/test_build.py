@@ -87,6 +87,21 @@ def test_augmentations_come_in_their_order() -> None:
     assert built.transforms[2].fill == (1, 2, 3)
 
 
+@pytest.mark.parametrize("most", [1.0, 2.0])
+def test_crops_are_stretched_as_far_as_the_setting_says(most: float) -> None:
+    """Pixels that say where they are tell the part that was cut out."""
+    crop = {"scale_min": 0.25, "ratio_max": most, "p": 1.0}
+    built = build_augment(AugmentSettings.model_validate({"crop": crop, "flip": 0}), (200, 200))
+    rows, columns = np.mgrid[:200, :200].astype(np.uint8)
+    places = np.dstack([rows, columns, np.zeros_like(rows)])
+    stretches = []
+    for seed in range(200):
+        cut = built(places, np.random.default_rng(seed)).astype(int)
+        height, width = np.ptp(cut[..., 0]) + 1, np.ptp(cut[..., 1]) + 1
+        stretches.append(max(width / height, height / width))
+    assert max(stretches) == pytest.approx(most, rel=0.05)
+
+
 def test_what_is_off_is_left_out() -> None:
     assert build_augment(AugmentSettings(flip=0), (32, 48)).transforms == ()
     pair = AugmentSettings.model_validate({"rand_augment": {"name": "pair"}, "flip": 0})

@@ -38,17 +38,13 @@ class FileScan(NamedTuple):
 
     Attributes:
         problem: Why the image cannot be used; all else is empty then.
-        width: In pixels as shown, turned by its EXIF orientation.
-        height: In pixels as shown.
+        width: In pixels as shown, like the height, turned by the EXIF orientation.
         form: Format, such as `JPEG`.
-        grey: Whether the pixels have no colour.
-        transparent: Whether there is transparency.
         exif_rotated: Whether EXIF says to turn or mirror it.
         flat: Whether it is of one shade.
         digest: Of its bytes, 16 of SHA-256.
         coarse: Hash of what it shows, 8 bytes.
         fine: The same in more detail, 32 bytes.
-        damage: What is wrong with it though it can be used.
     """
 
     problem: str = ""
@@ -66,12 +62,7 @@ class FileScan(NamedTuple):
 
 
 def scan_file(path: Path, max_pixels: float = 200e6) -> FileScan:
-    """Read, decode and hash a file.
-
-    Args:
-        path: The file.
-        max_pixels: Larger images are a problem, found before they are decoded.
-    """
+    """Read, decode and hash a file; one of more pixels than `max_pixels` is not decoded."""
     try:
         content, header, pixels, damage = look(path, max_pixels, _enough, GREY_FLAGS)
     except BadImageError as error:
@@ -142,15 +133,7 @@ def scan_files(
     allow_outside: bool = False,
     progress: OnProgress | None = None,
 ) -> Files:
-    """Scan every image file.
-
-    Args:
-        collection: The data set.
-        threads: That read and decode.
-        max_pixels: Larger images are a problem.
-        allow_outside: Accept paths that lead out of the folder.
-        progress: Told how many of how many images are done.
-    """
+    """Scan every image file, in so many threads."""
     folders = {
         id(split): ImageFolder(split.folder, allow_outside=allow_outside)
         for split in collection.splits.values()
