@@ -114,6 +114,8 @@ def _convert(
     cells = dict(zip(whole.annotation.paths, looked_at, strict=False))
     beside = Beside(cells, group, stays)
     beside.hint(splits, findings.noted, names=bool(shares) and not settings.group_by)
+    if whole.annotation.rules and writer.name != "mlc":
+        findings.dropped.add("label rules, which the format cannot hold", "")
     if writer.name == "mlc":
         dest.check(whole.annotation.classes, list(splits))
     findings.settle()

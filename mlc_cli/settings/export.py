@@ -74,6 +74,9 @@ class ExportSettings(ModelChoiceSettings, SplitChoiceSettings):
     fold_thresholds: bool = False
     """Subtract the logits of the thresholds in the graph, so that a client with one threshold of
     0.5 decides as mlc does. The scores that it reports move with them."""
+    fold_rules: bool = False
+    """Let the logits obey the label rules: where they reach the thresholds, labels keep the rules,
+    as those of mlc do. Clients that decide at 0.5 need `fold_thresholds`, too."""
     saliency: bool = False
     """Add an output `saliency_map`: where each class has its evidence, uint8 N×C×h×w."""
     check: bool = True

@@ -237,5 +237,10 @@ class Model:
                 " maps into an exported model, for other clients.",
             )
         return Predictor(
-            self.opened.engine, self.thresholds, self.classes, explain, self.lower_thresholds
+            self.opened.engine,
+            self.thresholds,
+            self.classes,
+            explain,
+            self.lower_thresholds,
+            self.opened.card.bound,
         )

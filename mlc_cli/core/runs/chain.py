@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Protocol
 
+from mlc_cli.core.rules import Rules
 from mlc_cli.core.runs.card import ModelCard
 
 
@@ -22,11 +23,12 @@ class Chained(Protocol):
         """Tiles along a side."""
 
 
-def chain_of(settings: Chained, model: Path | None = None) -> dict[str, Any]:
+def chain_of(settings: Chained, rules: Rules, model: Path | None = None) -> dict[str, Any]:
     """How decisions come about.
 
     Args:
         settings: Arithmetic and views of the pictures.
+        rules: Between labels.
         model: The file that is run; `None` for a checkpoint.
     """
     exported = model is not None and model.suffix.lower() in (".onnx", ".xml")
@@ -35,6 +37,7 @@ def chain_of(settings: Chained, model: Path | None = None) -> dict[str, Any]:
         "precision": settings.precision,
         "tta": settings.tta,
         "tiles": max(1, settings.tiles),
+        "rules": str(rules),
     }
 
 
@@ -42,9 +45,9 @@ def broken_promise(card: ModelCard, settings: Chained, model: Path) -> str:
     """What to say where thresholds of a card are used in another chain; empty if in the same."""
     if card.promise is None:
         return ""
-    here = chain_of(settings, model)
+    here = chain_of(settings, card.rules, model)
     tested = card.promise.get("chain") or {}
-    other = [f"{key} {value}" for key, value in here.items() if tested.get(key) != value]
+    other = [f"{key} {value}" for key, value in here.items() if tested.get(key, "none") != value]
     if not other:
         return ""
     return (

@@ -1,12 +1,13 @@
 """From train settings to everything that the loop needs."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 
 from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.datasets.completing import completed
 from mlc_cli.core.inference.scoring import Scorer
 from mlc_cli.core.loading.build import (
     Splits,
@@ -119,7 +120,10 @@ def prepare(
     splits = read_splits(settings.data)
     check_share(settings.batch_size, len(splits.train), group)
     seed_step(settings.seed, 0)
-    classes, graph = list(splits.train.classes), label_graph(settings.model.head, splits.train)
+    learnt = replace(splits, train=completed(splits.train)) if settings.loss.rules else splits
+    if settings.loss.rules and not splits.train.rules:
+        raise SettingsError(f"loss.rules: {splits.train.source} has no label rules")
+    classes, graph = list(splits.train.classes), label_graph(settings.model.head, learnt.train)
     with group.main_first():  # it may fetch weights, which the others then find
         if settings.download.offline:
             stay_offline()
@@ -132,7 +136,7 @@ def prepare(
     classifier = built.classifier.to_device(device, channels_last=settings.channels_last)
     group.broadcast_module(classifier)
     normalise = Normalise(built.mean, built.std, device, channels_last=settings.channels_last)
-    plan = _plan(settings, splits, built, normalise, device, precision, group)
+    plan = _plan(settings, learnt, built, normalise, device, precision, group)
     card = _card(settings, splits, built)
     return Training(
         settings=settings,
@@ -294,4 +298,5 @@ def _card(settings: TrainSettings, splits: Splits, built: BuiltModel) -> ModelCa
             settings.data.train: fingerprint(splits.train),
             settings.data.val: fingerprint(splits.val),
         },
+        rules=splits.train.rules,
     )

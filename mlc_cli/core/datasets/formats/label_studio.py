@@ -9,7 +9,7 @@
 
 A task may have several annotations, of different people: a label of any of them counts. A task
 without any says nothing: all its states are unknown. A path that is chosen in a taxonomy, such as
-`["animals", "dog"]`, is the label `animals / dog`, and none of `animals`.
+`["animals", "dog"]`, is the label `animals / dog`; it implies `animals` if that is a label, too.
 """
 
 import csv
@@ -24,6 +24,7 @@ from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import find_files, load, seen
 from mlc_cli.core.datasets.formats.shared.references import ImageFinder
 from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
+from mlc_cli.core.rules import Rules
 from mlc_cli.core.system.files import read_text
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
@@ -86,7 +87,8 @@ class LabelStudioReader:
             raise DataError(f"{source}: has no export of Label Studio", _HINT)
         tasks = [task for file in files for task in _read(file, dropped)]
         root = images or (source if source.is_dir() else source.parent)
-        return Source(root, _samples(tasks, ImageFinder(root, dropped), dropped), scattered=True)
+        samples = _samples(tasks, ImageFinder(root, dropped), dropped)
+        return Source(root, samples, scattered=True, rules=Rules(separator=" / "))
 
 
 def _looks_right(opening: str) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 
 from mlc_cli.core.datasets.checks import check_classes
 from mlc_cli.core.datasets.columns import read_columns
+from mlc_cli.core.datasets.completing import BLOCK
 from mlc_cli.core.datasets.inspection.collection import SPLITS, Collection
 from mlc_cli.core.datasets.inspection.issues import Finding, many
 from mlc_cli.core.datasets.inspection.names import (
@@ -18,6 +19,7 @@ from mlc_cli.core.datasets.inspection.names import (
 )
 from mlc_cli.core.datasets.inspection.statistics import Statistics
 from mlc_cli.core.datasets.leaks import find_leaks
+from mlc_cli.core.rules import BoundRules
 from mlc_cli.errors import DataError
 
 FEW = 20
@@ -30,6 +32,7 @@ def label_checks(collection: Collection, statistics: Statistics) -> Iterator[Fin
     yield from _class_lists(collection)
     yield from _same_paths(collection)
     yield from _leaks(collection)
+    yield from _rules(collection)
     yield from _positives(statistics)
     yield from _images(collection, statistics)
     yield from _names([str(name) for name in statistics.classes if isinstance(name, str)])
@@ -103,6 +106,26 @@ def _leaks(collection: Collection) -> Iterator[Finding]:
             "Metrics on pictures like those that were trained on mean little: divide the data anew"
             f" with `mlc dataset-convert` and {leak.flag}.",
         )
+
+
+def _rules(collection: Collection) -> Iterator[Finding]:
+    for name, split in collection.splits.items():
+        found: dict[str, list[str]] = {}
+        rules = BoundRules(split.rules, split.classes)
+        for start in range(0, len(split) if rules else 0, BLOCK):
+            images = range(start, min(start + BLOCK, len(split)))
+            for words, broken_N in rules.broken(split.targets_NC(images)):
+                own = found.setdefault(words, [])
+                own += [split.paths[start + image] for image in np.flatnonzero(broken_N)]
+        for words, paths in found.items():
+            yield from many(
+                "warning",
+                "broken-rule",
+                f"image of {name} has {words}|images of {name} have {words}",
+                paths,
+                "A label rule forbids it: --fix adds what labels imply; of labels that exclude each"
+                " other a person has to take one away.",
+            )
 
 
 def _positives(statistics: Statistics) -> Iterator[Finding]:
