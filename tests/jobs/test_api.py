@@ -22,6 +22,7 @@ from PIL import Image
 
 import mlc_cli as mlc
 from mlc_cli.core.datasets.digits import make_digits
+from mlc_cli.core.runs.checkpoint import read_card
 
 HIDDEN = """
 import sys
@@ -183,10 +184,15 @@ def test_a_training_and_all_that_follows_in_a_program(tmp_path, monkeypatch, cap
     model = {"backbone": "test_vit", "pretrained": False}
     done = mlc.train(preset="quickstart", data="digits", epochs=1, model=model, device="cpu")
     assert done.run.path.name == "quickstart-1"
+    fitted = mlc.calibrate(run=done.run.path, method="platt", device="cpu")
+    assert fitted.log_losses[fitted.method] < np.log(2)
     chosen = mlc.thresholds(run=str(done.run.path), device="cpu")
     found = mlc.evaluate(run=str(done.run.path), device="cpu")
     assert found.evaluation.thresholds_C == pytest.approx(chosen.per_class_C)
     assert found.evaluation.mean_ap == pytest.approx(done.evaluation.mean_ap)
+    scale_C, bias_C = np.array(fitted.affine)
+    assert np.allclose(read_card(done.run.best).calibration, np.stack([scale_C, bias_C], 1))
+    assert (scale_C > 0).all()
     written = mlc.export(run=str(done.run.path), ir=False)
     assert [file.name for file in written.files] == ["model.onnx"]
     assert mlc.load(written.folder / "model.onnx").classes == mlc.load(done.run.path).classes
