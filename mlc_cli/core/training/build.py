@@ -27,16 +27,10 @@ from mlc_cli.core.models.build import BuiltModel, build_model, label_graph
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.graph import LabelGraph
 from mlc_cli.core.runs.card import Fingerprint, ModelCard
-from mlc_cli.core.system.device import (
-    Precision,
-    allow_tf32,
-    make_deterministic,
-    pick_device,
-    pick_precision,
-    seed_step,
-)
+from mlc_cli.core.system.device import make_deterministic, pick_device, seed_step
 from mlc_cli.core.system.distributed import Group, current
 from mlc_cli.core.system.downloads.build import build_cache, with_weights
+from mlc_cli.core.system.precision import Precision, allow_tf32, pick_precision
 from mlc_cli.core.training.checks import REPAIR, check_share, check_sync_bn, refuse_parts
 from mlc_cli.core.training.events import OnTick, Tick
 from mlc_cli.core.training.loop import Plan
