@@ -1,11 +1,22 @@
 """Small copies of images as data URIs, for pages that carry their pictures."""
 
 import base64
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from mlc_cli.core.images.decode import read_image
+from mlc_cli.core.images.scaled import part_of
+from mlc_cli.core.system.threads import in_threads
+from mlc_cli.errors import BadImageError
+
+SIDE, QUALITY = 160, 75
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -16,7 +27,22 @@ class Picture:
     reason: str = ""
 
 
-def thumbnail(pixels: NDArray[np.uint8], side: int = 160, quality: int = 80) -> str:
+def read_thumbnails(
+    paths: Mapping[Key, Path], max_pixels: float, threads: int
+) -> dict[Key, Picture]:
+    """Thumbnails of image files; those that cannot be read say why."""
+
+    def read(path: Path) -> Picture:
+        try:
+            pixels = read_image(path, max_pixels, lambda size: part_of(size, (SIDE, SIDE)))
+        except BadImageError as error:
+            return Picture(reason=error.reason)
+        return Picture(thumbnail(pixels))
+
+    return dict(zip(paths, in_threads(read, paths.values(), threads), strict=True))
+
+
+def thumbnail(pixels: NDArray[np.uint8], side: int = SIDE, quality: int = QUALITY) -> str:
     """The same as `small_jpeg`, as a data URI."""
     content = small_jpeg(pixels, side, quality)
     return "data:image/jpeg;base64," + base64.b64encode(content).decode()

@@ -20,14 +20,12 @@ from mlc_cli.core.models.heads.graph import (
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
 from mlc_cli.core.models.label_graph import build_label_graph
-from mlc_cli.core.models.weights.backbone import LoadReport, load_backbone
-from mlc_cli.core.models.weights.files import read_weights
-from mlc_cli.core.models.weights.load import is_checkpoint, load_checkpoint, load_foreign
-from mlc_cli.core.models.weights.recognise import recognise
+from mlc_cli.core.models.weights.backbone import LoadReport
+from mlc_cli.core.models.weights.load import load
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.checkpoint import read_card, read_state
 from mlc_cli.core.system.files import named_faults
-from mlc_cli.errors import CheckpointError, SettingsError, WeightsError
+from mlc_cli.errors import CheckpointError, SettingsError
 from mlc_cli.settings.model import (
     CosineHeadSettings,
     GraphHeadSettings,
@@ -89,26 +87,14 @@ def build_model(
     )
     head = build_head(settings.head, backbone.channels, len(classes), graph)
     classifier = Classifier(backbone, head)
-    report = _load(settings, classifier, classes) if settings.weights else None
+    report = None
+    if settings.weights:
+        path = Path(settings.weights).expanduser()
+        reset = settings.on_class_change == "reset_head"
+        report = load(classifier, path, classes, settings.weight_classes, reset_head=reset)
     return BuiltModel(
         classifier, settings.mean or backbone.mean, settings.std or backbone.std, report
     )
-
-
-def _load(
-    settings: ModelSettings, classifier: Classifier, classes: list[str] | list[int]
-) -> LoadReport:
-    path = Path(settings.weights or "").expanduser()
-    reset = settings.on_class_change == "reset_head"
-    if is_checkpoint(path):
-        if settings.weight_classes:
-            raise WeightsError(f"{path}: names its classes itself; leave out --weight-classes")
-        return load_checkpoint(classifier, path, classes, reset_head=reset)
-    file = read_weights(path)
-    foreign = recognise(file, settings.weight_classes)
-    if foreign:
-        return load_foreign(classifier, foreign, classes, reset_head=reset)
-    return load_backbone(classifier.backbone.model, file)
 
 
 def load_classifier(path: Path) -> tuple[Classifier, ModelCard]:
@@ -131,7 +117,7 @@ def load_classifier(path: Path) -> tuple[Classifier, ModelCard]:
 def _rebuild(card: ModelCard, state: dict[str, Tensor]) -> Classifier:
     """The model that a card describes, with its weights; whatever is wrong raises."""
     settings = ModelSettings.model_validate({**card.model, "pretrained": False, "weights": None})
-    graph = _graph_of(state) if settings.head.name == "graph" else None
+    graph = LabelGraph.of(state, "head.") if settings.head.name == "graph" else None
     try:
         classifier = build_model(settings, card.classes, card.input_size, graph).classifier
     except SettingsError as error:
@@ -147,10 +133,6 @@ def _rebuild(card: ModelCard, state: dict[str, Tensor]) -> Classifier:
     return classifier
 
 
-def _graph_of(state: dict[str, Tensor]) -> LabelGraph:
-    return LabelGraph(state["head.weights.vectors_CE"], state["head.weights.links_CC"])
-
-
 def label_graph(settings: HeadSettings, train: Annotation) -> LabelGraph | None:
     """The graph of labels that a head works on; `None` for heads without one.
 
@@ -159,13 +141,9 @@ def label_graph(settings: HeadSettings, train: Annotation) -> LabelGraph | None:
     """
     if not isinstance(settings, GraphHeadSettings):
         return None
-    return build_label_graph(
-        train,
-        threshold=settings.threshold,
-        neighbours=settings.neighbours,
-        vectors=Path(settings.vectors).expanduser() if settings.vectors else None,
-        adjacency=Path(settings.adjacency).expanduser() if settings.adjacency else None,
-    )
+    files = {"vectors": settings.vectors, "adjacency": settings.adjacency}
+    paths = {name: Path(file).expanduser() if file else None for name, file in files.items()}
+    return build_label_graph(train, settings.threshold, settings.neighbours, **paths)
 
 
 def build_head(

@@ -5,18 +5,14 @@ Alone, every method gives back what it was given, without any work.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import ProcessError
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-    from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 T = TypeVar("T")
 _CAUSES = (
@@ -55,11 +51,20 @@ class Group:
         """Whether this process is the one that writes and speaks."""
         return self.rank == 0
 
+    def totals(self, *values: float) -> list[float]:
+        """Sums of numbers over all processes, in one message."""
+        if self.size == 1:
+            return list(values)
+        with torch_distributed() as dist:
+            import torch  # noqa: PLC0415
+
+            summed = torch.tensor(values, dtype=torch.float64)
+            dist.all_reduce(summed)
+        return summed.tolist()
+
     def total(self, count: int) -> int:
         """Sum of a whole number over all processes."""
-        import torch  # noqa: PLC0415
-
-        return int(self.sum(torch.tensor(int(count)))) if self.size > 1 else int(count)
+        return int(self.totals(count)[0])
 
     def any(self, flag: bool) -> bool:  # noqa: FBT001 - the question is the name
         """Whether it is true for any process."""
@@ -74,7 +79,7 @@ class Group:
         if self.size == 1:
             return [value]
         values: list[T | None] = [None] * self.size
-        with _torch_distributed() as dist:
+        with torch_distributed() as dist:
             dist.all_gather_object(values, value)
         return values  # type: ignore[return-value]
 
@@ -83,7 +88,7 @@ class Group:
         if self.size == 1:
             return [value]
         values: list[T | None] | None = [None] * self.size if self.is_main else None
-        with _torch_distributed() as dist:
+        with torch_distributed() as dist:
             dist.gather_object(value, values)
         return values or []  # type: ignore[return-value]
 
@@ -91,70 +96,9 @@ class Group:
         """What the leading process makes, for all."""
         values = [make() if self.is_main else None]
         if self.size > 1:
-            with _torch_distributed() as dist:
+            with torch_distributed() as dist:
                 dist.broadcast_object_list(values, 0)
         return values[0]  # type: ignore[return-value]
-
-    def sum(self, values: "Tensor") -> "Tensor":
-        """Sum of a tensor over all processes, to the bit the same on all."""
-        if self.size > 1:
-            with _torch_distributed() as dist:
-                dist.all_reduce(values)
-        return values
-
-    def sum_gradients(self, parameters: Sequence["nn.Parameter"]) -> None:
-        """Replace gradients by their sums over all processes.
-
-        A process may have none, where it had no images; what no process has a gradient of is left
-        without one, since optimisers tell nothing from zero.
-        """
-        if self.size == 1:
-            return
-        import torch  # noqa: PLC0415
-
-        present = self.sum(torch.tensor([p.grad is not None for p in parameters]).int())
-        for parameter, there in zip(parameters, present.tolist(), strict=True):
-            if there and parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        self._sum_in_place([p.grad for p in parameters if p.grad is not None])
-
-    def average_statistics(self, layers: Sequence["BatchNorm"]) -> None:
-        """Replace the running statistics of batch normalisation by their means over processes.
-
-        Only those that move: each process normalises with the statistics of its own images.
-        """
-        if self.size == 1:
-            return
-        moving = [
-            buffer
-            for module in layers
-            if module.training
-            for buffer in (module.running_mean, module.running_var)
-            if buffer is not None
-        ]
-        self._sum_in_place(moving)
-        for buffer in moving:
-            buffer.div_(self.size)
-
-    def _sum_in_place(self, tensors: Sequence["Tensor"]) -> None:
-        """Add up tensors of one device, as one message for each type."""
-        import torch  # noqa: PLC0415
-
-        for dtype in sorted({tensor.dtype for tensor in tensors}, key=str):
-            alike = [tensor for tensor in tensors if tensor.dtype == dtype]
-            flat = self.sum(torch.cat([tensor.detach().reshape(-1) for tensor in alike]))
-            parts = torch.split(flat, [tensor.numel() for tensor in alike])
-            for tensor, part in zip(alike, parts, strict=True):
-                tensor.detach().copy_(part.view_as(tensor))
-
-    def broadcast_module(self, model: "nn.Module") -> None:
-        """Give a model the weights and buffers that it has in the leading process."""
-        if self.size > 1:
-            for tensor in (*model.parameters(), *model.buffers()):
-                whole = tensor.detach().contiguous()
-                with _torch_distributed() as dist:
-                    dist.broadcast(whole, 0)
-                tensor.detach().copy_(whole)
 
     def shard(self, items: Iterable[T], batch_size: int) -> Iterator[T]:
         """This process's part of a stream that all see: every so many batches one."""
@@ -215,7 +159,7 @@ def joined() -> Iterator[Callable[[], bool]]:
     info = dist_info()  # SLURM and Open MPI have names of their own for it
     store, rank, size = next(rendezvous("env://", info.rank, info.size))
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    with _torch_distributed() as dist:
+    with torch_distributed() as dist:
         dist.init_process_group(backend, store=store, rank=rank, world_size=size)
         # The leader keeps the store: were it to end here, others could not finish joining.
         current().barrier()
@@ -231,21 +175,31 @@ def joined() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def _torch_distributed() -> Iterator[ModuleType]:
-    """Inside, the end of another process, of which torch tells in many ways, gets a message."""
-    import torch  # noqa: PLC0415
+def torch_distributed() -> Iterator[ModuleType]:
+    """Inside, what goes wrong between processes gets a message."""
+    from torch import OutOfMemoryError  # noqa: PLC0415
     from torch import distributed as dist  # noqa: PLC0415
 
     try:
-        yield dist
-    except (torch.OutOfMemoryError, NotImplementedError):
+        with lost_processes_named():
+            yield dist
+    except (OutOfMemoryError, NotImplementedError):
         raise
+    except RuntimeError as error:
+        raise ProcessError(
+            f"the processes cannot talk to each other: {str(error).strip().splitlines()[0]:.300}",
+            "--debug shows all of it.",
+        ) from error
+
+
+@contextmanager
+def lost_processes_named() -> Iterator[None]:
+    """Inside, the end of another process, of which torch tells in many ways, gets a message."""
+    try:
+        yield
     except RuntimeError as error:
         text = str(error)
         for sign, message, repair in _CAUSES:
-            if re.search(sign, text, re.IGNORECASE):
+            if dist_info().size > 1 and re.search(sign, text, re.IGNORECASE):
                 raise ProcessError(message.format(rank=dist_info().rank), repair) from error
-        raise ProcessError(
-            f"the processes cannot talk to each other: {text.strip().splitlines()[0]:.300}",
-            "--debug shows all of it.",
-        ) from error
+        raise

@@ -19,9 +19,11 @@ from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.base import Head
-from mlc_cli.core.system.device import Precision, autocast, in_slices, seed_step
+from mlc_cli.core.system.device import in_slices, seed_step
+from mlc_cli.core.system.precision import Precision, autocast
 from mlc_cli.core.training.losses.base import MultilabelLoss
 from mlc_cli.core.training.optim.schedules import OneCycle
+from mlc_cli.core.training.parallel import broadcast_module
 from mlc_cli.errors import TrainingError
 
 OnBatch = Callable[[int, int], Any]
@@ -83,7 +85,7 @@ class WarmStart:
         else:
             for step in range(steps):
                 on_batch(step + 1, steps)
-        group.broadcast_module(head)
+        broadcast_module(head)
         model.head.load_state_dict(head.state_dict())
 
     @torch.no_grad()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlc_cli.core.system.downloads.unpack import check_name, entries
+from mlc_cli.core.system.downloads.unpack import entries
 from mlc_cli.core.system.files import folder_beside, named_faults
 from mlc_cli.errors import DataError
 
@@ -19,16 +19,12 @@ _OF_SYSTEMS = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|Thumbs\.db$|\._)")
 def unpacked(source: Path, dest: Path, most_gb: float) -> Iterator[Path]:
     """What is in an archive, as a folder (or as its only file) that is removed at the end.
 
-    Anything but a file with a name such as `a.zip` or `a.tar.gz` is given back as it is.
-
-    Args:
-        source: The file.
-        dest: Folder of the result, on whose disk the other one is made.
-        most_gb: Gigabytes that it may have unpacked.
+    It is made on the disk of `dest`. Any file without a name such as `a.zip` or `a.tar.gz`
+    is given back as it is.
 
     Raises:
-        DataError: It is damaged, too large, encrypted, or has links or entries that lead out of it;
-            then nothing is unpacked.
+        DataError: It is damaged, larger than `most_gb` gigabytes, encrypted, or has links or
+            entries that lead out of it; then nothing is unpacked.
         MlcError: There is no room, or the folder cannot be made.
     """
     if not (source.name.lower().endswith(SUFFIXES) and source.is_file()):
@@ -50,8 +46,6 @@ def unpacked(source: Path, dest: Path, most_gb: float) -> Iterator[Path]:
 def _unpack(source: Path, place: Path, most: float) -> None:
     hint = "Unpack it by hand, look at what is in it, and convert the folder."
     with named_faults(source, "cannot be unpacked", hint=hint), entries(source, "") as found:
-        for entry in found:
-            check_name(source, entry.name)
         wanted = [entry for entry in found if not _OF_SYSTEMS.search(entry.name)]
         size = sum(entry.size for entry in wanted)
         if size > most:

@@ -1,23 +1,19 @@
 """`report.html`: from the scores of a split to one page for people."""
 
 import json
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from os import cpu_count
 from pathlib import Path
 from typing import Any
 
 from mlc_cli.core.evaluation.diagnosis import choose_images, diagnose
 from mlc_cli.core.evaluation.report import charts
-from mlc_cli.core.evaluation.report.content import Content
+from mlc_cli.core.evaluation.report.content import MOST_CHARTS, SUMMARY, Content
 from mlc_cli.core.evaluation.results import Evaluation
 from mlc_cli.core.evaluation.scores import ScoredSplit
 from mlc_cli.core.html.page import write_page
-from mlc_cli.core.images.decode import read_image
-from mlc_cli.core.images.thumbnails import Picture, thumbnail
+from mlc_cli.core.images.thumbnails import read_thumbnails
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.folder import RunFolder
-from mlc_cli.errors import BadImageError
+from mlc_cli.core.system.cores import usable_cores
 
 TEMPLATE = "evaluation/report/report.html"
 MOST_PICTURES = 300
@@ -34,32 +30,34 @@ TRAINED_HERE = (
 def make_report(path: Path, split: str, scored: ScoredSplit, evaluation: Evaluation) -> None:
     """Write the report of an evaluation.
 
-    Args:
-        path: Of the page.
-        split: `train`, `val`, `test` or another name.
-        scored: Scores of the split.
-        evaluation: Their metrics.
-
     Raises:
         MlcError: It cannot be written.
     """
     scores = scored.scores
     diagnosis = diagnose(scores.probabilities_NC, scores.targets_NC, evaluation.thresholds_C)
     chosen = choose_images(diagnosis, MOST_PICTURES)
+    paths = {image: scored.folder / scores.paths[image] for image in chosen.images}
     content = Content(
         title=f"{_run_name(scored.checkpoint)} on {scored.source.name}",
         scores=scores,
         evaluation=evaluation,
         diagnosis=diagnosis,
         chosen=chosen,
-        pictures=_read_pictures(scored, chosen.images),
+        pictures=read_thumbnails(paths, scored.max_pixels, usable_cores()),
         facts=_facts(scored, evaluation),
         history=_history(scored.checkpoint),
         epoch=scored.card.epoch,
         warnings=_warnings(split, scored.card, evaluation),
         out_of_fold=_out_of_fold(scored.checkpoint, evaluation) if split == "val" else {},
     )
-    write_page(path, TEMPLATE, report=content, charts=charts)
+    write_page(path, TEMPLATE, **context(content))
+
+
+def context(content: Content) -> dict[str, Any]:
+    """What the template prints."""
+    return {
+        "report": content, "charts": charts, "summary": SUMMARY, "most_charts": MOST_CHARTS,
+    }  # fmt: skip
 
 
 def _run_name(checkpoint: Path) -> str:
@@ -125,17 +123,3 @@ def _out_of_fold(checkpoint: Path, evaluation: Evaluation) -> dict[str, float]:
         return {key: float(number) for key, number in estimate.items()} if same else {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
-
-
-def _read_pictures(scored: ScoredSplit, images: Sequence[int]) -> dict[int, Picture]:
-    """Thumbnails of images by row; those that cannot be read say why."""
-    paths = [scored.folder / scored.scores.paths[image] for image in images]
-
-    def read(path: Path) -> Picture:
-        try:
-            return Picture(thumbnail(read_image(path, scored.max_pixels)))
-        except BadImageError as error:
-            return Picture(reason=error.reason)
-
-    with ThreadPoolExecutor(min(8, cpu_count() or 1)) as pool:
-        return dict(zip(images, pool.map(read, paths), strict=True))

@@ -7,6 +7,7 @@ over the labels weighs the channels of the feature map, for all images alike.
 Names of arrays: N images, C classes, D channels, A, B widths of a layer.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mlc_cli.core.models.heads.base import Head
-from mlc_cli.core.system.device import full_precision
+from mlc_cli.core.system.precision import full_precision
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class LabelGraph:
     links_CC: Tensor
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, state: Mapping[str, Tensor], prefix: str = "") -> "LabelGraph":
+        """The graph of a head, below a prefix."""
+        return cls(state[f"{prefix}weights.vectors_CE"], state[f"{prefix}weights.links_CC"])
+
     @property
     def links(self) -> int:
         """Links between different labels."""
@@ -42,11 +48,7 @@ class GraphHead(Head):
     """A pooled head on weighted channels.
 
     The weights are positive and the same at all positions, so that they can wait until after the
-    pooling, be it of averages or maxima.
-
-    Args:
-        weights: Gives the weight of each channel, D numbers.
-        pooled: Head on the weighted channels.
+    pooling, be it of averages or maxima. `weights` gives the weight of each of D channels.
     """
 
     def __init__(self, weights: nn.Module, pooled: Head) -> None:
@@ -75,13 +77,7 @@ class GraphHead(Head):
 
 
 class GraphWeights(nn.Module):
-    """Weight of each channel, in 0..1, from the graph of labels.
-
-    Args:
-        graph: The labels.
-        first: Layer from the labels' vectors to the hidden width.
-        second: Layer from there to the channels.
-    """
+    """Weight of each channel, in 0..1, from the graph of labels by way of two layers."""
 
     vectors_CE: Tensor
     links_CC: Tensor
@@ -111,8 +107,7 @@ class Constant(nn.Module):
         super().__init__()
         self.register_buffer("value", value)
 
-    def forward(self) -> Tensor:
-        """The value."""
+    def forward(self) -> Tensor:  # noqa: D102
         return self.value
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from mlc_cli.core.models.build import build_model, load_classifier
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.graph import LabelGraph
-from mlc_cli.core.models.weights.backbone import LoadReport, fits
-from mlc_cli.core.models.weights.files import WeightsFile, read_weights
+from mlc_cli.core.models.weights.backbone import fits
+from mlc_cli.core.models.weights.files import read_weights
 from mlc_cli.core.models.weights.load import is_checkpoint
 from mlc_cli.core.models.weights.recognise import Foreign, recognise
 from mlc_cli.core.runs.card import ModelCard
@@ -70,13 +70,14 @@ def load_any(path: Path, like: str | None = None, weight_classes: str | None = N
     if "queries" in state and state["class_vectors"].shape[1] > 1 and foreign.classes != classes:
         changes["head"] = settings.head.model_copy(update={"groups": len(classes)})
     settings = settings.model_copy(update=changes)
-    graph = None  # the one in the file, which loading puts in our order
-    if "weights.links_CC" in state:
-        graph = LabelGraph(state["weights.vectors_CE"], state["weights.links_CC"])
+    graph = LabelGraph.of(state) if "weights.links_CC" in state else None  # loading orders it
     built = build_model(settings, classes, data.input_size, graph)  # type: ignore[arg-type]
     report = built.report
     assert report
-    _refuse_parts(report)
+    odd = [name for name in report.unused if not name.endswith(DEAD)]
+    faults = odd if report.whole else [*report.notes, *report.mismatched, *report.missing]
+    if faults:
+        raise WeightsError(f"{path}: is not a whole model: {faults[0]}", REPAIR)
     notes = [report.origin, *report.notes, f"backbone {settings.backbone}"]
     notes.append(f"{data.input_size} pixels")
     if not like:
@@ -96,13 +97,6 @@ def load_any(path: Path, like: str | None = None, weight_classes: str | None = N
     return built.classifier.eval().folded(), card, (f"{path}: {'; '.join(notes)}",)
 
 
-def _refuse_parts(report: LoadReport) -> None:
-    odd = [name for name in report.unused if not name.endswith(DEAD)]
-    faults = odd if report.whole else [*report.notes, *report.mismatched, *report.missing]
-    if faults:
-        raise WeightsError(f"{report.source}: is not a whole model: {faults[0]}", REPAIR)
-
-
 def _like(like: str) -> tuple[ModelSettings, DataSettings]:
     """Model and images of a training."""
     config = Path(like) if Path(like).suffix in (".yaml", ".yml") else None
@@ -118,24 +112,16 @@ def _guessed(foreign: Foreign) -> ModelSettings:
         WeightsError: Its backbone is none of theirs.
     """
     mean, std = (0.5, 0.5) if "deep-object-reid" in foreign.origin else (0.0, 1.0)
-    return ModelSettings.model_validate(
-        {
-            "backbone": _backbone(foreign.backbone),
-            "pretrained": False,
-            "head": _head(foreign.kinds[-1], foreign.state),
-            "mean": [mean] * 3,
-            "std": [std] * 3,
-        }
-    )
-
-
-def _backbone(file: WeightsFile) -> str:
+    head = _head(foreign.kinds[-1], foreign.state)
+    scales = {"mean": [mean] * 3, "std": [std] * 3}
     for name in BACKBONES:
         with torch.device("meta"):
             model = timm.create_model(name, num_classes=0, global_pool="")
-        if fits(model, file):
-            return name
-    raise WeightsError(f"{file.path}: its backbone is none of {', '.join(BACKBONES)}", REPAIR)
+        if fits(model, foreign.backbone):
+            content = {"backbone": name, "pretrained": False, "head": head, **scales}
+            return ModelSettings.model_validate(content)
+    known = ", ".join(BACKBONES)
+    raise WeightsError(f"{foreign.backbone.path}: its backbone is none of {known}", REPAIR)
 
 
 def _head(kind: str, state: Mapping[str, Tensor]) -> dict[str, Any]:

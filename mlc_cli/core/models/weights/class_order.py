@@ -77,10 +77,6 @@ def reordered(state: Mapping[str, Tensor], order: list[int]) -> dict[str, Tensor
 
     Where groups of an ML-Decoder hold several classes, each class gets the query of its group to
     itself, which gives the same logits.
-
-    Args:
-        state: Tensors of the head.
-        order: Place in `state` of each class.
     """
     if order == list(range(len(order))):
         return dict(state)

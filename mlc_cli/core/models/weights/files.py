@@ -1,6 +1,7 @@
 """Files of weights: where they are, and what is in them; no code in them is run."""
 
 import contextlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +33,11 @@ class WeightsFile:
         return taken, replace(self, tensors=rest)
 
 
+def is_old_tresnet(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether tensors are named as those of TResNet were before timm had it."""
+    return any(re.search(r"(^|\.)body\.conv1\.0\.", name) for name in tensors)
+
+
 def read_weights(path: Path) -> WeightsFile:
     """Read a `.safetensors` file, or any other that torch saved.
 
@@ -55,9 +61,14 @@ def read_weights(path: Path) -> WeightsFile:
 
 def _unpickle(path: Path) -> Mapping[str, Any]:
     hint = "Files that hold code are refused. Save the state_dict alone, best as .safetensors."
+    names: list[str] = []
+    with contextlib.suppress(Exception):
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    inert: list[Any] = [(_Nothing, name) for name in names if name.startswith(BOOKKEEPING)]
+    inert.append((lambda *_: {}, "collections.defaultdict"))
     with (
         named_faults(path, "cannot be read as plain tensors", WeightsError, hint),
-        torch.serialization.safe_globals(_stand_ins(path)),
+        torch.serialization.safe_globals(inert),
     ):
         content = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(content, Mapping):
@@ -76,16 +87,3 @@ class _Nothing:
 
     def __setstate__(self, _: object) -> None:
         pass
-
-
-def _stand_ins(path: Path) -> list[Any]:
-    """Something inert for each name that would be bookkeeping; other names stay refused."""
-    names: list[str] = []
-    with contextlib.suppress(Exception):
-        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    known = [(_Nothing, name) for name in names if name.startswith(BOOKKEEPING)]
-    return [*known, (_empty, "collections.defaultdict")]
-
-
-def _empty(*_: object) -> dict[object, object]:
-    return {}

@@ -11,8 +11,10 @@ from mlc_cli.core.models.heads.base import Head
 from mlc_cli.core.models.heads.graph import GraphHead, GraphLayer, GraphWeights
 from mlc_cli.core.models.weights.backbone import LoadReport, compare, load_backbone
 from mlc_cli.core.models.weights.class_order import Classes, positions, reordered
-from mlc_cli.core.models.weights.recognise import Foreign
+from mlc_cli.core.models.weights.files import read_weights
+from mlc_cli.core.models.weights.recognise import Foreign, recognise
 from mlc_cli.core.runs.checkpoint import has_card, read_card, read_state
+from mlc_cli.core.runs.folder import find_checkpoint
 from mlc_cli.errors import WeightsError
 
 OTHER_CLASSES = "its classes are not those of the data set"
@@ -27,20 +29,37 @@ def is_checkpoint(path: Path) -> bool:
     return path.suffix == ".safetensors" and path.is_file() and has_card(path)
 
 
+def load(
+    model: Classifier, path: Path, classes: Classes, weight_classes: str | None, *, reset_head: bool
+) -> LoadReport:
+    """Load a file of any origin into a model for `classes`.
+
+    Args:
+        model: Its head is left as it is where the file brings none for the same classes.
+        path: The file, or a run, of which the best checkpoint is taken.
+        classes: Class names of the model.
+        weight_classes: Those of the file, as `listed_classes` takes them.
+        reset_head: Whether the file may be a checkpoint for other classes.
+
+    Raises:
+        WeightsError: It is for other classes or another model, or something in it is not known.
+    """
+    path = find_checkpoint(str(path)) if path.is_dir() else path
+    if is_checkpoint(path):
+        if weight_classes:
+            raise WeightsError(f"{path}: names its classes itself; leave out --weight-classes")
+        return load_checkpoint(model, path, classes, reset_head=reset_head)
+    file = read_weights(path)
+    foreign = recognise(file, weight_classes)
+    if foreign:
+        return _load_foreign(model, foreign, classes, reset_head=reset_head)
+    return load_backbone(model.backbone.model, file)
+
+
 def load_checkpoint(
     model: Classifier, path: Path, classes: Classes, *, reset_head: bool
 ) -> LoadReport:
-    """Load a checkpoint of mlc, head included.
-
-    Args:
-        model: With a head for `classes`.
-        path: The checkpoint.
-        classes: Class names of the model.
-        reset_head: Leave the head as it is if the checkpoint is for other classes.
-
-    Raises:
-        WeightsError: The classes differ and `reset_head` is off, or a tensor does not fit.
-    """
+    """Load a checkpoint of mlc, head included, as `load` does."""
     card, state = read_card(path), read_state(path)
     same = list(card.classes) == list(classes)
     if not same and not reset_head:
@@ -60,21 +79,10 @@ def load_checkpoint(
     return LoadReport(str(path), len(kept), missing, left_out, (), origin, head=same)
 
 
-def load_foreign(
+def _load_foreign(
     model: Classifier, foreign: Foreign, classes: Classes, *, reset_head: bool
 ) -> LoadReport:
-    """Load a checkpoint of another system: the backbone, and the head if it fits.
-
-    Args:
-        model: With a head for `classes`.
-        foreign: The checkpoint.
-        classes: Class names of the model.
-        reset_head: Leave the head as it is if the checkpoint is for other classes.
-
-    Raises:
-        WeightsError: Its head is of the right kind, but for other classes, and `reset_head` is
-            off; or nothing of the backbone fits.
-    """
+    """Load the backbone, and the head if it is of the right kind and for the same classes."""
     refusal = _refusal(model.head, foreign, classes)
     if refusal == OTHER_CLASSES and not reset_head:
         raise _other_classes(foreign.backbone.path, len(foreign.classes or ()), len(classes))

@@ -14,9 +14,8 @@ from torch import Tensor
 
 from mlc_cli.core.models.heads.graph import normalised
 from mlc_cli.core.models.heads.ml_decoder import decoder_kind
-from mlc_cli.core.models.weights.backbone import is_old_tresnet
 from mlc_cli.core.models.weights.class_order import Classes, listed_classes
-from mlc_cli.core.models.weights.files import WeightsFile
+from mlc_cli.core.models.weights.files import WeightsFile, is_old_tresnet
 from mlc_cli.errors import WeightsError
 
 OLD = "a checkpoint of deep-object-reid"
@@ -144,11 +143,7 @@ def _unwrapped(name: str) -> str:
 
 
 def _class_names(pairs: Iterable[tuple[Any, object]]) -> Classes | None:
-    """Names in the order of their indexes, if these are 0, 1, 2 and so on.
-
-    Args:
-        pairs: Name and index of each class.
-    """
+    """The first of each pair in the order of the second, if this is 0, 1, 2 and so on."""
     known = [(index, name) for name, index in pairs if isinstance(index, int)]
     by_index = dict(known)
     if not known or by_index.keys() != set(range(len(known))):

@@ -13,10 +13,11 @@ from mlc_cli.core.datasets.inspection.collection import read_collection
 from mlc_cli.core.datasets.inspection.duplicates import fine_limit
 from mlc_cli.core.datasets.inspection.scan import (
     FileScan,
-    read_reduced,
     scan_file,
     scan_files,
 )
+from mlc_cli.core.images.decode import read_image
+from mlc_cli.core.images.scaled import part_of
 
 ORIENTATION = 0x0112
 
@@ -85,7 +86,7 @@ def test_one_shade_is_told_from_a_picture(tmp_path: Path, level: int, flat: bool
     [
         (b"", "is empty"),
         (b"hello", "is not an image"),
-        (b"\xff\xd8\xff", "is not an image"),
+        (b"\xff\xd8\xff", "is truncated"),
     ],
 )
 def test_what_is_no_image_is_a_problem(tmp_path: Path, content: bytes, problem: str) -> None:
@@ -145,7 +146,7 @@ def test_a_reduced_decode_shows_the_same_picture(
     pixels = photos(7, *size)
     path = tmp_path / "image.jpg"
     path.write_bytes(encode(pixels, quality=98))
-    reduced = read_reduced(path, 64)
+    reduced = read_image(path, part=lambda size: part_of(size, (64, 64)))
     assert min(size) >= min(reduced.shape[:2]) >= min(64, *size)
     expected = cv2.resize(pixels, reduced.shape[1::-1], interpolation=cv2.INTER_AREA)[..., ::-1]
     assert np.abs(reduced.astype(int) - expected).mean() < 3
@@ -173,3 +174,11 @@ def test_paths_that_lead_out_are_problems_unless_allowed(make_data) -> None:
     collection = read_collection(root)
     assert scan_files(collection, threads=1).problems == {0: "leads out of the image folder"}
     assert scan_files(collection, threads=1, allow_outside=True).problems == {}
+
+
+def test_damage_inside_is_told_though_the_image_can_be_used(tmp_path: Path, photos, encode) -> None:
+    content = encode(photos(5))
+    found = look(tmp_path, content[: len(content) // 2] + b"\xff\xd9")
+    assert found.problem == ""
+    assert found.damage.startswith("Corrupt JPEG data")
+    assert look(tmp_path, content).damage == ""

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from mlc_cli.core.evaluation.diagnosis import choose_images, diagnose
-from mlc_cli.core.evaluation.report import charts
-from mlc_cli.core.evaluation.report.build import TEMPLATE
+from mlc_cli.core.evaluation.report.build import TEMPLATE, context
 from mlc_cli.core.evaluation.report.content import Content
 from mlc_cli.core.evaluation.results import evaluate
 from mlc_cli.core.evaluation.scores import SavedScores
@@ -57,7 +56,7 @@ def content(
 
 
 def report_html(made: Content) -> str:
-    return template(TEMPLATE).render(report=made, charts=charts)
+    return template(TEMPLATE).render(**context(made))
 
 
 def page_of(*arguments: Any, **others: Any) -> Page:
@@ -90,7 +89,7 @@ def test_numbers_are_those_of_the_evaluation(fitted: bool) -> None:
     assert [int(c) for c in rows] == np.argsort(made.evaluation.ap_C).tolist()
     row = re.search(r'<tr><td><a href="#chart-2">.*?</tr>', report_html(made), re.S)
     assert row
-    cells = re.findall(r"<td[^>]*>([^<]*)</td>", row[0])
+    cells = [re.sub("<[^>]*>", "", cell) for cell in row[0].split("</td><td>")][1:]
     expected = [made.evaluation.ap_C[2], metrics.precision_C[2], metrics.recall_C[2]]
     assert [cells[0], *cells[2:4]] == [f"{number:.3f}" for number in expected]
     assert cells[-2:] == [str(made.evaluation.positives_C[2]), f"{made.thresholds_C[2]:.3f}"]
