@@ -89,7 +89,7 @@ def _introduce(conversion: "Conversion") -> None:
     if conversion.classes_from == "labels":
         screen.note(
             f"{conversion.source} lists no classes; these {len(conversion.classes)} have images: "
-            + some([*map(screen.plain, conversion.classes)], 100)
+            + some(conversion.classes, 100)
         )
 
 
@@ -121,19 +121,17 @@ def _show_classes(conversion: "Conversion") -> None:
         for c in range(len(names))
     ]
     ranking = sorted(range(len(names)), key=lambda c: -sum(counts[c]))
-    rows = [(screen.plain(names[c]), *map(str, counts[c])) for c in ranking if any(counts[c])]
+    rows = [(names[c], *map(str, counts[c])) for c in ranking if any(counts[c])]
     screen.table(("images of each class", *conversion.splits), rows[:ROWS])
     if len(rows) > ROWS:
         screen.result(f"... and {len(rows) - ROWS} more classes with images; --json has them all")
     bare = [name for name, own in zip(names, counts, strict=True) if not any(own)]
     if bare:
-        screen.result(
-            f"{len(bare)} of {len(names)} classes have no image: {some([*map(screen.plain, bare)])}"
-        )
+        screen.result(f"{len(bare)} of {len(names)} classes have no image: {some(bare)}")
     for split, lacking in conversion.missing.items():
         screen.result(
             f"warning: {len(lacking)} of {len(names)} classes have no image in {split}:"
-            f" {some([*map(screen.plain, lacking)])}"
+            f" {some(lacking)}"
         )
 
 

@@ -90,7 +90,8 @@ def _continue(
         raise UsageError(
             "--resume continues with the settings of the run and takes no other, but --data,"
             " --device and --set data.workers=N",
-            "To train further with other settings: mlc train --weights RUN/last.safetensors ...",
+            f"For more epochs, let it end and go on from its weights: mlc train --weights {resume}"
+            " --epochs N ...; so do other settings.",
         )
     settings = run_settings(resume, merge(nested(flags), parse_assignments(given.assignments)))
     with progress.TrainingBar() as bar:

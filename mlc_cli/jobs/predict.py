@@ -43,6 +43,7 @@ class Outcome:
         undrawn: Labels that no font has the characters of.
         left_out: Images that the gallery had no room for.
         passed_over: Files of the folders that were not taken for images.
+        damaged: Images that were predicted though they are damaged, and how.
     """
 
     images: int
@@ -51,6 +52,7 @@ class Outcome:
     undrawn: tuple[str, ...]
     left_out: int
     passed_over: tuple[str, ...] = ()
+    damaged: tuple[Written, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def prepare(settings: PredictSettings) -> Prepared:
         MlcError: A source is missing or empty, or the checkpoint cannot be used.
     """
     _check(settings)
-    sources = Sources(settings.sources, settings.every, stdin_lines())
+    sources = Sources(settings.sources, settings.every, stdin_lines(), videos=settings.videos)
     sources.check()
     path = find_checkpoint(settings.run, settings.checkpoint)
     model = Model(
@@ -135,7 +137,12 @@ def predictions(
     engine = with_views(predictor.engine, settings.tta, settings.tiles)
     return replace(predictor, engine=engine).stream(
         items,
-        PictureReader(model.geometry.tiled(settings.tiles), settings.max_megapixels * 1e6, side),
+        PictureReader(
+            model.geometry.tiled(settings.tiles),
+            settings.max_megapixels * 1e6,
+            side,
+            settings.on_damaged,
+        ),
         batch_size=settings.batch_size,
         threads=usable_cores() if settings.threads == "auto" else settings.threads,
         live=STDIN in settings.sources,
@@ -164,25 +171,27 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
         prepared.model.classes,
         settings.topk,
         band=prepared.model.lower_thresholds is not None,
+        guard=settings.guard_formulas,
     )
     pictures = Pictures(settings, prepared.model.classes)
     items = iter(prepared.sources)
     items = distinct_output_names(items) if settings.draw else items
-    begun = PartialOutput()
+    partial = PartialOutput()
     if settings.resume and settings.output:
-        begun, items = _resume(Path(settings.output), form, items, settings.batch_size)
+        partial, items = _resume(Path(settings.output), form, items, settings.batch_size)
         group.barrier()  # until all have read what is there
     items = group.shard(items, settings.batch_size)
     total = prepared.sources.count() if on_progress else None
-    images, unreadable = begun.images, list(begun.errors)
-    with stop_requests() as stopped, _stream(settings, stdout, begun, group) as stream:
-        writer = RecordWriter(stream, form, begun=begun.images > 0)
+    images, unreadable, damaged = partial.images, list(partial.errors), list[Written]()
+    with stop_requests() as stopped, _stream(settings, stdout, partial, group) as stream:
+        writer = RecordWriter(stream, form, resumed=partial.images > 0)
         with closing(predictions(prepared, items, stopped)) as batches:
             for batch in group.in_order(batches):
                 pictures.add(batch)
                 writer.write([prediction for prediction, _ in batch])
                 images += len(batch)
                 unreadable += [Written(p.image, p.error) for p, _ in batch if p.error]
+                damaged += [Written(p.image, seen.damage) for p, seen in batch if seen.damage]
                 if on_progress:
                     on_progress(images, total)
         writer.finish()
@@ -197,7 +206,10 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
         raise DataError("no image came from the sources", "With -, paths come one a line.")
     undrawn = tuple(sorted(pictures.fonts.lacking))
     passed_over = tuple(prepared.sources.passed_over())
-    return Outcome(images, begun.images, tuple(unreadable), undrawn, pictures.left_out, passed_over)
+    return Outcome(
+        images, partial.images, tuple(unreadable), undrawn, pictures.left_out, passed_over,
+        tuple(damaged),
+    )  # fmt: skip
 
 
 def _resume(
@@ -211,17 +223,19 @@ def _resume(
             recent.append(item)
             yield item.name
 
-    begun = read_partial(path, form, names(), batch_size)
-    again = list(recent)[len(recent) - begun.dropped :]
-    return begun, chain(again, items)
+    partial = read_partial(path, form, names(), batch_size)
+    again = list(recent)[len(recent) - partial.dropped :]
+    return partial, chain(again, items)
 
 
 def _stream(
-    settings: PredictSettings, stdout: TextIO, begun: PartialOutput, group: Group
+    settings: PredictSettings, stdout: TextIO, partial: PartialOutput, group: Group
 ) -> AbstractContextManager[TextIO]:
     if not group.is_main:
         return nullcontext(StringIO())
-    return open_output(Path(settings.output), begun.end) if settings.output else nullcontext(stdout)
+    if not settings.output:
+        return nullcontext(stdout)
+    return open_output(Path(settings.output), partial.end)
 
 
 def _about(prepared: Prepared, images: int) -> str:

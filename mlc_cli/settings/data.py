@@ -44,6 +44,9 @@ class DataSettings(Settings):
     frequency) times an epoch (Gupta et al. 2019)."""
     on_bad_image: Literal["error", "skip"] = "error"
     """Stop at an image that cannot be read, or name it, count it and go on without it."""
+    on_damaged: Literal["warn", "error", "skip"] = "warn"
+    """`warn` uses a picture with a hole in its data, grey or shifted from there on, and names it;
+    `error` stops at it, `skip` leaves it out."""
     on_leak: Literal["error", "warn"] = "error"
     """What to do when an image of the training split is also in the validation split."""
     allow_outside_root: bool = False

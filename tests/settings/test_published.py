@@ -15,7 +15,7 @@ HEAD = "As published (arXiv 2209.06585 and the code behind it):"
 
 UNSTATED = {
     "name", "output", "data", "device", "precision", "channels_last", "compile", "save_minutes",
-    "download", "matmul", "warm_start",
+    "download", "matmul", "sync_bn", "warm_start",
 }  # fmt: skip
 """Sections that say where and how to run, of which the paper has nothing or the table a row."""
 

@@ -7,7 +7,7 @@ from math import ceil
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from mlc_cli.core.images.decode import Pixels
+from mlc_cli.core.images.scaled import Pixels
 
 Rng = np.random.Generator
 Operation = Callable[[Image.Image, int, Rng], Image.Image]

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mlc_cli.core.images.decode import Pixels
+from mlc_cli.core.images.scaled import Pixels
 from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from mlc_cli.errors import DataError
 
@@ -54,11 +54,13 @@ class Sources:
         sources: Paths and patterns.
         every: The n of every n-th frame.
         lines: What `-` stands for: paths, one a line.
+        videos: Whether the videos of folders are taken, too.
     """
 
     sources: Sequence[str]
     every: int = 30
     lines: Iterable[str] = ()
+    videos: bool = False
 
     def check(self) -> None:
         """Refuse what is missing or holds no images, before a model is loaded.
@@ -68,7 +70,7 @@ class Sources:
         """
         for source in self.sources:
             if source != STDIN:
-                _check(source)
+                self._check(source)
 
     def count(self) -> int | None:
         """Images in all; `None` where only reading would tell (videos, standard input)."""
@@ -76,7 +78,7 @@ class Sources:
         if STDIN in self.sources:
             return None
         for source in self.sources:
-            for item in _items(source, ()):
+            for item in self._items(source):
                 if _kind(item.path) in VIDEOS:
                     return None
                 total += 1
@@ -86,15 +88,57 @@ class Sources:
         """Files in the folders that are not taken, hidden ones aside."""
         for source in self.sources:
             if source != STDIN and _exists(Path(source)) and Path(source).is_dir():
-                yield from (printable(path) for path in _visible(Path(source)) if not _taken(path))
+                files = _visible(Path(source))
+                yield from (printable(path) for path in files if not self._taken(path))
 
     def __iter__(self) -> Iterator[Item]:
         for source in self.sources:
-            for item in _items(source, self.lines):
+            for item in self._items(source, self.lines):
                 if _kind(item.path) in VIDEOS and item.path.is_file():
                     yield from _frames(item, self.every)
                 else:
                     yield item
+
+    def _check(self, source: str) -> None:
+        path = Path(source)
+        if not _exists(path) and not glob.has_magic(source):
+            raise DataError(f"{source}: there is no such file or folder")
+        if any(self._items(source)):
+            return
+        if not _exists(path):
+            raise DataError(f"{source}: no image or video matches this pattern")
+        if path.is_file():
+            raise DataError(f"{source}: lists no paths")
+        videos = any(_kind(file) in VIDEOS for file in _visible(path))
+        raise DataError(
+            f"{source}: holds no images ({', '.join(sorted(IMAGES))})",
+            "It holds videos: --videos takes them." if videos else "",
+        )
+
+    def _items(self, source: str, lines: Iterable[str] = ()) -> Iterator[Item]:
+        """Files that a source stands for, videos whole; those of a list may be missing."""
+        path = Path(source)
+        if source == STDIN:
+            yield from _listed(lines)
+        elif _exists(path) and path.is_dir():
+            for found in _visible(path):  # each folder's own first
+                if self._taken(found):
+                    yield _item(found, found.relative_to(path))
+        elif _exists(path) and _kind(path) in LISTS:
+            yield from _lines_of(path)
+        elif not _exists(path) and glob.has_magic(source):
+            for name in sorted(glob.iglob(source, recursive=True)):  # noqa: PTH207 - or absolute
+                match = Path(name)
+                if _kind(match) in IMAGES | VIDEOS and match.is_file():
+                    yield _item(match, Path(match.name))
+        else:
+            yield _item(path, Path(path.name))
+
+    def _taken(self, path: Path) -> bool:
+        """Whether a file of a folder is taken: by its ending; without one, by content."""
+        if kind := _kind(path):
+            return kind in IMAGES or (self.videos and kind in VIDEOS)
+        return path.is_file() and cv2.haveImageReader(str(path))
 
 
 def distinct_output_names(items: Iterable[Item]) -> Iterator[Item]:
@@ -118,44 +162,11 @@ def _kind(path: Path) -> str:
     return path.suffix.lower()
 
 
-def _check(source: str) -> None:
-    path = Path(source)
-    if not _exists(path):
-        if not glob.has_magic(source):
-            raise DataError(f"{source}: there is no such file or folder")
-        if not any(_items(source, ())):
-            raise DataError(f"{source}: no image or video matches this pattern")
-    elif not any(_items(source, ())):
-        endings = ", ".join(sorted(IMAGES))
-        what = "lists no paths" if path.is_file() else f"holds no images ({endings})"
-        raise DataError(f"{source}: {what}")
-
-
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except (OSError, ValueError):  # a name too long, a zero byte
         return False
-
-
-def _items(source: str, lines: Iterable[str]) -> Iterator[Item]:
-    """Files that a source stands for, videos whole; those of a list may be missing."""
-    path = Path(source)
-    if source == STDIN:
-        yield from _listed(lines)
-    elif _exists(path) and path.is_dir():
-        for found in _visible(path):  # each folder's own first
-            if _taken(found):
-                yield _item(found, found.relative_to(path))
-    elif _exists(path) and _kind(path) in LISTS:
-        yield from _lines_of(path)
-    elif not _exists(path) and glob.has_magic(source):
-        for name in sorted(glob.iglob(source, recursive=True)):  # noqa: PTH207 - or absolute
-            match = Path(name)
-            if _kind(match) in IMAGES | VIDEOS and match.is_file():
-                yield _item(match, Path(match.name))
-    else:
-        yield _item(path, Path(path.name))
 
 
 def _item(path: Path, shown: Path) -> Item:
@@ -169,13 +180,6 @@ def _visible(folder: Path) -> Iterator[Path]:
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
-
-
-def _taken(path: Path) -> bool:
-    """Whether a file of a folder is taken for an image: by its ending; without one, by content."""
-    if kind := _kind(path):
-        return kind in IMAGES
-    return path.is_file() and cv2.haveImageReader(str(path))
 
 
 def _lines_of(path: Path) -> Iterator[Item]:

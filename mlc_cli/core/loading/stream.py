@@ -10,10 +10,12 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
-from mlc_cli.core.images.decode import Pixels
+from mlc_cli.core.images.decode import OnDamaged, look
 from mlc_cli.core.images.geometry import Geometry
+from mlc_cli.core.images.scaled import Pixels
 from mlc_cli.core.images.thumbnails import small_jpeg
 from mlc_cli.core.loading.sources import Item
 from mlc_cli.errors import BadImageError
@@ -27,13 +29,15 @@ _PREVIEW_QUALITY = 92
 class Picture:
     """An image at the model's input size, or the reason why it cannot be.
 
-    The preview is the image in its own shape as JPEG, if one was asked for.
+    The preview is the image in its own shape as JPEG, if one was asked for; `damage` is what is
+    wrong with an image that can be used.
     """
 
     item: Item
     pixels: Pixels | None
     error: str = ""
     preview: bytes = b""
+    damage: str = ""
 
     def shown(self) -> "Picture":
         """The same without pixels, which are large: what is left to do when it is predicted."""
@@ -42,25 +46,39 @@ class Picture:
 
 @dataclass(frozen=True)
 class PictureReader:
-    """Reads images as the evaluation does; previews have this longest side, or are not made."""
+    """Reads images as the evaluation does; previews have this longest side, or are not made.
+
+    What is damaged in an image is told by its picture; if it is not to be used, as the error.
+    """
 
     geometry: Geometry
     max_pixels: float = 200e6
     preview_side: int = 0
+    on_damaged: OnDamaged = "warn"
 
     def __call__(self, item: Item) -> Picture:
-        """Read one image; what goes wrong is in the result."""
+        """Read one image; what goes wrong is in the result.
+
+        Raises:
+            BadImageError: It is damaged, and that is to be an error.
+        """
         if item.error:
             return Picture(item, None, item.error)
         try:
-            pixels = item.frame
+            pixels, damage = item.frame, ""
             if pixels is None:
-                pixels = self.geometry.read(item.path, self.max_pixels, self.preview_side)
+                part = partial(self.geometry.part, least_side=self.preview_side)
+                found = look(item.path, self.max_pixels, part)
+                pixels, damage = found.pixels, found.damage
         except BadImageError as error:
             return Picture(item, None, error.reason)
+        if damage and self.on_damaged == "error":
+            raise BadImageError(item.name, damage, damaged=True)
+        if damage and self.on_damaged == "skip":
+            return Picture(item, None, damage)
         side = self.preview_side
         preview = small_jpeg(pixels, side, _PREVIEW_QUALITY) if side else b""
-        return Picture(item, self.geometry.fit(pixels), preview=preview)
+        return Picture(item, self.geometry.fit(pixels), preview=preview, damage=damage)
 
 
 def read_batches(

@@ -48,10 +48,12 @@ def complexity(model: nn.Module, size: tuple[int, int]) -> Complexity:
         with torch.no_grad(), counter:
             forward = model.folded() if isinstance(model, Classifier) else model
             forward(torch.zeros(1, 3, *size, device=device))
-    except (AssertionError, RuntimeError) as error:
+    except Exception as error:  # models of timm raise what they like
         raise SettingsError(
-            f"data.input_size: the model cannot take images of {size[0]}x{size[1]}: {error}",
-            "Models made of patches want multiples of their side, most often 14, 16 or 32.",
+            f"data.input_size: the model cannot take images of {size[0]}x{size[1]}:"
+            f" {str(error) or type(error).__name__}",
+            "Models made of patches want multiples of their side, most often 14, 16 or 32; some"
+            " take one size alone, or give no map of features: choose another model.backbone then.",
         ) from error
     finally:
         for hook in hooks:

@@ -1,5 +1,7 @@
 """What is refused before a training begins, and what is advised."""
 
+import torch
+
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.models.weights.backbone import LoadReport
 from mlc_cli.core.system.distributed import Group
@@ -17,6 +19,18 @@ def check_share(batch_size: int, images: int, group: Group) -> None:
             f"batch_size: {min(batch_size, images)} images a step cannot be shared by"
             f" {group.size} processes",
             "batch_size counts the images of all processes together: raise it, or start fewer.",
+        )
+
+
+def check_sync_bn(device: torch.device, on_bad_image: str) -> None:
+    """Refuse synchronised batch normalisation where torch has none, or would wait for ever."""
+    if device.type != "cuda":
+        raise SettingsError(f"sync_bn: torch has it on GPUs alone, and the device is {device}")
+    if on_bad_image == "skip":
+        raise SettingsError(
+            "sync_bn: every process must have images in every batch, and data.on_bad_image = skip"
+            " may leave one without",
+            "Repair the images, and use `--set data.on_bad_image=error`.",
         )
 
 

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from mlc_cli.core.loading.dataset import Batch
 from mlc_cli.core.loading.mixing import Mix
 from mlc_cli.core.loading.normalise import Normalise
-from mlc_cli.core.system.device import Precision, autocast, seed_step
+from mlc_cli.core.system.device import seed_step
 from mlc_cli.core.system.distributed import lost_processes_named
+from mlc_cli.core.system.precision import Precision, autocast
 from mlc_cli.core.training.losses.base import MultilabelLoss
 from mlc_cli.core.training.optim.sam import Sam, frozen_bn_statistics
 from mlc_cli.core.training.parallel import Together

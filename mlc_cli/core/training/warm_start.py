@@ -19,7 +19,8 @@ from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.base import Head
-from mlc_cli.core.system.device import Precision, autocast, in_slices, seed_step
+from mlc_cli.core.system.device import in_slices, seed_step
+from mlc_cli.core.system.precision import Precision, autocast
 from mlc_cli.core.training.losses.base import MultilabelLoss
 from mlc_cli.core.training.optim.schedules import OneCycle
 from mlc_cli.core.training.parallel import broadcast_module

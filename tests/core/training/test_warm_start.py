@@ -50,7 +50,7 @@ def run(training: Training) -> None:
 
 
 def val_map(training: Training) -> float:
-    scorer = Scorer(training.plan.step.normalise, training.device, "fp32")
+    scorer = Scorer(training.plan.step.normalise, training.plan.scorer.device, "fp32")
     return scorer(training.state.model, training.plan.val).mean_average_precision()
 
 

@@ -27,6 +27,8 @@ def image_checks(collection: Collection, files: Files) -> Iterator[Finding]:
         problems.setdefault(_PROBLEMS.get(reason, kind), []).append(title)
     for kind, titles in problems.items():
         yield from found(kind, titles)
+    damaged = [f"{collection.title(row)}: {what}" for row, what in files.damaged.items()]
+    yield from found("damaged-images", damaged)
     facts_N = files.facts_N
     shorter_N = np.minimum(facts_N["width"], facts_N["height"])
     longer_N = np.maximum(facts_N["width"], facts_N["height"])

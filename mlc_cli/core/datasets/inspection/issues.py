@@ -116,6 +116,10 @@ RULES: Mapping[str, tuple[Severity, str, str]] = {
         " training.",
     ),
     "unreadable-images": ("error", "{n:,} image[s] cannot be read", _REPLACE),
+    "damaged-images": (
+        "warning", "{n:,} image[s] [is|are] damaged inside, and shown grey or shifted in part",
+        "Get the files anew, or train without them: `--set data.on_damaged=skip`.",
+    ),
     "one-shade": (
         "note", "{n:,} image[s] [is|are] of one shade",
         "They show nothing, or stand for images that were lost: look at them.",

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.inspection.collection import Collection
-from mlc_cli.core.images.decode import decode, read_file
+from mlc_cli.core.images.decode import look
 from mlc_cli.core.images.folder import ImageFolder
-from mlc_cli.core.images.scaled import GREY_FLAGS, orientation, part_of
+from mlc_cli.core.images.scaled import GREY_FLAGS, SizeHW, orientation, part_of
 from mlc_cli.core.system.threads import in_threads
 from mlc_cli.errors import BadImageError
 
@@ -38,11 +38,8 @@ class FileScan(NamedTuple):
 
     Attributes:
         problem: Why the image cannot be used; all else is empty then.
-        width: In pixels as shown, turned by its EXIF orientation.
-        height: In pixels as shown.
+        width: In pixels as shown, like the height, turned by the EXIF orientation.
         form: Format, such as `JPEG`.
-        grey: Whether the pixels have no colour.
-        transparent: Whether there is transparency.
         exif_rotated: Whether EXIF says to turn or mirror it.
         flat: Whether it is of one shade.
         digest: Of its bytes, 16 of SHA-256.
@@ -61,25 +58,20 @@ class FileScan(NamedTuple):
     digest: bytes = b""
     coarse: bytes = b""
     fine: bytes = b""
+    damage: str = ""
 
 
 def scan_file(path: Path, max_pixels: float = 200e6) -> FileScan:
-    """Read, decode and hash a file.
-
-    Args:
-        path: The file.
-        max_pixels: Larger images are a problem, found before they are decoded.
-    """
+    """Read, decode and hash a file; one of more pixels than `max_pixels` is not decoded."""
     try:
-        content, header = read_file(path, max_pixels)
-        part = header.part(lambda size: part_of(size, (_ENOUGH, _ENOUGH)))
-        pixels = decode(content, GREY_FLAGS[part], path)
+        content, header, pixels, damage = look(path, max_pixels, _enough, GREY_FLAGS)
     except BadImageError as error:
         return FileScan(error.reason)
     small = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     frequencies = cv2.dct(small.astype(np.float32))
     height, width = header.shown
     return FileScan(
+        damage=damage,
         width=width,
         height=height,
         form=header.form,
@@ -91,6 +83,10 @@ def scan_file(path: Path, max_pixels: float = 200e6) -> FileScan:
         coarse=perceptual_hash(frequencies, 8),
         fine=perceptual_hash(frequencies, 16),
     )
+
+
+def _enough(size: SizeHW) -> int:
+    return part_of(size, (_ENOUGH, _ENOUGH))
 
 
 def perceptual_hash(frequencies: NDArray[Any], side: int) -> bytes:
@@ -115,10 +111,12 @@ class Files:
 
     Attributes:
         problems: Why images cannot be used, by row.
+        damaged: What is wrong with images that can be used, by row.
         facts_N: What their scans found, a structured array with the fields of `FileScan`.
     """
 
     problems: dict[int, str]
+    damaged: dict[int, str]
     facts_N: NDArray[np.void]
 
     @property
@@ -135,15 +133,7 @@ def scan_files(
     allow_outside: bool = False,
     progress: OnProgress | None = None,
 ) -> Files:
-    """Scan every image file.
-
-    Args:
-        collection: The data set.
-        threads: That read and decode.
-        max_pixels: Larger images are a problem.
-        allow_outside: Accept paths that lead out of the folder.
-        progress: Told how many of how many images are done.
-    """
+    """Scan every image file, in so many threads."""
     folders = {
         id(split): ImageFolder(split.folder, allow_outside=allow_outside)
         for split in collection.splits.values()
@@ -154,13 +144,15 @@ def scan_files(
         problem = folders[id(split)].problem(path)
         return FileScan(problem) if problem else scan_file(split.folder / path, max_pixels)
 
-    files = Files({}, np.zeros(len(collection), _FACTS))
+    files = Files({}, {}, np.zeros(len(collection), _FACTS))
     for row, found in enumerate(in_threads(scan, collection.files(), threads)):
         if found.problem:
             files.problems[row] = found.problem
         else:
             hashes = np.frombuffer(found.coarse, np.uint64)[0], np.frombuffer(found.fine, np.uint64)
-            files.facts_N[row] = (*found[1:-2], *hashes)
+            if found.damage:
+                files.damaged[row] = found.damage
+            files.facts_N[row] = (*found[1:-3], *hashes)
         if progress:
             progress(row + 1, len(collection))
     return files

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mlc_cli.core.system.device import full_precision
+from mlc_cli.core.system.precision import full_precision
 
 Pool = Literal["avg", "max", "avgmax"]
 

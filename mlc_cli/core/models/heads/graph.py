@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mlc_cli.core.models.heads.base import Head
-from mlc_cli.core.system.device import full_precision
+from mlc_cli.core.system.precision import full_precision
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from mlc_cli.core.models.heads.base import Head, Pool, cosine, pool_map
-from mlc_cli.core.system.device import full_precision
+from mlc_cli.core.system.precision import full_precision
 
 
 class PooledHead(Head):

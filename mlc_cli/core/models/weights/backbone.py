@@ -1,17 +1,15 @@
 """Weights of a backbone, in the names of timm, of today and of before."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from timm.models.tresnet import checkpoint_filter_fn
 from torch import Tensor, nn
 
-from mlc_cli.core.models.weights.files import WeightsFile
+from mlc_cli.core.models.weights.files import WeightsFile, is_old_tresnet
 from mlc_cli.errors import WeightsError
 
 PREFIXES = ("module.", "nncf_module.", "_orig_mod.", "backbone.", "model.")
-OLD_TRESNET = re.compile(r"(^|\.)body\.conv1\.0\.")
 State = Mapping[str, Tensor]
 
 
@@ -85,11 +83,6 @@ def fits(model: nn.Module, file: WeightsFile) -> bool:
     own = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
     missing, _, mismatched = compare(_in_names_of_today(file.tensors, own), own)
     return not missing and not mismatched
-
-
-def is_old_tresnet(state: State) -> bool:
-    """Whether the tensors are named as those of TResNet were before timm had it."""
-    return any(OLD_TRESNET.search(name) for name in state)
 
 
 def _in_names_of_today(state: State, own: State) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """Files of weights: where they are, and what is in them; no code in them is run."""
 
 import contextlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,11 @@ class WeightsFile:
         taken = {name: self.tensors[name] for name in names if name in self.tensors}
         rest = {name: value for name, value in self.tensors.items() if name not in taken}
         return taken, replace(self, tensors=rest)
+
+
+def is_old_tresnet(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether tensors are named as those of TResNet were before timm had it."""
+    return any(re.search(r"(^|\.)body\.conv1\.0\.", name) for name in tensors)
 
 
 def read_weights(path: Path) -> WeightsFile:

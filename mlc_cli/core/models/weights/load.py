@@ -14,6 +14,7 @@ from mlc_cli.core.models.weights.class_order import Classes, positions, reordere
 from mlc_cli.core.models.weights.files import read_weights
 from mlc_cli.core.models.weights.recognise import Foreign, recognise
 from mlc_cli.core.runs.checkpoint import has_card, read_card, read_state
+from mlc_cli.core.runs.folder import find_checkpoint
 from mlc_cli.errors import WeightsError
 
 OTHER_CLASSES = "its classes are not those of the data set"
@@ -35,7 +36,7 @@ def load(
 
     Args:
         model: Its head is left as it is where the file brings none for the same classes.
-        path: The file.
+        path: The file, or a run, of which the best checkpoint is taken.
         classes: Class names of the model.
         weight_classes: Those of the file, as `listed_classes` takes them.
         reset_head: Whether the file may be a checkpoint for other classes.
@@ -43,6 +44,7 @@ def load(
     Raises:
         WeightsError: It is for other classes or another model, or something in it is not known.
     """
+    path = find_checkpoint(str(path)) if path.is_dir() else path
     if is_checkpoint(path):
         if weight_classes:
             raise WeightsError(f"{path}: names its classes itself; leave out --weight-classes")

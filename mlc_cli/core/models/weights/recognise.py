@@ -14,9 +14,8 @@ from torch import Tensor
 
 from mlc_cli.core.models.heads.graph import normalised
 from mlc_cli.core.models.heads.ml_decoder import decoder_kind
-from mlc_cli.core.models.weights.backbone import is_old_tresnet
 from mlc_cli.core.models.weights.class_order import Classes, listed_classes
-from mlc_cli.core.models.weights.files import WeightsFile
+from mlc_cli.core.models.weights.files import WeightsFile, is_old_tresnet
 from mlc_cli.errors import WeightsError
 
 OLD = "a checkpoint of deep-object-reid"

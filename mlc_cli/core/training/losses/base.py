@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from mlc_cli.core.system.device import full_precision
+from mlc_cli.core.system.precision import full_precision
 
 Reduction = Literal["batch_mean", "sum"]
 

@@ -86,7 +86,7 @@ def test_one_shade_is_told_from_a_picture(tmp_path: Path, level: int, flat: bool
     [
         (b"", "is empty"),
         (b"hello", "is not an image"),
-        (b"\xff\xd8\xff", "is not an image"),
+        (b"\xff\xd8\xff", "is truncated"),
     ],
 )
 def test_what_is_no_image_is_a_problem(tmp_path: Path, content: bytes, problem: str) -> None:
@@ -174,3 +174,11 @@ def test_paths_that_lead_out_are_problems_unless_allowed(make_data) -> None:
     collection = read_collection(root)
     assert scan_files(collection, threads=1).problems == {0: "leads out of the image folder"}
     assert scan_files(collection, threads=1, allow_outside=True).problems == {}
+
+
+def test_damage_inside_is_told_though_the_image_can_be_used(tmp_path: Path, photos, encode) -> None:
+    content = encode(photos(5))
+    found = look(tmp_path, content[: len(content) // 2] + b"\xff\xd9")
+    assert found.problem == ""
+    assert found.damage.startswith("Corrupt JPEG data")
+    assert look(tmp_path, content).damage == ""
