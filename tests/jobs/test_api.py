@@ -23,6 +23,7 @@ from PIL import Image
 import mlc_cli as mlc
 from mlc_cli.core.datasets.digits import make_digits
 from mlc_cli.core.runs.checkpoint import read_card
+from mlc_cli.errors import UsageError
 
 HIDDEN = """
 import sys
@@ -122,6 +123,20 @@ def test_a_model_is_opened_anew_after_a_fork(trained, name: str) -> None:
         check=True, timeout=120,
     )  # fmt: skip
     assert done.stdout == "0\n", done.stderr
+
+
+@pytest.mark.usefixtures("trained")
+def test_views_are_those_of_the_command(mlc_command, tmp_path: Path) -> None:
+    picture = str(tmp_path / "large.png")
+    cv2.imwrite(picture, np.random.default_rng(0).integers(0, 256, (150, 210, 3), np.uint8))
+    views = ("--tta", "flip", "--tiles", "2")
+    line = json.loads(mlc_command("predict", picture, "--run", "runs/train-1", *views).out)
+    model = mlc.load("runs/train-1")
+    (found,) = model.predict([picture], tta="flip", tiles=2)
+    assert found.probabilities == pytest.approx(line["probabilities"], abs=1e-6)
+    assert found.probabilities != model.predict(picture)[0].probabilities
+    with pytest.raises(UsageError, match="one view"):
+        model.predict(picture, tta="flip", explain=True)
 
 
 def test_an_iterator_is_read_no_further_than_needed(trained) -> None:
