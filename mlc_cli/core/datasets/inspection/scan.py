@@ -30,8 +30,8 @@ _FACTS = np.dtype([
     ("exif_rotated", "?"), ("flat", "?"), ("size", "u8"), ("coarse", "u8"), ("fine", "u8", 4),
     ("digest", "S16"),
 ])  # fmt: skip
-"""Fields of `FileScan`, and what only files of the same bytes have in common; 88 bytes a file, zeros
-where it cannot be used."""
+"""Fields of `FileScan`, and what only files of the same bytes have in common; 88 bytes a file,
+zeros where it cannot be used."""
 
 
 class FileScan(NamedTuple):
