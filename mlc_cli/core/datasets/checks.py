@@ -52,12 +52,7 @@ def check_same_classes(first: Annotation, second: Annotation) -> None:
 
 
 def check_classes(annotation: Annotation, classes: Sequence[str | int], owner: str) -> None:
-    """Check that a split has exactly the given classes.
-
-    Args:
-        annotation: The split.
-        classes: The expected class names, sorted.
-        owner: Whose classes they are, for the message.
+    """Check that a split has exactly the given classes, which the message calls `owner`.
 
     Raises:
         DataError: With the names that only one side has.

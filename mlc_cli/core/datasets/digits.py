@@ -30,10 +30,6 @@ Glyphs = tuple[NDArray[np.float32], NDArray[np.int64]]
 def make_digits(root: Path, seed: int = 0) -> None:
     """Write images and annotation files; the folder appears only when it is complete.
 
-    Args:
-        root: Folder to make.
-        seed: Of the composition.
-
     Raises:
         MlcError: The disk is full, or the folder cannot be written to.
     """

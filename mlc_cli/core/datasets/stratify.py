@@ -20,15 +20,9 @@ Ints = NDArray[np.int64]
 
 
 def stratify(targets_NC: NDArray[np.int8], shares: Sequence[float], seed: int) -> Ints:
-    """Share images out to parts.
+    """Part of each image, 0 to K - 1, by its targets (1 present, all else not present).
 
-    Args:
-        targets_NC: 1 present; everything else counts as not present.
-        shares: Wanted part of the images of each of the K parts; they are scaled to sum to 1.
-        seed: Decides between equals.
-
-    Returns:
-        Part of each image, 0 to K - 1.
+    Shares are scaled to sum to 1; the seed decides between equals.
     """
     owners, labels = np.nonzero(targets_NC == 1)
     units_N = np.arange(len(targets_NC))
@@ -55,14 +49,7 @@ class Units:
 
     @classmethod
     def of_images(cls, unit_N: Ints, owners: Ints, labels: Ints, classes: int) -> "Units":
-        """Put images together.
-
-        Args:
-            unit_N: Unit of each image, from 0 without gaps.
-            owners: Image of each label.
-            labels: Class of each label.
-            classes: Number of classes.
-        """
+        """Put images together, by the unit of each image and the image and class of each label."""
         codes, counts = np.unique(unit_N[owners] * classes + labels, return_counts=True)
         return cls(*np.divmod(codes, classes), counts, np.bincount(unit_N), classes)
 
@@ -78,19 +65,11 @@ class Units:
 
 
 def share_out(units: Units, shares: Sequence[float], seed: int) -> Ints:
-    """Share units out to parts.
+    """Part of each unit, 0 to K - 1; the shares are scaled to sum to 1.
 
     Where a part lacks a class that another has on two units or more, there is no unit left to move,
     and no two to exchange, that would change this without taking the last unit of some class from
     a part, or sizes further from what is wanted than they are and than one image.
-
-    Args:
-        units: Images, or groups of images.
-        shares: Wanted part of the images of each of the K parts; they are scaled to sum to 1.
-        seed: Decides between equals.
-
-    Returns:
-        Part of each unit, 0 to K - 1.
     """
     rng = np.random.default_rng(seed)
     part_U = _Sharing(units, shares, rng).run()
@@ -161,14 +140,7 @@ def _most_wanted(
 
 
 class _Repair:
-    """Exchanges that give parts a class which they lack and another part has twice.
-
-    Args:
-        units: What was shared out.
-        shares: Wanted part of the images of each of the K parts.
-        part_U: Part of each unit; changed in place.
-        rng: Decides between equals.
-    """
+    """Exchanges that give parts a class which they lack and another part has twice."""
 
     def __init__(
         self, units: Units, shares: Sequence[float], part_U: Ints, rng: np.random.Generator

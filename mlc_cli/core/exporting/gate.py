@@ -135,7 +135,7 @@ def check_files(
 
     Args:
         parity: Images and tolerances.
-        int8: ToleranceSettings of quantised files.
+        int8: Tolerances of quantised files.
         classifier: In evaluation mode, on the CPU.
         info: What the files know.
         folder: Where they are.

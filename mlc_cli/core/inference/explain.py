@@ -32,7 +32,7 @@ def evidence(head: Head, map_NDHW: Tensor, classes_K: Sequence[int]) -> Tensor:
     Args:
         head: In evaluation mode.
         map_NDHW: Feature map that the head is given.
-        classes_K: ClassIndex of the classes among the logits.
+        classes_K: Positions of the classes among the logits.
 
     Raises:
         MlcError: The head is of another kind.

@@ -208,7 +208,7 @@ def complete_records(path: Path, form: Format) -> Iterator[tuple[Written, int]]:
     except ValueError as error:
         raise DataError(
             f"{path}: cannot be continued: {error}",
-            "Continue with the --format and the model that it was begun with, or write another"
+            "Continue with the --format and the model that it was started with, or write another"
             " file with --output.",
         ) from None
 

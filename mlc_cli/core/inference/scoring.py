@@ -28,7 +28,7 @@ class Scores:
     Attributes:
         probabilities_NC: float64, in the order of the file.
         targets_NC: int8: 1 present, 0 absent, -1 unknown.
-        indices_N: ClassIndex in the file; images that could not be read are missing.
+        indices_N: Positions in the file; images that could not be read are missing.
     """
 
     probabilities_NC: NDArray[np.float64]

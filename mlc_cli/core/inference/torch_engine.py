@@ -72,7 +72,7 @@ class TorchEngine:
     def _heat(
         self, map_NDHW: Tensor, decided_NK: Sequence[Sequence[int]]
     ) -> list[NDArray[np.float32]]:
-        """Maps of all classes that any image of the batch has, dealt out to the images."""
+        """Maps of all classes that any image of the batch has, shared out among the images."""
         assert isinstance(self.model, Classifier)
         classes = sorted({c for decided in decided_NK for c in decided})
         maps_NKHW = evidence(self.model.head, map_NDHW, classes).cpu().numpy()

@@ -22,7 +22,7 @@ from mlc_cli.core.datasets.checks import (
     shared_images,
 )
 from mlc_cli.core.datasets.digits import make_digits
-from mlc_cli.core.images.geometry import Geometry
+from mlc_cli.core.images.geometry import Geometry, Interpolation
 from mlc_cli.core.images.scaled import SizeHW
 from mlc_cli.core.loading.augment import (
     Compose,
@@ -124,13 +124,16 @@ def geometry_of(settings: DataSettings) -> Geometry:
     return Geometry(settings.input_size, settings.resize, settings.interpolation, settings.decoding)
 
 
-def build_augment(settings: AugmentSettings, size: SizeHW) -> Compose:
-    """The random changes of training images, ending at the input size."""
+def build_augment(
+    settings: AugmentSettings, size: SizeHW, interpolation: Interpolation = "linear"
+) -> Compose:
+    """The random changes of training images, as loaded, ending at the input size."""
     transforms: list[Transform] = []
     load_size = size
     if crop := settings.crop:
-        load_size = crop_load_size(size, crop.scale_min)
-        ways = _WAYS if crop.any_interpolation else ()
+        area = interpolation == "area"
+        load_size = crop_load_size(size, crop.scale_min, whole=area)
+        ways = _WAYS if crop.any_interpolation else () if area else (cv2.INTER_CUBIC,)
         transforms.append(RandomResizedCrop(size, crop.scale_min, crop.ratio_max, crop.p, ways))
     if settings.quarter_turns:
         transforms.append(QuarterTurns(settings.quarter_turns))
@@ -185,7 +188,7 @@ def build_train_dataset(
     settings: DataSettings, augment: AugmentSettings, annotation: Annotation, seed: int
 ) -> ImageDataset:
     """The images of a split as training sees them, read each time."""
-    changes = build_augment(augment, settings.input_size)
+    changes = build_augment(augment, settings.input_size, settings.interpolation)
     geometry = geometry_of(settings).at(changes.load_size)
     return ImageDataset(annotation, geometry, changes, seed, settings.max_megapixels * 1e6)
 

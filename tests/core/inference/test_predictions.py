@@ -101,15 +101,15 @@ def test_a_file_cut_anywhere_is_continued_to_the_same_file(tmp_path: Path, name:
     for cut in range(len(whole) + 1):
         path.write_bytes(whole[:cut])
         names = iter([p.image for p in PREDICTIONS])
-        begun = read_partial(path, form, names, 1)
-        rest = PREDICTIONS[begun.images :]
+        partial = read_partial(path, form, names, 1)
+        rest = PREDICTIONS[partial.images :]
         assert list(names) == [p.image for p in rest]
-        with open_output(path, begun.end) as stream:
-            writer = RecordWriter(stream, form, begun=begun.images > 0)
+        with open_output(path, partial.end) as stream:
+            writer = RecordWriter(stream, form, resumed=partial.images > 0)
             writer.write(rest)
             writer.finish()
         assert path.read_bytes() == whole
-        assert len(begun.errors) == (begun.images >= 2)
+        assert len(partial.errors) == (partial.images >= 2)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -129,10 +129,10 @@ def test_whole_batches_are_kept(tmp_path: Path) -> None:
     path, form = tmp_path / "out", make_format("jsonl", CLASSES)
     records = [written("jsonl", [one]).encode() for one in PREDICTIONS]
     path.write_bytes(b"".join(records[:3]) + b"half")
-    begun = read_partial(path, form, iter([p.image for p in PREDICTIONS]), 2)
-    assert (begun.images, begun.dropped) == (2, 1)
-    assert begun.end == len(b"".join(records[:2]))
-    assert [error.image for error in begun.errors] == ["broken.png"]
+    partial = read_partial(path, form, iter([p.image for p in PREDICTIONS]), 2)
+    assert (partial.images, partial.dropped) == (2, 1)
+    assert partial.end == len(b"".join(records[:2]))
+    assert [error.image for error in partial.errors] == ["broken.png"]
 
 
 @pytest.mark.parametrize("name", ["csv", "onehot"])

@@ -38,7 +38,7 @@ def noise(size: tuple[int, int] = SIZE) -> np.ndarray:
 
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_type_and_size_stay(name: str) -> None:
-    load_size = crop_load_size(SIZE, 0.6) if "crop" in name else SIZE
+    load_size = crop_load_size(SIZE, 0.6, whole=False) if "crop" in name else SIZE
     for seed in range(100):
         changed = TRANSFORMS[name](noise(load_size), np.random.default_rng(seed))
         assert changed.dtype == np.uint8
@@ -76,7 +76,8 @@ def test_compose_applies_transforms_in_order() -> None:
 def test_images_are_loaded_large_enough_for_the_smallest_crop(
     size: tuple[int, int], scale_min: float, expected: tuple[int, int]
 ) -> None:
-    assert crop_load_size(size, scale_min) == expected
+    assert crop_load_size(size, scale_min, whole=False) == expected
+    assert crop_load_size(size, scale_min, whole=True) == (2 * size[0], 2 * size[1])
 
 
 def test_crop_area_and_stretch_stay_in_their_ranges() -> None:

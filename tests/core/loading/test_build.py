@@ -1,12 +1,14 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from torchvision.transforms import v2
 
 from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.images.geometry import Geometry
 from mlc_cli.core.loading.augment import Cutout, Flip, RandomResizedCrop, Torchvision
 from mlc_cli.core.loading.build import (
     build_augment,
@@ -189,3 +191,35 @@ def test_grey_has_three_equal_channels() -> None:
     changed = transform(image, np.random.default_rng(1))
     luma = image @ [0.299, 0.587, 0.114]
     assert np.abs(changed - luma[..., None]).max() < 1.1
+
+
+def photographs(side: int) -> Iterator[np.ndarray]:
+    """With as much detail as those of cameras have: power falls with the square of frequency."""
+    frequencies = np.hypot(*np.meshgrid(np.fft.fftfreq(side), np.fft.rfftfreq(side), indexing="ij"))
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        noise = rng.normal(size=(3, *frequencies.shape)) + 1j * rng.normal(
+            size=(3, *frequencies.shape)
+        )
+        made = np.fft.irfft2(noise / np.maximum(frequencies, 1 / side), (side, side))
+        yield (128 + 50 * made / made.std()).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+
+
+def sharpness(image: np.ndarray) -> float:
+    return float(cv2.Laplacian(image.astype(np.float32), cv2.CV_32F).std())
+
+
+@pytest.mark.parametrize(("way", "most_apart"), [("linear", np.inf), ("area", 0.6)])
+@pytest.mark.parametrize("side", [320, 1000])
+def test_an_image_that_is_not_cropped_is_as_sharp_in_training_as_in_evaluation(
+    way: str, most_apart: float, side: int
+) -> None:
+    crop = {"crop": {"scale_min": 0.5, "p": 0.0}, "flip": 0}
+    changes = build_augment(AugmentSettings.model_validate(crop), (128, 128), way)
+    evaluated = Geometry((128, 128), interpolation=way)
+    for image in photographs(side):
+        wanted = evaluated.fit(image)
+        loaded = evaluated.at(changes.load_size).fit(image)
+        seen = changes(loaded, np.random.default_rng(0))
+        assert sharpness(seen) == pytest.approx(sharpness(wanted), rel=0.12)
+        assert np.abs(seen - wanted.astype(int)).mean() < most_apart

@@ -19,16 +19,12 @@ _OF_SYSTEMS = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|Thumbs\.db$|\._)")
 def unpacked(source: Path, dest: Path, most_gb: float) -> Iterator[Path]:
     """What is in an archive, as a folder (or as its only file) that is removed at the end.
 
-    Anything but a file with a name such as `a.zip` or `a.tar.gz` is given back as it is.
-
-    Args:
-        source: The file.
-        dest: Folder of the result, on whose disk the other one is made.
-        most_gb: Gigabytes that it may have unpacked.
+    It is made on the disk of `dest`. Any file without a name such as `a.zip` or `a.tar.gz`
+    is given back as it is.
 
     Raises:
-        DataError: It is damaged, too large, encrypted, or has links or entries that lead out of it;
-            then nothing is unpacked.
+        DataError: It is damaged, larger than `most_gb` gigabytes, encrypted, or has links or
+            entries that lead out of it; then nothing is unpacked.
         MlcError: There is no room, or the folder cannot be made.
     """
     if not (source.name.lower().endswith(SUFFIXES) and source.is_file()):

@@ -24,17 +24,11 @@ def change_classes(
     *,
     listed: Sequence[Label] = (),
 ) -> Annotation:
-    """Rename, join and leave out classes.
+    """Rename, join and leave out classes, and note the number of their labels.
 
     Of classes that become one, an image has the joint class if it has any of them, lacks it if it
-    lacks all of them, and otherwise its state is unknown.
-
-    Args:
-        annotation: All images.
-        renames: New names by old ones, all taken at once.
-        dropped: Classes to leave out, by their old or new names.
-        noted: Takes what was changed, with the number of labels.
-        listed: Classes of the source, with labels or without.
+    lacks all of them, and otherwise its state is unknown. New names are given by old ones, all at
+    once; classes are dropped by either; `listed` are those of the source, also without labels.
 
     Raises:
         UsageError: There is no class of such a name.

@@ -16,9 +16,6 @@ class ClassIndex(dict[Label, int]):
     """Position of each label: in a fixed list, or in the order in which labels come.
 
     A label that is not in a fixed list, compared as text, gets a negative position.
-
-    Args:
-        fixed: The list; `None` takes whatever comes.
     """
 
     def __init__(self, fixed: Sequence[Label] | None) -> None:
@@ -63,16 +60,10 @@ class ClassIndex(dict[Label, int]):
     def check_unknown_labels(
         self, counts: Sequence[int], place: Path, dropped: IssueLog, *, drop: bool
     ) -> None:
-        """Count the labels that are not in the fixed list, or refuse them.
-
-        Args:
-            counts: How often each came, in the order of their first time.
-            place: Where they come from.
-            dropped: Takes them.
-            drop: Whether they may be dropped.
+        """Drop the labels that are not in the fixed list, in the order of their counts.
 
         Raises:
-            DataError: There are some, and they may not.
+            DataError: There are some, and they may not be dropped.
         """
         lines: list[str] = []
         for label, count in zip(self._unknown_labels, counts, strict=True):

@@ -105,15 +105,7 @@ def collect(
     drop_unknown_labels: bool = False,
     join_splits: bool = False,
 ) -> Collected:
-    """Read all samples of a source.
-
-    Args:
-        source: As a reader has opened it.
-        place: Where it is.
-        findings: Takes what is dropped and what is odd.
-        classes: The classes, if the user fixes them.
-        drop_unknown_labels: Leave out labels that are not among the classes.
-        join_splits: Take no notice of the splits.
+    """Read all samples of a source; `classes` are those that the user fixes.
 
     Raises:
         DataError: There are no images or no classes, or a label is not one of the classes.

@@ -31,15 +31,8 @@ def rewrite_paths(
 ) -> dict[str, Annotation]:
     """Annotations with the paths that their images will have.
 
-    Args:
-        splits: Images where they are now, all below one folder.
-        dest: The folder of the result.
-        stage: What takes its place later, and now stands for it.
-        link: How the images come into the result.
-        folders: Folder in the result, for images of each split that are put there.
-
-    Returns:
-        The same images: below `stage` if they will be below `dest`, else where they are.
+    Images are below one folder now. Those that will be below `dest` get paths below `stage`, which
+    takes its place later: in the folder that `folders` has for their split. Others stay.
     """
     prefixes = {name: f"{folder}/" for name, folder in folders.items()}
     if link == "reference":
@@ -113,10 +106,8 @@ def put_file(source: Path, target: Path, link: Link) -> None:
 def atomic_output(dest: Path, *, overwrite: bool, record: str) -> Iterator[Path]:
     """A folder for the result, which takes the place of `dest` if nothing goes wrong.
 
-    Args:
-        dest: Folder of the result. If it exists, the files are added to it.
-        overwrite: Replace files that exist.
-        record: File that is replaced in any case, as it holds what was there before.
+    Into a `dest` that exists the files are added. None is replaced but `record`, which holds what
+    was there before, unless `overwrite`.
 
     Raises:
         DataError: Files would be replaced.
@@ -158,11 +149,7 @@ def _add_to(stage: Path, dest: Path, record: str | None) -> None:
 
 
 def _check_free(dest: Path, files: Sequence[Path]) -> None:
-    """Refuse to replace files.
-
-    Raises:
-        DataError: With those that exist.
-    """
+    """Refuse to replace files."""
     taken = [str(file) for file in files if os.path.lexists(dest / file)]
     if taken:
         raise DataError(

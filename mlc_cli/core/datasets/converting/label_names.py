@@ -26,11 +26,8 @@ _NUMBER_FIRST, _NUMBER_LAST = re.compile(r"(\d+)[\s,;:]+(.+)"), re.compile(r"(.+
 def name_numbers(source: Source, place: Path, file: Path | None) -> Source:
     """A source whose labels are names where they were numbers.
 
-    Args:
-        source: As a reader has opened it.
-        place: Where it is.
-        file: Table of names; by default one that lies beside the source, has a name such as
-            `classes.txt`, and names all numbers that are seen first.
+    The table of names is `file`, or else one that lies beside the source, has a name such as
+    `classes.txt`, and names all numbers that are seen first.
 
     Raises:
         DataError: The file cannot be read, or is no such table.

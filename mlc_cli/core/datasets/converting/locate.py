@@ -18,13 +18,9 @@ MISSING, COUNTED = "is missing", "counted"
 def locate_images(whole: Collected, searched: Path, findings: Findings) -> Collected:
     """The images that are regular files inside their folder.
 
-    One that is not where the source says is looked for by the longest tail of its path that
-    exists. What several files fit, and files that several images lead to, are refused by name.
-
-    Args:
-        whole: All images.
-        searched: Folder to look in; that of the images, or one above it.
-        findings: Takes images that are left out, and those that were found elsewhere.
+    One that is not where the source says is looked for below `searched`, by the longest tail of its
+    path that exists. What several files fit, and files that several images lead to, are refused by
+    name.
 
     Raises:
         DataError: There is none.

@@ -18,13 +18,7 @@ RECORD = "convert.json"
 
 @dataclass(frozen=True)
 class Destination:
-    """A folder for results.
-
-    Attributes:
-        folder: The folder; it need not exist.
-        classes: Classes of each split that is there, by its name.
-        records: What earlier conversions recorded.
-    """
+    """A folder for results: classes of each split there, and the records of earlier conversions."""
 
     folder: Path
     classes: Mapping[str, frozenset[Label]]
@@ -32,10 +26,6 @@ class Destination:
 
     def check(self, classes: Sequence[Label], replaced: Sequence[str]) -> None:
         """Refuse to put splits of other classes side by side.
-
-        Args:
-            classes: Of what is to be added.
-            replaced: Splits that are to be written.
 
         Raises:
             DataError: With the classes that only one side has.

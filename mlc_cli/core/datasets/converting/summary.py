@@ -16,23 +16,13 @@ class Conversion:
     """A conversion.
 
     Attributes:
-        format: Name of the format that was read.
-        title: The same for people.
         seen: What was seen at the source, where the format was detected.
         remarks: What the reader has to say of how it read.
-        source: What was read.
-        image_root: Folder of its images.
-        to: Name of the format that was written.
-        dest: Folder of the result.
-        classes: Names of the classes, sorted.
         classes_from: `user`, `source`, or `labels` where they are all labels that came.
-        splits: By name.
         renamed: Splits whose name is another in the source.
         alone: The only split of the source, where that was divided; empty otherwise.
         shares: Parts that the images were divided in; empty where splits were kept.
         missing: Classes of which a split has no image.
-        dropped: What of the source is not in the result.
-        noted: What else there is to know.
         files: Files that were written, below `dest`; empty if nothing was.
         beside: Splits that were in `dest` before and still are.
     """

@@ -129,12 +129,6 @@ def write_clean(
 
     Images become hard links, or copies where the file system allows none.
 
-    Args:
-        inspection: Of the data set.
-        plan: What stays.
-        destination: A folder that does not exist.
-        progress: Told how many of how many images are done.
-
     Raises:
         MlcError: It cannot be written.
     """

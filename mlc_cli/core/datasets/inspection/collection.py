@@ -134,9 +134,7 @@ class Collection:
 def read_collection(source: Path, image_root: Path | None = None) -> Collection:
     """Read the annotation files of a data set; faulty ones are kept with their faults.
 
-    Args:
-        source: A folder with `train.json`, `val.json` or `test.json`, or one annotation file.
-        image_root: Folder that image paths are relative to; by default that of the files.
+    It is a folder with some of `train.json`, `val.json` and `test.json`, or one file.
 
     Raises:
         DataError: There is no annotation file.

@@ -21,25 +21,16 @@ MOST_COMPARED = 1_000
 
 
 class Copies(NamedTuple):
-    """Files with the same bytes.
-
-    Attributes:
-        rows: Their rows, in order.
-        contradict: Whether their labels contradict each other.
-    """
+    """Rows of files with the same bytes, in order, and whether their labels contradict."""
 
     rows: tuple[int, ...]
     contradict: bool
 
 
 class Alike(NamedTuple):
-    """Two pictures that are nearly the same.
+    """Rows of two nearly equal pictures, each the first of its copies.
 
-    Attributes:
-        first: Row of one, the first of its copies.
-        second: Row of the other.
-        distance: Bits in which their hashes differ, of 64.
-        contradict: Whether their labels contradict each other.
+    Their hashes differ in `distance` bits of 64.
     """
 
     first: int
@@ -52,11 +43,8 @@ class Alike(NamedTuple):
 class Duplicates:
     """What is there more than once.
 
-    Attributes:
-        copies: Groups of files with the same bytes, in the order of their first.
-        alike: Pairs of nearly the same pictures, the closest first. Of many that are all alike,
-            each is in a pair, but not all pairs are there.
-        complete: Whether `alike` is all; otherwise there were too many to collect.
+    Of many pictures that are all alike, each is in a pair, but not all pairs are there; the closest
+    come first. There were too many to collect where `complete` is false.
     """
 
     copies: tuple[Copies, ...]
@@ -65,13 +53,7 @@ class Duplicates:
 
 
 def find_duplicates(collection: Collection, files: Files, distance: int) -> Duplicates:
-    """Find copies and nearly equal pictures.
-
-    Args:
-        collection: The data set.
-        files: What its files look like.
-        distance: Bits of 64 in which hashes of nearly equal pictures differ at most.
-    """
+    """Find copies, and pictures whose hashes differ in at most `distance` bits of 64."""
     rows = np.flatnonzero(files.usable_N)
     order = rows[np.argsort(files.facts_N["digest"][rows], kind="stable")]
     digests = files.facts_N["digest"][order]
@@ -95,13 +77,9 @@ def _contradict(collection: Collection, rows: tuple[int, ...]) -> bool:
 
 @dataclass(frozen=True)
 class _Contents:
-    """Different files, without those of one shade, in the order of their rows.
+    """Different files, without those of one shade, in the order of their first rows.
 
-    Attributes:
-        rows_K: First row of each.
-        splits_K: Splits that each is in, a bit for each split.
-        coarse_K: What each shows.
-        fine_K4: The same in more detail.
+    `splits_K` has a bit for each split that has one.
     """
 
     rows_K: NDArray[np.int64]

@@ -12,13 +12,9 @@ _NONE: _Pairs = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.ui
 
 
 class Near(NamedTuple):
-    """Pairs of different hashes that are close to each other.
+    """Pairs of different hashes, as indexes with `first_P` < `second_P`, and the bits that differ.
 
-    Attributes:
-        first_P: ClassIndex; `first_P` < `second_P`.
-        second_P: ClassIndex.
-        distances_P: Bits in which they differ.
-        complete: Whether these are all; otherwise there were more than were asked for.
+    There were more than were asked for where `complete` is false.
     """
 
     first_P: NDArray[np.int64]
@@ -28,15 +24,10 @@ class Near(NamedTuple):
 
 
 def near_pairs(hashes_U: NDArray[np.uint64], distance: int, most: int) -> Near:
-    """All pairs of hashes that differ in at most so many bits.
+    """All pairs of hashes that differ in at most so many bits (0 to 63), if they are not too many.
 
     Two hashes that differ in at most d bits are equal in at least one of d + 1 bands of bits
     (the pigeonhole principle), so only those that share a band are compared.
-
-    Args:
-        hashes_U: Hashes, all different.
-        distance: Bits, 0 to 63.
-        most: Pairs that are collected; memory is bounded by them.
     """
     edges = np.linspace(0, BITS, distance + 2).astype(int).tolist()
     masks = [np.uint64(((1 << stop) - 1) ^ ((1 << start) - 1)) for start, stop in pairwise(edges)]

@@ -19,12 +19,9 @@ LEAST_TOGETHER = 5
 
 
 class Together(NamedTuple):
-    """Two classes on the same images.
+    """Two classes on the same images, the rarer one first.
 
     Attributes:
-        first: Place of the rarer class.
-        second: Place of the other.
-        images: Images with both.
         share: Part of the images with the first that have the second, too.
         lift: How many times more often than by chance they are together.
     """
@@ -38,15 +35,9 @@ class Together(NamedTuple):
 
 @dataclass(frozen=True)
 class Statistics:
-    """Labels of a collection in numbers.
+    """Labels of a collection in numbers; classes are those of all splits.
 
-    Attributes:
-        classes: Of all splits together.
-        splits: By name.
-        positives_SC: Images with each label.
-        unknown_SC: Images with unknown state of each label.
-        listed_SC: Whether a split lists a class at all.
-        together: Images with both of two classes.
+    `listed_SC` says whether a split lists a class; `together` counts images with two classes.
     """
 
     classes: tuple[Label, ...]
