@@ -249,8 +249,6 @@ def _check_sums(path: Path) -> None:
 _LOSSES = TypeAdapter(
     tuple[Annotated[float, Field(allow_inf_nan=False)], Annotated[int, Field(ge=0)]]
 )
-    tuple[Annotated[float, Field(allow_inf_nan=False)], Annotated[int, Field(ge=0)]]
-)
 _METRICS = TypeAdapter(list[dict[str, float | int | bool | None]])
 
 
