@@ -63,10 +63,14 @@ def convert(settings: ConvertSettings) -> Conversion:
     findings = Findings()
     try:
         source = Path(settings.source)
-        with unpacked(source, Path(settings.dest), settings.max_unpacked) as place:
+        elsewhere = settings.images.root is not None
+        with unpacked(
+            source, Path(settings.dest), settings.max_unpacked, inner=not elsewhere
+        ) as place:
             if place != source:
                 inside = [place] if place.is_dir() else [place, place.parent]
-                findings.named.update((str(path), settings.source) for path in inside)
+                name = f"{source} (unpacked)" if source.is_dir() else settings.source
+                findings.named.update((str(path), name) for path in inside)
                 settings = _of_zip(settings, place)
             return _convert(settings, writer, classes, findings)
     except MlcError as error:
@@ -86,7 +90,8 @@ def _of_zip(settings: ConvertSettings, place: Path) -> ConvertSettings:
         )
     if images.link == "reference" and not images.root:
         images = images.model_copy(update={"link": "hardlink"})
-    return settings.model_copy(update={"source": str(place), "images": images})
+    form = "jsonl" if settings.format == "parquet" else settings.format
+    return settings.model_copy(update={"source": str(place), "images": images, "format": form})
 
 
 def _convert(
