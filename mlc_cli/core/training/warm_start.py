@@ -168,8 +168,12 @@ class WarmStart:
 
 
 def _frequencies(targets_NC: Tensor) -> Tensor:
-    """Part of the known images that have each class, kept away from 0 and 1."""
+    """Part of the known images that have each class, kept away from 0 and 1.
+
+    Where none is known to lack it, part of all images.
+    """
     present, known = (targets_NC == 1).sum(0), (targets_NC >= 0).sum(0)
+    known = known.where(known > present, len(targets_NC))
     return (present / known.clamp(min=1)).clamp(1e-4, 1 - 1e-4)
 
 

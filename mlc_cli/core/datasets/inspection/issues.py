@@ -36,7 +36,7 @@ RULES: Mapping[str, tuple[Severity, str, str]] = {
     "split-groups": (
         "warning", "{n:,} group[s] {what} [is|are] in several splits",
         "Metrics on images like those that were trained on mean little: divide the data anew with"
-        " `mlc dataset-convert` and {flag}.",
+        " mlc dataset-convert mlc {data} DEST --split 0.8,0.2 {flag}",
     ),
     "no-positives": (
         "warning", "{n:,} class[es] [is|are] on no image at all",

@@ -70,7 +70,9 @@ def _leaks(collection: Collection) -> Iterator[Finding]:
     group = next((own.group for own in kept.values() if own.group), "")
     paths = {name: split.paths for name, split in collection.splits.items()}
     for leak in find_leaks(paths, cells, group):
-        yield from found("split-groups", leak.groups, what=leak.what, flag=leak.flag)
+        yield from found(
+            "split-groups", leak.groups, what=leak.what, flag=leak.flag, data=collection.source
+        )
 
 
 def _classes(statistics: Statistics) -> Iterator[Finding]:
