@@ -63,10 +63,8 @@ def convert(settings: ConvertSettings) -> Conversion:
     findings = Findings()
     try:
         source = Path(settings.source)
-        elsewhere = settings.images.root is not None
-        with unpacked(
-            source, Path(settings.dest), settings.max_unpacked, inner=not elsewhere
-        ) as place:
+        inner = not settings.images.root
+        with unpacked(source, Path(settings.dest), settings.max_unpacked, inner=inner) as place:
             if place != source:
                 inside = [place] if place.is_dir() else [place, place.parent]
                 name = f"{source} (unpacked)" if source.is_dir() else settings.source
@@ -85,9 +83,7 @@ def _of_zip(settings: ConvertSettings, place: Path) -> ConvertSettings:
     """Settings to convert what was unpacked; images in it cannot stay there."""
     images = settings.images
     if images.link == "symlink" and not images.root:
-        raise UsageError(
-            "--link symlink: links cannot lead into a zip file", "Choose hardlink or copy."
-        )
+        raise UsageError("--link symlink: links cannot lead into zip files", "Choose hardlink.")
     if images.link == "reference" and not images.root:
         images = images.model_copy(update={"link": "hardlink"})
     form = "jsonl" if settings.format == "parquet" else settings.format
@@ -261,12 +257,10 @@ def _divide(
     splits = divide(annotation, shares, settings.seed, group_N)
     bare = [name for name in splits if not len(splits[name])]
     if bare:
-        things = f"{len(annotation)} images"
-        if group_N is not None:
-            things += f" in {group_N.max() + 1} groups"
+        groups = "" if group_N is None else f" in {group_N.max() + 1} groups"
         raise DataError(
-            f"{settings.source}: {things} are too few to divide: none is left for"
-            f" {', '.join(bare)}",
+            f"{settings.source}: {len(annotation)} images{groups} are too few to divide:"
+            f" none is left for {', '.join(bare)}",
             "Choose other parts, or keep all in one with `--split train`.",
         )
     return splits
