@@ -257,8 +257,8 @@ def _like(own: Mapping[str, Any], found: Mapping[str, Any], name: str) -> dict[s
     kinds, wanted = ({k: _kind(v) for k, v in one.items()} for one in (found, own))
     if kinds != wanted:
         raise ValueError(f"{name} is of another kind")
-    numbers = [value for value in found.values() if isinstance(value, int | float)]
-    if any(n != n or (type(n) is int and n < 0) for n in numbers):
+    if any((v < 0) if type(v) is int else isinstance(v, float) and math.isnan(v)
+           for v in found.values()):  # fmt: skip
         raise ValueError(f"{name} holds a number that cannot be")
     return dict(found)
 
