@@ -154,7 +154,7 @@ def _conclude(conversion: "Conversion", link: str) -> None:
 def _say_where(conversion: "Conversion", link: str) -> None:
     screen.note(f"written to {conversion.dest}: {', '.join(conversion.files)}, convert.json")
     root, dest = conversion.image_root, conversion.dest
-    zipped = conversion.source.is_file() and root.is_relative_to(conversion.source)
+    zipped = not conversion.source.is_dir() and root.is_relative_to(conversion.source)
     if zipped:
         screen.note(f"the images of {conversion.source} are in {dest} now")
     elif link == "reference" and not root.resolve().is_relative_to(dest.resolve()):

@@ -63,10 +63,12 @@ def convert(settings: ConvertSettings) -> Conversion:
     findings = Findings()
     try:
         source = Path(settings.source)
-        with unpacked(source, Path(settings.dest), settings.max_unpacked) as place:
+        inner = not settings.images.root
+        with unpacked(source, Path(settings.dest), settings.max_unpacked, inner=inner) as place:
             if place != source:
                 inside = [place] if place.is_dir() else [place, place.parent]
-                findings.named.update((str(path), settings.source) for path in inside)
+                name = f"{source} (unpacked)" if source.is_dir() else settings.source
+                findings.named.update((str(path), name) for path in inside)
                 settings = _of_zip(settings, place)
             return _convert(settings, writer, classes, findings)
     except MlcError as error:
@@ -81,12 +83,11 @@ def _of_zip(settings: ConvertSettings, place: Path) -> ConvertSettings:
     """Settings to convert what was unpacked; images in it cannot stay there."""
     images = settings.images
     if images.link == "symlink" and not images.root:
-        raise UsageError(
-            "--link symlink: links cannot lead into a zip file", "Choose hardlink or copy."
-        )
+        raise UsageError("--link symlink: links cannot lead into zip files", "Choose hardlink.")
     if images.link == "reference" and not images.root:
         images = images.model_copy(update={"link": "hardlink"})
-    return settings.model_copy(update={"source": str(place), "images": images})
+    form = "jsonl" if settings.format == "parquet" else settings.format
+    return settings.model_copy(update={"source": str(place), "images": images, "format": form})
 
 
 def _convert(
@@ -256,12 +257,10 @@ def _divide(
     splits = divide(annotation, shares, settings.seed, group_N)
     bare = [name for name in splits if not len(splits[name])]
     if bare:
-        things = f"{len(annotation)} images"
-        if group_N is not None:
-            things += f" in {group_N.max() + 1} groups"
+        groups = "" if group_N is None else f" in {group_N.max() + 1} groups"
         raise DataError(
-            f"{settings.source}: {things} are too few to divide: none is left for"
-            f" {', '.join(bare)}",
+            f"{settings.source}: {len(annotation)} images{groups} are too few to divide:"
+            f" none is left for {', '.join(bare)}",
             "Choose other parts, or keep all in one with `--split train`.",
         )
     return splits

@@ -34,19 +34,15 @@ def make_digits(root: Path, seed: int = 0) -> None:
         MlcError: The disk is full, or the folder cannot be written to.
     """
     try:
-        _make_digits(root, seed)
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with folder_beside(root) as temporary:
+            rng = np.random.default_rng(seed)
+            for (split, (images, _)), glyphs in zip(SPLITS.items(), _glyphs(rng), strict=True):
+                _write_split(temporary, split, images, glyphs, rng)
+            temporary.chmod(0o755)
+            temporary.rename(root)
     except OSError as error:
         raise MlcError(f"{root} cannot be made: {error.strerror or error}") from error
-
-
-def _make_digits(root: Path, seed: int) -> None:
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with folder_beside(root) as temporary:
-        rng = np.random.default_rng(seed)
-        for (split, (images, _)), glyphs in zip(SPLITS.items(), _glyphs(rng), strict=True):
-            _write_split(temporary, split, images, glyphs, rng)
-        temporary.chmod(0o755)
-        temporary.rename(root)
 
 
 def _glyphs(rng: np.random.Generator) -> list[Glyphs]:

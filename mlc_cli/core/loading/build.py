@@ -18,8 +18,6 @@ from mlc_cli.core.datasets.checks import (
     check_images,
     check_leak,
     check_same_classes,
-    leak_message,
-    shared_images,
 )
 from mlc_cli.core.datasets.digits import make_digits
 from mlc_cli.core.datasets.older import later_unknown
@@ -100,11 +98,8 @@ def read_splits(settings: DataSettings) -> Splits:
             f"unknown_in: {some(settings.unknown_in)} lists none of the images, or has all classes",
             "Name the file that the images were labelled with before; paths are compared.",
         )
-    if settings.on_leak == "error":
-        check_leak(train, val)
-        return Splits(train, val, ())
-    shared = shared_images(train, val)
-    return Splits(train, val, (leak_message(train, val, shared),) if shared else ())
+    warnings = check_leak(train, val, refuse=settings.on_leak == "error")
+    return Splits(train, val, warnings)
 
 
 def read_split(settings: DataSettings, file: str) -> Annotation:

@@ -171,6 +171,11 @@ def _shared(folders: list[str], others: list[str]) -> int:
     return count
 
 
+def holds_images(root: Path) -> bool:
+    """Whether there is an image below a folder."""
+    return any(names for _, names in _folders(root, IMAGE_SUFFIXES))
+
+
 def walk_images(root: Path) -> list[str]:
     """Image files below a folder as sorted paths relative to it, with forward slashes."""
     return [prefix + name for prefix, names in _folders(root, IMAGE_SUFFIXES)
