@@ -12,6 +12,8 @@ from mlc_cli.core.evaluation.metrics import Floats
 from mlc_cli.core.evaluation.reliability import Reliability, wilson
 from mlc_cli.core.html.svg import Plot, round_ticks
 
+MOST_CHARTS = 300
+SUMMARY = ("CP", "CR", "CF1", "OP", "OR", "OF1")
 ENDS = (0.0, 0.5, 1.0)
 FIFTHS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 Points = list[tuple[float, float]]
