@@ -21,6 +21,10 @@ class DataSettings(Settings):
     """Annotation file of the test split; read only by commands that are asked for it."""
     image_root: str | None = None
     """Folder that image paths are relative to; by default the folder of the annotation file."""
+    unknown_in: tuple[str, ...] = ()
+    """Older annotation files: on their images, classes that they do not have are unknown."""
+    rename: dict[str, str] = Field(default_factory=dict)
+    """Classes of older annotation files and of `model.weights` that have another name now."""
     generate: Literal["digits"] | None = None
     """Make this small data set at `root` when the folder does not exist yet."""
     input_size: SizeHW = (448, 448)
@@ -65,7 +69,9 @@ class DataSettings(Settings):
         """The same with folders that are found from everywhere."""
         image_root = str(Path(self.image_root).absolute()) if self.image_root else None
         root = str(Path(self.root).absolute())
-        return self.model_copy(update={"root": root, "image_root": image_root})
+        older = tuple(str(Path(file).absolute()) for file in self.unknown_in)
+        changes = {"root": root, "image_root": image_root, "unknown_in": older}
+        return self.model_copy(update=changes)
 
     @model_validator(mode="after")
     def _a_crop_is_square(self) -> "DataSettings":

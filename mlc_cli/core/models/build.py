@@ -1,6 +1,7 @@
 """From model settings to a model."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def build_model(
     classes: list[str] | list[int],
     size: tuple[int, int],
     graph: LabelGraph | None = None,
+    rename: Mapping[str, str] | None = None,
 ) -> BuiltModel:
     """Build a model with its starting weights.
 
@@ -71,6 +73,7 @@ def build_model(
         classes: Class names in the order of the logits.
         size: Height and width of the images.
         graph: Of the labels, for a graph head.
+        rename: Names of classes now, by those in the starting weights.
 
     Raises:
         SettingsError: The backbone or head cannot be made.
@@ -90,8 +93,14 @@ def build_model(
     report = None
     if settings.weights:
         path = Path(settings.weights).expanduser()
-        reset = settings.on_class_change == "reset_head"
-        report = load(classifier, path, classes, settings.weight_classes, reset_head=reset)
+        report = load(
+            classifier,
+            path,
+            classes,
+            settings.weight_classes,
+            reset_head=settings.on_class_change == "reset_head",
+            rename=rename or {} if settings.on_class_change == "keep" else None,
+        )
     return BuiltModel(
         classifier, settings.mean or backbone.mean, settings.std or backbone.std, report
     )
