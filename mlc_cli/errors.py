@@ -54,13 +54,15 @@ class BadImageError(DataError):
     Args:
         path: The image.
         reason: Why it cannot be used.
+        damaged: Whether it could be, as far as it goes.
     """
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(self, path: str, reason: str, *, damaged: bool = False) -> None:
+        setting = "on_damaged" if damaged else "on_bad_image"
         super().__init__(
             f"{path}: {reason}",
-            "Repair the file, take it out of the annotation, or pass"
-            " `--set data.on_bad_image=skip` to train without such images.",
+            "Repair the file, take it out of the list, or go on without such images:"
+            f" `--set {setting}=skip`, in a training `--set data.{setting}=skip`.",
         )
         self.path = path
         self.reason = reason

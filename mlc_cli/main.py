@@ -1,5 +1,6 @@
 """The `mlc` executable: the commands, and the one place where errors become exit codes."""
 
+import logging
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from mlc_cli.core.system.interrupts import stop_signals
 from mlc_cli.core.system.machine import machine_error
 from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import Interrupted, MlcError, UsageError
+from mlc_cli.text import plain
 
 SHARED = ("train", "eval", "thresholds", "calibrate", "predict")
 """Commands that several processes can do together."""
@@ -130,6 +132,15 @@ def _prepare_streams() -> None:
     if isinstance(sys.stdout, TextIOWrapper):
         encoding = sys.stdout.encoding if sys.stdout.isatty() else "utf-8"
         sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
+    assert logging.lastResort
+    logging.lastResort.setFormatter(_PlainFormatter())
+
+
+class _PlainFormatter(logging.Formatter):
+    """What is logged has names of others in it, too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record), "\n")
 
 
 def _alone() -> bool:
@@ -209,8 +220,8 @@ def _say(error: MlcError, speaks: Callable[[], bool]) -> None:
         if "--debug" in sys.argv:
             traceback.print_exception(error)
         for report in getattr(error, "__notes__", ()):  # what was found before it went wrong
-            typer.echo(report, err=True)
+            typer.echo(plain(report, "\n"), err=True)
         title = "" if isinstance(error, Interrupted) else "Error: "
-        typer.secho(f"{title}{error.message}", err=True, fg=typer.colors.RED)
+        typer.secho(plain(f"{title}{error.message}", "\n"), err=True, fg=typer.colors.RED)
         if error.hint:
-            typer.secho(error.hint, err=True)
+            typer.secho(plain(error.hint, "\n"), err=True)

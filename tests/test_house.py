@@ -4,8 +4,10 @@ import ast
 import statistics
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,3 +52,14 @@ def test_functions_are_short() -> None:
     assert len(lengths) > 1000
     assert statistics.median(lengths.values()) <= 10
     assert {name: n for name, n in lengths.items() if n > 50} == {}
+
+
+def test_imports_are_not_deep() -> None:
+    graph = grimp.build_graph("mlc_cli", exclude_type_checking_imports=True, cache_dir=None)
+
+    @cache
+    def depth(module: str) -> int:
+        imported = graph.find_modules_directly_imported_by(module)
+        return 1 + max(map(depth, imported), default=0)
+
+    assert max(map(depth, graph.modules)) <= 14

@@ -65,7 +65,7 @@ def _show(inspection: "Inspection") -> None:
 
 
 def _show_splits(statistics: "Statistics") -> None:
-    from mlc_cli.core.datasets.inspection.statistics import MOST_LABELS
+    from mlc_cli.core.datasets.counts import MOST_LABELS
 
     screen.table(
         ("split", "images", "labels an image", "without labels", "unknown labels"),

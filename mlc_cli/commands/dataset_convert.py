@@ -89,7 +89,7 @@ def _introduce(conversion: "Conversion") -> None:
     if conversion.classes_from == "labels":
         screen.note(
             f"{conversion.source} lists no classes; these {len(conversion.classes)} have images: "
-            + some([*map(screen.plain, conversion.classes)], 100)
+            + some(conversion.classes, 100)
         )
 
 
@@ -102,8 +102,8 @@ def _show(conversion: "Conversion") -> None:
                 f"{split.images}",
                 f"{split.labels}",
                 f"{split.labels / split.images:.2f}",
-                f"{split.empty}",
-                f"{split.unknown_C.sum()}",
+                f"{split.without}",
+                f"{split.unknown}",
             )
             for name, split in conversion.splits.items()
         ],
@@ -121,19 +121,17 @@ def _show_classes(conversion: "Conversion") -> None:
         for c in range(len(names))
     ]
     ranking = sorted(range(len(names)), key=lambda c: -sum(counts[c]))
-    rows = [(screen.plain(names[c]), *map(str, counts[c])) for c in ranking if any(counts[c])]
+    rows = [(names[c], *map(str, counts[c])) for c in ranking if any(counts[c])]
     screen.table(("images of each class", *conversion.splits), rows[:ROWS])
     if len(rows) > ROWS:
         screen.result(f"... and {len(rows) - ROWS} more classes with images; --json has them all")
     bare = [name for name, own in zip(names, counts, strict=True) if not any(own)]
     if bare:
-        screen.result(
-            f"{len(bare)} of {len(names)} classes have no image: {some([*map(screen.plain, bare)])}"
-        )
+        screen.result(f"{len(bare)} of {len(names)} classes have no image: {some(bare)}")
     for split, lacking in conversion.missing.items():
         screen.result(
             f"warning: {len(lacking)} of {len(names)} classes have no image in {split}:"
-            f" {some([*map(screen.plain, lacking)])}"
+            f" {some(lacking)}"
         )
 
 
@@ -156,7 +154,7 @@ def _conclude(conversion: "Conversion", link: str) -> None:
 def _say_where(conversion: "Conversion", link: str) -> None:
     screen.note(f"written to {conversion.dest}: {', '.join(conversion.files)}, convert.json")
     root, dest = conversion.image_root, conversion.dest
-    zipped = conversion.source.is_file() and root.is_relative_to(conversion.source)
+    zipped = not conversion.source.is_dir() and root.is_relative_to(conversion.source)
     if zipped:
         screen.note(f"the images of {conversion.source} are in {dest} now")
     elif link == "reference" and not root.resolve().is_relative_to(dest.resolve()):

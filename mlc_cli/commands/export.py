@@ -25,6 +25,7 @@ FILES = "Files"
     Flag("precision", FILES, metavar="fp32,fp16,int8"),
     Flag("fold_thresholds", FILES),
     Flag("fold_rules", FILES),
+    Flag("embed_resize", FILES),
     Flag("saliency", FILES),
     Flag("check", flags.RESULT, ("--check/--no-check",)),
     flags.OUTPUT,

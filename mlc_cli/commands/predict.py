@@ -27,9 +27,10 @@ SHOWN = 10
     *flags.VIEWS,
     Flag("thresholds", flags.MODEL),
     Flag("every", SOURCES),
+    Flag("videos", SOURCES),
     Flag("strict", SOURCES),
     Flag("format", flags.RESULT),
-    Flag("topk", flags.RESULT),
+    Flag("topk", flags.RESULT, ("--topk", "--top")),
     flags.OUTPUT,
     Flag("resume", flags.RESULT),
     Flag("draw", PICTURES, metavar="DIR"),
@@ -68,14 +69,16 @@ def _sum_up(outcome: "Outcome", settings: PredictSettings) -> None:
         videos = any(Path(name).suffix.lower() in VIDEO_SUFFIXES for name in outcome.passed_over)
         screen.note(
             f"not taken for images: {count(len(outcome.passed_over), 'file')} of the folders,"
-            f" {some([*map(screen.plain, outcome.passed_over)])}"
-            + ("; name videos one by one, or by a pattern such as 'DIR/*.mp4'" if videos else "")
+            f" {some(outcome.passed_over)}" + ("; --videos takes the videos" if videos else "")
         )
     unreadable = outcome.unreadable
     if unreadable:
         screen.note(f"{count(len(unreadable), 'image')} could not be read:")
         screen.note(listing([f"{image}: {reason}" for image, reason in unreadable]))
         screen.note("They are all named in the output.")
+    if outcome.damaged:
+        screen.note(f"{count(len(outcome.damaged), 'damaged image')}, predicted as far as they go:")
+        screen.note(listing([f"{image}: {what}" for image, what in outcome.damaged]))
     if outcome.undrawn:
         screen.note(
             f"no font has all characters of {some(outcome.undrawn)}; name one with --set font=FILE"

@@ -5,11 +5,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from mlc_cli.commands import screen
+from mlc_cli.text import plain
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from mlc_cli.core.training.progress import Tick
+    from mlc_cli.core.training.events import Tick
 
 
 class Bar:
@@ -93,7 +94,9 @@ class TrainingBar(Bar):
     def note(self, text: str) -> None:
         """Say something above the bar."""
         if self._progress:
-            self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
+            self._progress.console.print(
+                plain(text, "\n"), highlight=False, markup=False, soft_wrap=True
+            )
         else:
             screen.note(text)
 

@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from mlc_cli.text import plain
+
 if TYPE_CHECKING:
     from mlc_cli.core.evaluation.metrics import DecisionMetrics
     from mlc_cli.core.evaluation.results import Evaluation
 
+EXTREMES = 20
+"""Best and worst classes that a table shows where there are many."""
+
 
 def note(text: str) -> None:
     """Say something on stderr."""
-    typer.echo(text, err=True)
+    typer.echo(plain(text, "\n"), err=True)
 
 
 def warn(text: str) -> None:
@@ -27,21 +32,12 @@ def warn(text: str) -> None:
 
 def result(text: str) -> None:
     """Print a result on stdout."""
-    typer.echo(text)
+    typer.echo(plain(text, "\n"))
 
 
 def result_json(content: Any) -> None:
     """Print a result on stdout as JSON."""
     result(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
-
-
-def plain(text: str) -> str:
-    """Text of others on one line: line ends and control characters are shown as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
 
 
 def cell(value: float | None) -> str:
@@ -66,10 +62,21 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) 
     for place, title in enumerate(header):
         grid.add_column(title, justify="left" if place < texts else "right", overflow="fold")
     for row in rows:
-        grid.add_row(*map(escape, row))
+        grid.add_row(*(escape(plain(cell)) for cell in row))
     # Without a terminal there is no edge to fit: tables stay whole in files and pipes.
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
     Console(highlight=False, emoji=False, width=width).print(grid)
+
+
+def extremes(
+    rows: Sequence[Mapping[str, Any]], key: str, where: str
+) -> Sequence[Mapping[str, Any]]:
+    """Rows of few classes as they are; of many the best and the worst, and a word where all are."""
+    if len(rows) <= 2 * EXTREMES:
+        return rows
+    ranked = sorted(rows, key=lambda row: -1.0 if row[key] is None else row[key], reverse=True)
+    note(f"{len(rows):,} classes: the {EXTREMES} best and worst by {key}; {where} has all")
+    return [*ranked[:EXTREMES], *ranked[-EXTREMES:]]
 
 
 def summary_table(columns: Mapping[str, "DecisionMetrics"]) -> None:
@@ -91,7 +98,7 @@ def show_evaluation(evaluation: "Evaluation") -> None:
     keys = ("AP", "precision", "recall", "F1", "threshold")
     rows = [
         (row["class"], *(cell(row[key]) for key in keys), str(row["positives"]))
-        for row in class_rows(evaluation)
+        for row in extremes(class_rows(evaluation), "AP", "per_class.csv")
     ]
     table(("class", "AP", f"P at {at}", "R", "F1", "threshold", "positives"), rows)
     result(f"mAP {cell(evaluation.mean_ap)} over {evaluation.images} images")

@@ -94,7 +94,7 @@ def _show(result: "ThresholdResult") -> None:
             *(screen.cell(row[key]) for key in band),
             str(row["positives"]),
         )
-        for row in class_rows(result)
+        for row in screen.extremes(class_rows(result), "F1", "thresholds.json")
     ]
     titles = (
         "threshold",

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     Flag("data.root", flags.DATA, ("--data",)),
     Flag("model.weights", flags.MODEL),
     Flag("model.weight_classes", flags.MODEL, metavar=flags.LISTS),
+    Flag("data.rename", flags.MODEL, metavar="OLD=NEW"),
+    Flag("data.unknown_in", flags.DATA, metavar="OLD.json"),
     Flag("epochs", flags.MODEL),
     flags.BATCH_SIZE,
     Flag("optim.lr", flags.MODEL),
@@ -90,7 +92,8 @@ def _continue(
         raise UsageError(
             "--resume continues with the settings of the run and takes no other, but --data,"
             " --device and --set data.workers=N",
-            "To train further with other settings: mlc train --weights RUN/last.safetensors ...",
+            f"For more epochs, let it end and go on from its weights: mlc train --weights {resume}"
+            " --epochs N ...; so do other settings.",
         )
     settings = run_settings(resume, merge(nested(flags), parse_assignments(given.assignments)))
     with progress.TrainingBar() as bar:

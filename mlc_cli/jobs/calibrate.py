@@ -18,7 +18,7 @@ from mlc_cli.core.evaluation.calibration import (
 )
 from mlc_cli.core.evaluation.probabilities import logit, sigmoid
 from mlc_cli.core.inference.build import default_folder, score_checkpoint
-from mlc_cli.core.models.weights.own import is_checkpoint
+from mlc_cli.core.models.weights.load import is_checkpoint
 from mlc_cli.core.runs.checkpoint import read_card, read_state, save_checkpoint
 from mlc_cli.core.system.distributed import current
 from mlc_cli.core.system.files import result_folder, write_json, write_text

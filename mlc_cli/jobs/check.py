@@ -112,7 +112,7 @@ def clean(
     write_clean(inspection, plan, Path(settings.fix or ""), progress)
     return Cleaned(
         images=len(inspection.collection) - len(plan.left_out),
-        left_out=_tally(inspection, plan),
+        left_out=_left_out(inspection, plan),
         completed=sum(
             int(np.count_nonzero(split.positives.sizes_N() < after[name].positives.sizes_N()))
             for name, split in before.splits.items()
@@ -122,8 +122,8 @@ def clean(
     )
 
 
-def _tally(inspection: Inspection, plan: Plan) -> IssueLog:
-    tally = IssueLog()
+def _left_out(inspection: Inspection, plan: Plan) -> IssueLog:
+    log = IssueLog()
     for row, reason in sorted(plan.left_out.items()):
-        tally.add(f"images left out because {reason}", inspection.collection.title(row))
-    return tally
+        log.add(f"images left out because {reason}", inspection.collection.title(row))
+    return log

@@ -30,7 +30,8 @@ from mlc_cli.core.datasets.converting.splits import (
     rename_splits,
     with_splits,
 )
-from mlc_cli.core.datasets.converting.summary import Conversion, as_dict, summarise
+from mlc_cli.core.datasets.converting.summary import Conversion, as_dict
+from mlc_cli.core.datasets.counts import count_split
 from mlc_cli.core.datasets.formats import fiftyone
 from mlc_cli.core.datasets.formats.base import Source, Writer
 from mlc_cli.core.datasets.formats.build import pick_reader, pick_writer, read_classes
@@ -62,14 +63,16 @@ def convert(settings: ConvertSettings) -> Conversion:
     findings = Findings()
     try:
         source = Path(settings.source)
-        with unpacked(source, Path(settings.dest), settings.max_unpacked) as place:
+        inner = not settings.images.root
+        with unpacked(source, Path(settings.dest), settings.max_unpacked, inner=inner) as place:
             if place != source:
                 inside = [place] if place.is_dir() else [place, place.parent]
-                findings.named.update((str(path), settings.source) for path in inside)
+                name = f"{source} (unpacked)" if source.is_dir() else settings.source
+                findings.named.update((str(path), name) for path in inside)
                 settings = _of_zip(settings, place)
             return _convert(settings, writer, classes, findings)
     except MlcError as error:
-        findings.settle()
+        findings.use_names()
         error.message, error.hint = findings.said(error.message), findings.said(error.hint)
         if report := findings.lines(already=error.message + error.hint):
             error.add_note(report)
@@ -80,12 +83,11 @@ def _of_zip(settings: ConvertSettings, place: Path) -> ConvertSettings:
     """Settings to convert what was unpacked; images in it cannot stay there."""
     images = settings.images
     if images.link == "symlink" and not images.root:
-        raise UsageError(
-            "--link symlink: links cannot lead into a zip file", "Choose hardlink or copy."
-        )
+        raise UsageError("--link symlink: links cannot lead into zip files", "Choose hardlink.")
     if images.link == "reference" and not images.root:
         images = images.model_copy(update={"link": "hardlink"})
-    return settings.model_copy(update={"source": str(place), "images": images})
+    form = "jsonl" if settings.format == "parquet" else settings.format
+    return settings.model_copy(update={"source": str(place), "images": images, "format": form})
 
 
 def _convert(
@@ -118,7 +120,7 @@ def _convert(
         findings.dropped.add("label rules, which the format cannot hold", "")
     if writer.name == "mlc":
         dest.check(whole.annotation.classes, list(splits))
-    findings.settle()
+    findings.use_names()
     conversion = Conversion(
         format=reader.name,
         title=reader.title,
@@ -130,7 +132,7 @@ def _convert(
         dest=dest.folder,
         classes=tuple(whole.annotation.class_names),
         classes_from="user" if classes else "labels" if source.classes is None else "source",
-        splits={name: summarise(split) for name, split in splits.items()},
+        splits={name: count_split(split) for name, split in splits.items()},
         renamed={
             name: new for name, new in renamed.items() if name not in ("", new) and not shares
         },
@@ -257,12 +259,10 @@ def _divide(
     splits = divide(annotation, shares, settings.seed, group_N)
     bare = [name for name in splits if not len(splits[name])]
     if bare:
-        things = f"{len(annotation)} images"
-        if group_N is not None:
-            things += f" in {group_N.max() + 1} groups"
+        groups = "" if group_N is None else f" in {group_N.max() + 1} groups"
         raise DataError(
-            f"{settings.source}: {things} are too few to divide: none is left for"
-            f" {', '.join(bare)}",
+            f"{settings.source}: {len(annotation)} images{groups} are too few to divide:"
+            f" none is left for {', '.join(bare)}",
             "Choose other parts, or keep all in one with `--split train`.",
         )
     return splits
@@ -279,17 +279,17 @@ def _write(
     images = settings.images
     with atomic_output(dest.folder, overwrite=settings.overwrite, record=RECORD) as stage:
         folders = {name: images.folder or _image_folder(writer, name) for name in splits}
-        settled = rewrite_paths(splits, dest.folder, stage, images.link, folders)
-        losses = writer.losses(settled)
+        moved = rewrite_paths(splits, dest.folder, stage, images.link, folders)
+        losses = writer.losses(moved)
         if losses:
             raise DataError(
                 f"{writer.name} cannot hold this data set:\n"
                 + "\n".join(f"  {loss}" for loss in losses[:SHOWN]),
                 "Choose another format with --to.",
             )
-        files = [*writer.write(settled, stage), *beside.write(splits, settled, stage)]
+        files = [*writer.write(moved, stage), *beside.write(splits, moved, stage)]
         if images.link != "reference":
-            copy_images(splits, settled, images.link)
+            copy_images(splits, moved, images.link)
         names = tuple(file.relative_to(stage).as_posix() for file in files)
         conversion = replace(conversion, files=names)
         write_json(stage / RECORD, {"conversions": [*dest.records, as_dict(conversion)]})

@@ -3,14 +3,14 @@
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mlc_cli.core.datasets.converting.summary import Conversion
 from mlc_cli.core.datasets.links import GONE, Fetched, fetch_links, read_links
 from mlc_cli.core.system.downloads.build import build_cache
 from mlc_cli.core.system.downloads.cache import Cache, file_name
-from mlc_cli.core.system.downloads.parallel import in_parallel
-from mlc_cli.core.system.downloads.transfer import check_space
+from mlc_cli.core.system.downloads.transfer import check_space, in_parallel
 from mlc_cli.core.system.downloads.unpack import unpack
 from mlc_cli.core.system.files import read_json, write_json
 from mlc_cli.errors import DownloadError, GateMissed, UsageError
@@ -61,17 +61,31 @@ def download(settings: DatasetDownloadSettings, progress: Progress) -> Downloade
             f"{settings.title}: its pictures are links, and a list of them is needed",
             f"Get it from {settings.links.home} and name it: --links FILE",
         )
+    files = settings.files
+    if settings.mirror:
+        at = f"{settings.mirror.rstrip('/')}/"
+        files = {
+            name: file.model_copy(update={"url": at + file_name(file.url)})
+            for name, file in files.items()
+        }
     with cache.lock(f"folder-{dest.resolve().name}"):
-        whole = {name for name in settings.files if _is_whole(source, name)}
-        missing = {name: file for name, file in settings.files.items() if name not in whole}
+        missing = {name: file for name, file in files.items() if not _is_whole(source, name)}
         for file in missing.values():
-            cache.check_known(_address(file, settings), file.checksum)
+            cache.check_known(file.url, file.checksum)
         if missing:
             _state(source, _CONVERTED).unlink(missing_ok=True)
-            _check_space(missing, cache, source, whole)
-        for _ in in_parallel(
-            lambda name, stop: _get(name, settings, cache, progress, stop), missing, settings.jobs
-        ):
+            _check_space(missing, cache, source, files.keys() - missing.keys())
+
+        def get(name: str, stop: threading.Event) -> None:
+            file = missing[name]
+            archive = cache.fetch(file.url, file.checksum, partial(progress, name), stop)
+            told = partial(progress, f"{name}, unpacked")
+            into, take = file.into, file.take
+            sizes = unpack(archive, file_name(file.url), source, into, take, told, stop)
+            _state(source, name).parent.mkdir(parents=True, exist_ok=True)
+            write_json(_state(source, name), sizes)
+
+        for _ in in_parallel(get, missing, settings.jobs):
             pass
         fetched = _get_links(settings, source, progress)
         conversion = _convert(settings, dest)
@@ -86,10 +100,8 @@ def _state(source: Path, name: str) -> Path:
 def _is_whole(source: Path, name: str) -> bool:
     """Whether all files of an archive are there, each as long as it was."""
     state = _state(source, name)
-    if not state.exists():
-        return False
     try:
-        return all(
+        return state.exists() and all(
             (source / path).stat().st_size == size for path, size in read_json(state).items()
         )
     except FileNotFoundError:
@@ -117,36 +129,6 @@ def _check_space(
         check_space(disk, size)
 
 
-def _address(file: RemoteFileSettings, settings: DatasetDownloadSettings) -> str:
-    if settings.mirror is None:
-        return file.url
-    return f"{settings.mirror.rstrip('/')}/{file_name(file.url)}"
-
-
-def _get(
-    name: str,
-    settings: DatasetDownloadSettings,
-    cache: Cache,
-    progress: Progress,
-    stop: threading.Event,
-) -> None:
-    file = settings.files[name]
-    url = _address(file, settings)
-    source = Path(settings.dest) / SOURCE
-    archive = cache.fetch(url, file.checksum, lambda *far: progress(name, *far), stop)
-    files = unpack(
-        archive,
-        file_name(url),
-        source,
-        file.into,
-        file.take,
-        lambda *far: progress(f"{name}, unpacked", *far),
-        stop,
-    )
-    _state(source, name).parent.mkdir(parents=True, exist_ok=True)
-    write_json(_state(source, name), files)
-
-
 def _get_links(
     settings: DatasetDownloadSettings, source: Path, progress: Progress
 ) -> Fetched | None:
@@ -157,7 +139,7 @@ def _get_links(
     if settings.download.offline:
         raise DownloadError("--offline forbids to fetch pictures that are links")
     folder = source / links.into
-    fetched = fetch_links(wanted, folder, lambda *far: progress("pictures", *far), settings.jobs)
+    fetched = fetch_links(wanted, folder, partial(progress, "pictures"), settings.jobs)
     if fetched.failed:
         raise DownloadError(
             f"{len(fetched.failed)} of {len(wanted)} pictures could not be fetched this time, such"

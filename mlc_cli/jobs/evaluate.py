@@ -72,7 +72,9 @@ def evaluate_checkpoint(settings: EvalSettings) -> EvalResult:
     about, evaluation = _evaluate(scored, thresholds_C)
     report = folder / f"report{suffix}.html" if settings.report else None
     if current().is_main:
-        _write(folder, suffix, scored, about, evaluation)
+        write_scores(folder / f"scores{suffix}.npz", scored.scores)
+        guard = settings.guard_formulas
+        write_evaluation(folder, suffix, evaluation, guard=guard, **about)
         write_text(folder / f"eval{suffix}.yaml", as_yaml(settings))
         if report:
             make_report(report, settings.split, scored, evaluation)
@@ -98,7 +100,8 @@ def evaluate_run(run: RunFolder, val: Batches, device: torch.device) -> Evaluati
     scored = scored_split(opened, val, score(opened.engine, val))
     about, evaluation = _evaluate(scored, None)
     if val.group.is_main:
-        _write(run.path, "", scored, about, evaluation)
+        write_scores(run.path / "scores.npz", scored.scores)
+        write_evaluation(run.path, "", evaluation, **about)  # last: it says that all is there
     return evaluation
 
 
@@ -115,10 +118,3 @@ def _evaluate(
         rules=scores.rules,
     )
     return {"checkpoint": str(scored.checkpoint), "data": str(scored.source)}, evaluation
-
-
-def _write(
-    folder: Path, suffix: str, scored: ScoredSplit, about: dict[str, Any], evaluation: Evaluation
-) -> None:
-    write_scores(folder / f"scores{suffix}.npz", scored.scores)
-    write_evaluation(folder, suffix, evaluation, **about)  # last: it says that all is there

@@ -9,6 +9,7 @@ import numpy as np
 import openvino as ov
 import torch
 
+from mlc_cli.core.exporting.embed import embed_in_ir, embed_in_onnx
 from mlc_cli.core.exporting.gate import Check, Exported, check_files, mark
 from mlc_cli.core.exporting.int8 import Quantiser, Sample, has_attention
 from mlc_cli.core.exporting.ir import to_ir, write_ir
@@ -85,7 +86,7 @@ def export(settings: ExportSettings, on_step: OnStep = lambda _: None) -> Export
     classifier, card, notes = load_any(checkpoint, settings.like, settings.weight_classes)
     _check(settings, card, checkpoint)
     card = replace(card, rules=replace(card.rules, folded=settings.fold_rules))
-    info = ExportInfo(card, folded=settings.fold_thresholds)
+    info = ExportInfo(card, settings.fold_thresholds, embedded=settings.embed_resize)
     folder = result_folder(settings.output, checkpoint.parent / "export")
     try:
         with folder_beside(folder / "export") as staging:
@@ -125,10 +126,11 @@ def _remarks(settings: ExportSettings, card: ModelCard) -> list[str]:
             "the client of OpenVINO Model API fails on models with one class; ONNX Runtime,"
             " OpenVINO and mlc run these files"
         )
-    elif not card.geometry.stock:
+    elif not card.geometry.stock and not settings.embed_resize:
         remarks.append(
             "clients of OpenVINO Model API decode in full and shrink with linear interpolation, and"
-            " this model was trained otherwise: they were not compared with it"
+            " this model was trained otherwise: they were not compared with it; with"
+            " --embed-resize they do the same"
         )
     if card.rules and not settings.fold_rules:
         remarks.append("clients do not know the label rules; --fold-rules makes them obey")
@@ -160,10 +162,14 @@ def _make(
             model = to_ir(onnx_file, info)
             if precision == "int8":
                 model = _quantised(settings, classifier, info.card, model)
+            if info.embedded:
+                model = embed_in_ir(model, info)
             write_ir(folder / name, model, info, half=precision != "fp32")
             files.append(Exported(name, "ir", precision))
     if not settings.onnx:
         onnx_file.unlink()
+    elif info.embedded:
+        embed_in_onnx(onnx_file, info)
     check = None
     if batches:
         on_step(f"comparing with the checkpoint on {len(batches.dataset)} images")
@@ -266,6 +272,7 @@ def _as_dict(
         "decode": card.decode,
         "fold_thresholds": settings.fold_thresholds,
         "fold_rules": settings.fold_rules,
+        "embed_resize": settings.embed_resize,
         "saliency": settings.saliency,
         "passed": None if check is None else all(not file.faults for file in files),
         "check": check.as_dict() if check else None,

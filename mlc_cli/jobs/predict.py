@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import StringIO
 from itertools import chain
 from pathlib import Path
@@ -11,19 +11,18 @@ from typing import TextIO
 
 from mlc_cli.core.inference.model import Model
 from mlc_cli.core.inference.pictures import Pictures
+from mlc_cli.core.inference.predicting import Predictor
 from mlc_cli.core.inference.predictions import Format, Written, make_format
 from mlc_cli.core.inference.results import Prediction
-from mlc_cli.core.inference.views import with_views
 from mlc_cli.core.inference.writer import PartialOutput, RecordWriter, open_output, read_partial
 from mlc_cli.core.loading.sources import STDIN, Item, Sources, distinct_output_names
 from mlc_cli.core.loading.stream import Picture, PictureReader, stdin_lines
 from mlc_cli.core.runs.chain import broken_promise
 from mlc_cli.core.runs.folder import find_checkpoint
 from mlc_cli.core.system.cores import usable_cores
+from mlc_cli.core.system.distributed import Group, current
 from mlc_cli.core.system.files import write_text
-from mlc_cli.core.system.group import SingleProcess
 from mlc_cli.core.system.interrupts import stop_requests
-from mlc_cli.core.system.own_group import own_group
 from mlc_cli.errors import DataError, Interrupted, UsageError
 from mlc_cli.settings.predict import PredictSettings
 from mlc_cli.settings.resolve import as_yaml
@@ -44,6 +43,7 @@ class Outcome:
         undrawn: Labels that no font has the characters of.
         left_out: Images that the gallery had no room for.
         passed_over: Files of the folders that were not taken for images.
+        damaged: Images that were predicted though they are damaged, and how.
     """
 
     images: int
@@ -52,6 +52,7 @@ class Outcome:
     undrawn: tuple[str, ...]
     left_out: int
     passed_over: tuple[str, ...] = ()
+    damaged: tuple[Written, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Prepared:
     Attributes:
         settings: Of the command.
         model: The model.
+        predictor: How it is run.
         sources: The images.
         decided_by: Where the thresholds come from, in words.
         warning: Of the model, or of a promise that does not hold here.
@@ -68,6 +70,7 @@ class Prepared:
 
     settings: PredictSettings
     model: Model
+    predictor: Predictor
     sources: Sources
     decided_by: str
     warning: str
@@ -80,20 +83,20 @@ def prepare(settings: PredictSettings) -> Prepared:
         MlcError: A source is missing or empty, or the checkpoint cannot be used.
     """
     _check(settings)
-    sources = Sources(settings.sources, settings.every, stdin_lines())
+    sources = Sources(settings.sources, settings.every, stdin_lines(), videos=settings.videos)
     sources.check()
     path = find_checkpoint(settings.run, settings.checkpoint)
     model = Model(
         path, settings.device, settings.precision, settings.thresholds,
         like=settings.like, weight_classes=settings.weight_classes,
     )  # fmt: skip
-    model.predictor(explain=settings.explain)  # refused before an output is touched
+    predictor = model.predictor(explain=settings.explain, tta=settings.tta, tiles=settings.tiles)
     decided_by = "the thresholds of the checkpoint" if model.has_thresholds else "0.5"
     if settings.thresholds is not None:
         decided_by = str(settings.thresholds)
     own = settings.thresholds is None
     broken = broken_promise(model.opened.card, settings, path) if own else ""
-    return Prepared(settings, model, sources, decided_by, model.warning or broken)
+    return Prepared(settings, model, predictor, sources, decided_by, model.warning or broken)
 
 
 def _check(settings: PredictSettings) -> None:
@@ -103,9 +106,7 @@ def _check(settings: PredictSettings) -> None:
             "--explain makes heat maps for --draw and --gallery, and neither is given",
             "Add --draw DIR or --gallery FILE.html.",
         )
-    if settings.explain and (settings.tta != "none" or settings.tiles > 1):
-        raise UsageError("--explain shows one view of a picture: leave out --tta and --tiles")
-    if STDIN in settings.sources and own_group().size > 1:
+    if STDIN in settings.sources and current().size > 1:
         raise UsageError(
             "- is read by one process, and several were started",
             "Name a .txt list of paths in place of standard input, or call mlc without torchrun.",
@@ -132,11 +133,14 @@ def predictions(
     """
     settings, model = prepared.settings, prepared.model
     side = settings.draw_side if settings.draw else _GALLERY_SIDE if settings.gallery else 0
-    predictor = model.predictor(explain=settings.explain)
-    engine = with_views(predictor.engine, settings.tta, settings.tiles)
-    return replace(predictor, engine=engine).stream(
+    return prepared.predictor.stream(
         items,
-        PictureReader(model.geometry.tiled(settings.tiles), settings.max_megapixels * 1e6, side),
+        PictureReader(
+            model.geometry.tiled(settings.tiles),
+            settings.max_megapixels * 1e6,
+            side,
+            settings.on_damaged,
+        ),
         batch_size=settings.batch_size,
         threads=usable_cores() if settings.threads == "auto" else settings.threads,
         live=STDIN in settings.sources,
@@ -159,31 +163,33 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
         Interrupted: There was a signal; what is written is complete up to some image.
         MlcError: Nothing can be written, the model is broken, or there are no images.
     """
-    settings, group = prepared.settings, own_group()
+    settings, group = prepared.settings, current()
     form = make_format(
         settings.format,
         prepared.model.classes,
         settings.topk,
         band=prepared.model.lower_thresholds is not None,
+        guard=settings.guard_formulas,
     )
     pictures = Pictures(settings, prepared.model.classes)
     items = iter(prepared.sources)
     items = distinct_output_names(items) if settings.draw else items
-    begun = PartialOutput()
+    partial = PartialOutput()
     if settings.resume and settings.output:
-        begun, items = _resume(Path(settings.output), form, items, settings.batch_size)
+        partial, items = _resume(Path(settings.output), form, items, settings.batch_size)
         group.barrier()  # until all have read what is there
     items = group.shard(items, settings.batch_size)
     total = prepared.sources.count() if on_progress else None
-    images, unreadable = begun.images, list(begun.errors)
-    with stop_requests() as stopped, _stream(settings, stdout, begun, group) as stream:
-        writer = RecordWriter(stream, form, begun=begun.images > 0)
+    images, unreadable, damaged = partial.images, list(partial.errors), list[Written]()
+    with stop_requests() as stopped, _stream(settings, stdout, partial, group) as stream:
+        writer = RecordWriter(stream, form, resumed=partial.images > 0)
         with closing(predictions(prepared, items, stopped)) as batches:
             for batch in group.in_order(batches):
                 pictures.add(batch)
                 writer.write([prediction for prediction, _ in batch])
                 images += len(batch)
                 unreadable += [Written(p.image, p.error) for p, _ in batch if p.error]
+                damaged += [Written(p.image, seen.damage) for p, seen in batch if seen.damage]
                 if on_progress:
                     on_progress(images, total)
         writer.finish()
@@ -198,7 +204,10 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
         raise DataError("no image came from the sources", "With -, paths come one a line.")
     undrawn = tuple(sorted(pictures.fonts.lacking))
     passed_over = tuple(prepared.sources.passed_over())
-    return Outcome(images, begun.images, tuple(unreadable), undrawn, pictures.left_out, passed_over)
+    return Outcome(
+        images, partial.images, tuple(unreadable), undrawn, pictures.left_out, passed_over,
+        tuple(damaged),
+    )  # fmt: skip
 
 
 def _resume(
@@ -212,17 +221,19 @@ def _resume(
             recent.append(item)
             yield item.name
 
-    begun = read_partial(path, form, names(), batch_size)
-    again = list(recent)[len(recent) - begun.dropped :]
-    return begun, chain(again, items)
+    partial = read_partial(path, form, names(), batch_size)
+    again = list(recent)[len(recent) - partial.dropped :]
+    return partial, chain(again, items)
 
 
 def _stream(
-    settings: PredictSettings, stdout: TextIO, begun: PartialOutput, group: SingleProcess
+    settings: PredictSettings, stdout: TextIO, partial: PartialOutput, group: Group
 ) -> AbstractContextManager[TextIO]:
     if not group.is_main:
         return nullcontext(StringIO())
-    return open_output(Path(settings.output), begun.end) if settings.output else nullcontext(stdout)
+    if not settings.output:
+        return nullcontext(stdout)
+    return open_output(Path(settings.output), partial.end)
 
 
 def _about(prepared: Prepared, images: int) -> str:

@@ -23,12 +23,12 @@ from mlc_cli.core.evaluation.thresholds import (
     shrink,
 )
 from mlc_cli.core.inference.build import default_folder, score_checkpoint
-from mlc_cli.core.models.weights.own import is_checkpoint
+from mlc_cli.core.models.weights.load import is_checkpoint
 from mlc_cli.core.runs.chain import chain_of
 from mlc_cli.core.runs.checkpoint import read_card, read_state, save_checkpoint
 from mlc_cli.core.system.distributed import current
 from mlc_cli.core.system.files import result_folder, write_atomic, write_json, write_text
-from mlc_cli.errors import SettingsError
+from mlc_cli.errors import MlcError, SettingsError
 from mlc_cli.settings.resolve import as_yaml
 from mlc_cli.settings.thresholds import ThresholdSettings
 
@@ -166,28 +166,18 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         stored=not settings.scores and is_checkpoint(source),
         warning=warning,
     )
-    if current().is_main:
-        _write(result, settings)
-    return result
-
-
-def _objective(text: str) -> Objective:
-    try:
-        return Objective.parse(text)
-    except ValueError as error:
-        raise SettingsError(f"objective: expected {error}, got '{text}'") from None
+    return _write(result, settings) if current().is_main else result
 
 
 def _objectives(settings: ThresholdSettings) -> tuple[Objective, Objective | None]:
     """What to maximise; for a band the floor of the upper thresholds and that of the lower ones."""
-    if settings.band is None:
-        return _objective(settings.objective), None
-    if settings.objective != "f1":
+    if settings.band and settings.objective != "f1":
         raise SettingsError("band: takes the place of --objective; leave one of them out")
+    key, text = ("band", settings.band) if settings.band else ("objective", settings.objective)
     try:
-        return parse_band(settings.band)
+        return parse_band(text) if settings.band else (Objective.parse(text), None)
     except ValueError as error:
-        raise SettingsError(f"band: expected {error}, got '{settings.band}'") from None
+        raise SettingsError(f"{key}: expected {error}, got '{text}'") from None
 
 
 def _promise(
@@ -229,7 +219,7 @@ def _strengths(settings: ThresholdSettings, objective: Objective) -> tuple[float
     return STRENGTHS if objective.kind == "fbeta" and not objective.floors else (0.0,)
 
 
-def _write(result: ThresholdResult, settings: ThresholdSettings) -> None:
+def _write(result: ThresholdResult, settings: ThresholdSettings) -> ThresholdResult:
     thresholds_C = result.per_class_C
     classes = result.scores.classes
     write_atomic(
@@ -246,7 +236,15 @@ def _write(result: ThresholdResult, settings: ThresholdSettings) -> None:
             promise=result.promise,
             rules=result.scores.rules,
         )
-        save_checkpoint(result.source, read_state(result.source), card)
+        try:
+            save_checkpoint(result.source, read_state(result.source), card)
+        except MlcError as error:
+            if not settings.output:
+                raise
+            left_alone = f"the checkpoint is left as it was: {error.message}"
+            warning = "; ".join(filter(None, [result.warning, left_alone]))
+            return replace(result, stored=False, warning=warning)
+    return result
 
 
 def as_dict(result: ThresholdResult) -> dict[str, Any]:

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from mlc_cli.core.loading.loader import dead_workers_named
-from mlc_cli.core.models.complexity import complexity
+from mlc_cli.core.models.complexity import Complexity, complexity
 from mlc_cli.core.runs.folder import RunFolder, create_run, open_run
 from mlc_cli.core.system.device import out_of_memory_named
 from mlc_cli.core.system.files import write_text
 from mlc_cli.core.system.interrupts import stop_requests
 from mlc_cli.core.training import loop, messages
 from mlc_cli.core.training.build import Training, prepare
-from mlc_cli.core.training.events import Event, Finished, Started
-from mlc_cli.core.training.progress import EpochReport, Tick
+from mlc_cli.core.training.checks import advice_on_unknown
+from mlc_cli.core.training.events import EpochReport, Event, Finished, Started, Tick
 from mlc_cli.core.training.recorder import NullRecorder, Recorder
 from mlc_cli.errors import Interrupted, MlcError, ProcessError, RunError
 from mlc_cli.jobs.evaluate import evaluate_run
@@ -49,16 +49,17 @@ def train(
     training = prepare(settings, on_tick, resumed=_brings_weights(resume))
     with ExitStack() as stack:
         stack.callback(training.close)
+        size = complexity(training.built.classifier, settings.data.input_size)  # or it is refused
         run, warning = _open(settings, training, resume, stack, accept=accept_changed_data)
         recorder = NullRecorder()
         if training.group.is_main:
             recorder = Recorder(run, training.state, settings, training.card)
         stack.callback(recorder.close)
         started = time.perf_counter()
-        for event in _events(training, run, warning, recorder, on_tick):
+        for event in _events(training, run, size, warning, recorder, on_tick):
             recorder.log(messages.describe(event))
             yield event
-        evaluation = evaluate_run(run, training.plan.val, training.device)
+        evaluation = evaluate_run(run, training.plan.val, training.plan.scorer.device)
         finished = Finished(run, training.state.best, evaluation, time.perf_counter() - started)
         recorder.log(messages.describe(finished))
         yield finished
@@ -67,26 +68,26 @@ def train(
 def _events(
     training: Training,
     run: RunFolder,
+    size: Complexity,
     warning: str,
     recorder: NullRecorder,
     on_tick: Callable[[Tick], None],
 ) -> Iterator[Started | EpochReport]:
-    yield _started(training, run, warning)
-    interrupted = Interrupted("interrupted", f"Continue with: mlc train --resume {run.path}")
+    yield _started(training, run, size, warning)
+    repair = f"Continue with: mlc train --resume {run.path}"
     with stop_requests() as stop_requested:
 
         def tick(tick: Tick) -> None:
-            if training.group.any(stop_requested()):  # first: a lost terminal shows no progress
-                raise interrupted
             on_tick(tick)
             recorder.save_if_due()
 
         try:
             with dead_workers_named(), out_of_memory_named():
-                for report in loop.train(training.plan, training.state, tick):
+                for report in loop.train(training.plan, training.state, tick, stop_requested):
                     recorder.epoch(report)
                     yield report
-        except Interrupted:
+        except Interrupted as error:
+            error.hint = error.hint or repair
             recorder.save()
             recorder.log("interrupted")
             training.group.barrier()  # a launcher ends all processes once one has ended
@@ -99,7 +100,7 @@ def _events(
                 raise
             # readers that got the signal too die inside a step: the state on disk is complete
             recorder.log("interrupted")
-            raise interrupted from error
+            raise Interrupted("interrupted", repair) from error
 
 
 def _open(
@@ -178,8 +179,9 @@ def _is_newer(path: Path, than: Path) -> bool:
     return path.exists() and path.stat().st_mtime_ns >= than.stat().st_mtime_ns
 
 
-def _started(training: Training, run: RunFolder, warning: str) -> Started:
+def _started(training: Training, run: RunFolder, size: Complexity, warning: str) -> Started:
     settings, splits = training.settings, training.splits
+    advice = advice_on_unknown(splits.train, settings.loss.unknown)
     return Started(
         run=run,
         device=_where(training),
@@ -188,16 +190,16 @@ def _started(training: Training, run: RunFolder, warning: str) -> Started:
         val=splits.val,
         backbone=settings.model.backbone,
         head=settings.model.head.name,
-        size=complexity(training.built.classifier, settings.data.input_size),
+        size=size,
         graph=training.graph,
         weights=training.built.report,
-        warnings=(*splits.warnings, *filter(None, [warning])),
+        warnings=(*splits.warnings, *filter(None, [warning, advice])),
         epoch=training.state.position.epoch,
         epochs=settings.epochs,
     )
 
 
 def _where(training: Training) -> str:
-    size = training.group.size
-    device = training.device.type if size > 1 else training.device
-    return f"{device}, {training.precision}" + (f", {size} processes" if size > 1 else "")
+    size, scorer = training.group.size, training.plan.scorer
+    device = scorer.device.type if size > 1 else scorer.device
+    return f"{device}, {scorer.precision}" + (f", {size} processes" if size > 1 else "")

@@ -21,6 +21,10 @@ class DataSettings(Settings):
     """Annotation file of the test split; read only by commands that are asked for it."""
     image_root: str | None = None
     """Folder that image paths are relative to; by default the folder of the annotation file."""
+    unknown_in: tuple[str, ...] = ()
+    """Older annotation files: on their images, classes that they do not have are unknown."""
+    rename: dict[str, str] = Field(default_factory=dict)
+    """Classes of older annotation files and of `model.weights` that have another name now."""
     generate: Literal["digits"] | None = None
     """Make this small data set at `root` when the folder does not exist yet."""
     input_size: SizeHW = (448, 448)
@@ -44,6 +48,9 @@ class DataSettings(Settings):
     frequency) times an epoch (Gupta et al. 2019)."""
     on_bad_image: Literal["error", "skip"] = "error"
     """Stop at an image that cannot be read, or name it, count it and go on without it."""
+    on_damaged: Literal["warn", "error", "skip"] = "warn"
+    """`warn` uses a picture with a hole in its data, grey or shifted from there on, and names it;
+    `error` stops at it, `skip` leaves it out."""
     on_leak: Literal["error", "warn"] = "error"
     """What to do when an image of the training split is also in the validation split."""
     allow_outside_root: bool = False
@@ -62,7 +69,9 @@ class DataSettings(Settings):
         """The same with folders that are found from everywhere."""
         image_root = str(Path(self.image_root).absolute()) if self.image_root else None
         root = str(Path(self.root).absolute())
-        return self.model_copy(update={"root": root, "image_root": image_root})
+        older = tuple(str(Path(file).absolute()) for file in self.unknown_in)
+        changes = {"root": root, "image_root": image_root, "unknown_in": older}
+        return self.model_copy(update=changes)
 
     @model_validator(mode="after")
     def _a_crop_is_square(self) -> "DataSettings":

@@ -77,6 +77,9 @@ class ExportSettings(ModelChoiceSettings, SplitChoiceSettings):
     fold_rules: bool = False
     """Let the logits obey the label rules: where they reach the thresholds, labels keep the rules,
     as those of mlc do. Clients that decide at 0.5 need `fold_thresholds`, too."""
+    embed_resize: bool = False
+    """Put the resize into the graph: bytes of pictures of any size in, N×H×W×3, RGB in ONNX, BGR in
+    IR. Whoever runs the file then shrinks pictures as mlc does, `area` included."""
     saliency: bool = False
     """Add an output `saliency_map`: where each class has its evidence, uint8 N×C×h×w."""
     check: bool = True

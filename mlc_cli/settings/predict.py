@@ -17,12 +17,16 @@ class PredictSettings(CheckpointSettings):
     """Images, folders, patterns, videos, `.txt` lists of paths, or `-` for standard input."""
     every: Count = 30
     """Take every n-th frame of a video."""
+    videos: bool = False
+    """Take the videos of folders, too."""
     thresholds: str | float | None = None
     """Thresholds in place of the checkpoint's: a file (`.npy`), or one number for all classes."""
     topk: Count | None = None
     """List only so many probabilities of an image, the largest; decisions do not change."""
     format: Literal["jsonl", "json", "csv", "onehot"] = "jsonl"
     """How predictions are written."""
+    guard_formulas: bool = True
+    """Put `'` before texts in CSV that a spreadsheet would take for a formula."""
     output: str | None = None
     """File that predictions are written to, in place of standard output."""
     resume: bool = False
@@ -34,7 +38,10 @@ class PredictSettings(CheckpointSettings):
     explain: bool = False
     """Add a heat map for each predicted label to the drawn pictures and the gallery."""
     strict: bool = False
-    """Exit with code 1 if an image could not be read."""
+    """Exit with code 3 if an image could not be read."""
+    on_damaged: Literal["warn", "error", "skip"] = "warn"
+    """`warn` predicts a picture with a hole in its data, grey or shifted from there on, and names
+    it; `error` stops at it, `skip` counts it among those that cannot be read."""
     batch_size: Count = 32
     """Images a batch."""
     threads: Count | Literal["auto"] = "auto"

@@ -36,6 +36,9 @@ class SplitChoiceSettings(Settings):
     """Processes that read images."""
     on_bad_image: Literal["error", "skip"] = "error"
     """Stop at an image that cannot be read, or name it, count it and go on without it."""
+    on_damaged: Literal["warn", "error", "skip"] = "warn"
+    """`warn` uses a picture with a hole in its data, grey or shifted from there on, and names it;
+    `error` stops at it, `skip` leaves it out."""
 
 
 class CheckpointSettings(ModelChoiceSettings):

@@ -50,6 +50,9 @@ class TrainSettings(Settings):
     """Memory layout of convolutions; channels-last is the faster one on most machines."""
     compile: bool = False
     """Compile the model with torch.compile."""
+    sync_bn: bool = False
+    """Of several processes, on GPUs: batch normalisation by the images of all (SyncBatchNorm); by
+    default by each process's own."""
     deterministic: bool = False
     """Only deterministic algorithms on the GPU; the CPU always is."""
     save_minutes: Positive = 10.0

@@ -16,7 +16,7 @@ import numpy as np
 from samples import make_images, make_model
 from timing import alternate, show
 
-from mlc_cli.core.images.decode import read_file
+from mlc_cli.core.images.decode import look, read_image
 from mlc_cli.core.images.scaled import RGB_FLAGS
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.jobs.predict import predict, prepare
@@ -52,8 +52,8 @@ def measure(
             PredictSettings(sources=(str(images),), checkpoint=str(model_file), device="cpu")
         )
         fit = prepared.model.geometry
-        part = read_file(paths[0])[1].part(fit.part)
-        ready = np.stack([fit.fit(fit.read(path)) for path in paths])
+        part = look(paths[0]).header.part(fit.part)
+        ready = np.stack([fit.fit(read_image(path, part=fit.part)) for path in paths])
         size = prepared.settings.batch_size
         batches = [ready[row : row + size] for row in range(0, count, size)]
         decoding, inference, whole = alternate(

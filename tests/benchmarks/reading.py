@@ -39,7 +39,9 @@ def measure_time(size: tuple[int, int], images: int) -> list[str]:
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(usable_cores()) as pool:
         paths = make_images(Path(folder), images, size)
         works = [lambda: [*pool.map(whole_copy, paths)]] + [
-            lambda way=way: [*pool.map(lambda path: way.fit(way.read(path)), paths)]  # type: ignore[misc]
+            lambda way=way: [
+                *pool.map(lambda path: way.fit(read_image(path, part=way.part)), paths)
+            ]  # type: ignore[misc]
             for way in WAYS.values()
         ]
         whole, *others = alternate(works, 3)
@@ -53,7 +55,9 @@ def peak(path: str, name: str) -> None:
     way, kilo = WAYS[name], 1 if sys.platform == "darwin" else 1024
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(lambda _: way.fit(way.read(Path(path))).shape, range(THREADS)))
+        list(
+            pool.map(lambda _: way.fit(read_image(Path(path), part=way.part)).shape, range(THREADS))
+        )
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * kilo)
 
 

@@ -21,7 +21,7 @@ from timing import show
 from mlc_cli.core.system.files import write_json
 from mlc_cli.core.training import loop
 from mlc_cli.core.training.build import Training, prepare
-from mlc_cli.core.training.progress import EpochReport
+from mlc_cli.core.training.events import EpochReport
 from mlc_cli.settings.resolve import gather, validate
 from mlc_cli.settings.train import TrainSettings
 

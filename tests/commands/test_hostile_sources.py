@@ -241,5 +241,7 @@ def test_what_cannot_be_read_or_written_is_named(mlc, here: Path, make_source) -
     refuses(mlc("dataset-convert", "mlc", source / "all.json", "out"), "all.json: there is no such")
     (source / "all.json").unlink()
     (source / "all.json").mkdir()
-    refuses(mlc("dataset-convert", "mlc", source / "all.json", "out"), "has no annotation files")
+    refuses(
+        mlc("dataset-convert", "mlc", source / "all.json", "out"), "no file has classes and images"
+    )
     assert not (here / "out").exists()

@@ -321,3 +321,26 @@ def test_images_that_cannot_be_read_stop_it_or_are_left_out(
     nothing = export(mlc, "--data", "data", "--output", "c", "--set", "on_bad_image=skip")
     assert nothing.code == 1
     assert "Traceback" not in nothing.err
+
+
+@pytest.mark.usefixtures("exported")
+@pytest.mark.parametrize("images", [1, 3, 1000])
+def test_int8_is_calibrated_on_as_many_training_images_as_the_setting_says(
+    mlc: Mlc, monkeypatch: pytest.MonkeyPatch, images: int
+) -> None:
+    seen: list[int] = []
+
+    class Counting:
+        def __init__(self, *_: Any) -> None:
+            pass
+
+        def __call__(self, _: Any, calibration: list[Any], validation: list[Any]) -> Any:
+            seen.extend((len(calibration), len(validation)))
+            raise MlcError("enough is known")
+
+    monkeypatch.setattr(job, "Quantiser", Counting)
+    flags = ("--precision", "int8", "--set", f"int8.calibration_images={images}")
+    outcome = export(mlc, *flags, "--output", "int8")
+    assert "enough is known" in outcome.err
+    training = len(read(Path("data/train.json"))["images"])
+    assert seen == [min(images, training), 24]

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from mlc_cli.core.runs.checkpoint import read_state
-from mlc_cli.core.training.progress import Tick
+from mlc_cli.core.training.events import Tick
 from mlc_cli.errors import Interrupted, MlcError
 from mlc_cli.jobs.train import run_settings, train
 from mlc_cli.main import main

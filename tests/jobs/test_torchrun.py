@@ -16,8 +16,8 @@ import torch
 
 from mlc_cli.core.runs.checkpoint import read_state
 from mlc_cli.core.system.distributed import Group
+from mlc_cli.core.training.events import Tick
 from mlc_cli.core.training.messages import describe
-from mlc_cli.core.training.progress import Tick
 from mlc_cli.errors import Interrupted
 from mlc_cli.jobs.train import run_settings, train
 from mlc_cli.settings.train import TrainSettings

@@ -2,30 +2,56 @@
 
 import re
 from pathlib import Path
+from textwrap import wrap
+from typing import Any
 
 import pytest
 
 from mlc_cli.settings.presets import load_card, presets_root
-from mlc_cli.settings.published import (
-    HEAD,
-    at,
-    header,
-    paper_presets,
-    published_rows,
-    published_value,
-    resolved,
-    rows_of,
-)
+from mlc_cli.settings.published import at, paper_presets, published_rows, resolved, words
+
+HEAD = "As published (arXiv 2209.06585 and the code behind it):"
+"""First line of the generated part of a preset's header, which goes to its end."""
 
 UNSTATED = {
     "name", "output", "data", "device", "precision", "channels_last", "compile", "save_minutes",
-    "download", "matmul", "warm_start",
+    "download", "matmul", "sync_bn", "warm_start",
 }  # fmt: skip
 """Sections that say where and how to run, of which the paper has nothing or the table a row."""
 
 
 def path_of(name: str) -> Path:
     return presets_root() / "train" / f"{name}.yaml"
+
+
+def published_value(row: dict[str, Any], preset: str) -> Any:
+    """What was published for a preset; NUS-WIDE and VG-500 take what COCO has."""
+    value = row["published"]
+    if not isinstance(value, dict):
+        return value
+    return value["voc" if preset.endswith("-voc") else "coco"]
+
+
+def rows_of(preset: str) -> list[dict[str, Any]]:
+    """Rows of the table that are about a preset."""
+    return [row for row in published_rows() if re.search(row.get("only", ""), preset)]
+
+
+def header(preset: str) -> list[str]:
+    """The table as it stands at the head of a preset: what is the same, then what is not."""
+    settings, same, other = resolved(preset), [], []
+    for row in rows_of(preset):
+        published = words(published_value(row, preset))
+        own = row.get("ours") or words(at(settings, row["key"]))
+        if own in (published, "the same", "as published"):
+            same.append(f"{row['field']} ({published})")
+        else:
+            cells = (row["field"], published, own, row["why"])
+            other += wrap(" | ".join(cells), 96, initial_indent="  ", subsequent_indent="      ")
+    as_published = wrap(f"{'; '.join(same)}.", 96, initial_indent="  ", subsequent_indent="  ")
+    return [
+        f"# {line}" for line in (HEAD, *as_published, "field | published | here | why:", *other)
+    ]
 
 
 def regenerated(name: str) -> str:
@@ -52,7 +78,8 @@ def test_every_setting_of_a_recipe_is_in_the_table(name: str) -> None:
     for section in ("augment", "optim", "ema", "early_stop", "loss", "schedule"):
         for key, value in settings[section].items():
             named = any(row.startswith(f"{section}.{key}") for row in told)
-            default = value in (None, 1, 1.0, 0.0) or key in ("clip", "min_delta")
+            default = value in (None, 1, 1.0, 0.0, "ignore")
+            default |= key in ("clip", "min_delta", "selective")
             assert named or default, f"{section}.{key}"
     assert set(settings) - UNSTATED - {k.partition(".")[0] for k in told} <= {"model"}
 

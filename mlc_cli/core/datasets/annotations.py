@@ -208,7 +208,7 @@ def _read_content(source: Path) -> tuple[dict[str, Any], State]:
         raise DataError(
             f"{source}: there is no such annotation file",
             "Pass the folder of the data set with --data, or name the file with"
-            " `--set data.train=FILE`.",
+            f" `--set data.{source.stem if source.stem in ('val', 'test') else 'train'}=FILE`.",
         )
     content = read_json(source)
     missing = [key for key in ("classes", "images") if not isinstance(content, dict)

@@ -21,12 +21,7 @@ _SUFFIX = ".columns.json"
 
 
 class Columns(Struct):
-    """Cells of kept columns.
-
-    Attributes:
-        group: The column whose images belong together; empty if none is known to.
-        images: Cells by the path of an image and the name of the column.
-    """
+    """Cells of kept columns, by path and column; `group` is that whose images belong together."""
 
     group: str = ""
     images: dict[str, dict[str, str]] = {}
@@ -43,10 +38,7 @@ def read_columns(annotation: Path) -> Columns:
 
 
 def write_columns(annotation: Path, group: str, images: Mapping[str, Mapping[str, str]]) -> Path:
-    """Write the file beside an annotation file.
-
-    Returns:
-        The file.
+    """Write the file beside an annotation file, and return it.
 
     Raises:
         MlcError: It cannot be written.
@@ -58,10 +50,9 @@ def write_columns(annotation: Path, group: str, images: Mapping[str, Mapping[str
 
 @dataclass(frozen=True)
 class Beside:
-    """Cells of kept columns.
+    """Cells of kept columns, by path and column.
 
     Attributes:
-        cells: By the path of an image and the name of the column; empty without any.
         group: The column whose images belong together; may be empty.
         stays: Whether they are written, and not only looked at.
     """
@@ -71,12 +62,9 @@ class Beside:
     stays: bool
 
     def hint(self, splits: Mapping[str, Annotation], noted: IssueLog, *, names: bool) -> None:
-        """Say which images belong together and lie in several splits.
+        """Note which images belong together and lie in several splits.
 
-        Args:
-            splits: The images.
-            noted: Takes the groups.
-            names: Whether to look at names, too, where no column tells groups.
+        With `names`, their names are looked at too where no column tells groups.
         """
         paths = {name: split.paths for name, split in splits.items()}
         cells = {
@@ -91,9 +79,6 @@ class Beside:
         self, before: Mapping[str, Annotation], after: Mapping[str, Annotation], folder: Path
     ) -> list[Path]:
         """Write the columns of each split under the new paths of its images.
-
-        Returns:
-            The files; none without columns.
 
         Raises:
             MlcError: A file cannot be written.

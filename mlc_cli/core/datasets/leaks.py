@@ -42,12 +42,9 @@ _FEWEST = 3
 
 
 class Leak(NamedTuple):
-    """Groups of images of which several splits have some.
+    """Groups of images of which several splits have some, each with its images in each split.
 
-    Attributes:
-        what: What the groups are, in words that follow `groups`.
-        flag: The flag of `mlc dataset-convert` that keeps them together.
-        groups: Each group with its images in each split.
+    `what` they are follows the word `groups`; `flag` of `mlc dataset-convert` keeps them together.
     """
 
     what: str
@@ -56,11 +53,7 @@ class Leak(NamedTuple):
 
 
 def leak_by_name(paths: Mapping[str, Sequence[str]]) -> list[Leak]:
-    """Groups in several splits by the first pattern of names that shows some; else none.
-
-    Args:
-        paths: Of the images of each split.
-    """
+    """Groups in several splits by the first pattern of names that shows some; else none."""
     marked = [
         (split, path)
         for split, own in paths.items()
@@ -97,11 +90,8 @@ def find_leaks(
 ) -> list[Leak]:
     """Groups in several splits by the columns that are called after groups, else by names.
 
-    Args:
-        paths: Of the images of each split.
-        cells: Of kept columns, of each image of each split by the name of the column.
-        group: A column that is known to tell groups; may be empty.
-        by_name: Whether to look at names at all.
+    Paths and cells are those of the images of each split; `group` is a column that is known to tell
+    groups, and may be empty.
     """
     names = dict.fromkeys(name for rows in cells.values() for own in rows for name in own)
     leaks = []

@@ -14,8 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from mlc_cli.core.system.downloads.cache import is_address
-from mlc_cli.core.system.downloads.parallel import in_parallel
-from mlc_cli.core.system.downloads.transfer import beside, transfer
+from mlc_cli.core.system.downloads.transfer import beside, in_parallel, transfer
 from mlc_cli.core.system.files import named_faults, read_text, write_text
 from mlc_cli.errors import DataError, DownloadError
 
@@ -41,11 +40,7 @@ class Fetched(NamedTuple):
 
 
 def read_links(file: Path, template: str | None) -> list[Link]:
-    """Read a list of links.
-
-    Args:
-        file: The list.
-        template: Another address of each picture, with `{path}` in it.
+    """Read a list of links; the template, with `{path}` in it, is another address of each picture.
 
     Raises:
         DataError: It cannot be read, or a line has a path that leads out, or no address.
@@ -83,13 +78,9 @@ def _parse(file: Path, template: str | None) -> list[Link]:
 def fetch_links(
     links: Sequence[Link], folder: Path, report: Callable[[int, int], None], jobs: int
 ) -> Fetched:
-    """Fetch the pictures that are neither there nor known to be gone.
+    """Fetch the pictures that are neither there nor known to be gone, so many at once.
 
-    Args:
-        links: All pictures.
-        folder: Where they go; `gone.csv` there lists those that are gone, and why.
-        report: Called with pictures done and pictures in all.
-        jobs: Pictures at once.
+    `gone.csv` in the folder lists those that are gone, and why.
 
     Raises:
         DownloadError: Not one picture could be had.

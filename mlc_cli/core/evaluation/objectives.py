@@ -13,7 +13,8 @@ from mlc_cli.core.evaluation.promises import Floor, Mask, Measure
 from mlc_cli.core.evaluation.ranking import RankedPositives
 
 Kind = Literal["fbeta", "precision", "recall", "fpr"]
-_FLOOR = re.compile(r"(precision|recall|fpr)(>=|<=)([0-9.]+)(?:@([0-9.]+)%)?")
+_NUMBER = r"(\d+\.?\d*|\.\d+)"
+_FLOOR = re.compile(rf"(precision|recall|fpr)(>=|<=){_NUMBER}(?:@{_NUMBER}%)?")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Objective:
         floors = tuple(_floor(part) for part in rest)
         if first == "f1":
             return cls("fbeta", 1.0, floors)
-        if match := re.fullmatch(r"fbeta=([0-9.]+)", first):
+        if match := re.fullmatch(rf"fbeta={_NUMBER}", first):
             beta = float(match[1])
             if beta <= 0:
                 raise ValueError("a number above 0")
@@ -106,7 +107,10 @@ def parse_band(text: str) -> tuple[Objective, Objective]:
 def _floor(text: str) -> Floor:
     match = _FLOOR.fullmatch(text)
     if not match or (match[1] == "fpr") != (match[2] == "<="):
-        raise ValueError("f1, fbeta=B, precision>=P, recall>=R or fpr<=F, floors with @95% or not")
+        raise ValueError(
+            "f1, fbeta=B, precision>=P, recall>=R or fpr<=F, floors with @95% or not and joined by"
+            " ';', such as 'precision>=0.9' or 'f1;recall>=0.8@95%'"
+        )
     bound = float(match[3])
     confidence = None if match[4] is None else float(match[4]) / 100
     if not 0 < bound <= 1 or (confidence is not None and not 0.5 <= confidence < 1):

@@ -7,9 +7,10 @@ is not rejected, so that looking at many costs nothing (Learn then Test, Angelop
 
 Recall falls and the false-positive rate rises along the ranks, so that one sequence does: the cut
 at the k-th lowest positive misses a share that is Beta(k, n - k + 1), whatever the scores are.
-Precision is tested at every rank from a start on. Several starts, each four times as deep as the
-one before, share the error, since one wrong label among the first few would end a single sequence.
-That is exact if precision, once it has fallen below the floor, stays below it.
+Precision is tested at every rank from a start on. The start is about a quarter of the class's
+positives down, where a further wrong label has just become allowed: earlier there is too little to
+tell from, later the precision of a weak class has already fallen. Which images have the labels has
+no part in it, so that one sequence gets all of the error.
 
 Names of arrays: P positives of a class, ascending by score.
 """
@@ -20,7 +21,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc
+from scipy.special import betainc, nbdtrik
 
 from mlc_cli.core.evaluation.ranking import RankedPositives
 
@@ -120,10 +121,9 @@ class Floor:
     def _lack_of_precision(self, ranked: RankedPositives, classes: int) -> str:
         """As many times the images as make the best cut pass, its precision staying as it is."""
         hits_P, rank_P = ranked.hits_P, ranked.sorted_rank_P
-        positives, starts = len(hits_P), _starts(self.bound, self.error(classes), ranked.known)
+        positives, error = len(hits_P), self.error(classes)
         for times in np.geomspace(1, _MOST, 61)[1:]:
-            level = self.error(classes) / (len(starts) + math.ceil(math.log2(times) / 2))
-            if (at_least(times * hits_P, times * rank_P, self.bound) <= level).any():
+            if (at_least(times * hits_P, times * rank_P, self.bound) <= error).any():
                 return f"{positives} positives, and about {math.ceil(times * positives)} would do"
         best = float((hits_P / rank_P).max())
         return f"its precision is too near to the floor or below it (at most {best:.3f} is seen)"
@@ -136,11 +136,15 @@ def at_least(hits: NDArray[np.floating] | NDArray[np.int64], trials: object, sha
     return np.where(hits > 0, inside, 1.0)
 
 
-def _starts(bound: float, error: float, known: int) -> list[int]:
-    """Ranks at which the sequences for precision begin."""
-    smallest = math.ceil(math.log(error / 4) / math.log(bound)) if bound < 1 else known + 1
-    doublings = range(0, max(0, known // smallest).bit_length(), 2)
-    return [smallest << n for n in doublings]
+def _start(bound: float, error: float, positives: int) -> int:
+    """Rank at which the sequence for precision begins.
+
+    With one wrong label more than so many the test fails at all ranks below; they follow from the
+    negative binomial distribution.
+    """
+    wrong = np.arange(positives // 4 + 1)
+    ranks = wrong + 1 + np.ceil(nbdtrik(1 - error, wrong + 1, 1 - bound) - 1e-9)
+    return int(max(ranks[0], ranks[ranks <= positives / 4].max(initial=0)))
 
 
 def _precise(ranked: RankedPositives, bound: float, error: float) -> Mask:
@@ -149,21 +153,15 @@ def _precise(ranked: RankedPositives, bound: float, error: float) -> Mask:
     Between two positives the rank before the next one is the hardest to pass, so that testing it
     tests all of them; negatives that tie with a positive count as standing before it.
     """
+    kept = np.zeros(len(ranked.hits_P), np.bool_)
+    if bound == 1:
+        return kept
     hits, first = np.unique(ranked.hits_P, return_index=True)
     rank = ranked.sorted_rank_P[first]
     hits_before = np.concatenate([[0], hits[:-1]])
     rank_before = rank - (hits - hits_before)
-    starts = _starts(bound, error, ranked.known)
-    if not starts:
-        return np.zeros(len(ranked.hits_P), np.bool_)
-    level = error / len(starts)
-    passed = at_least(hits, rank, bound) <= level
-    passed_before = at_least(hits_before, rank_before, bound) <= level
-    kept = np.zeros(len(hits), np.bool_)
-    for start in starts:
-        begin = int(np.searchsorted(rank, start))
-        if begin == len(rank):
-            continue
-        walk = passed[begin:] & (passed_before[begin:] | (rank_before[begin:] < start))
-        kept[begin:] |= np.logical_and.accumulate(walk)
-    return np.asarray(kept[np.searchsorted(hits, ranked.hits_P)])
+    start = _start(bound, error, len(ranked.hits_P))
+    passed = at_least(hits, rank, bound) <= error
+    passed &= (at_least(hits_before, rank_before, bound) <= error) | (rank_before < start)
+    walk = np.logical_and.accumulate(passed | (rank < start)) & (rank >= start)
+    return np.asarray(walk[np.searchsorted(hits, ranked.hits_P)])

@@ -27,6 +27,7 @@ from mlc_cli.core.evaluation.rule_metrics import RuleMetrics, rule_metrics
 from mlc_cli.core.html.notebook import table
 from mlc_cli.core.rules import NO_RULES, BoundRules, Rules
 from mlc_cli.core.system.files import write_json, write_text
+from mlc_cli.text import csv_cell
 
 SUMMARY = ("CP", "CR", "CF1", "OP", "OR", "OF1", "macro_f1", "exact_match")
 
@@ -198,23 +199,18 @@ def class_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
 
 
 def write_evaluation(
-    folder: Path, suffix: str, evaluation: Evaluation, **about: Any
+    folder: Path, suffix: str, evaluation: Evaluation, *, guard: bool = True, **about: Any
 ) -> tuple[Path, Path]:
-    """Write `eval{suffix}.json` and `per_class{suffix}.csv`; their paths."""
+    """Write `eval{suffix}.json` and `per_class{suffix}.csv`, guarded or not; their paths."""
     json_path, csv_path = folder / f"eval{suffix}.json", folder / f"per_class{suffix}.csv"
-    write_text(csv_path, _csv_text(class_rows(evaluation)))
+    write_text(csv_path, _csv_text(class_rows(evaluation), guard=guard))
     write_json(json_path, as_dict(evaluation, **about))  # last: its name says that all is there
     return json_path, csv_path
 
 
-def _csv_text(rows: list[dict[str, Any]]) -> str:
+def _csv_text(rows: list[dict[str, Any]], *, guard: bool) -> str:
     stream = io.StringIO()
     writer = csv.DictWriter(stream, rows[0].keys(), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**row, "class": csv_safe(row["class"])} for row in rows)
+    writer.writerows({**row, "class": csv_cell(row["class"], guard=guard)} for row in rows)
     return stream.getvalue()
-
-
-def csv_safe(text: str) -> str:
-    """Text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnxruntime
 from model_api.adapters import OpenvinoAdapter
 from model_api.models import Model
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from mlc_cli.core.evaluation.metrics import Floats
 from mlc_cli.core.inference.runtime.openvino_core import openvino_core
@@ -70,6 +72,19 @@ def run_client(path: Path, images: Sequence[Path], labels: Sequence[str]) -> Cli
     except (RuntimeError, IndexError, ValueError) as error:
         raise MlcError(f"{path}: the client of OpenVINO Model API fails: {error}") from error
     return ClientOutputs(probabilities_NC, decided_NC, len(images) / seconds)
+
+
+def run_onnx(path: Path, images: Sequence[Path], labels: Sequence[str]) -> ClientOutputs:
+    """Run an ONNX file with embedded resize on image files, by ONNX Runtime and OpenCV alone."""
+    session = onnxruntime.InferenceSession(str(path))
+    started = time.perf_counter()
+    logits_NC = np.empty((len(images), len(labels)))
+    for row, image in enumerate(images):
+        pixels = cv2.imread(str(image), cv2.IMREAD_COLOR_RGB)
+        assert pixels is not None
+        (logits_NC[row : row + 1],) = session.run(["logits"], {"image": pixels[None]})
+    seconds = time.perf_counter() - started
+    return ClientOutputs(expit(logits_NC), logits_NC > 0, len(images) / seconds)
 
 
 def _check_name(place: int, name: str, labels: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from mlc_cli.core.evaluation.metrics import Floats
 from mlc_cli.core.evaluation.probabilities import probabilities
-from mlc_cli.core.exporting.client import run_client, undecided_apart
+from mlc_cli.core.exporting.client import run_client, run_onnx, undecided_apart
 from mlc_cli.core.exporting.ir import mark_ir
 from mlc_cli.core.exporting.onnx_graph import mark_onnx
 from mlc_cli.core.exporting.parity import (
@@ -40,7 +40,7 @@ TORCH = "torch"
 
 @dataclass(frozen=True)
 class ClientCheck:
-    """The stock client from image files on, against the same graph on images read by mlc.
+    """A client from image files on, against the same graph on images read by mlc.
 
     Attributes:
         images: Number of images.
@@ -69,7 +69,7 @@ class Exported:
         difference: From torch, in float32 arithmetic.
         default_arithmetic: What the device takes for IR when it is not told.
         default_difference: From torch with that.
-        client: The stock client, where it can run the file.
+        client: The stock client of OpenVINO, or ONNX Runtime alone where the resize is embedded.
         faults: What is above its limit, in words.
     """
 
@@ -136,7 +136,7 @@ def check_files(
 
     Args:
         parity: Images and tolerances.
-        int8: ToleranceSettings of quantised files.
+        int8: Tolerances of quantised files.
         classifier: In evaluation mode, on the CPU.
         info: What the files know.
         folder: Where they are.
@@ -173,9 +173,8 @@ def check_files(
                 default_arithmetic=auto.arithmetic,
                 default_difference=_difference(outputs, _default(file), info),
             )
-            stock = info.card.geometry.stock and len(info.card.classes) > 1
-            if parity.client_images and stock:
-                found = _with_client(found, parity, folder, info, outputs, batches)
+        if parity.client_images and _has_client(file, info):
+            found = _with_client(found, parity, folder, info, outputs, batches)
         checked.append(found)
     torch_map = mean_ap_of(outputs.logits[TORCH], outputs.targets_NC)
     source = batches.dataset.annotation.source
@@ -224,6 +223,13 @@ def _compared(file: Exported, outputs: Outputs, info: ExportInfo, limits: Limits
     )
 
 
+def _has_client(file: Exported, info: ExportInfo) -> bool:
+    """Whether somebody else's program can be given image files and do as mlc does."""
+    if file.form == "onnx":
+        return info.embedded
+    return (info.embedded or info.card.geometry.stock) and len(info.card.classes) > 1
+
+
 def _with_client(
     file: Exported,
     parity: ParitySettings,
@@ -232,15 +238,16 @@ def _with_client(
     outputs: Outputs,
     batches: Batches,
 ) -> Exported:
-    """Compare the stock client with the file that it runs."""
+    """Compare a client with the file that it runs, from image files on."""
     images = outputs.indices_N[: parity.client_images]
     annotation = batches.dataset.annotation
-    client = run_client(
+    client = (run_client if file.form == "ir" else run_onnx)(
         folder / file.name,
         [annotation.path(int(image)) for image in images],
         client_labels(info.card.classes),
     )
-    margin = None if file.precision == "int8" else parity.client.probability
+    same_pixels = file.precision != "int8" and info.card.decode == "full"
+    margin = parity.client.probability if same_pixels else None
     expected_NC = probabilities(_as_written(outputs.logits[file.name][: len(images)], info))
     far = math.inf if margin is None else margin
     probability, same, wrong = undecided_apart(client, expected_NC, far)

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -80,6 +81,24 @@ def write_onnx(path: Path, classifier: Classifier, info: ExportInfo, *, saliency
     example = torch.zeros(2, 3, *info.card.input_size)
     batch = torch.export.Dim("N", min=1)
     outputs = [LOGITS, SALIENCY] if saliency else [LOGITS]
+    model = to_proto(graph, example, {0: batch}, [INPUT], outputs)
+    _check_batch(model)
+    for key, text in to_entries(info, normalised_inside=info.embedded).items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = f"{SECTION} {key}", text
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
+    seal(path)
+
+
+def to_proto(
+    graph: nn.Module, example: Tensor, free: dict[int, Any], inputs: list[str], outputs: list[str]
+) -> onnx.ModelProto:
+    """Trace a module with one input, some of whose axes are free.
+
+    Raises:
+        MlcError: torch cannot export it.
+    """
     import_extra("onnxscript", "export")
     try:
         with _quiet(), torch.no_grad():
@@ -87,25 +106,18 @@ def write_onnx(path: Path, classifier: Classifier, info: ExportInfo, *, saliency
                 graph,
                 (example,),
                 dynamo=True,
-                input_names=[INPUT],
+                input_names=inputs,
                 output_names=outputs,
-                dynamic_shapes=({0: batch},),
+                dynamic_shapes=(free,),
                 external_data=False,
             )
-        assert program is not None
-        model = program.model_proto
     except Exception as error:  # whatever a model of timm does that torch cannot export
         raise MlcError(
             f"torch cannot export this model to ONNX: {_reason(error)}",
             "--debug shows all of it. Another backbone may go: `mlc presets` lists some that do.",
         ) from error
-    _check_batch(model)
-    for key, text in to_entries(info, normalised_inside=False).items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = f"{SECTION} {key}", text
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, str(path))
-    seal(path)
+    assert program is not None
+    return program.model_proto
 
 
 def mark_onnx(path: Path, parity: str) -> None:

@@ -26,7 +26,7 @@ class Outputs:
     Attributes:
         logits: Logits N×C by engine.
         targets_NC: 1 present, 0 absent, -1 unknown.
-        indices_N: ClassIndex of the images in their annotation; unreadable ones are missing.
+        indices_N: Positions of the images in their annotation; unreadable ones are missing.
         rates: Images a second by engine, reading not counted.
     """
 
@@ -87,7 +87,7 @@ class Difference:
         logit: Largest absolute difference of a logit.
         probability: Largest absolute difference of a probability.
         decisions: Part of all decisions that agree, in 0..1.
-        mean_ap: MAP of the file minus that of the other; nan without positives.
+        mean_ap: mAP of the file minus that of the other; nan without positives.
     """
 
     logit: float

@@ -5,7 +5,7 @@ Classes of lines and shapes: `line`, `line second`, `grid`, `mark`, `bar`, `bar 
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
@@ -14,7 +14,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Plot:
-    """A rectangle with axes inside margins.
+    """A drawing with axes inside margins; what is drawn lies over what was drawn before.
 
     Attributes:
         width: Of the whole drawing, in units of its text (11 high), like height and margins.
@@ -30,6 +30,7 @@ class Plot:
     right: int = 8
     top: int = 8
     bottom: int = 20
+    _parts: list[Markup] = field(default_factory=list)
 
     def px(self, value: float) -> float:
         """Position of a value on the x axis."""
@@ -43,49 +44,45 @@ class Plot:
         inner = self.height - self.top - self.bottom
         return self.height - self.bottom - (value - low) / (high - low) * inner
 
-    def line(self, points: Iterable[tuple[float, float]], css: str = "line") -> Markup:
+    def _add(self, template: str, *values: object) -> None:
+        self._parts.append(Markup(template).format(*values))
+
+    def line(self, points: Iterable[tuple[float, float]], css: str = "line") -> None:
         """A line through points."""
-        path = "L".join(f"{self.px(x):.1f} {self.py(y):.1f}" for x, y in points)
-        return Markup('<path class="{}" d="M{}"/>').format(css, path) if path else Markup("")
+        if path := "L".join(f"{self.px(x):.1f} {self.py(y):.1f}" for x, y in points):
+            self._add('<path class="{}" d="M{}"/>', css, path)
 
-    def dot(self, x: float, y: float, hint: str, css: str = "mark", radius: float = 3.5) -> Markup:
+    def dot(self, x: float, y: float, hint: str, css: str = "mark", radius: float = 3.5) -> None:
         """A dot with a hint under the pointer."""
-        return Markup(
-            '<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="{:g}"><title>{}</title></circle>'
-        ).format(css, self.px(x), self.py(y), radius, hint)
+        dot = '<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="{:g}"><title>{}</title></circle>'
+        self._add(dot, css, self.px(x), self.py(y), radius, hint)
 
-    def bar(self, x: Range, y: Range, css: str = "bar") -> Markup:
-        """A filled rectangle between two values on each axis."""
+    def bar(self, x: Range, y: float, css: str = "bar") -> None:
+        """A filled rectangle between two values on the x axis, from 0 to a value on the other."""
         left, width = self.px(x[0]), max(0.0, self.px(x[1]) - self.px(x[0]) - 0.6)
-        top, height = min(map(self.py, y)), abs(self.py(y[0]) - self.py(y[1]))
-        return Markup(
-            '<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>'
-        ).format(css, left, top, width, height)
+        top, height = min(self.py(0), self.py(y)), abs(self.py(0) - self.py(y))
+        bar = '<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>'
+        self._add(bar, css, left, top, width, height)
 
     def note(
-        self,
-        x: float,
-        y: float,
-        words: str,
-        anchor: str = "middle",
-        shift: tuple[int, int] = (0, 0),
-    ) -> Markup:
-        """Text at a point, shifted to the right and down by so many units."""
-        return Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
-            self.px(x) + shift[0], self.py(y) + shift[1], anchor, words
-        )
+        self, x: float, y: float, words: str, anchor: str = "middle", right: int = 0, down: int = 0
+    ) -> None:
+        """Text at a point, shifted by so many units."""
+        text = '<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>'
+        self._add(text, self.px(x) + right, self.py(y) + down, anchor, words)
 
-    def axes(self, x_ticks: Sequence[float], y_ticks: Sequence[float]) -> Markup:
+    def axes(self, x_ticks: Sequence[float], y_ticks: Sequence[float]) -> None:
         """Grid lines with their values."""
-        parts = [self.line([(self.x[0], y), (self.x[1], y)], "grid") for y in y_ticks]
-        parts += [self.note(self.x[0], y, f"{y:.4g}", "end", (-4, 4)) for y in y_ticks]
-        parts += [self.note(x, self.y[0], f"{x:.4g}", shift=(0, 14)) for x in x_ticks]
-        return Markup("").join(parts)
+        for y in y_ticks:
+            self.line([(self.x[0], y), (self.x[1], y)], "grid")
+            self.note(self.x[0], y, f"{y:.4g}", "end", right=-4, down=4)
+        for x in x_ticks:
+            self.note(x, self.y[0], f"{x:.4g}", down=14)
 
-    def svg(self, label: str, *parts: Markup) -> Markup:
+    def svg(self, label: str) -> Markup:
         """The drawing; the label is for those who cannot see it."""
         return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-            self.width, self.height, label, Markup("").join(parts)
+            self.width, self.height, label, Markup("").join(self._parts)
         )
 
 

@@ -3,18 +3,11 @@
 import math
 import re
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from markupsafe import Markup, escape
 
 LONGEST_NAME = 80
-
-
-class Interval(Protocol):
-    """A range of numbers, nan where it is undefined."""
-
-    low: float
-    high: float
 
 
 def name(words: object) -> Markup:
@@ -45,8 +38,8 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def span(interval: Interval, digits: int = 3) -> str:
-    """An interval, empty where it is undefined."""
+def span(interval: Any, digits: int = 3) -> str:
+    """An interval from `low` to `high`, empty where it is undefined."""
     if not math.isfinite(interval.low):
         return ""
     return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
@@ -57,11 +50,13 @@ def code(words: str) -> Markup:
     return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(words))))
 
 
-def sort_key(number: float) -> Markup:
-    """The attribute by which a cell is sorted; what is undefined comes last."""
-    return Markup(' data-v="{}"').format(f"{number:.9g}" if math.isfinite(number) else "")
+def gauge(words: str, part: float) -> Markup:
+    """Words on a bar that fills a part of their cell."""
+    if not math.isfinite(part):
+        return escape(words)
+    return Markup('<span class="gauge" style="--part:{:.4f}">{}</span>').format(part, words)
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
-    made.__name__: made for made in (name, value, probability, count, span, code, sort_key)
+    made.__name__: made for made in (name, value, probability, count, span, code, gauge)
 } | {"thousands": "{:,}".format}

@@ -5,200 +5,153 @@ channels, transparency is dropped: what a stock OpenCV client sees, so that numb
 are the numbers that it gets.
 """
 
-import io
 import logging
 import mmap
 import os
-import re
 import stat
-import threading
-import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
-from mlc_cli.core.images.scaled import RGB_FLAGS, Part, SizeHW, orientation
+from mlc_cli.core.images.damage import with_damage
+from mlc_cli.core.images.header import FLOATS, Header, open_image, read_header
+from mlc_cli.core.images.room import FILES, PIXELS
+from mlc_cli.core.images.scaled import GREY_FLAGS, RGB_FLAGS, Part, Pixels
 from mlc_cli.core.system.machine import EXHAUSTED
 from mlc_cli.errors import BadImageError
 
-Pixels = NDArray[np.uint8]
+OnDamaged = Literal["warn", "error", "skip"]
 
-_JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # not stuffing, not restarts
-_START_OF_SCAN, _END_OF_JPEG = 0xDA, 0xD9
-_HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")
 _LOG = logging.getLogger(__name__)
 _SAID = mmap.mmap(-1, 1)  # shared by processes that are forked: the first that reads one says so
-_PILLOW_LIMIT = threading.Lock()  # Pillow keeps its limit in a variable of its module
+_MOST_BYTES_A_PIXEL, _METADATA = 8, 64e6
+"""A file is at most as large as four channels of 16 bits, and what is said beside them."""
 
 
-class Header(NamedTuple):
-    """What an image file says of itself before its pixels.
+class Look(NamedTuple):
+    """An image file, looked at once.
 
     Attributes:
-        width: In pixels as stored, before it is turned.
-        height: In pixels as stored.
-        form: Pillow's name of the format, such as `JPEG`.
-        mode: Pillow's name of the kind of pixels, such as `RGB`.
-        transparent: Whether there is transparency.
-        exif: The block of EXIF data as it stands in the file; empty without.
-        several: Whether there are more pages or frames than the first, which is taken.
+        content: Of the file.
+        header: What it says of itself.
+        pixels: As decoded.
+        damage: How the file is damaged, as far as the decoder noticed and went on.
     """
 
-    width: int
-    height: int
-    form: str
-    mode: str
-    transparent: bool
-    exif: bytes
-    several: bool
-
-    @property
-    def shown(self) -> SizeHW:
-        """Height and width as shown, turned by the EXIF orientation."""
-        turned = orientation(self.exif) >= 5
-        return (self.width, self.height) if turned else (self.height, self.width)
-
-    def part(self, enough: Part) -> int:
-        """Part of its size at which to decode it, where its format allows."""
-        return enough(self.shown) if self.form in ("JPEG", "MPO") else 1
+    content: bytes
+    header: Header
+    pixels: Pixels
+    damage: str
 
 
 def read_image(path: Path, max_pixels: float = 200e6, part: Part = lambda _: 1) -> Pixels:
-    """Decode an image file.
+    """The RGB pixels of an image file, as `look` finds them."""
+    return look(path, max_pixels, part).pixels
+
+
+def look(
+    path: Path,
+    max_pixels: float = 200e6,
+    part: Part = lambda _: 1,
+    flags: Mapping[int, int] = RGB_FLAGS,
+) -> Look:
+    """Read an image file and decode it.
 
     Args:
-        path: A regular file in any format that OpenCV decodes.
-        max_pixels: Larger images are refused by their header, before they are decoded.
+        path: A regular file in any format that OpenCV decodes, or HEIC.
+        max_pixels: Larger images are refused by their header, before they are decoded, and larger
+            files than such an image has by their size.
         part: Of its size that is enough; asked for JPEG alone.
-
-    Returns:
-        RGB pixels, height×width×3.
+        flags: Of `cv2.imdecode`, by the part.
 
     Raises:
         BadImageError: The file is missing, not regular, too large, truncated or no image.
     """
-    content, header = read_file(path, max_pixels)
-    if header.several and not _SAID[0]:
-        _SAID[0] = 1
-        _LOG.warning("%s: of several pages or frames the first is taken, here and elsewhere", path)
-    return decode(content, RGB_FLAGS[header.part(part)], path)
-
-
-def decode(content: bytes, flags: int, path: Path) -> Pixels:
-    """Decode the content of an image file.
-
-    Args:
-        content: The whole file.
-        flags: Of `cv2.imdecode`.
-        path: The file, for the message.
-
-    Raises:
-        BadImageError: It cannot be decoded, whatever the decoder raises.
-    """
     try:
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-    except Exception:  # decoders raise what they like: it is the fault of this file alone
-        pixels = None
-    if pixels is None:
-        raise BadImageError(str(path), "cannot be decoded")
-    return pixels  # type: ignore[return-value]
-
-
-def read_file(path: Path, max_pixels: float = 200e6) -> tuple[bytes, Header]:
-    """Content of an image file, complete by its marks but not decoded.
-
-    Raises:
-        BadImageError: The file is missing, not regular, too large, truncated or no image.
-    """
-    content = _read_regular_file(path)
-    if not content:
-        raise BadImageError(str(path), "is empty")
-    try:
-        header = _header(content)
-    except Exception:  # readers of headers raise what they like, too
-        raise BadImageError(str(path), _why_unknown(content)) from None
-    width, height = header.width, header.height
-    if width * height > max_pixels:
-        raise BadImageError(
-            str(path), f"{width}x{height} has more than {max_pixels / 1e6:g} megapixels"
-        )
-    if _is_truncated(content):
-        raise BadImageError(str(path), "is truncated")
-    return content, header
-
-
-def _why_unknown(content: bytes) -> str:
-    """Phones write HEIC, for which neither Pillow nor OpenCV has a decoder."""
-    if content[4:8] == b"ftyp" and content[8:12] in _HEIC:
-        return "is HEIC, which cannot be decoded: convert it to JPEG"
-    return "is not an image"
-
-
-def _read_regular_file(path: Path) -> bytes:
-    """Content of a file; pipes and devices are refused without opening them for long."""
-    try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        try:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise BadImageError(str(path), "is not a regular file")
-            with os.fdopen(handle, "rb", closefd=False) as stream:
-                return stream.read()
-        finally:
-            os.close(handle)
+        with _opened(path) as stream:
+            size = _size(stream, max_pixels)
+            with FILES.take(size):
+                content = stream.read()
+                header = _header(content, max_pixels)
+                taken = header.part(part)
+                with PIXELS.take(header.memory(taken)):
+                    pixels, damage = with_damage(lambda: _decode(content, header, flags[taken]))
+    except ValueError as error:
+        raise BadImageError(str(path), str(error)) from None
+    except MemoryError as error:
+        reason = f"{error or 'needs more memory than there is'}: read fewer at a time, or shrink it"
+        raise BadImageError(str(path), reason) from None
     except OSError as error:
         if error.errno in EXHAUSTED:  # of the machine, whatever the file
             raise
         raise BadImageError(str(path), error.strerror or "cannot be read") from None
+    if header.several and not _SAID[0]:
+        _SAID[0] = 1
+        _LOG.warning("%s: of several pages or frames the first is taken, here and elsewhere", path)
+    return Look(content, header, pixels, damage)
 
 
-def _header(content: bytes) -> Header:
-    """Header of an image; Pillow's own limit of pixels, lower than ours, does not count here.
-
-    Nor do its warnings of damaged EXIF blocks: the image is good without.
-    """
-    with _PILLOW_LIMIT, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        limit = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = None
-        try:
-            image = Image.open(io.BytesIO(content))
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
-    return Header(
-        *image.size,
-        form=image.format or "",
-        mode=image.mode,
-        transparent=image.has_transparency_data,
-        exif=image.info.get("exif", b""),
-        several=getattr(image, "is_animated", False) and image.format != "MPO",
-    )
+def _opened(path: Path) -> BinaryIO:
+    """A regular file for reading; pipes and devices are refused without waiting for them."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise ValueError("is not a regular file")
+    return os.fdopen(handle, "rb")
 
 
-def _is_truncated(content: bytes) -> bool:
-    """Whether the end of the format is missing; OpenCV would fill the rest with grey."""
-    if content.startswith(b"\xff\xd8"):
-        return not _jpeg_ends(content)
-    if content.startswith(b"\x89PNG"):
-        return b"IEND" not in content
-    if content.startswith(b"RIFF"):
-        return len(content) < int.from_bytes(content[4:8], "little") + 8
-    return False
+def _size(stream: BinaryIO, max_pixels: float) -> int:
+    size = os.fstat(stream.fileno()).st_size
+    if size > _MOST_BYTES_A_PIXEL * max_pixels + _METADATA:
+        raise ValueError(
+            f"has {size / 1e9:.1f} GB, more than a picture of {max_pixels / 1e6:g} megapixels"
+            " (max_megapixels) can have"
+        )
+    return size
 
 
-def _jpeg_ends(content: bytes) -> bool:
-    """Whether the end marker comes, be there more behind it (a video, as phones append it).
+def _header(content: bytes, max_pixels: float) -> Header:
+    if not content:
+        raise ValueError("is empty")
+    header = read_header(content)
+    if header.width * header.height > max_pixels:
+        raise ValueError(
+            f"{header.width}x{header.height} has more than {max_pixels / 1e6:g} megapixels"
+        )
+    return header
 
-    Segments are stepped over: a thumbnail inside one has an end marker of its own.
-    """
-    position = 2
-    while marker := _JPEG_MARKER.search(content, position):
-        kind, position = marker[1][0], marker.end()
-        if kind == _END_OF_JPEG:
-            return True
-        if kind != _START_OF_SCAN:
-            position += int.from_bytes(content[position : position + 2], "big")
-    return False
+
+def _decode(content: bytes, header: Header, flags: int) -> Pixels:
+    try:
+        pixels = _decoded(np.frombuffer(content, np.uint8), header.form, flags)
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise what they like: it is the fault of this file alone
+        if getattr(error, "code", 0) == cv2.Error.STS_NO_MEM:
+            raise MemoryError from None
+        pixels = None
+    if pixels is None:
+        closed = header.form == "EXR" and not os.environ.get("OPENCV_IO_ENABLE_OPENEXR")
+        how = ": OpenCV reads OpenEXR where OPENCV_IO_ENABLE_OPENEXR=1 says that it may"
+        raise ValueError("cannot be decoded" + how * closed)
+    return pixels  # type: ignore[no-any-return]
+
+
+def _decoded(content: Pixels, form: str, flags: int) -> Any:
+    if form != "HEIF" and form not in FLOATS:
+        return cv2.imdecode(content, flags)
+    if form == "HEIF":
+        pixels = np.array(open_image(content.tobytes()).convert("RGB"))
+    else:
+        pixels = _shown(cv2.imdecode(content, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH))
+    return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if flags in GREY_FLAGS.values() else pixels
+
+
+def _shown(light: Any) -> Pixels:
+    """Linear light as a screen shows it: 1 is white, what is brighter too (IEC 61966-2-1)."""
+    light = np.nan_to_num(light, posinf=1).clip(0, 1)
+    curved = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.asarray((255 * curved).round(), np.uint8)

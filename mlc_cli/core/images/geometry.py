@@ -5,15 +5,13 @@ exported files have to do the same. Sizes are height and width in pixels.
 """
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mlc_cli.core.images.decode import Pixels, read_image
-from mlc_cli.core.images.scaled import SizeHW, part_of
+from mlc_cli.core.images.scaled import Pixels, SizeHW, part_of
 
 Resize = Literal["squash", "letterbox", "crop"]
 Interpolation = Literal["linear", "area"]
@@ -63,21 +61,11 @@ class Geometry:
             f"{height}×{width} pixels (height×width), {self.resize}, {self.interpolation}{scaled}"
         )
 
-    def read(self, path: Path, max_pixels: float = 200e6, least_side: int = 0) -> Pixels:
-        """Decode a file, as far as `fit` needs it.
-
-        Args:
-            path: Of the image.
-            max_pixels: Larger images are refused.
-            least_side: Pixels that the longer side keeps for another use, if it has as many.
-
-        Raises:
-            BadImageError: The file cannot be used.
-        """
-        return read_image(path, max_pixels, lambda size: self.part(size, least_side))
-
     def part(self, size: SizeHW, least_side: int = 0) -> int:
-        """Part of its size at which a JPEG of `size` is decoded."""
+        """Part of its size at which a JPEG of `size` is decoded, as far as `fit` needs it.
+
+        For another use the longer side keeps `least_side` pixels, if it has as many.
+        """
         if self.decode == "full":
             return 1
         shown = least_side / max(size)

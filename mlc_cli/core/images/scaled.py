@@ -7,7 +7,10 @@ from collections.abc import Callable
 from typing import Literal
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
+Pixels = NDArray[np.uint8]
 SizeHW = tuple[int, int]
 Part = Callable[[SizeHW], int]
 """From the size of an image to the part of it that is enough: 1, 2, 4 or 8 for 1/8."""

@@ -29,6 +29,7 @@ from mlc_cli.settings.data import DataSettings
 from mlc_cli.settings.resolve import validate
 from mlc_cli.settings.scoring import ScoringSettings, SplitChoiceSettings
 from mlc_cli.settings.yaml_io import read_yaml
+from mlc_cli.text import some
 
 
 def score_checkpoint(settings: ScoringSettings, *, rules_of_data: bool = False) -> ScoredSplit:
@@ -78,6 +79,13 @@ def read_checked_split(data: DataSettings, split: str, classes: Sequence[str | i
     Raises:
         DataError: The file or its images cannot be used, or its classes are others.
     """
+    file = Path(data.root, _file_of(split, data))
+    if not file.exists():
+        there = sorted(path.stem for path in file.parent.glob("*.json"))
+        raise DataError(
+            f"{file}: there is no such annotation file",
+            f"--split takes one of {some(there)}." if there else "Name its folder with --data DIR.",
+        )
     annotation = read_split(data, _file_of(split, data))
     check_classes(annotation, classes, "those of the model")
     return annotation
@@ -137,6 +145,7 @@ def data_settings(settings: SplitChoiceSettings, card: ModelCard, model: Path) -
         "decode": card.decode,
         "workers": settings.workers,
         "on_bad_image": settings.on_bad_image,
+        "on_damaged": settings.on_damaged,
         "cache": "none",
     }
     if settings.data:

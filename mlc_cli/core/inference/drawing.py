@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from mlc_cli.errors import UsageError
+from mlc_cli.text import plain
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Pixels = NDArray[np.uint8]
@@ -108,7 +109,9 @@ class Drawer:
             A JPEG file.
         """
         pixels = _fit(np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")), heat_KHW)
-        lines = [f"{name}  {score:.2f}" for name, score in zip(labels_K, scores_K, strict=True)]
+        lines = [
+            f"{plain(name)}  {score:.2f}" for name, score in zip(labels_K, scores_K, strict=True)
+        ]
         tiles = [self._write(pixels, lines or ["no label"])]
         for line, heat_HW in zip(lines, [] if heat_KHW is None else heat_KHW, strict=False):
             tiles.append(self._write(overlay(pixels, heat_HW), [line]))

@@ -13,7 +13,7 @@ from mlc_cli.core.models.heads.base import Head, Pool
 from mlc_cli.core.models.heads.graph import GraphHead
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
-from mlc_cli.core.system.device import full_precision
+from mlc_cli.core.system.precision import full_precision
 from mlc_cli.errors import MlcError
 
 
@@ -32,7 +32,7 @@ def evidence(head: Head, map_NDHW: Tensor, classes_K: Sequence[int]) -> Tensor:
     Args:
         head: In evaluation mode.
         map_NDHW: Feature map that the head is given.
-        classes_K: ClassIndex of the classes among the logits.
+        classes_K: Positions of the classes among the logits.
 
     Raises:
         MlcError: The head is of another kind.

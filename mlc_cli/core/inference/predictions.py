@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from mlc_cli.core.evaluation.results import csv_safe
 from mlc_cli.core.inference.results import Prediction
 from mlc_cli.errors import DataError
+from mlc_cli.text import csv_cell, plain
 
 FormatName = Literal["jsonl", "json", "csv", "onehot"]
 
@@ -32,6 +32,7 @@ class Format(ABC):
         classes: C names.
         most: List only so many probabilities, the largest; decisions do not depend on it.
         band: Whether to name the classes that a person should look at.
+        guard: Whether texts in CSV are kept from being formulas.
     """
 
     before = ""
@@ -39,11 +40,17 @@ class Format(ABC):
     after = ""
 
     def __init__(
-        self, classes: Sequence[str], most: int | None = None, *, band: bool = False
+        self,
+        classes: Sequence[str],
+        most: int | None = None,
+        *,
+        band: bool = False,
+        guard: bool = True,
     ) -> None:
         self.classes = classes
         self.most = most
         self.band = band
+        self.guard = guard
 
     @abstractmethod
     def record(self, prediction: Prediction) -> str:
@@ -63,7 +70,8 @@ class JsonLines(Format):
 
     def record(self, prediction: Prediction) -> str:
         """One image as a line."""
-        return json.dumps(self._object(prediction), ensure_ascii=False, allow_nan=False) + "\n"
+        text = json.dumps(self._object(prediction), ensure_ascii=False, allow_nan=False)
+        return plain(text) + "\n"
 
     def _object(self, prediction: Prediction) -> dict[str, Any]:
         if prediction.error:
@@ -97,21 +105,23 @@ class JsonArray(JsonLines):
 
 
 class Rows(Format):
-    """CSV with a column for each class behind those of `head`."""
+    """CSV with a column for each class behind those of `head`.
+
+    All columns of classes begin with `class:` if one would be called like a column of `head`.
+    """
 
     head: tuple[str, ...]
 
-    def __init__(
-        self, classes: Sequence[str], most: int | None = None, *, band: bool = False
-    ) -> None:
-        super().__init__(classes, most, band=band)
-        if band and "labels" in self.head:
+    def __init__(self, classes: Sequence[str], most: int | None = None, **options: bool) -> None:
+        super().__init__(classes, most, **options)
+        if self.band and "labels" in self.head:
             self.head = (*self.head[:2], "unsure", *self.head[2:])
-        self.before = _row([*self.head, *map(csv_safe, classes)])
+        prefix = "class:" if {*self.head} & {*classes} else ""
+        self.before = _row([*self.head, *(self.shown(prefix + name) for name in classes)])
 
     def shown(self, image: str) -> str:
-        """The name of an image as no spreadsheet takes it for a formula."""
-        return csv_safe(image)
+        """A text as it stands in a cell."""
+        return csv_cell(image, guard=self.guard)
 
     def cells(self, record: str) -> list[str]:
         """Cells of a row; ValueError if they are not as many as the columns."""
@@ -122,7 +132,10 @@ class Rows(Format):
 
 
 class Table(Rows):
-    """CSV: image, labels joined by `;`, those to look at, error, a probability for each class."""
+    """CSV: image, labels joined by `;`, those to look at, error, a probability for each class.
+
+    A `;` inside a label has a backslash before it.
+    """
 
     head = ("image", "labels", "error")
 
@@ -130,10 +143,10 @@ class Table(Rows):
         """One image as a row; probabilities that are not listed are empty."""
         listed = set(prediction.ranked(self.most))
         numbers = [prediction.written(c) if c in listed else "" for c in range(len(self.classes))]
-        labels = ";".join(self.classes[c] for c in prediction.decided)
-        unsure = ";".join(self.classes[c] for c in prediction.unsure or ())
-        texts = [csv_safe(labels), *([csv_safe(unsure)] if self.band else [])]
-        return _row([csv_safe(prediction.image), *texts, prediction.error, *numbers])
+        lists = [prediction.decided, *([prediction.unsure or ()] if self.band else [])]
+        joined = (";".join(self.classes[c].replace(";", "\\;") for c in one) for one in lists)
+        texts = [prediction.image, *joined, prediction.error]
+        return _row([*map(self.shown, texts), *numbers])
 
     def read(self, record: str) -> Written:
         """The image that a row is of."""
@@ -150,7 +163,7 @@ class OneHot(Rows):
         """One image as a row."""
         states = dict.fromkeys(prediction.decided, 1) | dict.fromkeys(prediction.unsure or (), -1)
         cells = ["" if prediction.error else states.get(c, 0) for c in range(len(self.classes))]
-        return _row([csv_safe(prediction.image), *cells])
+        return _row([self.shown(prediction.image), *cells])
 
     def read(self, record: str) -> Written:
         """The image that a row is of."""
@@ -159,16 +172,16 @@ class OneHot(Rows):
 
 
 def make_format(
-    name: FormatName, classes: Sequence[str], most: int | None = None, *, band: bool = False
+    name: FormatName, classes: Sequence[str], most: int | None = None, **options: bool
 ) -> Format:
-    """The format of a name."""
+    """The format of a name; options as of `Format`."""
     kinds: dict[FormatName, type[JsonLines | Table | OneHot]] = {
         "jsonl": JsonLines,
         "json": JsonArray,
         "csv": Table,
         "onehot": OneHot,
     }
-    return kinds[name](classes, most, band=band)
+    return kinds[name](classes, most, **options)
 
 
 def _row(cells: Sequence[object]) -> str:
@@ -195,7 +208,7 @@ def complete_records(path: Path, form: Format) -> Iterator[tuple[Written, int]]:
     except ValueError as error:
         raise DataError(
             f"{path}: cannot be continued: {error}",
-            "Continue with the --format and the model that it was begun with, or write another"
+            "Continue with the --format and the model that it was started with, or write another"
             " file with --output.",
         ) from None
 

@@ -18,7 +18,7 @@ from mlc_cli.core.inference.engines import Engine
 from mlc_cli.core.inference.torch_engine import TorchEngine
 from mlc_cli.core.loading.loader import Batches, dead_workers_named
 from mlc_cli.core.loading.normalise import Normalise
-from mlc_cli.core.system.device import Precision
+from mlc_cli.core.system.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Scores:
     Attributes:
         probabilities_NC: float64, in the order of the file.
         targets_NC: int8: 1 present, 0 absent, -1 unknown.
-        indices_N: ClassIndex in the file; images that could not be read are missing.
+        indices_N: Positions in the file; images that could not be read are missing.
     """
 
     probabilities_NC: NDArray[np.float64]

@@ -14,7 +14,8 @@ from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.weights.build import load_any
 from mlc_cli.core.runs.card import ModelCard
-from mlc_cli.core.system.device import Precision, autocast, in_slices, pick_device, pick_precision
+from mlc_cli.core.system.device import in_slices, pick_device
+from mlc_cli.core.system.precision import Precision, autocast, pick_precision
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class TorchEngine:
     def _heat(
         self, map_NDHW: Tensor, decided_NK: Sequence[Sequence[int]]
     ) -> list[NDArray[np.float32]]:
-        """Maps of all classes that any image of the batch has, dealt out to the images."""
+        """Maps of all classes that any image of the batch has, shared out among the images."""
         assert isinstance(self.model, Classifier)
         classes = sorted({c for decided in decided_NK for c in decided})
         maps_NKHW = evidence(self.model.head, map_NDHW, classes).cpu().numpy()

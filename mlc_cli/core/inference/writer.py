@@ -24,13 +24,13 @@ class RecordWriter:
     Args:
         stream: Where to.
         form: How.
-        begun: The stream has what stands before the first record, and some records.
+        resumed: The stream has what stands before the first record, and some records.
     """
 
-    def __init__(self, stream: TextIO, form: Format, *, begun: bool = False) -> None:
+    def __init__(self, stream: TextIO, form: Format, *, resumed: bool = False) -> None:
         self._stream = stream
         self._form = form
-        self._gap = form.between if begun else form.before
+        self._gap = form.between if resumed else form.before
 
     def write(self, predictions: Sequence[Prediction]) -> None:
         """Write some predictions."""

@@ -12,9 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlc_cli.core.images.decode import Pixels
 from mlc_cli.core.images.geometry import resize
-from mlc_cli.core.images.scaled import SizeHW
+from mlc_cli.core.images.scaled import Pixels, SizeHW
 
 Rng = np.random.Generator
 Transform = Callable[[Pixels, Rng], Pixels]
@@ -22,26 +21,26 @@ Transform = Callable[[Pixels, Rng], Pixels]
 
 @dataclass(frozen=True)
 class Compose:
-    """Transforms one after the other.
-
-    Attributes:
-        transforms: In their order.
-        load_size: Height and width at which the first expects images.
-    """
+    """Transforms one after the other; the first expects images of height and width `load_size`."""
 
     transforms: Sequence[Transform]
     load_size: SizeHW
 
     def __call__(self, image: Pixels, rng: Rng) -> Pixels:
-        """Apply all transforms with draws from `rng`."""
+        """Apply all with draws from `rng`."""
         for transform in self.transforms:
             image = transform(image, rng)
         return image
 
 
-def crop_load_size(size: SizeHW, scale_min: float) -> SizeHW:
-    """Size at which images are loaded so that the smallest crop is not magnified."""
+def crop_load_size(size: SizeHW, scale_min: float, *, whole: bool) -> SizeHW:
+    """Size at which images are loaded so that the smallest crop is not magnified.
+
+    A `whole` multiple of the size makes means of areas of means, so that an image that is shrunk in
+    two steps is as sharp as one that is shrunk in one.
+    """
     factor = 1 / math.sqrt(scale_min)
+    factor = math.ceil(factor) if whole else factor
     return (math.ceil(size[0] * factor), math.ceil(size[1] * factor))
 
 
@@ -54,7 +53,8 @@ class RandomResizedCrop:
         scale_min: Smallest part of the area.
         ratio_max: Largest stretch of width against height, and the reverse.
         p: Probability of a crop; otherwise the image is used whole.
-        ways: Of OpenCV to interpolate, one of which is drawn; none for `resize`.
+        ways: Of OpenCV to interpolate, one of which is drawn; none for `resize`, which is right
+            behind means of areas. Behind points of the image it blurs by a fifth; cubic does not.
     """
 
     size: SizeHW
@@ -79,12 +79,26 @@ class RandomResizedCrop:
     def _resize(self, image: Pixels, rng: Rng) -> Pixels:
         if not self.ways:
             return resize(image, self.size)
-        way = self.ways[rng.integers(len(self.ways))]
+        way = self.ways[rng.integers(len(self.ways)) if len(self.ways) > 1 else 0]
         return cv2.resize(image, self.size[::-1], interpolation=way)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
-class Cutout:
+class Sometimes:
+    """A change that an image gets with probability `p`; the image given stays as it was."""
+
+    p: float
+
+    def __call__(self, image: Pixels, rng: Rng) -> Pixels:
+        """Change it or not."""
+        return self._change(image, rng) if rng.random() < self.p else image
+
+    def _change(self, image: Pixels, rng: Rng, /) -> Pixels:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Cutout(Sometimes):
     """Paints one rectangle around a uniform centre, clipped to the image.
 
     As in the published code, its height is a part of the image's width and the reverse, which is
@@ -92,18 +106,13 @@ class Cutout:
 
     Attributes:
         factor: Side of the rectangle as a part of the side of the image.
-        p: Probability.
         fill: RGB colour, or `None` for a random one.
     """
 
     factor: float
-    p: float
     fill: tuple[int, int, int] | None
 
-    def __call__(self, image: Pixels, rng: Rng) -> Pixels:
-        """Paint over a copy."""
-        if rng.random() >= self.p:
-            return image
+    def _change(self, image: Pixels, rng: Rng) -> Pixels:
         height, width = image.shape[:2]
         half_h = int(self.factor * width + 0.5) // 2
         half_w = int(self.factor * height + 0.5) // 2
@@ -115,63 +124,46 @@ class Cutout:
 
 
 @dataclass(frozen=True)
-class Flip:
-    """Mirrors with probability `p`: left to right, or, for `axis` 0, top to bottom."""
+class Flip(Sometimes):
+    """Mirrors left to right, or, for `axis` 0, top to bottom."""
 
-    p: float
     axis: int = 1
 
-    def __call__(self, image: Pixels, rng: Rng) -> Pixels:
-        """Flip or not."""
-        return cv2.flip(image, self.axis) if rng.random() < self.p else image  # type: ignore[return-value]
+    def _change(self, image: Pixels, _: Rng) -> Pixels:
+        return cv2.flip(image, self.axis)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
-class QuarterTurns:
-    """Turns by one, two or three quarters with probability `p`; what is not square, by two."""
+class QuarterTurns(Sometimes):
+    """Turns by one, two or three quarters; what is not square, by two."""
 
-    p: float
-
-    def __call__(self, image: Pixels, rng: Rng) -> Pixels:
-        """Turn or not."""
-        if rng.random() >= self.p:
-            return image
+    def _change(self, image: Pixels, rng: Rng) -> Pixels:
         turns = int(rng.integers(1, 4)) if image.shape[0] == image.shape[1] else 2
         return np.ascontiguousarray(np.rot90(image, turns))
 
 
 @dataclass(frozen=True)
-class Compressed:
-    """Compresses as JPEG of a random quality from `worst` to 100 with probability `p`."""
+class Compressed(Sometimes):
+    """Compresses as JPEG of a random quality from `worst` to 100."""
 
     worst: int
-    p: float
 
-    def __call__(self, image: Pixels, rng: Rng) -> Pixels:
-        """Compress or not."""
-        if rng.random() >= self.p:
-            return image
+    def _change(self, image: Pixels, rng: Rng) -> Pixels:
         quality = int(rng.integers(self.worst, 101))
         _, content = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
         return cv2.imdecode(content, cv2.IMREAD_COLOR_RGB)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
-class Torchvision:
-    """A transform of torchvision, drawn from the image's own generator.
+class Torchvision(Sometimes):
+    """A transform of torchvision, of uint8 tensors 3×height×width.
 
-    Attributes:
-        transform: Of uint8 tensors 3×height×width.
-        p: Probability.
+    It is drawn from the image's own generator; torch's global one is left as it was.
     """
 
     transform: Callable[[Tensor], Tensor]
-    p: float
 
-    def __call__(self, image: Pixels, rng: Rng) -> Pixels:
-        """Apply it or not; torch's global generator is left as it was."""
-        if rng.random() >= self.p:
-            return image
+    def _change(self, image: Pixels, rng: Rng) -> Pixels:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**31)))
             changed = self.transform(torch.tensor(image).permute(2, 0, 1))

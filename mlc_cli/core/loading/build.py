@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
-import psutil
 import torch
 from torchvision.transforms import v2
 
@@ -18,11 +18,10 @@ from mlc_cli.core.datasets.checks import (
     check_images,
     check_leak,
     check_same_classes,
-    leak_message,
-    shared_images,
 )
 from mlc_cli.core.datasets.digits import make_digits
-from mlc_cli.core.images.geometry import Geometry
+from mlc_cli.core.datasets.older import later_unknown
+from mlc_cli.core.images.geometry import Geometry, Interpolation
 from mlc_cli.core.images.scaled import SizeHW
 from mlc_cli.core.loading.augment import (
     Compose,
@@ -39,8 +38,9 @@ from mlc_cli.core.loading.dataset import ImageDataset
 from mlc_cli.core.loading.image_cache import ImageCache, cache_name
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.mixing import Cutmix, Mix, Mixup
-from mlc_cli.core.loading.rand_augment import GREY, TorchvisionRandAugment, pair_rand_augment
+from mlc_cli.core.loading.rand_augment import GREY, pair_rand_augment
 from mlc_cli.core.loading.sampling import repeat_factors
+from mlc_cli.core.system.cores import free_memory
 from mlc_cli.core.system.device import pick_workers
 from mlc_cli.core.system.distributed import ALONE, Group
 from mlc_cli.core.system.downloads.cache import Cache
@@ -48,16 +48,14 @@ from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import DataError
 from mlc_cli.settings.data import (
     AugmentSettings,
-    CutmixSettings,
     DataSettings,
     MixSettings,
     MixupSettings,
     PairRandAugmentSettings,
-    RandAugmentSettings,
     TorchvisionRandAugmentSettings,
 )
 from mlc_cli.settings.presets import preset_names
-from mlc_cli.text import nearest
+from mlc_cli.text import nearest, some
 
 _LOG = logging.getLogger(__name__)
 _WAYS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)
@@ -66,13 +64,7 @@ _LINEAR = v2.InterpolationMode.BILINEAR
 
 @dataclass(frozen=True)
 class Splits:
-    """The checked splits of a training.
-
-    Attributes:
-        train: To train on.
-        val: To choose with.
-        warnings: What the user should know about them.
-    """
+    """The checked splits of a training, and what the user should know about them."""
 
     train: Annotation
     val: Annotation
@@ -101,11 +93,13 @@ def read_splits(settings: DataSettings) -> Splits:
     make_if_missing(settings)
     train, val = (read_split(settings, name) for name in (settings.train, settings.val))
     check_same_classes(train, val)
-    if settings.on_leak == "error":
-        check_leak(train, val)
-        return Splits(train, val, ())
-    shared = shared_images(train, val)
-    return Splits(train, val, (leak_message(train, val, shared),) if shared else ())
+    if settings.unknown_in and not train.unknown_C().any() and not val.unknown_C().any():
+        raise DataError(
+            f"unknown_in: {some(settings.unknown_in)} lists none of the images, or has all classes",
+            "Name the file that the images were labelled with before; paths are compared.",
+        )
+    warnings = check_leak(train, val, refuse=settings.on_leak == "error")
+    return Splits(train, val, warnings)
 
 
 def read_split(settings: DataSettings, file: str) -> Annotation:
@@ -122,6 +116,9 @@ def read_split(settings: DataSettings, file: str) -> Annotation:
             f"Get it with: mlc dataset-download {root.name} {root}",
         )
     annotation = read_annotation(root / file, image_root)
+    for older in settings.unknown_in:
+        before = read_annotation(Path(older).expanduser())
+        annotation = later_unknown(annotation, before, settings.rename)
     check_images(annotation, allow_outside=settings.allow_outside_root)
     return annotation
 
@@ -131,26 +128,33 @@ def geometry_of(settings: DataSettings) -> Geometry:
     return Geometry(settings.input_size, settings.resize, settings.interpolation, settings.decoding)
 
 
-def build_augment(settings: AugmentSettings, size: SizeHW) -> Compose:
-    """The random changes of training images, ending at the input size."""
+def build_augment(
+    settings: AugmentSettings, size: SizeHW, interpolation: Interpolation = "linear"
+) -> Compose:
+    """The random changes of training images, as loaded, ending at the input size."""
     transforms: list[Transform] = []
     load_size = size
     if crop := settings.crop:
-        load_size = crop_load_size(size, crop.scale_min)
-        ways = _WAYS if crop.any_interpolation else ()
+        area = interpolation == "area"
+        load_size = crop_load_size(size, crop.scale_min, whole=area)
+        ways = _WAYS if crop.any_interpolation else () if area else (cv2.INTER_CUBIC,)
         transforms.append(RandomResizedCrop(size, crop.scale_min, crop.ratio_max, crop.p, ways))
     if settings.quarter_turns:
         transforms.append(QuarterTurns(settings.quarter_turns))
     transforms += _shape_changes(settings)
-    if settings.rand_augment:
-        transforms.append(_build_rand_augment(settings.rand_augment))
+    match settings.rand_augment:
+        case PairRandAugmentSettings():
+            transforms.append(pair_rand_augment)
+        case TorchvisionRandAugmentSettings(num_ops=num_ops, magnitude=magnitude):
+            policy = v2.RandAugment(num_ops, magnitude, fill=[*GREY])
+            transforms.append(Torchvision(1.0, policy))
     transforms += _colour_changes(settings)
     if cutout := settings.cutout:
         fill = None if cutout.fill == "random" else cutout.fill
-        transforms.append(Cutout(cutout.factor, cutout.p, fill))
+        transforms.append(Cutout(cutout.p, cutout.factor, fill))
     if erase := settings.erase:
         erasing = v2.RandomErasing(1.0, (0.02, erase.area_max), value=[*map(float, GREY)])
-        transforms.append(Torchvision(erasing, erase.p))
+        transforms.append(Torchvision(erase.p, erasing))
     if settings.flip:
         transforms.append(Flip(settings.flip))
     if settings.flip_vertical:
@@ -160,46 +164,35 @@ def build_augment(settings: AugmentSettings, size: SizeHW) -> Compose:
 
 def _shape_changes(settings: AugmentSettings) -> Iterator[Transform]:
     if rotate := settings.rotate:
-        yield Torchvision(v2.RandomRotation(rotate.degrees, _LINEAR, fill=[*GREY]), rotate.p)
+        yield Torchvision(rotate.p, v2.RandomRotation(rotate.degrees, _LINEAR, fill=[*GREY]))
     if far := settings.perspective:
-        yield Torchvision(v2.RandomPerspective(far.distortion, 1.0, _LINEAR, [*GREY]), far.p)
+        yield Torchvision(far.p, v2.RandomPerspective(far.distortion, 1.0, _LINEAR, [*GREY]))
 
 
 def _colour_changes(settings: AugmentSettings) -> Iterator[Transform]:
     if colour := settings.colour:
         amounts = (colour.brightness, colour.contrast, colour.saturation, colour.hue)
-        yield Torchvision(v2.ColorJitter(*amounts), colour.p)
+        yield Torchvision(colour.p, v2.ColorJitter(*amounts))
     if settings.grey:
-        yield Torchvision(v2.Grayscale(3), settings.grey)
+        yield Torchvision(settings.grey, v2.Grayscale(3))
     if blur := settings.blur:
         side = 2 * math.ceil(3 * blur.sigma_max) + 1
-        yield Torchvision(v2.GaussianBlur(side, (0.1, blur.sigma_max)), blur.p)
+        yield Torchvision(blur.p, v2.GaussianBlur(side, (0.1, blur.sigma_max)))
     if jpeg := settings.jpeg:
-        yield Compressed(jpeg.quality_min, jpeg.p)
-
-
-def _build_rand_augment(settings: RandAugmentSettings) -> Transform:
-    match settings:
-        case PairRandAugmentSettings():
-            return pair_rand_augment
-        case TorchvisionRandAugmentSettings(num_ops=num_ops, magnitude=magnitude):
-            return TorchvisionRandAugment(num_ops, magnitude)
+        yield Compressed(jpeg.p, jpeg.quality_min)
 
 
 def build_mix(settings: MixSettings) -> Mix:
     """Mixing of batches."""
-    match settings:
-        case MixupSettings(alpha=alpha, p=p):
-            return Mixup(alpha, p)
-        case CutmixSettings(alpha=alpha, p=p):
-            return Cutmix(alpha, p)
+    kind = Mixup if isinstance(settings, MixupSettings) else Cutmix
+    return kind(settings.alpha, settings.p)
 
 
 def build_train_dataset(
     settings: DataSettings, augment: AugmentSettings, annotation: Annotation, seed: int
 ) -> ImageDataset:
     """The images of a split as training sees them, read each time."""
-    changes = build_augment(augment, settings.input_size)
+    changes = build_augment(augment, settings.input_size, settings.interpolation)
     geometry = geometry_of(settings).at(changes.load_size)
     return ImageDataset(annotation, geometry, changes, seed, settings.max_megapixels * 1e6)
 
@@ -217,18 +210,11 @@ def build_train_batches(  # noqa: PLR0913 - what is read, how, and by whom
 ) -> Batches:
     """Shuffled, augmented batches for training, shared by the processes of a group."""
     dataset = build_train_dataset(settings, augment, annotation, seed)
-    dataset.cache = _cache(settings, dataset, store)
-    return Batches(
-        dataset,
-        batch_size,
-        workers=pick_workers(settings.workers, device),
-        shuffle_seed=seed,
-        drop_last=True,
-        repeats_N=repeat_factors(annotation, part) if (part := settings.repeat_rare) else None,
-        pin_memory=device.type == "cuda",
-        on_bad_image=settings.on_bad_image,
-        group=group,
-    )
+    repeats_N = repeat_factors(annotation, part) if (part := settings.repeat_rare) else None
+    return _batches(
+        settings, dataset, batch_size, device, group, store,
+        shuffle_seed=seed, drop_last=True, repeats_N=repeats_N,
+    )  # fmt: skip
 
 
 def build_eval_batches(
@@ -242,12 +228,22 @@ def build_eval_batches(
     store: Cache | None = None,
 ) -> Batches:
     """All images in the order of the file, without random changes, shared by a group."""
-    dataset = ImageDataset(
-        annotation,
-        geometry_of(settings).tiled(tiles),
-        max_pixels=settings.max_megapixels * 1e6,
-    )
+    geometry, max_pixels = geometry_of(settings).tiled(tiles), settings.max_megapixels * 1e6
+    dataset = ImageDataset(annotation, geometry, max_pixels=max_pixels)
+    return _batches(settings, dataset, batch_size, device, group, store)
+
+
+def _batches(
+    settings: DataSettings,
+    dataset: ImageDataset,
+    batch_size: int,
+    device: torch.device,
+    group: Group,
+    store: Cache | None,
+    **order: Any,
+) -> Batches:
     dataset.cache = _cache(settings, dataset, store)
+    dataset.on_damaged = settings.on_damaged
     return Batches(
         dataset,
         batch_size,
@@ -255,6 +251,7 @@ def build_eval_batches(
         pin_memory=device.type == "cuda",
         on_bad_image=settings.on_bad_image,
         group=group,
+        **order,
     )
 
 
@@ -280,7 +277,7 @@ def _cache(settings: DataSettings, dataset: ImageDataset, store: Cache | None) -
         else:
             return kept
     # each process of the machine sees all images in time, and keeps its own
-    if needed * dist_info().local_size < psutil.virtual_memory().available / 4:
+    if needed * dist_info().local_size < free_memory() / 4:
         return ImageCache(images, size)
     if store:
         _LOG.warning(

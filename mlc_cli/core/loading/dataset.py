@@ -4,7 +4,7 @@ What happens to an image at random depends on the seed, the epoch and the image 
 worker that reads it, nor on where an interrupted epoch was taken up again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, get_worker_info
 
 from mlc_cli.core.datasets.annotations import Annotation
-from mlc_cli.core.images.decode import Pixels
+from mlc_cli.core.images.decode import OnDamaged, look
 from mlc_cli.core.images.geometry import Geometry
+from mlc_cli.core.images.scaled import Pixels
 from mlc_cli.core.loading.image_cache import ImageCache
 from mlc_cli.errors import BadImageError
 
@@ -27,17 +28,19 @@ Augment = Callable[[Pixels, np.random.Generator], Pixels]
 
 
 class BadImage(NamedTuple):
-    """An image that could not be read, and why."""
+    """An image that could not be read, or only with what is `damaged` in it, and why."""
 
     path: str
     reason: str
+    damaged: bool = False
 
 
 class Sample(NamedTuple):
-    """One image."""
+    """One image; one that is damaged is used all the same if it is there."""
 
     position: int
     image: Pixels | BadImage
+    damage: tuple[BadImage, ...] = ()
 
 
 @dataclass
@@ -51,6 +54,7 @@ class ImageDataset(Dataset[Sample]):
         seed: Of the random changes.
         max_pixels: Larger images are refused.
         cache: Where read images are kept.
+        on_damaged: Whether damaged images are used.
     """
 
     annotation: Annotation
@@ -59,6 +63,7 @@ class ImageDataset(Dataset[Sample]):
     seed: int = 0
     max_pixels: float = 200e6
     cache: ImageCache | None = None
+    on_damaged: OnDamaged = "warn"
 
     def __len__(self) -> int:
         return len(self.annotation)
@@ -68,22 +73,27 @@ class ImageDataset(Dataset[Sample]):
         epoch, draw = key
         index = draw % len(self)
         try:
-            image = self._load(index)
+            image, damage = self._load(index)
         except BadImageError as error:
             return Sample(index, BadImage(error.path, error.reason))
+        if damage and self.on_damaged != "warn":
+            return Sample(index, damage[0])
         if self.augment is not None:
             image = self.augment(image, np.random.default_rng((self.seed, epoch, draw)))
-        return Sample(index, image)
+        return Sample(index, image, damage)
 
-    def _load(self, index: int) -> Pixels:
+    def _load(self, index: int) -> tuple[Pixels, tuple[BadImage, ...]]:
         cached = self.cache.get(index) if self.cache else None
         if cached is not None:
-            return cached
+            return cached, ()
         path: Path = self.annotation.path(index)
-        image = self.geometry.fit(self.geometry.read(path, self.max_pixels))
+        found = look(path, self.max_pixels, self.geometry.part)
+        image = self.geometry.fit(found.pixels)
+        if found.damage:  # not kept: who reads it again is to know
+            return image, (BadImage(str(path), found.damage, damaged=True),)
         if self.cache:
             self.cache.put(index, image)
-        return image
+        return image, ()
 
 
 class Batch(NamedTuple):
@@ -92,14 +102,16 @@ class Batch(NamedTuple):
     Attributes:
         images_NHWC: RGB uint8.
         targets_NC: int8 states: 1 present, 0 absent, -1 unknown.
-        indices_N: ClassIndex in the split.
+        indices_N: Positions in the split.
         bad: Images that could not be read; they are in none of the above.
+        damaged: Images that are damaged and used all the same.
     """
 
     images_NHWC: torch.Tensor
     targets_NC: torch.Tensor
     indices_N: torch.Tensor
     bad: list[BadImage]
+    damaged: Sequence[BadImage] = ()
 
 
 @dataclass(frozen=True)
@@ -131,6 +143,7 @@ class Collate:
         """Stack the readable images; name the others."""
         good = [(s.position, s.image) for s in samples if not isinstance(s.image, BadImage)]
         bad = [s.image for s in samples if isinstance(s.image, BadImage)]
+        damaged = [damage for sample in samples for damage in sample.damage]
         indices = np.array([index for index, _ in good], np.int64)
         images = (
             np.stack([image for _, image in good]) if good else np.zeros((0, 1, 1, 3), np.uint8)
@@ -138,10 +151,10 @@ class Collate:
         targets = self.annotation.targets_NC(indices)
         if get_worker_info() is None:
             images_NHWC, targets_NC, indices_N = map(torch.from_numpy, (images, targets, indices))
-            return Batch(images_NHWC, targets_NC, indices_N, bad)
+            return Batch(images_NHWC, targets_NC, indices_N, bad, damaged)
         # a tensor only where it is received: torch would share it in a thread of the worker, where
         # an error is lost and the training waits for ever
-        return Batch(self._share(images), ByPipe(targets), ByPipe(indices), bad)  # type: ignore[arg-type]
+        return Batch(self._share(images), ByPipe(targets), ByPipe(indices), bad, damaged)  # type: ignore[arg-type]
 
     def _share(self, images: Pixels) -> "torch.Tensor | ByPipe":
         if self.shared_memory:

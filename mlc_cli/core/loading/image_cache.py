@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 
 from mlc_cli.core.datasets.annotations import Annotation
-from mlc_cli.core.images.decode import Pixels
 from mlc_cli.core.images.geometry import Geometry
-from mlc_cli.core.images.scaled import SizeHW
+from mlc_cli.core.images.scaled import Pixels, SizeHW
 
 KIND = "images-"
 _MARK = 4  # bytes of the checksum of an image

@@ -18,10 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
+from mlc_cli.core.html.words import count
 from mlc_cli.core.loading.dataset import Batch, Collate, ImageDataset
 from mlc_cli.core.loading.sampling import EpochSampler
 from mlc_cli.core.system.distributed import ALONE, Group
 from mlc_cli.errors import BadImageError, DataError, MlcError
+from mlc_cli.text import listing
 
 OnBadImage = Literal["error", "skip"]
 GRACE_SECONDS = 30
@@ -64,6 +66,7 @@ class Batches:
         self.dataset = dataset
         self.group = group
         self.bad_images: dict[str, str] = {}
+        self._damaged: dict[str, str] = {}
         self._on_bad_image = on_bad_image
         self._sampler = EpochSampler(
             len(dataset),
@@ -108,18 +111,32 @@ class Batches:
         """
         self._sampler.epoch = epoch
         self._sampler.first_batch = first_batch
-        readable = first_batch > 0
+        readable, damaged = first_batch > 0, dict[str, str]()
         for batch in self._alive():
             for bad in batch.bad:
-                if self._on_bad_image == "error":
-                    raise BadImageError(bad.path, bad.reason)
+                if (self.dataset.on_damaged if bad.damaged else self._on_bad_image) == "error":
+                    raise BadImageError(bad.path, bad.reason, damaged=bad.damaged)
                 self.bad_images[bad.path] = bad.reason
+            damaged |= {one.path: one.reason for one in batch.damaged}
             readable = readable or len(batch.indices_N) > 0
             yield batch
-        for found in self.group.gather(self.bad_images):
+        for found, of_them in self.group.gather((self.bad_images, damaged)):
             self.bad_images |= found
+            damaged |= of_them
+        self._name(damaged)
         if not self.group.any(readable):
             raise DataError(f"{self.dataset.annotation.source}: no image can be read")
+
+    def _name(self, damaged: dict[str, str]) -> None:
+        """Say of images, once, that they are damaged, and used all the same."""
+        fresh = {path: why for path, why in damaged.items() if path not in self._damaged}
+        self._damaged |= fresh
+        if fresh and self.group.is_main:
+            named = sorted(f"{path}: {why}" for path, why in fresh.items())
+            _say_once(
+                f"{self.dataset.annotation.source}: {count(len(fresh), 'damaged image')}, used as"
+                f" far as they go (on_damaged=skip leaves such out):\n{listing(named)}"
+            )
 
     def close(self) -> None:
         """End the worker processes; torch waits ten seconds for each that it finds by itself."""
@@ -129,7 +146,7 @@ class Batches:
             self._loader._iterator = None  # noqa: SLF001
 
     def images_of(self, epoch: int, batches: range) -> list[int]:
-        """ClassIndex of the images of some batches, those of all processes."""
+        """Positions of the images of some batches, those of all processes."""
         return self._sampler.images_of(epoch, batches)
 
     def _alive(self) -> Iterator[Batch]:
@@ -166,15 +183,13 @@ def _named(error: Exception) -> MlcError | None:
         return MlcError(f"a process that reads images failed: {text.splitlines()[-1]}", fewer)
     if "ancdata" in text:
         return MlcError("too many open files", f"Raise the limit (`ulimit -n 4096`). {fewer}")
-    dead = isinstance(error, ConnectionError | EOFError) or text.startswith(
-        "DataLoader worker (pid"
-    )
-    if not dead:
-        return None
-    return MlcError(
-        "a process that reads images died, most often for lack of memory",
-        f"{fewer} In a container, give it more (Docker: --memory, --shm-size=2g or --ipc=host).",
-    )
+    if isinstance(error, ConnectionError | EOFError) or text.startswith("DataLoader worker (pid"):
+        return MlcError(
+            "a process that reads images died, most often for lack of memory",
+            f"{fewer} In a container, give it more (Docker: --memory, --shm-size=2g or"
+            " --ipc=host).",
+        )
+    return None
 
 
 def _fits_shared_memory(dataset: ImageDataset, sampler: EpochSampler, workers: int) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from mlc_cli.core.images.decode import Pixels
+from mlc_cli.core.images.scaled import Pixels
 from mlc_cli.core.loading.sources import STDIN, Item, Sources
 from mlc_cli.errors import UsageError
 

@@ -19,13 +19,13 @@ class Normalise:
     def __init__(
         self, mean: RGB, std: RGB, device: torch.device, *, channels_last: bool = True
     ) -> None:
-        self._device = device
+        self.device = device
         self._scale = (1 / (255 * torch.tensor(std))).to(device)
         self._shift = (-torch.tensor(mean) / torch.tensor(std)).to(device)
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
 
     def __call__(self, images_NHWC: Tensor) -> Tensor:
         """Normalised float images, N×3×H×W."""
-        pixels = images_NHWC.to(self._device, non_blocking=True).float()
+        pixels = images_NHWC.to(self.device, non_blocking=True).float()
         pixels = pixels.mul_(self._scale).add_(self._shift)
         return pixels.permute(0, 3, 1, 2).contiguous(memory_format=self._layout)

@@ -1,15 +1,13 @@
-"""Two kinds of RandAugment: pairs of random magnitude, and torchvision's."""
+"""RandAugment as pairs of operations of random magnitude."""
 
 from collections.abc import Callable
 from functools import partial
 from math import ceil
 
 import numpy as np
-import torch
 from PIL import Image, ImageEnhance, ImageOps
-from torchvision.transforms.v2 import RandAugment
 
-from mlc_cli.core.images.decode import Pixels
+from mlc_cli.core.images.scaled import Pixels
 
 Rng = np.random.Generator
 Operation = Callable[[Image.Image, int, Rng], Image.Image]
@@ -35,52 +33,19 @@ def _affine(image: Image.Image, matrix: tuple[float, ...], resample: int) -> Ima
     )
 
 
-def _shear_x(image: Image.Image, level: int, rng: Rng) -> Image.Image:
+def _shear(x: int, y: int, image: Image.Image, level: int, rng: Rng) -> Image.Image:
     shear = _signed(SHEAR[level], rng)
-    return _affine(image, (1, shear, 0, 0, 1, 0), Image.Resampling.BICUBIC)
+    return _affine(image, (1, x * shear, 0, y * shear, 1, 0), Image.Resampling.BICUBIC)
 
 
-def _shear_y(image: Image.Image, level: int, rng: Rng) -> Image.Image:
-    shear = _signed(SHEAR[level], rng)
-    return _affine(image, (1, 0, 0, shear, 1, 0), Image.Resampling.BICUBIC)
-
-
-def _translate_x(image: Image.Image, level: int, rng: Rng) -> Image.Image:
-    shift = _signed(SHIFT[level], rng) * image.width
-    return _affine(image, (1, 0, shift, 0, 1, 0), Image.Resampling.NEAREST)
-
-
-def _translate_y(image: Image.Image, level: int, rng: Rng) -> Image.Image:
-    shift = _signed(SHIFT[level], rng) * image.height
-    return _affine(image, (1, 0, 0, 0, 1, shift), Image.Resampling.NEAREST)
-
-
-def _rotate(image: Image.Image, level: int, _: Rng) -> Image.Image:
-    return image.rotate(float(DEGREES[level]), Image.Resampling.NEAREST, fillcolor=GREY)
+def _translate(x: int, y: int, image: Image.Image, level: int, rng: Rng) -> Image.Image:
+    shift = _signed(SHIFT[level], rng)
+    right, down = x * shift * image.width, y * shift * image.height
+    return _affine(image, (1, 0, right, 0, 1, down), Image.Resampling.NEAREST)
 
 
 def _enhance(kind: type, image: Image.Image, level: int, rng: Rng) -> Image.Image:
     return kind(image).enhance(1 + _signed(STRENGTH[level], rng))  # type: ignore[no-any-return]
-
-
-def _posterize(image: Image.Image, level: int, _: Rng) -> Image.Image:
-    return ImageOps.posterize(image, BITS[level])
-
-
-def _solarize(image: Image.Image, level: int, _: Rng) -> Image.Image:
-    return ImageOps.solarize(image, ceil(SOLARIZE[level]))
-
-
-def _auto_contrast(image: Image.Image, _level: int, _: Rng) -> Image.Image:
-    return ImageOps.autocontrast(image)
-
-
-def _equalize(image: Image.Image, _level: int, _: Rng) -> Image.Image:
-    return ImageOps.equalize(image)
-
-
-def _invert(image: Image.Image, _level: int, _: Rng) -> Image.Image:
-    return ImageOps.invert(image)
 
 
 def _spot(image: Image.Image, level: int, rng: Rng) -> Image.Image:
@@ -93,20 +58,20 @@ def _spot(image: Image.Image, level: int, rng: Rng) -> Image.Image:
 
 
 OPERATIONS: tuple[Operation, ...] = (
-    _invert,
+    lambda image, _, __: ImageOps.invert(image),
     _spot,
     partial(_enhance, ImageEnhance.Sharpness),
-    _auto_contrast,
-    _posterize,
-    _shear_x,
-    _translate_x,
-    _translate_y,
-    _shear_y,
-    _rotate,
-    _equalize,
+    lambda image, _, __: ImageOps.autocontrast(image),
+    lambda image, level, _: ImageOps.posterize(image, BITS[level]),
+    partial(_shear, 1, 0),
+    partial(_translate, 1, 0),
+    partial(_translate, 0, 1),
+    partial(_shear, 0, 1),
+    lambda image, level, _: image.rotate(float(DEGREES[level]), fillcolor=GREY),
+    lambda image, _, __: ImageOps.equalize(image),
     partial(_enhance, ImageEnhance.Contrast),
     partial(_enhance, ImageEnhance.Color),
-    _solarize,
+    lambda image, level, _: ImageOps.solarize(image, ceil(SOLARIZE[level])),
     partial(_enhance, ImageEnhance.Brightness),
 )
 
@@ -127,21 +92,3 @@ def pair_rand_augment(image: Pixels, rng: Rng) -> Pixels:
         if use:
             picture = OPERATIONS[operation](picture, int(level), rng)
     return np.array(picture)
-
-
-class TorchvisionRandAugment:
-    """RandAugment of torchvision, drawn from the image's own generator.
-
-    Args:
-        num_ops: Operations on each image.
-        magnitude: Strength, 0 to 30.
-    """
-
-    def __init__(self, num_ops: int, magnitude: int) -> None:
-        self._transform = RandAugment(num_ops, magnitude, fill=list(GREY))
-
-    def __call__(self, image: Pixels, rng: Rng) -> Pixels:
-        """Augment; torch's global generator is left as it was."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(rng.integers(2**31)))
-            return np.asarray(self._transform(Image.fromarray(image)))

@@ -93,7 +93,7 @@ class EpochSampler(Sampler[list[Key]]):
         return self._batch_size if self._seed is None else -(-self._batch_size // self._group.size)
 
     def images_of(self, epoch: int, batches: range) -> list[int]:
-        """ClassIndex of the images of some batches, those of all processes."""
+        """Positions of the images of some batches, those of all processes."""
         order = self._order_of(epoch)
         return [int(d) % self._images for batch in batches for d in self._batch(order, batch)]
 

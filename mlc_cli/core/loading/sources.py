@@ -9,12 +9,11 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from mlc_cli.core.images.decode import Pixels
+from mlc_cli.core.images.scaled import Pixels
 from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from mlc_cli.errors import DataError
 
@@ -42,11 +41,6 @@ class Item:
     error: str = ""
 
 
-class _File(NamedTuple):
-    path: Path
-    output_name: Path
-
-
 @dataclass(frozen=True)
 class Sources:
     """Images in the order of the sources; each folder is sorted, what comes twice stays twice.
@@ -60,11 +54,13 @@ class Sources:
         sources: Paths and patterns.
         every: The n of every n-th frame.
         lines: What `-` stands for: paths, one a line.
+        videos: Whether the videos of folders are taken, too.
     """
 
     sources: Sequence[str]
     every: int = 30
     lines: Iterable[str] = ()
+    videos: bool = False
 
     def check(self) -> None:
         """Refuse what is missing or holds no images, before a model is loaded.
@@ -74,7 +70,7 @@ class Sources:
         """
         for source in self.sources:
             if source != STDIN:
-                _check(source)
+                self._check(source)
 
     def count(self) -> int | None:
         """Images in all; `None` where only reading would tell (videos, standard input)."""
@@ -82,8 +78,8 @@ class Sources:
         if STDIN in self.sources:
             return None
         for source in self.sources:
-            for file in _files(source, ()):
-                if _kind(file.path) in VIDEOS:
+            for item in self._items(source):
+                if _kind(item.path) in VIDEOS:
                     return None
                 total += 1
         return total
@@ -92,15 +88,57 @@ class Sources:
         """Files in the folders that are not taken, hidden ones aside."""
         for source in self.sources:
             if source != STDIN and _exists(Path(source)) and Path(source).is_dir():
-                yield from (printable(path) for path in _visible(Path(source)) if not _taken(path))
+                files = _visible(Path(source))
+                yield from (printable(path) for path in files if not self._taken(path))
 
     def __iter__(self) -> Iterator[Item]:
         for source in self.sources:
-            for file in _files(source, self.lines):
-                if _kind(file.path) in VIDEOS and file.path.is_file():
-                    yield from _frames(file, self.every)
+            for item in self._items(source, self.lines):
+                if _kind(item.path) in VIDEOS and item.path.is_file():
+                    yield from _frames(item, self.every)
                 else:
-                    yield Item(printable(file.path), file.path, file.output_name)
+                    yield item
+
+    def _check(self, source: str) -> None:
+        path = Path(source)
+        if not _exists(path) and not glob.has_magic(source):
+            raise DataError(f"{source}: there is no such file or folder")
+        if any(self._items(source)):
+            return
+        if not _exists(path):
+            raise DataError(f"{source}: no image or video matches this pattern")
+        if path.is_file():
+            raise DataError(f"{source}: lists no paths")
+        videos = any(_kind(file) in VIDEOS for file in _visible(path))
+        raise DataError(
+            f"{source}: holds no images ({', '.join(sorted(IMAGES))})",
+            "It holds videos: --videos takes them." if videos else "",
+        )
+
+    def _items(self, source: str, lines: Iterable[str] = ()) -> Iterator[Item]:
+        """Files that a source stands for, videos whole; those of a list may be missing."""
+        path = Path(source)
+        if source == STDIN:
+            yield from _listed(lines)
+        elif _exists(path) and path.is_dir():
+            for found in _visible(path):  # each folder's own first
+                if self._taken(found):
+                    yield _item(found, found.relative_to(path))
+        elif _exists(path) and _kind(path) in LISTS:
+            yield from _lines_of(path)
+        elif not _exists(path) and glob.has_magic(source):
+            for name in sorted(glob.iglob(source, recursive=True)):  # noqa: PTH207 - or absolute
+                match = Path(name)
+                if _kind(match) in IMAGES | VIDEOS and match.is_file():
+                    yield _item(match, Path(match.name))
+        else:
+            yield _item(path, Path(path.name))
+
+    def _taken(self, path: Path) -> bool:
+        """Whether a file of a folder is taken: by its ending; without one, by content."""
+        if kind := _kind(path):
+            return kind in IMAGES or (self.videos and kind in VIDEOS)
+        return path.is_file() and cv2.haveImageReader(str(path))
 
 
 def distinct_output_names(items: Iterable[Item]) -> Iterator[Item]:
@@ -124,19 +162,6 @@ def _kind(path: Path) -> str:
     return path.suffix.lower()
 
 
-def _check(source: str) -> None:
-    path = Path(source)
-    if not _exists(path):
-        if not glob.has_magic(source):
-            raise DataError(f"{source}: there is no such file or folder")
-        if not any(_files(source, ())):
-            raise DataError(f"{source}: no image or video matches this pattern")
-    elif not any(_files(source, ())):
-        endings = ", ".join(sorted(IMAGES))
-        what = "lists no paths" if path.is_file() else f"holds no images ({endings})"
-        raise DataError(f"{source}: {what}")
-
-
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
@@ -144,29 +169,10 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _files(source: str, lines: Iterable[str]) -> Iterator[_File]:
-    """Files that a source stands for; those of a list may be missing."""
-    path = Path(source)
-    if source == STDIN:
-        yield from _listed(lines)
-    elif _exists(path) and path.is_dir():
-        yield from _below(path)
-    elif _exists(path) and _kind(path) in LISTS:
-        yield from _lines_of(path)
-    elif not _exists(path) and glob.has_magic(source):
-        for name in sorted(glob.iglob(source, recursive=True)):  # noqa: PTH207 - or absolute
-            match = Path(name)
-            if _kind(match) in IMAGES | VIDEOS and match.is_file():
-                yield _File(match, _output_name(Path(match.name)))
-    else:
-        yield _File(path, _output_name(Path(path.name)))
-
-
-def _below(folder: Path) -> Iterator[_File]:
-    """Images in a folder and below it, each folder's own first."""
-    for path in _visible(folder):
-        if _taken(path):
-            yield _File(path, _output_name(path.relative_to(folder)))
+def _item(path: Path, shown: Path) -> Item:
+    """An image of which what is written about it gets the name `shown`, less its ending."""
+    named = Path(printable(shown.with_suffix(""))) if shown.name else Path("image")
+    return Item(printable(path), path, named)
 
 
 def _visible(folder: Path) -> Iterator[Path]:
@@ -176,14 +182,7 @@ def _visible(folder: Path) -> Iterator[Path]:
         yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
 
 
-def _taken(path: Path) -> bool:
-    """Whether a file of a folder is taken for an image: by its ending; without one, by content."""
-    if kind := _kind(path):
-        return kind in IMAGES
-    return path.is_file() and cv2.haveImageReader(str(path))
-
-
-def _lines_of(path: Path) -> Iterator[_File]:
+def _lines_of(path: Path) -> Iterator[Item]:
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
             yield from _listed(lines)
@@ -191,37 +190,27 @@ def _lines_of(path: Path) -> Iterator[_File]:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _listed(lines: Iterable[str]) -> Iterator[_File]:
+def _listed(lines: Iterable[str]) -> Iterator[Item]:
     for line in lines:
         name = line.rstrip("\r\n")
         if name.strip():
-            yield _File(Path(name), _output_name(Path(Path(name).name)))
+            yield _item(Path(name), Path(Path(name).name))
 
 
-def _output_name(relative: Path) -> Path:
-    return Path(printable(relative.with_suffix(""))) if relative.name else Path("image")
-
-
-def _frames(file: _File, every: int) -> Iterator[Item]:
+def _frames(video: Item, every: int) -> Iterator[Item]:
     """Every n-th frame, or one item with an error if there is none."""
-    name = printable(file.path)
-    capture = cv2.VideoCapture(str(file.path))
+    capture = cv2.VideoCapture(str(video.path))
     number = 0
     try:
         while capture.isOpened() and capture.grab():
             if number % every == 0:
-                frame, error = _retrieve(capture)
-                place = file.output_name.with_name(f"{file.output_name.name}-{number}")
-                yield Item(f"{name}#{number}", file.path, place, frame, error)
+                done, pixels = capture.retrieve()
+                frame = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)) if done else None
+                error = "" if done else "this frame cannot be decoded"
+                place = video.output_name.with_name(f"{video.output_name.name}-{number}")
+                yield Item(f"{video.name}#{number}", video.path, place, frame, error)  # type: ignore[arg-type]
             number += 1
     finally:
         capture.release()
     if not number:
-        yield Item(name, file.path, file.output_name, error="no frame of this video can be read")
-
-
-def _retrieve(capture: cv2.VideoCapture) -> tuple[Pixels | None, str]:
-    done, pixels = capture.retrieve()
-    if not done:
-        return None, "this frame cannot be decoded"
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8), ""
+        yield replace(video, error="no frame of this video can be read")

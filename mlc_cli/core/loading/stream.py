@@ -10,12 +10,13 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
-import cv2
-
-from mlc_cli.core.images.decode import Pixels
+from mlc_cli.core.images.decode import OnDamaged, look
 from mlc_cli.core.images.geometry import Geometry
+from mlc_cli.core.images.scaled import Pixels
+from mlc_cli.core.images.thumbnails import small_jpeg
 from mlc_cli.core.loading.sources import Item
 from mlc_cli.errors import BadImageError
 
@@ -26,19 +27,17 @@ _PREVIEW_QUALITY = 92
 
 @dataclass(frozen=True)
 class Picture:
-    """An image ready for the model, or the reason why it cannot be.
+    """An image at the model's input size, or the reason why it cannot be.
 
-    Attributes:
-        item: Where it comes from.
-        pixels: RGB uint8 at the model's input size.
-        error: Why there are no pixels.
-        preview: The image in its own shape as JPEG, if one was asked for.
+    The preview is the image in its own shape as JPEG, if one was asked for; `damage` is what is
+    wrong with an image that can be used.
     """
 
     item: Item
     pixels: Pixels | None
     error: str = ""
     preview: bytes = b""
+    damage: str = ""
 
     def shown(self) -> "Picture":
         """The same without pixels, which are large: what is left to do when it is predicted."""
@@ -47,42 +46,39 @@ class Picture:
 
 @dataclass(frozen=True)
 class PictureReader:
-    """Reads images as the evaluation does.
+    """Reads images as the evaluation does; previews have this longest side, or are not made.
 
-    Attributes:
-        geometry: How images become the model's input.
-        max_pixels: Larger images are refused.
-        preview_side: Longest side of the previews, in pixels; 0 makes none.
+    What is damaged in an image is told by its picture; if it is not to be used, as the error.
     """
 
     geometry: Geometry
     max_pixels: float = 200e6
     preview_side: int = 0
+    on_damaged: OnDamaged = "warn"
 
     def __call__(self, item: Item) -> Picture:
-        """Read one image; what goes wrong is in the result."""
+        """Read one image; what goes wrong is in the result.
+
+        Raises:
+            BadImageError: It is damaged, and that is to be an error.
+        """
         if item.error:
             return Picture(item, None, item.error)
         try:
-            pixels = item.frame
+            pixels, damage = item.frame, ""
             if pixels is None:
-                pixels = self.geometry.read(item.path, self.max_pixels, self.preview_side)
+                part = partial(self.geometry.part, least_side=self.preview_side)
+                found = look(item.path, self.max_pixels, part)
+                pixels, damage = found.pixels, found.damage
         except BadImageError as error:
             return Picture(item, None, error.reason)
-        preview = encode(pixels, self.preview_side) if self.preview_side else b""
-        return Picture(item, self.geometry.fit(pixels), preview=preview)
-
-
-def encode(pixels: Pixels, side: int) -> bytes:
-    """JPEG of RGB pixels, shrunk to a longest side of at most `side`."""
-    factor = side / max(pixels.shape[:2])
-    if factor < 1:
-        height, width = (max(1, round(length * factor)) for length in pixels.shape[:2])
-        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    done, content = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _PREVIEW_QUALITY])
-    assert done
-    return content.tobytes()
+        if damage and self.on_damaged == "error":
+            raise BadImageError(item.name, damage, damaged=True)
+        if damage and self.on_damaged == "skip":
+            return Picture(item, None, damage)
+        side = self.preview_side
+        preview = small_jpeg(pixels, side, _PREVIEW_QUALITY) if side else b""
+        return Picture(item, self.geometry.fit(pixels), preview=preview, damage=damage)
 
 
 def read_batches(
@@ -107,9 +103,8 @@ def read_batches(
         stopped: Asked while waiting; ends the batches early.
     """
     depth = batch_size + threads if ahead else 1
-    futures = in_background(_start(items, read, threads), depth, stopped)
     waiting: list[Future[Picture]] = []
-    for future in futures:
+    for future in in_background(_start(items, read, threads), depth, stopped):
         if future is not None:
             waiting.append(future)
         if len(waiting) == batch_size or (live and waiting and future is None):
@@ -131,31 +126,19 @@ def _start(
         pool.shutdown(wait=False, cancel_futures=False)
 
 
-@dataclass(frozen=True)
-class _End:
-    """The end of a background iteration, with the error that caused it."""
-
-    error: BaseException | None
-
-
 def in_background(
     items: Iterable[T], depth: int, stopped: Callable[[], bool] = lambda: False
 ) -> Generator[T | None]:
     """Run an iteration in a thread, at most `depth` results ahead of the one who asks.
 
-    `None` is given whenever no result came for a moment.
+    `None` is given whenever no result came for a moment; `stopped` is asked while waiting.
 
     An error inside is raised here. The thread is a daemon: one that waits for standard input
     keeps no program alive.
-
-    Args:
-        items: The iteration.
-        depth: Results that may wait.
-        stopped: Asked while waiting; ends the iteration early.
     """
-    results: queue.Queue[T | _End] = queue.Queue(depth)
-    over = threading.Event()
-    worker = threading.Thread(target=_fill, args=(results, items, over), daemon=True)
+    results: queue.Queue[T | BaseException] = queue.Queue()
+    room, over = threading.Semaphore(depth), threading.Event()
+    worker = threading.Thread(target=_fill, args=(results, items, room, over), daemon=True)
     worker.start()
     try:
         while not stopped():
@@ -164,37 +147,36 @@ def in_background(
             except queue.Empty:
                 yield None
                 continue
-            if isinstance(result, _End):
-                if result.error:
-                    raise result.error
+            if isinstance(result, StopIteration):
                 return
+            if isinstance(result, BaseException):
+                raise result
+            room.release()
             yield result
     finally:
         over.set()
+        room.release()
 
 
-def _fill(results: "queue.Queue[T | _End]", items: Iterable[T], over: threading.Event) -> None:
-    error: BaseException | None = None
+def _fill(
+    results: "queue.Queue[T | BaseException]",
+    items: Iterable[T],
+    room: threading.Semaphore,
+    over: threading.Event,
+) -> None:
+    """Give all items and the end, with the error that caused it if any."""
+    end: BaseException = StopIteration()
     try:
         for item in items:
-            if not _put(results, item, over):
+            results.put(item)
+            room.acquire()
+            if over.is_set():
                 break
     except BaseException as caught:  # is raised again in the other thread
-        error = caught
+        end = caught
     if isinstance(items, Generator):
         items.close()
-    _put(results, _End(error), over)
-
-
-def _put(results: "queue.Queue[T | _End]", item: T | _End, over: threading.Event) -> bool:
-    """Wait for room; whether the item is still wanted."""
-    while not over.is_set():
-        try:
-            results.put(item, timeout=_POLL_SECONDS)
-        except queue.Full:
-            continue
-        return True
-    return False
+    results.put(end)
 
 
 def stdin_lines() -> Iterator[str]:

@@ -23,10 +23,9 @@ class Backbone(nn.Module):
     Convolutional maps (NCHW), maps with channels last (NHWC, as Swin) and sequences of tokens
     with or without prefix tokens (as ViT) all become N×D×H×W.
 
-    Args:
-        model: The timm model.
-        freeze_bn: Keep the running statistics of batch normalisation as they are.
-        freeze_stages: Leading stages, stem first, that do not learn.
+    `freeze_bn` keeps the running statistics of batch normalisation as they are; that many leading
+    stages, stem first, do not learn. `mean` and `std` of RGB, in 0..1, are those that the weights
+    of timm expect.
     """
 
     def __init__(
@@ -36,64 +35,54 @@ class Backbone(nn.Module):
         self.model = model
         self.freeze_bn = freeze_bn
         self.channels = int(model.num_features)  # type: ignore[arg-type]
+        self.mean: RGB = tuple(model.pretrained_cfg["mean"])  # type: ignore[index]
+        self.std: RGB = tuple(model.pretrained_cfg["std"])  # type: ignore[index]
         self._channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
         self._prefix = int(getattr(model, "num_prefix_tokens", 0))
-        _freeze(model, freeze_stages)
-
-    @property
-    def mean(self) -> RGB:
-        """Mean of RGB, in 0..1, that the weights of timm expect."""
-        return tuple(self.model.pretrained_cfg["mean"])  # type: ignore[index]
-
-    @property
-    def std(self) -> RGB:
-        """Standard deviation of RGB, in 0..1, that the weights of timm expect."""
-        return tuple(self.model.pretrained_cfg["std"])  # type: ignore[index]
+        if freeze_stages:
+            _freeze(model, freeze_stages)
 
     def forward(self, images_N3HW: Tensor) -> Tensor:
         """Feature map N×D×h×w of normalised images."""
         features: Tensor = self.model.forward_features(images_N3HW)  # type: ignore[operator]
         if features.ndim == 3:
-            return self._to_grid(features, images_N3HW.shape[-2] / images_N3HW.shape[-1])
+            tokens_NTD = features[:, self._prefix :]
+            image_height, image_width = images_N3HW.shape[-2:]
+            height = _rows(tokens_NTD.shape[1], image_height / image_width)
+            return torch.unflatten(tokens_NTD.mT, 2, (height, -1))
         return features.permute(0, 3, 1, 2) if self._channels_last else features
-
-    def _to_grid(self, tokens_NTD: Tensor, aspect: float) -> Tensor:
-        tokens_NTD = tokens_NTD[:, self._prefix :]
-        positions = tokens_NTD.shape[1]
-        height = _grid_height(positions, aspect)
-        return torch.unflatten(tokens_NTD.mT, 2, (height, positions // height))
 
     def train(self, mode: bool = True) -> "Backbone":  # noqa: FBT001, FBT002
         """Training mode, except for batch normalisation whose statistics are frozen."""
         super().train(mode)
         for module in self.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm) and (  # noqa: SLF001
-                self.freeze_bn or not _learns(module)
-            ):
-                module.eval()
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001
+                learnt = [p.requires_grad for p in module.parameters()] or [True]
+                if self.freeze_bn or not any(learnt):
+                    module.eval()
         return self
 
 
-def _grid_height(positions: int, aspect: float) -> int:
+def _rows(positions: int, aspect: float) -> int:
     """Rows of a grid: the divisor nearest to the image's aspect, as patches are cut off whole."""
     divisors = [rows for rows in range(1, positions + 1) if positions % rows == 0]
     return min(divisors, key=lambda rows: abs(math.log(rows * rows / (positions * aspect))))
 
 
-def _learns(module: nn.Module) -> bool:
-    parameters = list(module.parameters())
-    return not parameters or any(p.requires_grad for p in parameters)
-
-
-def stages(model: nn.Module) -> dict[str, int]:
-    """Stage of each parameter of a timm model, 0 for the stem."""
-    matcher = model.group_matcher(coarse=True)  # type: ignore[operator]
+def stages(model: nn.Module, *, coarse: bool = True) -> dict[str, int]:
+    """Stage, or layer if not `coarse`, of each parameter of a timm model; 0 for the stem."""
+    matcher = model.group_matcher(coarse=coarse)  # type: ignore[operator]
     return dict(group_parameters(model, matcher, reverse=True))
 
 
+def layer_depths(model: nn.Module) -> dict[str, int]:
+    """Layers between each parameter of a timm model and its output, by name; 0 for the last."""
+    layer_of = stages(model, coarse=False)
+    last = max(layer_of.values())
+    return {name: last - layer for name, layer in layer_of.items()}
+
+
 def _freeze(model: nn.Module, freeze_stages: int) -> None:
-    if not freeze_stages:
-        return
     stage_of = stages(model)
     last = max(stage_of.values())
     if freeze_stages > last + 1:
@@ -114,7 +103,7 @@ def create_backbone(
         name: timm's name, with a weights tag if one is wanted.
         size: Height and width of the images, for models that depend on them.
         pretrained: Fetch timm's weights.
-        drop_path: Stochastic depth.
+        drop_path: Rate of stochastic depth.
 
     Raises:
         SettingsError: timm has no such model, or it does not fit the settings.
@@ -199,11 +188,3 @@ def _hub_is_out_of_reach(hub_id: str) -> bool:
     except OSError:
         return True
     return False
-
-
-def layer_depths(model: nn.Module) -> dict[str, int]:
-    """Layers between each parameter of a timm model and its output, by name; 0 for the last."""
-    matcher = model.group_matcher(coarse=False)  # type: ignore[operator]
-    layer_of = dict(group_parameters(model, matcher, reverse=True))
-    last = max(layer_of.values())
-    return {name: last - layer for name, layer in layer_of.items()}

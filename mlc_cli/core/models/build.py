@@ -1,6 +1,7 @@
 """From model settings to a model."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,16 +21,12 @@ from mlc_cli.core.models.heads.graph import (
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
 from mlc_cli.core.models.label_graph import build_label_graph
-from mlc_cli.core.models.weights.files import read_weights
-from mlc_cli.core.models.weights.foreign import load_foreign
-from mlc_cli.core.models.weights.own import is_checkpoint, load_checkpoint
-from mlc_cli.core.models.weights.recognise import recognised
-from mlc_cli.core.models.weights.report import LoadReport
-from mlc_cli.core.models.weights.timm import load_backbone
+from mlc_cli.core.models.weights.backbone import LoadReport
+from mlc_cli.core.models.weights.load import load
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.checkpoint import read_card, read_state
 from mlc_cli.core.system.files import named_faults
-from mlc_cli.errors import CheckpointError, SettingsError, WeightsError
+from mlc_cli.errors import CheckpointError, SettingsError
 from mlc_cli.settings.model import (
     CosineHeadSettings,
     GraphHeadSettings,
@@ -37,7 +34,6 @@ from mlc_cli.settings.model import (
     LinearHeadSettings,
     MLDecoderHeadSettings,
     ModelSettings,
-    Scale,
 )
 
 
@@ -68,6 +64,7 @@ def build_model(
     classes: list[str] | list[int],
     size: tuple[int, int],
     graph: LabelGraph | None = None,
+    rename: Mapping[str, str] | None = None,
 ) -> BuiltModel:
     """Build a model with its starting weights.
 
@@ -76,6 +73,7 @@ def build_model(
         classes: Class names in the order of the logits.
         size: Height and width of the images.
         graph: Of the labels, for a graph head.
+        rename: Names of classes now, by those in the starting weights.
 
     Raises:
         SettingsError: The backbone or head cannot be made.
@@ -92,26 +90,20 @@ def build_model(
     )
     head = build_head(settings.head, backbone.channels, len(classes), graph)
     classifier = Classifier(backbone, head)
-    report = _load(settings, classifier, classes) if settings.weights else None
+    report = None
+    if settings.weights:
+        path = Path(settings.weights).expanduser()
+        report = load(
+            classifier,
+            path,
+            classes,
+            settings.weight_classes,
+            reset_head=settings.on_class_change == "reset_head",
+            rename=rename or {} if settings.on_class_change == "keep" else None,
+        )
     return BuiltModel(
         classifier, settings.mean or backbone.mean, settings.std or backbone.std, report
     )
-
-
-def _load(
-    settings: ModelSettings, classifier: Classifier, classes: list[str] | list[int]
-) -> LoadReport:
-    path = Path(settings.weights or "").expanduser()
-    reset = settings.on_class_change == "reset_head"
-    if is_checkpoint(path):
-        if settings.weight_classes:
-            raise WeightsError(f"{path}: names its classes itself; leave out --weight-classes")
-        return load_checkpoint(classifier, path, classes, reset_head=reset)
-    file = read_weights(path)
-    foreign = recognised(file, settings.weight_classes)
-    if foreign:
-        return load_foreign(classifier, foreign, classes, reset_head=reset)
-    return load_backbone(classifier.backbone.model, file)
 
 
 def load_classifier(path: Path) -> tuple[Classifier, ModelCard]:
@@ -134,7 +126,7 @@ def load_classifier(path: Path) -> tuple[Classifier, ModelCard]:
 def _rebuild(card: ModelCard, state: dict[str, Tensor]) -> Classifier:
     """The model that a card describes, with its weights; whatever is wrong raises."""
     settings = ModelSettings.model_validate({**card.model, "pretrained": False, "weights": None})
-    graph = _graph_of(state) if settings.head.name == "graph" else None
+    graph = LabelGraph.of(state, "head.") if settings.head.name == "graph" else None
     try:
         classifier = build_model(settings, card.classes, card.input_size, graph).classifier
     except SettingsError as error:
@@ -150,10 +142,6 @@ def _rebuild(card: ModelCard, state: dict[str, Tensor]) -> Classifier:
     return classifier
 
 
-def _graph_of(state: dict[str, Tensor]) -> LabelGraph:
-    return LabelGraph(state["head.weights.vectors_CE"], state["head.weights.links_CC"])
-
-
 def label_graph(settings: HeadSettings, train: Annotation) -> LabelGraph | None:
     """The graph of labels that a head works on; `None` for heads without one.
 
@@ -162,63 +150,34 @@ def label_graph(settings: HeadSettings, train: Annotation) -> LabelGraph | None:
     """
     if not isinstance(settings, GraphHeadSettings):
         return None
-    return build_label_graph(
-        train,
-        threshold=settings.threshold,
-        neighbours=settings.neighbours,
-        vectors=Path(settings.vectors).expanduser() if settings.vectors else None,
-        adjacency=Path(settings.adjacency).expanduser() if settings.adjacency else None,
-    )
+    files = {"vectors": settings.vectors, "adjacency": settings.adjacency}
+    paths = {name: Path(file).expanduser() if file else None for name, file in files.items()}
+    return build_label_graph(train, settings.threshold, settings.neighbours, **paths)
 
 
 def build_head(
     settings: HeadSettings, channels: int, classes: int, graph: LabelGraph | None = None
 ) -> Head:
-    """Build a head for `channels` of the feature map and a number of classes.
-
-    Args:
-        settings: Of the head.
-        channels: Of the feature map.
-        classes: Number of logits.
-        graph: Of the labels, for a graph head.
-    """
-    scale = _scale(settings.scale, classes)
+    """Build a head for `channels` of the feature map; `graph` is for a graph head."""
+    scale = auto_scale(classes) if settings.scale == "auto" else float(settings.scale)
+    options = settings.model_dump(exclude={"name"}) | {"scale": scale}
     match settings:
-        case LinearHeadSettings(pool=pool, dropout=dropout):
-            return LinearHead(channels, classes, pool=pool, dropout=dropout, scale=scale)
-        case CosineHeadSettings(pool=pool, dropout=dropout):
-            return CosineHead(channels, classes, pool=pool, dropout=dropout, scale=scale)
+        case LinearHeadSettings():
+            return LinearHead(channels, classes, **options)
+        case CosineHeadSettings():
+            return CosineHead(channels, classes, **options)
         case MLDecoderHeadSettings():
             if settings.dim % settings.heads:
                 raise SettingsError(
                     f"model.head.heads: must divide model.head.dim={settings.dim},"
                     f" got {settings.heads}"
                 )
-            return MLDecoder(
-                channels,
-                classes,
-                groups=settings.groups,
-                dim=settings.dim,
-                heads=settings.heads,
-                ffn_dim=settings.ffn_dim,
-                dropout=settings.dropout,
-                use_cosine=settings.cosine,
-                bias=settings.bias,
-                scale=scale,
-            )
+            return MLDecoder(channels, classes, **options)
         case GraphHeadSettings(pool=pool, dropout=dropout):
             assert graph is not None
             kind = CosineHead if settings.cosine else LinearHead
             pooled = kind(channels, classes, pool=pool, dropout=dropout, scale=scale)
-            return GraphHead(_graph_weights(settings, graph, channels), pooled)
-
-
-def _graph_weights(settings: GraphHeadSettings, graph: LabelGraph, channels: int) -> GraphWeights:
-    layer = GraphConvolution if settings.layer == "gcn" else GraphAttention
-    hidden = settings.hidden or channels
-    first = layer(graph.vectors_CE.shape[1], hidden)
-    return GraphWeights(graph, first, layer(hidden, channels))
-
-
-def _scale(scale: Scale, classes: int) -> float:
-    return auto_scale(classes) if scale == "auto" else float(scale)
+            layer = GraphConvolution if settings.layer == "gcn" else GraphAttention
+            hidden = settings.hidden or channels
+            first = layer(graph.vectors_CE.shape[1], hidden)
+            return GraphHead(GraphWeights(graph, first, layer(hidden, channels)), pooled)

@@ -12,10 +12,6 @@ class Classifier(nn.Module):
 
     The logits contain the scale: sigmoid(logit) is the probability in training, evaluation and
     export alike.
-
-    Args:
-        backbone: Images to feature map.
-        head: Feature map to logits.
     """
 
     def __init__(self, backbone: Backbone, head: Head) -> None:

@@ -29,11 +29,7 @@ class Complexity:
 
 
 def complexity(model: nn.Module, size: tuple[int, int]) -> Complexity:
-    """Count parameters, and multiply-accumulates in one forward pass of one image.
-
-    Args:
-        model: On any device, `meta` included.
-        size: Height and width of the image.
+    """Count parameters, and multiply-accumulates of one image of a height and width.
 
     Raises:
         SettingsError: The model cannot take images of this size.
@@ -52,10 +48,12 @@ def complexity(model: nn.Module, size: tuple[int, int]) -> Complexity:
         with torch.no_grad(), counter:
             forward = model.folded() if isinstance(model, Classifier) else model
             forward(torch.zeros(1, 3, *size, device=device))
-    except (AssertionError, RuntimeError) as error:
+    except Exception as error:  # models of timm raise what they like
         raise SettingsError(
-            f"data.input_size: the model cannot take images of {size[0]}x{size[1]}: {error}",
-            "Models made of patches want multiples of their side, most often 14, 16 or 32.",
+            f"data.input_size: the model cannot take images of {size[0]}x{size[1]}:"
+            f" {str(error) or type(error).__name__}",
+            "Models made of patches want multiples of their side, most often 14, 16 or 32; some"
+            " take one size alone, or give no map of features: choose another model.backbone then.",
         ) from error
     finally:
         for hook in hooks:

@@ -14,9 +14,9 @@ from scipy import sparse
 from torch import Tensor
 
 from mlc_cli.core.datasets.annotations import Annotation, Label, LabelSets
-from mlc_cli.core.models.heads.graph import LabelGraph
+from mlc_cli.core.models.heads.graph import LabelGraph, normalised
 from mlc_cli.core.models.label_vectors import read_vectors
-from mlc_cli.core.system.files import read_text
+from mlc_cli.core.system.files import named_faults, read_text
 from mlc_cli.errors import DataError
 
 Matrix = NDArray[np.float64]
@@ -24,7 +24,6 @@ Matrix = NDArray[np.float64]
 
 def build_label_graph(
     annotation: Annotation,
-    *,
     threshold: float,
     neighbours: float,
     vectors: Path | None,
@@ -70,10 +69,8 @@ def _read_adjacency(path: Path, classes: Sequence[Label]) -> Matrix:
             " the data set",
             "It needs the name of the class of each row, one a line.",
         )
-    try:
+    with named_faults(path, "cannot be read"):
         matrix_CC = np.load(path, allow_pickle=False).astype(np.float64)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
     if matrix_CC.shape != (len(classes),) * 2 or not np.isfinite(matrix_CC).all():
         raise DataError(f"{path}: expected {len(classes)}×{len(classes)} finite numbers")
     rows_C = [order[str(name)] for name in classes]
@@ -89,25 +86,20 @@ def conditional(annotation: Annotation) -> Matrix:
     """
     classes = len(annotation.classes)
     present_NC = _indicator(annotation.positives, classes)
-    others_NC = _indicator(annotation.others, classes)
-    both_CC = _count(present_NC, present_NC)
-    if annotation.unlisted == "absent":
-        known_CC = np.asarray(present_NC.sum(0)).T - _count(present_NC, others_NC)
-    else:
-        known_CC = both_CC + _count(present_NC, others_NC)
+    both_CC = (present_NC.T @ present_NC).toarray()
+    listed_CC = (present_NC.T @ _indicator(annotation.others, classes)).toarray()
+    absent = annotation.unlisted == "absent"
+    known_CC = np.asarray(present_NC.sum(0)).T - listed_CC if absent else both_CC + listed_CC
     np.fill_diagonal(both_CC, 0)
-    return np.divide(both_CC, known_CC, out=np.zeros((classes, classes)), where=known_CC > 0)
+    shares_CC: Matrix = np.zeros((classes, classes))
+    np.divide(both_CC, known_CC, out=shares_CC, where=known_CC > 0)
+    return shares_CC
 
 
 def _indicator(labels: LabelSets, classes: int) -> Any:
     ones = np.ones(len(labels.indices))
     shape = (len(labels.starts) - 1, classes)
     return sparse.csr_matrix((ones, labels.indices.astype(np.int64), labels.starts), shape=shape)
-
-
-def _count(first_NC: Any, second_NC: Any) -> Matrix:
-    """Images with label i of the first and label j of the second."""
-    return np.asarray((first_NC.T @ second_NC).todense())
 
 
 def normalised_links(conditional_CC: Matrix, threshold: float, neighbours: float) -> Matrix:
@@ -119,13 +111,9 @@ def normalised_links(conditional_CC: Matrix, threshold: float, neighbours: float
     linked_CC = (conditional_CC >= threshold).astype(np.float64)
     np.fill_diagonal(linked_CC, 0)
     into_C = linked_CC.sum(0)
-    return normalised(linked_CC * (neighbours / np.maximum(into_C, 1)) + np.eye(len(linked_CC)))
-
-
-def normalised(weights_CC: Matrix) -> Matrix:
-    """D^-1/2 A^T D^-1/2 of a graph A, where D are the sums of its rows."""
-    root_C = weights_CC.sum(1) ** -0.5
-    links_CC: Matrix = root_C[:, None] * weights_CC.T * root_C
+    links_CC: Matrix = normalised(
+        linked_CC * (neighbours / np.maximum(into_C, 1)) + np.eye(len(linked_CC))
+    )
     return links_CC
 
 

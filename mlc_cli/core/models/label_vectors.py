@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Label
+from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import DataError
 from mlc_cli.text import listing
 
@@ -23,27 +23,14 @@ def read_vectors(path: Path, classes: Sequence[Label]) -> tuple[Vector, list[str
     order. Everything else is text, with a word and its numbers on each line: a label of several
     words takes their mean, and one that is not in the file is looked for as two words in one.
 
-    Args:
-        path: The file.
-        classes: Class names in sorted order.
-
     Returns:
         Vectors, C×E, and notes on what was assumed.
 
     Raises:
         DataError: The file cannot be read, is not of this kind or lacks a label.
     """
-    try:
-        match path.suffix:
-            case ".npz":
-                return _from_npz(path, classes)
-            case ".npy":
-                return _from_npy(path, classes)
-            case _:
-                return _from_words(path, classes)
-    except (OSError, ValueError, BadZipFile) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: vectors of labels cannot be read: {reason}") from None
+    with named_faults(path, "vectors of labels cannot be read"):
+        return {".npz": _from_npz, ".npy": _from_npy}.get(path.suffix, _from_words)(path, classes)
 
 
 def _from_npz(path: Path, classes: Sequence[Label]) -> tuple[Vector, list[str]]:

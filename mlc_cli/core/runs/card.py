@@ -130,11 +130,7 @@ def card_to_json(card: ModelCard) -> str:
 
 
 def check_sealed(path: Path, *parts: Path) -> bool:
-    """Refuse a file that is not as it was written, before a library parses it.
-
-    Args:
-        path: The file.
-        parts: Other files that belong to it.
+    """Refuse a file, or one of its parts, that is not as it was written, before it is parsed.
 
     Returns:
         Whether it carries a checksum; files of format 1 do not.
@@ -156,12 +152,7 @@ def check_sealed(path: Path, *parts: Path) -> bool:
 
 
 def card_from_json(text: str, path: Path, *, sealed: bool) -> ModelCard:
-    """What a file knows, from the text in its metadata.
-
-    Args:
-        text: The card.
-        path: The file that it stands in.
-        sealed: Whether the file carries a checksum.
+    """What a file knows, from the text in its metadata; `sealed` files carry a checksum.
 
     Raises:
         CheckpointError: The text is damaged, or from another version.

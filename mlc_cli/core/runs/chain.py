@@ -1,35 +1,16 @@
 """The chain of decision that a promise was tested for: another decides otherwise."""
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from mlc_cli.core.rules import Rules
 from mlc_cli.core.runs.card import ModelCard
 
 
-class Chained(Protocol):
-    """Settings that say how a model is run."""
+def chain_of(settings: Any, rules: Rules, model: Path | None = None) -> dict[str, Any]:
+    """How decisions come about by settings with `precision`, `tta` and `tiles`, and by label rules.
 
-    @property
-    def precision(self) -> str:
-        """Arithmetic."""
-
-    @property
-    def tta(self) -> str:
-        """Mirror images too, or not."""
-
-    @property
-    def tiles(self) -> int:
-        """Tiles along a side."""
-
-
-def chain_of(settings: Chained, rules: Rules, model: Path | None = None) -> dict[str, Any]:
-    """How decisions come about.
-
-    Args:
-        settings: Arithmetic and views of the pictures.
-        rules: Between labels.
-        model: The file that is run; `None` for a checkpoint.
+    `model` is the file that is run, `None` for a checkpoint.
     """
     exported = model is not None and model.suffix.lower() in (".onnx", ".xml")
     return {
@@ -41,7 +22,7 @@ def chain_of(settings: Chained, rules: Rules, model: Path | None = None) -> dict
     }
 
 
-def broken_promise(card: ModelCard, settings: Chained, model: Path) -> str:
+def broken_promise(card: ModelCard, settings: Any, model: Path) -> str:
     """What to say where thresholds of a card are used in another chain; empty if in the same."""
     if card.promise is None:
         return ""

@@ -25,55 +25,34 @@ _TEMPORARY = re.compile(
 _LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass
 class RunFolder:
     """Names of the files of a run.
 
     Attributes:
         path: The folder.
+        settings: Settings as resolved, in YAML.
+        log: What was said during the training.
+        metrics: One JSON object a line for each evaluated epoch.
+        best: Checkpoint of the best epoch.
+        last: Checkpoint of the last epoch, raw weights.
+        trainer: State from which the training continues.
     """
 
     path: Path
 
-    @property
-    def settings(self) -> Path:
-        """Settings as resolved, in YAML."""
-        return self.path / "settings.yaml"
-
-    @property
-    def log(self) -> Path:
-        """What was said during the training."""
-        return self.path / "train.log"
-
-    @property
-    def metrics(self) -> Path:
-        """One JSON object a line for each evaluated epoch."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def best(self) -> Path:
-        """Checkpoint of the best epoch."""
-        return self.path / "best.safetensors"
-
-    @property
-    def last(self) -> Path:
-        """Checkpoint of the last epoch, raw weights."""
-        return self.path / "last.safetensors"
-
-    @property
-    def trainer(self) -> Path:
-        """State from which the training continues."""
-        return self.path / "trainer.pt"
+    def __post_init__(self) -> None:
+        path = self.path
+        self.settings, self.log = path / "settings.yaml", path / "train.log"
+        self.metrics, self.trainer = path / "metrics.jsonl", path / "trainer.pt"
+        self.best, self.last = path / "best.safetensors", path / "last.safetensors"
 
     def find(self, data: str, output: object) -> str:
         """A folder of the run's settings, where it is now.
 
         A run that was moved or copied together with its data finds them from itself: the settings
-        know where both were. What is below the working directory is named from there.
-
-        Args:
-            data: The folder as the settings name it.
-            output: Folder of the run folders, as the settings name it.
+        know where both were (`data`, and `output`, the folder of the run folders). What is below
+        the working directory is named from there.
         """
         if not Path(data).is_absolute():
             return data

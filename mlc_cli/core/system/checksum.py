@@ -8,7 +8,7 @@ import hashlib
 import mmap
 from pathlib import Path
 
-_WORD, _DIGITS, _AT_ONCE = b"mlc-sha256-", 64, 2**24
+_WORD, _DIGITS = b"mlc-sha256-", 64
 OPEN = (_WORD + b"0" * _DIGITS).decode()
 """What is written where the checksum shall stand."""
 
@@ -50,11 +50,9 @@ def _compute(path: Path, parts: tuple[Path, ...]) -> tuple[int, bytes]:
         if found < 0:
             return 0, b""
         place = found + len(_WORD)
-        for start in range(0, place, _AT_ONCE):
-            total.update(all_[start : min(start + _AT_ONCE, place)])
-        total.update(b"0" * _DIGITS)
-        for start in range(place + _DIGITS, len(all_), _AT_ONCE):
-            total.update(all_[start : start + _AT_ONCE])
+        with memoryview(all_) as view, view[:place] as before, view[place + _DIGITS :] as after:
+            for piece in (before, b"0" * _DIGITS, after):
+                total.update(piece)
     for part in parts:
         with part.open("rb") as stream:
             total.update(hashlib.file_digest(stream, "sha256").digest())

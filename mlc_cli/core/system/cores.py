@@ -3,6 +3,10 @@
 import ctypes
 import os
 import platform
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
 
 from mlc_cli.core.system.processes import dist_info
 
@@ -18,6 +22,17 @@ def usable_cores() -> int:
     else:
         cores = os.cpu_count() or 1
     return max(1, cores // dist_info().local_size)
+
+
+def free_memory() -> int:
+    """Bytes that this process may still take: of the machine, and of its container."""
+    free: int = psutil.virtual_memory().available
+    with suppress(OSError, ValueError, KeyError):  # no container, or one without a limit
+        group = Path("/sys/fs/cgroup")
+        limit, used = (int((group / f"memory.{n}").read_text()) for n in ("max", "current"))
+        state = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        free = min(free, limit - used + int(state["inactive_file"]))
+    return max(0, free)
 
 
 def keep_freed_memory() -> None:

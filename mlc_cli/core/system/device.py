@@ -1,8 +1,8 @@
-"""The one place that knows devices and arithmetic."""
+"""The one place that knows devices."""
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
@@ -12,8 +12,6 @@ from torch import Tensor
 from mlc_cli.core.system.cores import CPU_SLICE, keep_freed_memory, usable_cores
 from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import MlcError, UsageError
-
-Precision = Literal["fp32", "bf16", "fp16"]
 
 
 def pick_device(name: str) -> torch.device:
@@ -27,7 +25,13 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if dist_info().size > 1 and name.startswith("cuda"):
-        name = _own_gpu(name, dist_info().local_rank)
+        own = f"cuda:{dist_info().local_rank}"
+        if name not in ("cuda", own):
+            raise UsageError(
+                f"device '{name}': several processes were started, and each takes a GPU of its own",
+                "Use --device cuda; CUDA_VISIBLE_DEVICES says which GPUs there are.",
+            )
+        name = own
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -50,36 +54,6 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def _own_gpu(name: str, local_rank: int) -> str:
-    if name not in ("cuda", f"cuda:{local_rank}"):
-        raise UsageError(
-            f"device '{name}': several processes were started, and each takes a GPU of its own",
-            "Use --device cuda; CUDA_VISIBLE_DEVICES says which GPUs there are.",
-        )
-    return f"cuda:{local_rank}"
-
-
-def pick_precision(name: str, device: torch.device) -> Precision:
-    """Turn `auto` into the precision of the device; others are taken as they are.
-
-    A GPU without bf16 of its own gets fp16: torch would emulate bf16 there, slowly and not for all
-    operations.
-    """
-    if name != "auto":
-        return name  # type: ignore[return-value]
-    if device.type != "cuda":
-        return "fp32"
-    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-
-
-def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
-    """Context in which forward passes run in the given precision."""
-    if precision == "fp32":
-        return nullcontext()
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float16
-    return torch.autocast(device.type, dtype=dtype)
-
-
 def in_slices(run: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """Run a model without gradients over a batch, on a CPU in parts that fit its cache.
 
@@ -88,11 +62,6 @@ def in_slices(run: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     if images.device.type != "cpu" or len(images) <= CPU_SLICE:
         return run(images)
     return torch.cat([run(part) for part in torch.split(images, CPU_SLICE)])
-
-
-def full_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Context in which nothing is cast down (`meta` knows no casting in the first place)."""
-    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 @contextmanager
@@ -128,13 +97,6 @@ def make_deterministic(*, on: bool) -> None:
     if on:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(on, warn_only=True)
-
-
-def allow_tf32(*, on: bool) -> None:
-    """Choose whether a GPU may round the factors of fp32 products to 10 bits of mantissa."""
-    if torch.cuda.is_available():  # elsewhere the setting would reach the kernels of the CPU
-        torch.set_float32_matmul_precision("high" if on else "highest")
-        torch.backends.cudnn.allow_tf32 = on
 
 
 def seed_step(seed: int, step: int, rank: int = 0) -> None:

@@ -5,17 +5,12 @@ Alone, every method gives back what it was given, without any work.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
 from typing import TypeVar
 
-import torch
-from torch import Tensor, nn
-from torch import distributed as dist
-from torch.distributed.rendezvous import rendezvous
-from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
-
-from mlc_cli.core.system.group import SingleProcess
 from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import ProcessError
 
@@ -36,81 +31,55 @@ _CAUSES = (
 """Signs in what torch says, and what they mean."""
 
 
-class Group(SingleProcess):
+@dataclass(frozen=True)
+class Group:
     """The processes that a launcher started and that have joined, or one alone.
 
-    When one of them has ended, the others get a `ProcessError` instead of an answer.
+    All methods are called by all processes, in the same order. When one of them has ended, the
+    others get a `ProcessError` instead of an answer. Alone, nothing here needs torch.
+
+    Attributes:
+        rank: Number of this process, from 0.
+        size: Processes in all.
     """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process is the one that writes and speaks."""
+        return self.rank == 0
+
+    def totals(self, *values: float) -> list[float]:
+        """Sums of numbers over all processes, in one message."""
+        if self.size == 1:
+            return list(values)
+        with torch_distributed() as dist:
+            import torch  # noqa: PLC0415
+
+            summed = torch.tensor(values, dtype=torch.float64)
+            dist.all_reduce(summed)
+        return summed.tolist()
 
     def total(self, count: int) -> int:
         """Sum of a whole number over all processes."""
-        return int(self.sum(torch.tensor(int(count)))) if self.size > 1 else int(count)
+        return int(self.totals(count)[0])
 
-    def sum(self, values: Tensor) -> Tensor:
-        """Sum of a tensor over all processes, to the bit the same on all."""
-        if self.size > 1:
-            with _lost_processes_named():
-                dist.all_reduce(values)
-        return values
+    def any(self, flag: bool) -> bool:  # noqa: FBT001 - the question is the name
+        """Whether it is true for any process."""
+        return self.total(flag) > 0
 
-    def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Replace gradients by their sums over all processes.
-
-        A process may have none, where it had no images; what no process has a gradient of is left
-        without one, since optimisers tell nothing from zero.
-        """
-        if self.size == 1:
-            return
-        present = self.sum(torch.tensor([p.grad is not None for p in parameters]).int())
-        for parameter, there in zip(parameters, present.tolist(), strict=True):
-            if there and parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        self._sum_in_place([p.grad for p in parameters if p.grad is not None])
-
-    def average_statistics(self, layers: Sequence[BatchNorm]) -> None:
-        """Replace the running statistics of batch normalisation by their means over processes.
-
-        Only those that move: each process normalises with the statistics of its own images.
-        """
-        if self.size == 1:
-            return
-        moving = [
-            buffer
-            for module in layers
-            if module.training
-            for buffer in (module.running_mean, module.running_var)
-            if buffer is not None
-        ]
-        self._sum_in_place(moving)
-        for buffer in moving:
-            buffer.div_(self.size)
-
-    @torch.no_grad()
-    def _sum_in_place(self, tensors: Sequence[Tensor]) -> None:
-        """Add up tensors of one device, as one message for each type."""
-        for dtype in sorted({tensor.dtype for tensor in tensors}, key=str):
-            alike = [tensor for tensor in tensors if tensor.dtype == dtype]
-            flat = self.sum(torch.cat([tensor.reshape(-1) for tensor in alike]))
-            parts = torch.split(flat, [tensor.numel() for tensor in alike])
-            for tensor, part in zip(alike, parts, strict=True):
-                tensor.copy_(part.view_as(tensor))
-
-    @torch.no_grad()
-    def broadcast_module(self, model: nn.Module) -> None:
-        """Give a model the weights and buffers that it has in the leading process."""
-        if self.size > 1:
-            for tensor in (*model.parameters(), *model.buffers()):
-                whole = tensor.detach().contiguous()
-                with _lost_processes_named():
-                    dist.broadcast(whole, 0)
-                tensor.copy_(whole)
+    def barrier(self) -> None:
+        """Wait until all processes are here."""
+        self.total(0)
 
     def gather(self, value: T) -> list[T]:
         """The values of all processes, by rank."""
         if self.size == 1:
             return [value]
         values: list[T | None] = [None] * self.size
-        with _lost_processes_named():
+        with torch_distributed() as dist:
             dist.all_gather_object(values, value)
         return values  # type: ignore[return-value]
 
@@ -119,7 +88,7 @@ class Group(SingleProcess):
         if self.size == 1:
             return [value]
         values: list[T | None] | None = [None] * self.size if self.is_main else None
-        with _lost_processes_named():
+        with torch_distributed() as dist:
             dist.gather_object(value, values)
         return values or []  # type: ignore[return-value]
 
@@ -127,19 +96,53 @@ class Group(SingleProcess):
         """What the leading process makes, for all."""
         values = [make() if self.is_main else None]
         if self.size > 1:
-            with _lost_processes_named():
+            with torch_distributed() as dist:
                 dist.broadcast_object_list(values, 0)
         return values[0]  # type: ignore[return-value]
+
+    def shard(self, items: Iterable[T], batch_size: int) -> Iterator[T]:
+        """This process's part of a stream that all see: every so many batches one."""
+        for number, item in enumerate(items):
+            if number // batch_size % self.size == self.rank:
+                yield item
+
+    def in_order(self, batches: Iterator[T]) -> Iterator[T]:
+        """What all processes make of their batches, in order, in the leading one.
+
+        It ends for all where one has no more, be it at the end of the stream or at a signal.
+        """
+        if self.size == 1:
+            yield from batches
+            return
+        complete = True
+        while complete:
+            batch = next(batches, None)
+            complete = self.total(batch is not None) == self.size
+            for made in self.gather_to_main(batch):
+                if made is None:
+                    break
+                yield made
+
+    @contextmanager
+    def main_first(self) -> Iterator[None]:
+        """Inside, the leading process is alone; the others follow when it is done."""
+        if not self.is_main:
+            self.barrier()
+        yield
+        if self.is_main:
+            self.barrier()
 
 
 ALONE = Group()
 
 
 def current() -> Group:
-    """The group that this process has joined, or itself alone."""
-    if dist.is_available() and dist.is_initialized():
-        return Group(dist.get_rank(), dist.get_world_size())
-    return ALONE
+    """The group that this process has joined, or itself alone; torch is imported for several."""
+    if dist_info().size == 1:
+        return ALONE
+    from torch import distributed as dist  # noqa: PLC0415
+
+    return Group(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else ALONE
 
 
 @contextmanager
@@ -150,10 +153,13 @@ def joined() -> Iterator[Callable[[], bool]]:
         A function for a process that fails: whether it is the first of all to ask, and so the
         one to say what went wrong. The others fail of that, or of the same thing.
     """
+    import torch  # noqa: PLC0415
+    from torch.distributed.rendezvous import rendezvous  # noqa: PLC0415
+
     info = dist_info()  # SLURM and Open MPI have names of their own for it
     store, rank, size = next(rendezvous("env://", info.rank, info.size))
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    with _lost_processes_named():
+    with torch_distributed() as dist:
         dist.init_process_group(backend, store=store, rank=rank, world_size=size)
         # The leader keeps the store: were it to end here, others could not finish joining.
         current().barrier()
@@ -169,18 +175,31 @@ def joined() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def _lost_processes_named() -> Iterator[None]:
+def torch_distributed() -> Iterator[ModuleType]:
+    """Inside, what goes wrong between processes gets a message."""
+    from torch import OutOfMemoryError  # noqa: PLC0415
+    from torch import distributed as dist  # noqa: PLC0415
+
+    try:
+        with lost_processes_named():
+            yield dist
+    except (OutOfMemoryError, NotImplementedError):
+        raise
+    except RuntimeError as error:
+        raise ProcessError(
+            f"the processes cannot talk to each other: {str(error).strip().splitlines()[0]:.300}",
+            "--debug shows all of it.",
+        ) from error
+
+
+@contextmanager
+def lost_processes_named() -> Iterator[None]:
     """Inside, the end of another process, of which torch tells in many ways, gets a message."""
     try:
         yield
-    except (torch.OutOfMemoryError, NotImplementedError):
-        raise
     except RuntimeError as error:
         text = str(error)
         for sign, message, repair in _CAUSES:
-            if re.search(sign, text, re.IGNORECASE):
+            if dist_info().size > 1 and re.search(sign, text, re.IGNORECASE):
                 raise ProcessError(message.format(rank=dist_info().rank), repair) from error
-        raise ProcessError(
-            f"the processes cannot talk to each other: {text.strip().splitlines()[0]:.300}",
-            "--debug shows all of it.",
-        ) from error
+        raise

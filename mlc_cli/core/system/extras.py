@@ -7,11 +7,7 @@ from mlc_cli.errors import MlcError
 
 
 def import_extra(name: str, extra: str) -> ModuleType:
-    """Import a library of an extra of this package.
-
-    Args:
-        name: Of the module.
-        extra: That brings it.
+    """Import a module that an extra of this package brings.
 
     Raises:
         MlcError: It is not installed.

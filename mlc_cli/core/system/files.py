@@ -38,11 +38,7 @@ def named_faults(
 ) -> Iterator[None]:
     """Inside, whatever a library raises at a damaged file becomes a message about that file.
 
-    Args:
-        path: The file, or words that name it.
-        problem: What is wrong with it then; the library's own words follow.
-        kind: Of the error.
-        hint: How to repair it.
+    `problem` says what is wrong with it then; the library's own words follow.
 
     Raises:
         MlcError: Of that kind.
@@ -89,11 +85,7 @@ def read_json(path: Path) -> Any:
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Write to a temporary name beside `path`, sync to disk, rename.
-
-    Args:
-        path: Final name.
-        write: Writes the content to the path that it is given.
+    """Let `write` write to a temporary name beside `path`, sync to disk, rename.
 
     Raises:
         MlcError: The disk is full, or the folder cannot be written to.
@@ -117,15 +109,17 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         if temporary:
             temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    if hasattr(os, "O_DIRECTORY"):  # make the rename itself durable
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 @contextmanager
 def folder_beside(path: Path) -> Iterator[Path]:
     """A folder beside `path` for what shall get that name when it is whole; removed at the end.
-
-    Args:
-        path: Final name; its folder exists.
 
     Raises:
         OSError: The folder cannot be made.
@@ -139,16 +133,6 @@ def folder_beside(path: Path) -> Iterator[Path]:
         if temporary:
             with undisturbed():
                 shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the system can."""
-    if hasattr(os, "O_DIRECTORY"):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -20,12 +20,9 @@ class IssueLog:
     examples: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, kind: str, example: str | Callable[[], str], count: int = 1) -> None:
-        """Count a finding.
+        """Count findings of a kind, in words that follow a number (`images that are missing`).
 
-        Args:
-            kind: In words that follow a number, such as `images that are missing`.
-            example: Which it is; a function is only called if it will be shown.
-            count: How many at once.
+        An example that is a function is only called if it will be shown.
         """
         self.counts[kind] = self.counts.get(kind, 0) + count
         shown = self.examples.setdefault(kind, [])

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
+from timm.layers import convert_sync_batchnorm  # type: ignore[attr-defined]
+from torch import nn
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.completing import completed
@@ -26,27 +28,19 @@ from mlc_cli.core.models.build import BuiltModel, build_model, label_graph
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.graph import LabelGraph
 from mlc_cli.core.runs.card import Fingerprint, ModelCard
-from mlc_cli.core.system.device import (
-    Precision,
-    allow_tf32,
-    make_deterministic,
-    pick_device,
-    pick_precision,
-    seed_step,
-)
+from mlc_cli.core.system.device import make_deterministic, pick_device, seed_step
 from mlc_cli.core.system.distributed import Group, current
 from mlc_cli.core.system.downloads.build import build_cache, with_weights
-from mlc_cli.core.training.checks import REPAIR, check_share, refuse_parts
+from mlc_cli.core.system.precision import Precision, allow_tf32, pick_precision
+from mlc_cli.core.training.checks import REPAIR, check_share, check_sync_bn, refuse_parts
+from mlc_cli.core.training.events import OnTick, Tick
 from mlc_cli.core.training.loop import Plan
 from mlc_cli.core.training.losses.build import build_loss
-from mlc_cli.core.training.optim.build import (
-    build_early_stop,
-    build_optimizer,
-    build_sam,
-    build_schedule,
-)
+from mlc_cli.core.training.optim.build import build_optimizer, build_schedule
+from mlc_cli.core.training.optim.early_stop import EarlyStop
 from mlc_cli.core.training.optim.ema import Ema
-from mlc_cli.core.training.progress import OnTick, Tick
+from mlc_cli.core.training.optim.sam import Sam
+from mlc_cli.core.training.parallel import Together, broadcast_module
 from mlc_cli.core.training.recorder import versions
 from mlc_cli.core.training.state import LossMeter, TrainState
 from mlc_cli.core.training.step import Step
@@ -70,8 +64,6 @@ class Training:
         plan: What does not change.
         state: What does.
         card: What every checkpoint of it knows.
-        device: Where it runs.
-        precision: Of the forward pass.
         group: The processes that train together.
     """
 
@@ -82,8 +74,6 @@ class Training:
     plan: Plan
     state: TrainState
     card: ModelCard
-    device: torch.device
-    precision: Precision
     group: Group
 
     def close(self) -> None:
@@ -130,13 +120,23 @@ def prepare(
         model = settings.model.model_copy(update={"weights": None, "pretrained": False})
         if not resumed:
             model = with_weights(settings.model, settings.download, partial(_tell, on_tick))
-        built = build_model(model, classes, settings.data.input_size, graph)  # type: ignore[arg-type]
+        built = build_model(
+            model,
+            classes,  # type: ignore[arg-type]
+            settings.data.input_size,
+            graph,
+            settings.data.rename,
+        )
     if not trains and built.report:
         refuse_parts(built.report)
+    if settings.sync_bn and group.size > 1:
+        check_sync_bn(device, settings.data.on_bad_image)
+        convert_sync_batchnorm(built.classifier)  # type: ignore[no-untyped-call]
     classifier = built.classifier.to_device(device, channels_last=settings.channels_last)
-    group.broadcast_module(classifier)
+    broadcast_module(classifier)
     normalise = Normalise(built.mean, built.std, device, channels_last=settings.channels_last)
-    plan = _plan(settings, learnt, built, normalise, device, precision, group)
+    optimizer = _optimizer(settings, classifier)
+    plan = _plan(settings, learnt, built, normalise, optimizer, precision, group)
     card = _card(settings, splits, built)
     return Training(
         settings=settings,
@@ -144,10 +144,8 @@ def prepare(
         graph=graph,
         built=built,
         plan=plan,
-        state=_state(settings, classifier, plan, device, precision, group.size, card.annotations),
+        state=_state(settings, classifier, plan, optimizer, group.size, card.annotations),
         card=card,
-        device=device,
-        precision=precision,
         group=group,
     )
 
@@ -161,10 +159,11 @@ def _plan(
     splits: Splits,
     built: BuiltModel,
     normalise: Normalise,
-    device: torch.device,
+    optimizer: torch.optim.Optimizer,
     precision: Precision,
     group: Group,
 ) -> Plan:
+    device = normalise.device
     train, as_evaluated = _readers(settings, splits, device, group)
     classes = len(splits.train.classes)
     positives_C = splits.train.positives.counts_C(classes)
@@ -172,8 +171,14 @@ def _plan(
     sam = settings.optim.sam
     steps_per_epoch = -(-len(train) // settings.optim.accumulate)
     sam_epochs = sam.last_epochs if sam and sam.last_epochs else settings.epochs
+    forward: nn.Module = built.classifier.train()
+    if settings.compile:
+        forward = torch.compile(forward)  # type: ignore[assignment]
+    together = None
+    if group.size > 1 and settings.epochs:
+        together = Together(forward, built.classifier, optimizer, settings.data.input_size)
     step = Step(
-        forward=torch.compile(built.classifier) if settings.compile else built.classifier,
+        forward=together.model if together else forward,
         loss=build_loss(
             settings.loss,
             scale=float(built.classifier.head.scale),
@@ -185,11 +190,12 @@ def _plan(
         precision=precision,
         lr=settings.optim.lr,
         mix=build_mix(settings.augment.mix) if settings.augment.mix else None,
-        sam=build_sam(sam) if sam else None,
+        sam=Sam(sam.rho, sam.adaptive, sam.per_process, sam.statistics == "both") if sam else None,
         sam_from=max(0, settings.epochs - sam_epochs) * steps_per_epoch,
         clip_norm=settings.optim.clip_norm,
         seed=settings.seed,
-        group=group,
+        rank=group.rank,
+        together=together,
     )
     return Plan(
         train=train,
@@ -199,7 +205,7 @@ def _plan(
         accumulate=settings.optim.accumulate,
         epochs=settings.epochs,
         eval_every=settings.eval_every,
-        warm_start=_warm_start(settings, lambda: as_evaluated(splits.train), prior=built.new_head),
+        warm_start=_warm_start(settings, lambda: as_evaluated(splits.train), built),
     )
 
 
@@ -229,51 +235,47 @@ def _readers(
 
 
 def _warm_start(
-    settings: TrainSettings, batches: Callable[[], Batches], *, prior: bool
+    settings: TrainSettings, batches: Callable[[], Batches], built: BuiltModel
 ) -> WarmStart | None:
     warm = settings.warm_start
     if warm is None:
         return None
     return WarmStart(
+        **warm.model_dump(exclude={"max_gigabytes"}),
         batches=batches(),
-        prior=prior,
-        epochs=warm.epochs,
-        lr=warm.lr,
-        weight_decay=warm.weight_decay,
-        batch_size=warm.batch_size,
-        dropout=warm.dropout,
-        flip=warm.flip,
+        prior=built.new_head,
+        kept=built.report.kept if built.report else None,
         max_bytes=warm.max_gigabytes * 1e9,
         seed=settings.seed,
     )
+
+
+def _optimizer(settings: TrainSettings, model: Classifier) -> torch.optim.Optimizer:
+    depths = layer_depths(model.backbone.model)
+    depth_of = {f"backbone.model.{name}": depth for name, depth in depths.items()}
+    optimizer = build_optimizer(settings.optim, model, depth_of)
+    if settings.epochs and not any(group["params"] for group in optimizer.param_groups):
+        raise SettingsError("nothing would learn: all is frozen or has no learning rate")
+    return optimizer
 
 
 def _state(
     settings: TrainSettings,
     model: Classifier,
     plan: Plan,
-    device: torch.device,
-    precision: Precision,
+    optimizer: torch.optim.Optimizer,
     processes: int,
     data: Mapping[str, Fingerprint],
 ) -> TrainState:
-    depth_of = {
-        f"backbone.model.{name}": depth
-        for name, depth in layer_depths(model.backbone.model).items()
-    }
-    optimizer = build_optimizer(settings.optim, model, depth_of)
-    if settings.epochs and not any(group["params"] for group in optimizer.param_groups):
-        raise SettingsError(
-            "nothing would learn: every parameter is frozen or has no learning rate"
-        )
-    steps = max(1, settings.epochs * plan.steps_per_epoch)
+    device = plan.step.normalise.device
+    steps, stop = max(1, settings.epochs * plan.steps_per_epoch), settings.early_stop
     return TrainState(
         model=model,
         optimizer=optimizer,
         schedule=build_schedule(settings.schedule, steps, plan.steps_per_epoch),
         ema=Ema(model, settings.ema.decay, settings.ema.warmup) if settings.ema else None,
-        scaler=torch.amp.GradScaler(device.type, enabled=precision == "fp16"),
-        early_stop=build_early_stop(settings.early_stop) if settings.early_stop else None,
+        scaler=torch.amp.GradScaler(device.type, enabled=plan.step.precision == "fp16"),
+        early_stop=EarlyStop(stop.patience, stop.min_delta, stop.rule) if stop else None,
         losses=LossMeter(1 if device.type == "cpu" else LOSS_SYNC_EVERY),
         processes=processes,
         data=data,

@@ -1,10 +1,15 @@
-"""What is refused before a training begins."""
+"""What is refused before a training begins, and what is advised."""
 
-from mlc_cli.core.models.weights.report import LoadReport
+import torch
+
+from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.models.weights.backbone import LoadReport
 from mlc_cli.core.system.distributed import Group
 from mlc_cli.errors import SettingsError
 
 REPAIR = "Train the head alone with `--set warm_start.epochs=20`, or give --epochs."
+MUCH = 0.2
+"""Part of the labels that is unknown from which the loss matters."""
 
 
 def check_share(batch_size: int, images: int, group: Group) -> None:
@@ -14,6 +19,18 @@ def check_share(batch_size: int, images: int, group: Group) -> None:
             f"batch_size: {min(batch_size, images)} images a step cannot be shared by"
             f" {group.size} processes",
             "batch_size counts the images of all processes together: raise it, or start fewer.",
+        )
+
+
+def check_sync_bn(device: torch.device, on_bad_image: str) -> None:
+    """Refuse synchronised batch normalisation where torch has none, or would wait for ever."""
+    if device.type != "cuda":
+        raise SettingsError(f"sync_bn: torch has it on GPUs alone, and the device is {device}")
+    if on_bad_image == "skip":
+        raise SettingsError(
+            "sync_bn: every process must have images in every batch, and data.on_bad_image = skip"
+            " may leave one without",
+            "Repair the images, and use `--set data.on_bad_image=error`.",
         )
 
 
@@ -27,3 +44,23 @@ def refuse_parts(report: LoadReport) -> None:
         + "; ".join([lacks, *report.notes]),
         REPAIR,
     )
+
+
+def advice_on_unknown(train: Annotation, unknown: str) -> str:
+    """What the states of the labels make of `loss.unknown`; empty where nothing is to be said."""
+    classes = len(train.classes)
+    unknown_C, positives_C = train.unknown_C(), train.positives.counts_C(classes)
+    part = unknown_C.sum() / (len(train) * classes)
+    selective = "`--set loss.unknown=selective` takes the unlikely ones among them for absent"
+    if unknown == "ignore" and (unknown_C + positives_C).sum() == len(train) * classes:
+        return (
+            f"no label is known to be absent, so that all would be learnt as present: {selective}"
+        )
+    if unknown == "ignore" and part >= MUCH:
+        return f"{part:.0%} of the labels are unknown, and the loss leaves them out; {selective}"
+    if not part and classes > 2 and (train.positives.sizes_N() == 1).all():
+        return (
+            "every image has exactly one label: if an image may show others that were not looked"
+            ' for, write `"unlisted": "unknown"` into the annotation file; ' + selective
+        )
+    return ""

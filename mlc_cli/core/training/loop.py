@@ -8,19 +8,22 @@ is then complete, and the training can go on from it.
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from torch import nn
 
 from mlc_cli.core.inference.scoring import Scorer
+from mlc_cli.core.loading.dataset import Batch
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.core.system.distributed import Group
+from mlc_cli.core.training.events import EpochReport, OnTick, Tick, Validation
 from mlc_cli.core.training.optim.ema import Ema
-from mlc_cli.core.training.progress import EpochReport, OnTick, Tick, Validation
 from mlc_cli.core.training.state import Best, Position, TrainState
 from mlc_cli.core.training.step import Step
 from mlc_cli.core.training.warm_start import WarmStart
+from mlc_cli.errors import Interrupted
 
 
 @dataclass(frozen=True)
@@ -53,33 +56,66 @@ class Plan:
         return -(-len(self.train) // self.accumulate)
 
 
-def train(plan: Plan, state: TrainState, on_tick: OnTick) -> Iterator[EpochReport]:
+@dataclass(frozen=True)
+class _Control:
+    """What processes say to each other after each batch, in one message.
+
+    Attributes:
+        group: The processes.
+        on_tick: Hears how far a phase is.
+        stop: Whether this process was asked to stop.
+    """
+
+    group: Group
+    on_tick: OnTick
+    stop: Callable[[], bool]
+
+    def __call__(self, tick: Tick, images: int = 0) -> int:
+        """Go on with the next batch: the images that all processes together have for it."""
+        stop, total = self.group.totals(self.stop(), images)
+        if stop:  # first: a lost terminal shows no progress
+            raise Interrupted("interrupted")
+        self.on_tick(tick)
+        return int(total)
+
+
+def train(
+    plan: Plan, state: TrainState, on_tick: OnTick, stop: Callable[[], bool] = lambda: False
+) -> Iterator[EpochReport]:
     """Train from the position of `state` to the end, yielding a report after each epoch.
 
+    Args:
+        plan: What does not change.
+        state: What does.
+        on_tick: Called after each batch; may raise to stop.
+        stop: Asked after each batch; where any process is to stop, all do.
+
     Raises:
+        Interrupted: By `stop`.
         TrainingError: A loss or an output is not finite.
         BadImageError: An image cannot be read, where that is an error.
     """
+    control = _Control(plan.train.group, on_tick, stop)
     if state.best.mean_ap == -math.inf:  # an evaluation before the first epoch is the first of all
         if plan.warm_start:
-            yield _warm_start(plan, plan.warm_start, state, on_tick)
+            yield _warm_start(plan, plan.warm_start, state, control)
         elif not plan.epochs:
-            yield _before_training(plan, state, None, time.perf_counter(), on_tick)
+            yield _before_training(plan, state, None, time.perf_counter(), control)
     while state.position.epoch < plan.epochs and not state.position.stopped:
         started = time.perf_counter()
-        images = _run_epoch(plan, state, on_tick)
+        images = _run_epoch(plan, state, control)
         speed = images / (time.perf_counter() - started)
-        validation = _validate_if_due(plan, state, on_tick)
+        validation = _validate_if_due(plan, state, control)
         yield _finish_epoch(plan, state, validation, speed, started)
 
 
 def _warm_start(
-    plan: Plan, warm_start: WarmStart, state: TrainState, on_tick: OnTick
+    plan: Plan, warm_start: WarmStart, state: TrainState, control: _Control
 ) -> EpochReport:
     started = time.perf_counter()
 
     def tick(done: int, total: int) -> None:
-        on_tick(Tick("warm start", 0, done, total))
+        control(Tick("warm start", 0, done, total))
 
     assert isinstance(state.model, Classifier)
     step = plan.step
@@ -88,13 +124,13 @@ def _warm_start(
         if state.ema:
             state.ema = Ema(state.model, state.ema.decay, state.ema.warmup)
         state.position.warm = True
-    return _before_training(plan, state, warm_start.lr, started, on_tick)
+    return _before_training(plan, state, warm_start.lr, started, control)
 
 
 def _before_training(
-    plan: Plan, state: TrainState, lr: float | None, started: float, on_tick: OnTick
+    plan: Plan, state: TrainState, lr: float | None, started: float, control: _Control
 ) -> EpochReport:
-    validation = _validate(plan, state, 0, on_tick)
+    validation = _validate(plan, state, 0, control)
     return EpochReport(
         epoch=0,
         epochs=plan.epochs,
@@ -109,25 +145,39 @@ def _before_training(
     )
 
 
-def _run_epoch(plan: Plan, state: TrainState, on_tick: OnTick) -> int:
+def _run_epoch(plan: Plan, state: TrainState, control: _Control) -> int:
     """Train the rest of the epoch; the number of images."""
     state.model.train()
     position = state.position
     first_step = position.epoch * plan.steps_per_epoch
     images = 0
     batches = plan.train.epoch(position.epoch, position.batch)
-    while chunk := list(itertools.islice(batches, plan.accumulate)):
-        read = plan.train.group.total(sum(len(batch.indices_N) for batch in chunk))
-        if read:
-            loss = plan.step(state, chunk, first_step + position.batch // plan.accumulate)
+
+    def read() -> list[Batch]:
+        left = len(plan.train) - position.batch  # behind the last batch all wait for all
+        return list(itertools.islice(batches, min(plan.accumulate, left)))
+
+    chunk = read()
+    ahead = control.group.total(_images(chunk))
+    while chunk:
+        if ahead:
+            step = first_step + position.batch // plan.accumulate
+            loss = plan.step(state, chunk, step, ahead)
             state.losses.add(loss, _where(plan, position, len(chunk)))
-        images += read
+        images += ahead
         position.batch += len(chunk)
         seen = state.losses.mean_so_far()
         best = state.best.mean_ap if math.isfinite(state.best.mean_ap) else None
-        on_tick(Tick("train", position.epoch + 1, position.batch, len(plan.train), seen, best))
+        tick = Tick("train", position.epoch + 1, position.batch, len(plan.train), seen, best)
+        chunk = [] if control.stop() else read()  # a signal may have ended the readers, too
+        ahead = control(tick, _images(chunk))
+    next(batches, None)
     state.losses.mean()  # waits for the device and looks at all losses before any evaluation
     return images
+
+
+def _images(chunk: Sequence[Batch]) -> int:
+    return sum(len(batch.indices_N) for batch in chunk)
 
 
 def _where(plan: Plan, position: Position, batches: int) -> str:
@@ -139,18 +189,18 @@ def _where(plan: Plan, position: Position, batches: int) -> str:
     )
 
 
-def _validate_if_due(plan: Plan, state: TrainState, on_tick: OnTick) -> Validation | None:
+def _validate_if_due(plan: Plan, state: TrainState, control: _Control) -> Validation | None:
     epoch = state.position.epoch + 1
     if epoch % plan.eval_every and epoch != plan.epochs:
         return None
-    return _validate(plan, state, epoch, on_tick)
+    return _validate(plan, state, epoch, control)
 
 
-def _validate(plan: Plan, state: TrainState, epoch: int, on_tick: OnTick) -> Validation:
+def _validate(plan: Plan, state: TrainState, epoch: int, control: _Control) -> Validation:
     """Evaluate raw and averaged weights; note the better one if it is the best so far."""
 
     def tick(done: int, total: int) -> None:
-        on_tick(Tick("validate", epoch, done, total))
+        control(Tick("validate", epoch, done, total))
 
     def evaluate(model: nn.Module) -> float:
         scores = plan.scorer(model, plan.val, tick)

@@ -4,9 +4,8 @@ import os
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.models.heads.graph import LabelGraph
-from mlc_cli.core.models.weights.report import LoadReport
-from mlc_cli.core.training.events import Event, Finished, Started
-from mlc_cli.core.training.progress import EpochReport
+from mlc_cli.core.models.weights.backbone import LoadReport
+from mlc_cli.core.training.events import EpochReport, Event, Finished, Started
 from mlc_cli.text import some
 
 SHOWN = 4

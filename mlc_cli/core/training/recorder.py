@@ -16,7 +16,7 @@ from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.checkpoint import save_checkpoint
 from mlc_cli.core.runs.folder import RunFolder
 from mlc_cli.core.system.extras import import_extra
-from mlc_cli.core.training.progress import EpochReport
+from mlc_cli.core.training.events import EpochReport
 from mlc_cli.core.training.state import TrainState
 from mlc_cli.errors import MlcError
 from mlc_cli.settings.train import TrainSettings

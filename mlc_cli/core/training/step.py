@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from mlc_cli.core.loading.dataset import Batch
 from mlc_cli.core.loading.mixing import Mix
 from mlc_cli.core.loading.normalise import Normalise
-from mlc_cli.core.system.device import Precision, autocast, seed_step
-from mlc_cli.core.system.distributed import ALONE, Group
+from mlc_cli.core.system.device import seed_step
+from mlc_cli.core.system.distributed import lost_processes_named
+from mlc_cli.core.system.precision import Precision, autocast
 from mlc_cli.core.training.losses.base import MultilabelLoss
 from mlc_cli.core.training.optim.sam import Sam, frozen_bn_statistics
+from mlc_cli.core.training.parallel import Together
 from mlc_cli.core.training.state import TrainState
 from mlc_cli.errors import TrainingError
 
@@ -26,7 +28,7 @@ class Step:
     """How a step is made.
 
     Attributes:
-        forward: The model as it is called in training: itself, or compiled.
+        forward: The model as it is called in training: itself, compiled, or `together.model`.
         loss: Of scaled logits and targets.
         normalise: From uint8 batches to the model's input, on the device.
         precision: Of the forward pass.
@@ -36,8 +38,9 @@ class Step:
         sam_from: First step with it.
         clip_norm: Largest norm of all gradients together, if limited.
         seed: Of everything random.
-        group: The processes that make the step together: each takes the gradient of its images,
-            and all move by the sum, to weights that are the same to the bit.
+        rank: Of this process among those that make the step together.
+        together: How they do, if there are several: each takes the gradient of its images, and all
+            move by the sum, to weights that are the same to the bit.
     """
 
     forward: Callable[[Tensor], Tensor]
@@ -50,40 +53,46 @@ class Step:
     sam_from: int
     clip_norm: float | None
     seed: int
-    group: Group = ALONE
+    rank: int = 0
+    together: Together | None = None
 
-    def __call__(self, state: TrainState, batches: Sequence[Batch], step: int) -> Tensor:
+    def __call__(
+        self, state: TrainState, batches: Sequence[Batch], step: int, images: int | None = None
+    ) -> Tensor:
         """Make step number `step` over one or more batches; the loss before it.
 
         Args:
             state: Of the training.
             batches: This process's part of each batch; one without images counts for nothing.
             step: Counted from 0.
+            images: Of all processes together; by default those of the batches.
 
         Raises:
             TrainingError: Batch normalisation has a single value to normalise.
         """
         self._set_rates(state, step)
-        rank = self.group.rank
-        seed_step(self.seed, step, rank)
+        seed_step(self.seed, step, self.rank)
         parts = [
-            self._prepare(batch, np.random.default_rng((self.seed, step, part, rank)))
+            self._prepare(batch, np.random.default_rng((self.seed, step, part, self.rank)))
             for part, batch in enumerate(b for b in batches if len(b.indices_N))
         ]
-        images = self.group.total(sum(len(inputs) for inputs, _ in parts))
+        if images is None:
+            images = sum(len(inputs) for inputs, _ in parts)
+        if not parts:  # other processes have images
+            nothing = state.learning[0].new_zeros((0, 3, 1, 1))
+            parts = [(nothing, nothing)]
+        sam = self.sam if step >= self.sam_from else None
         state.optimizer.zero_grad()
-        with _lone_values_named():
-            loss = self.group.sum(self._backward(state, parts, images))
-        if self.sam and step >= self.sam_from:
-            if not self.sam.per_process:
-                self.group.sum_gradients(state.learning)
-            frozen = not self.sam.moves_statistics
-            statistics = frozen_bn_statistics(state.batch_norms) if frozen else nullcontext()
-            with statistics, self.sam.perturbed(state.learning):
-                state.optimizer.zero_grad()
-                self._backward(state, parts, images)
-        self.group.sum_gradients(state.learning)
-        self.group.average_statistics(state.batch_norms)
+        with _lone_values_named(), lost_processes_named():
+            loss = self._backward(state, parts, images, alone=bool(sam and sam.per_process))
+            if sam:
+                frozen = not sam.moves_statistics
+                statistics = frozen_bn_statistics(state.batch_norms) if frozen else nullcontext()
+                with statistics, sam.perturbed(state.learning):
+                    state.optimizer.zero_grad()
+                    self._backward(state, parts, images, first=loss)
+        if self.together:
+            loss = self.together.collect()
         self._apply(state)
         return loss
 
@@ -102,19 +111,39 @@ class Step:
         targets = batch.targets_NC.to(images.device, non_blocking=True).float()
         return self.mix(images, targets, rng) if self.mix else (images, targets)
 
-    def _backward(self, state: TrainState, parts: Sequence[Part], images: int) -> Tensor:
-        """Add up the gradients of all parts; their share in the loss of `images` images."""
-        if not parts:  # other processes have images
-            return state.scaler.scale(torch.zeros((), device=state.learning[0].device))
-        losses = []
-        for inputs, targets in parts:
-            with autocast(inputs.device, self.precision):
-                logits = self.forward(inputs)
-            share = len(inputs) / images if self.loss.reduction == "batch_mean" else 1.0
-            loss = self.loss(logits, targets) * share
-            torch.autograd.backward(state.scaler.scale(loss))
-            losses.append(loss.detach())
-        return torch.stack(losses).sum()
+    def _backward(
+        self,
+        state: TrainState,
+        parts: Sequence[Part],
+        images: int,
+        *,
+        alone: bool = False,
+        first: Tensor | None = None,
+    ) -> Tensor:
+        """Add up the gradients of all parts; their share in the loss of `images` images.
+
+        Processes exchange gradients while those of the last part are taken, unless it is `alone`;
+        the loss that goes along is that of the `first` pass.
+        """
+        total = torch.zeros((), device=parts[0][0].device)
+        for number, (inputs, targets) in enumerate(parts, 1):
+            quiet = self.together and (alone or number < len(parts))
+            with self.together.model.no_sync() if self.together and quiet else nullcontext():
+                loss = self._loss(inputs, targets, images)
+                total = total + loss.detach()
+                terms = [state.scaler.scale(loss)]
+                if self.together and not quiet:
+                    terms.append(self.together.carry(total if first is None else first))
+                torch.autograd.backward(terms)
+        return total
+
+    def _loss(self, inputs: Tensor, targets: Tensor, images: int) -> Tensor:
+        with autocast(inputs.device, self.precision):
+            logits = self.forward(inputs)
+        if not len(inputs):
+            return logits
+        share = len(inputs) / images if self.loss.reduction == "batch_mean" else 1.0
+        return self.loss(logits, targets) * share
 
     def _apply(self, state: TrainState) -> None:
         if self.clip_norm:

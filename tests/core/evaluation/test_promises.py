@@ -5,7 +5,10 @@ from math import comb, sqrt
 import numpy as np
 import pytest
 from scipy.stats import beta, norm
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
 
+from mlc_cli.core.evaluation.metrics import decision_metrics
 from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.promises import Floor, at_least
 from mlc_cli.core.evaluation.ranking import rank_positives
@@ -53,6 +56,69 @@ def test_promises_are_missed_in_at_most_five_percent(floor: str) -> None:
     assert made > 0.5  # it is not kept by promising nothing
     estimated, _ = misses(floor)
     assert estimated > 0.3
+
+
+def test_precision_is_promised_nearly_wherever_the_exact_test_finds_a_cut() -> None:
+    """Against the best of all cuts that pass by themselves, which no promise may look for."""
+    objective, feasible, gaps = Objective.parse("precision>=0.8@95%"), 0, []
+    for seed in range(300):
+        scores_NC, targets_NC = draw(600, seed)
+        found = fit_thresholds(scores_NC, targets_NC, objective, 5)
+        for c in range(4):
+            present_N = targets_NC[np.argsort(-scores_NC[:, c]), c]
+            hits_N, ranks_N = np.cumsum(present_N), np.arange(1, 601)
+            limit_N = beta.ppf(0.05, np.maximum(hits_N, 1e-9), ranks_N - hits_N + 1)
+            passed = np.flatnonzero((limit_N >= 0.8) & (present_N == 1))
+            feasible += len(passed) > 0
+            if len(passed) and c not in found.unpromised:
+                decided_N = scores_NC[:, c] >= found.per_class_C[c]
+                best = hits_N[passed[-1]] / ranks_N[passed[-1]]
+                gaps.append(abs(targets_NC[decided_N, c].mean() - best))
+    assert feasible > 800
+    assert len(gaps) >= 0.95 * feasible - 2 * sqrt(0.05 * 0.95 * feasible)
+    assert np.median(gaps) <= 0.01
+
+
+@pytest.mark.parametrize("prevalence", [0.3, 0.7999])
+def test_a_precision_that_never_falls_further_is_not_taken_for_one_that_is_kept(
+    prevalence: float,
+) -> None:
+    """A fifth of the labels is wrong, so that the first ranks are just below the floor for long."""
+    objective, draws, made = Objective.parse("precision>=0.8@95%"), 1000, 0
+    for seed in range(draws):
+        rng = np.random.default_rng(seed)
+        targets_N = rng.random(600) < prevalence
+        scores_N = rng.normal(size=600) + (3 * targets_N if prevalence < 0.5 else 0)
+        if prevalence < 0.5:
+            targets_N ^= rng.random(600) < 0.2001
+        drawn = norm.cdf(scores_N - 1)[:, None], targets_N.astype(np.int8)[:, None]
+        made += not fit_thresholds(*drawn, objective, 5).unpromised
+    assert 0 < made / draws <= 0.05 + 2 * sqrt(0.05 * 0.95 / draws)
+
+
+def test_promises_hold_on_real_scores() -> None:
+    """Handwritten digits of scikit-learn under noise, scored by a logistic regression."""
+    images, names = load_digits(return_X_y=True)
+    rng = np.random.default_rng(0)
+    model = LogisticRegression(max_iter=2000).fit(images[:600] / 16, names[:600])
+    rows = rng.integers(600, len(images), 40_000)
+    table_NC = model.predict_proba(images[rows] / 16 + rng.normal(0, 0.35, (40_000, 64)))
+    table_NC = np.round(table_NC, 12)
+    truth_NC = (names[rows, None] == np.arange(10)).astype(np.int8)
+    for text in ("recall>=0.7@95%", "precision>=0.7@95%", "fpr<=0.05@95%"):
+        objective, missed, made, draws = Objective.parse(text), 0, 0, 100
+        for _ in range(draws):
+            drawn = rng.choice(40_000, 600, replace=False)
+            found = fit_thresholds(table_NC[drawn], truth_NC[drawn], objective, 5)
+            kept = decision_metrics(table_NC, truth_NC, found.per_class_C)
+            promised_C = ~np.isin(np.arange(10), list(found.unpromised))
+            measured_C = getattr(kept, f"{objective.kind}_C")
+            bound = objective.value
+            wrong_C = measured_C > bound if objective.kind == "fpr" else measured_C < bound
+            missed += int((wrong_C & promised_C).sum())
+            made += int(promised_C.sum())
+        assert missed <= (0.05 + 2 * sqrt(0.05 * 0.95 / (10 * draws))) * 10 * draws
+        assert made > 500
 
 
 @pytest.mark.parametrize(("trials", "hits"), [(29, 29), (100, 95), (40, 0), (7, 3)])

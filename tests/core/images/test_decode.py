@@ -1,6 +1,9 @@
 import io
 import os
 import struct
+import subprocess
+import sys
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -10,8 +13,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from mlc_cli.core.images import decode
-from mlc_cli.core.images.decode import read_image
+from mlc_cli.core.images.decode import look, read_image
 from mlc_cli.core.images.folder import ImageFolder
+from mlc_cli.core.images.scaled import GREY_FLAGS
 from mlc_cli.errors import BadImageError
 
 ORIENTATION = 0x0112
@@ -309,8 +313,101 @@ def test_missing_file_is_named_as_such(folder: Path, path: str) -> None:
     assert ImageFolder(folder).problem(path) == "is missing"
 
 
-def test_heic_of_phones_is_called_by_its_name(tmp_path: Path) -> None:
+def test_heic_is_called_by_its_name_where_nothing_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
     path = tmp_path / "a.heic"
     path.write_bytes(b"\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf" + b"\0" * 100)
-    with pytest.raises(BadImageError, match="is HEIC, which cannot be decoded: convert it to JPEG"):
-        read_image(path)
+    assert "is HEIC, as phones take it: pillow_heif is not installed" in (why := reason(path))
+    assert "mlc-cli[heic]" in why
+    assert "JPEG" in why
+
+
+def test_heic_is_read_where_it_can_be(tmp_path: Path) -> None:
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    Image.fromarray(blocks()).save(tmp_path / "a.heic", quality=100)
+    found = read_image(tmp_path / "a.heic")
+    assert np.abs(found - blocks().astype(int)).mean() < 6
+    grey = look(tmp_path / "a.heic", flags=GREY_FLAGS).pixels
+    assert np.abs(grey - blocks() @ [0.299, 0.587, 0.114]).mean() < 6
+
+
+def test_linear_light_is_read_as_a_screen_shows_it(tmp_path: Path) -> None:
+    light = np.array([[[0.0, 0.5, 1.0], [0.001, 0.25, 7.0]]], np.float32)  # RGB
+    assert cv2.imwrite(str(tmp_path / "a.hdr"), light[..., ::-1])
+    found = read_image(tmp_path / "a.hdr")
+    assert np.abs(found - [[[0, 188, 255], [3, 137, 255]]]).max() <= 4  # RGBE holds 8 bits
+    header = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 100000 +X 100000\n"
+    (tmp_path / "b.hdr").write_bytes(header + bytes(100))
+    assert "has more than 200 megapixels" in reason(tmp_path / "b.hdr")
+
+
+def test_openexr_is_read_where_it_is_trusted_and_else_named(tmp_path: Path) -> None:
+    script = (
+        "import cv2, numpy as np, os, sys\n"
+        "from pathlib import Path\n"
+        "from mlc_cli.core.images.decode import read_image\n"
+        "from mlc_cli.errors import BadImageError\n"
+        "try:\n    print(read_image(Path(sys.argv[1])).ravel().tolist())\n"
+        "except BadImageError as error:\n    print(error.reason)\n"
+    )
+    write = (
+        "import cv2, numpy as np, sys\n"
+        "cv2.imwrite(sys.argv[1], np.array([[[1, 0.5, 0]]], np.float32))"
+    )
+    path, trusted = str(tmp_path / "a.exr"), {**os.environ, "OPENCV_IO_ENABLE_OPENEXR": "1"}
+    subprocess.run([sys.executable, "-c", write, path], env=trusted, check=True)
+    for env, wanted in ((trusted, "[0, 188, 255]"), (None, "OPENCV_IO_ENABLE_OPENEXR=1")):
+        command = [sys.executable, "-c", script, path]
+        assert wanted in subprocess.check_output(command, env=env, text=True)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_32_bits_a_channel_are_named(tmp_path: Path, kind: type) -> None:
+    Image.fromarray(np.ones((9, 9), kind)).save(tmp_path / "a.tif")
+    assert "has 32 bits a channel" in reason(tmp_path / "a.tif")
+
+
+def chunk(kind: bytes, content: bytes, claimed: int | None = None) -> bytes:
+    length = struct.pack(">I", len(content) if claimed is None else claimed)
+    return length + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+@pytest.mark.parametrize("kind", [b"IDAT", b"tEXt", b"iCCP", b"eXIf"])
+def test_a_chunk_that_claims_more_than_there_is_is_refused_unread(
+    tmp_path: Path, kind: bytes
+) -> None:
+    png = encode(blocks(), "PNG")
+    path = tmp_path / "a.png"
+    path.write_bytes(png[:33] + chunk(kind, b"icc\0\0" + bytes(50), 2**31 - 100) + png[33:])
+    tracemalloc.start()
+    assert reason(path) == "is truncated"
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+
+
+@pytest.mark.parametrize("head", [b"zTXtkey\0\0", b"iCCPicc\0\0", b"iTXtkey\0\1\0\0\0"])
+def test_a_bomb_beside_the_picture_is_refused(tmp_path: Path, head: bytes) -> None:
+    png = encode(blocks(), "PNG")
+    bomb = chunk(head[:4], head[4:] + zlib.compress(bytes(2**26), 9))
+    (tmp_path / "a.png").write_bytes(png[:33] + bomb + png[33:])
+    assert "unpacks to more than a picture needs" in reason(tmp_path / "a.png")
+
+
+def test_a_file_larger_than_any_picture_is_refused_by_its_size(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.png"):
+        (tmp_path / name).write_bytes(encode(blocks(), "JPEG"))
+        os.truncate(tmp_path / name, 100 * 2**30)
+        assert "107.4 GB, more than a picture of 200 megapixels (max_megapixels)" in reason(
+            tmp_path / name
+        )
+    os.truncate(tmp_path / "a.jpg", 80 * 10**6)
+    assert read_image(tmp_path / "a.jpg").shape == blocks().shape
+    assert "max_megapixels" in reason(tmp_path / "a.jpg", max_pixels=1e6)
+
+
+def test_a_jpeg_of_more_scans_than_anybody_writes_is_refused(tmp_path: Path) -> None:
+    jpeg = encode(blocks(), "JPEG", progressive=True)
+    scan = jpeg[jpeg.rindex(b"\xff\xda") : -2]
+    (tmp_path / "a.jpg").write_bytes(jpeg[:-2] + 600 * scan + jpeg[-2:])
+    assert "scans" in reason(tmp_path / "a.jpg")

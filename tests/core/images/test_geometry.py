@@ -1,5 +1,6 @@
 """From pixels of any size to the input of a model."""
 
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ from model_api.adapters import utils as client
 from openvino import opset10
 from PIL import Image
 
+from mlc_cli.core.images.decode import read_image
 from mlc_cli.core.images.geometry import Geometry, resize
 from mlc_cli.core.images.scaled import part_of
 
@@ -125,16 +127,17 @@ def test_scaled_decoding_shows_the_same_at_half_the_size(
     Image.fromarray(pixels).save(path, quality=95, exif=exif)
     full = Geometry((100, 100), way, "area")
     scaled = Geometry((100, 100), way, "area", "scaled")
-    assert max(scaled.read(path).shape) == longer
-    assert max(scaled.read(path, least_side=601).shape) == 1200
-    assert max(full.read(path).shape) == 1200
-    whole, part = (one.fit(one.read(path)).astype(int) for one in (full, scaled))
+    assert max(read_image(path, part=scaled.part).shape) == longer
+    assert max(read_image(path, part=partial(scaled.part, least_side=601)).shape) == 1200
+    assert max(read_image(path, part=full.part).shape) == 1200
+    whole, part = (one.fit(read_image(path, part=one.part)).astype(int) for one in (full, scaled))
     assert np.abs(whole - part).mean() < 1
 
 
 def test_formats_that_have_no_parts_are_decoded_whole(tmp_path: Path) -> None:
     Image.fromarray(blocks(100, 100)).save(tmp_path / "a.png")
-    assert Geometry((9, 9), decode="scaled").read(tmp_path / "a.png").shape == (800, 800, 3)
+    scaled = Geometry((9, 9), decode="scaled")
+    assert read_image(tmp_path / "a.png", part=scaled.part).shape == (800, 800, 3)
 
 
 def test_a_large_image_is_resized_as_a_small_one_is() -> None:

@@ -90,3 +90,8 @@ def test_the_font_that_is_named_comes_first(tmp_path: Path) -> None:
         assert isinstance(chosen, ImageFont.FreeTypeFont)
         assert chosen.getname() == default.getname()
         assert chosen.size == 20
+
+
+def test_a_label_of_several_lines_is_drawn_on_one() -> None:
+    escaped = drawn(picture(400, 600), ["a\\nb"])
+    assert np.array_equal(drawn(picture(400, 600), ["a\nb"]), escaped)

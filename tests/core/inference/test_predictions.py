@@ -77,7 +77,7 @@ def test_the_largest_are_listed_and_decisions_stay() -> None:
     assert len(line["labels"]) == 2
     row = next(csv.DictReader(io.StringIO(written("csv", [prediction()], most=1))))
     assert (row["'=dog"], row["cat"]) == ("0.75", "")
-    assert row["labels"] == '\'=dog;a "b"; ü'
+    assert row["labels"] == '\'=dog;a "b"\\; ü'
 
 
 @pytest.mark.parametrize("count", [0, 1, 4])
@@ -91,7 +91,7 @@ def test_a_row_of_zeros_and_ones() -> None:
     assert header == ["image", "cat", "'=dog", 'a "b"; ü']
     assert rows[0] == ["a.jpg", "0", "1", "1"]
     assert rows[1] == ["broken.png", "", "", ""]
-    assert rows[2] == ["'=new\nline, ü.png", "0", "0", "0"]
+    assert rows[2] == ["'=new\\nline, ü.png", "0", "0", "0"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -101,15 +101,15 @@ def test_a_file_cut_anywhere_is_continued_to_the_same_file(tmp_path: Path, name:
     for cut in range(len(whole) + 1):
         path.write_bytes(whole[:cut])
         names = iter([p.image for p in PREDICTIONS])
-        begun = read_partial(path, form, names, 1)
-        rest = PREDICTIONS[begun.images :]
+        partial = read_partial(path, form, names, 1)
+        rest = PREDICTIONS[partial.images :]
         assert list(names) == [p.image for p in rest]
-        with open_output(path, begun.end) as stream:
-            writer = RecordWriter(stream, form, begun=begun.images > 0)
+        with open_output(path, partial.end) as stream:
+            writer = RecordWriter(stream, form, resumed=partial.images > 0)
             writer.write(rest)
             writer.finish()
         assert path.read_bytes() == whole
-        assert len(begun.errors) == (begun.images >= 2)
+        assert len(partial.errors) == (partial.images >= 2)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -129,10 +129,10 @@ def test_whole_batches_are_kept(tmp_path: Path) -> None:
     path, form = tmp_path / "out", make_format("jsonl", CLASSES)
     records = [written("jsonl", [one]).encode() for one in PREDICTIONS]
     path.write_bytes(b"".join(records[:3]) + b"half")
-    begun = read_partial(path, form, iter([p.image for p in PREDICTIONS]), 2)
-    assert (begun.images, begun.dropped) == (2, 1)
-    assert begun.end == len(b"".join(records[:2]))
-    assert [error.image for error in begun.errors] == ["broken.png"]
+    partial = read_partial(path, form, iter([p.image for p in PREDICTIONS]), 2)
+    assert (partial.images, partial.dropped) == (2, 1)
+    assert partial.end == len(b"".join(records[:2]))
+    assert [error.image for error in partial.errors] == ["broken.png"]
 
 
 @pytest.mark.parametrize("name", ["csv", "onehot"])
@@ -163,3 +163,27 @@ def test_a_full_disk_is_named() -> None:
     writer_form = make_format("jsonl", CLASSES)
     with pytest.raises(MlcError, match="No space left"), open_output(Path("/dev/full")) as stream:
         RecordWriter(stream, writer_form).write(PREDICTIONS)
+
+
+def test_columns_of_classes_never_have_the_name_of_another_column() -> None:
+    names = ["a;b", "error", "labels", "two\nlines"]
+    row_C = np.array([0.9, 0.8, 0.7, 0.6])
+    one = Prediction("i.jpg", row_C, best_first(row_C, row_C >= 0.5))
+    text = make_format("csv", names).before + make_format("csv", names).record(one)
+    header, row = csv.reader(io.StringIO(text))
+    assert header[3:] == ["class:a;b", "class:error", "class:labels", "class:two\\nlines"]
+    assert len(set(header)) == len(header)
+    assert row[1] == "a\\;b;error;labels;two\\nlines"
+    assert len(text.splitlines()) == 2
+
+
+def test_formulas_are_left_alone_if_so_wanted() -> None:
+    form = make_format("csv", CLASSES, guard=False)
+    assert form.record(prediction("=a.jpg")).startswith('=a.jpg,"=dog;')
+
+
+def test_a_line_of_json_is_safe_on_a_terminal_and_means_the_same() -> None:
+    name = "\x1b[31mred\u202e\n"
+    line = make_format("jsonl", ["a"]).record(Prediction(name, np.array([0.9])))
+    assert line[:-1].isprintable()
+    assert json.loads(line)["image"] == name

@@ -15,20 +15,20 @@ from mlc_cli.core.loading.augment import (
     Torchvision,
     crop_load_size,
 )
-from mlc_cli.core.loading.rand_augment import TorchvisionRandAugment, pair_rand_augment
+from mlc_cli.core.loading.rand_augment import pair_rand_augment
 
 SIZE = (32, 48)
 TRANSFORMS = {
     "crop": RandomResizedCrop(SIZE, 0.6, 1.2, 1.0),
     "crop or whole": RandomResizedCrop(SIZE, 0.01, 3.0, 0.5),
-    "cutout": Cutout(0.4, 1.0, None),
+    "cutout": Cutout(1.0, 0.4, None),
     "flip": Flip(1.0),
     "pair": pair_rand_augment,
     "turned": QuarterTurns(1.0),
     "upside down": Flip(1.0, axis=0),
-    "rotated": Torchvision(v2.RandomRotation(30, fill=[9, 9, 9]), 0.5),
-    "compressed": Compressed(30, 0.9),
-    "torchvision": TorchvisionRandAugment(2, 9),
+    "rotated": Torchvision(0.5, v2.RandomRotation(30, fill=[9, 9, 9])),
+    "compressed": Compressed(0.9, 30),
+    "torchvision": Torchvision(1.0, v2.RandAugment(2, 9)),
 }
 
 
@@ -38,7 +38,7 @@ def noise(size: tuple[int, int] = SIZE) -> np.ndarray:
 
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_type_and_size_stay(name: str) -> None:
-    load_size = crop_load_size(SIZE, 0.6) if "crop" in name else SIZE
+    load_size = crop_load_size(SIZE, 0.6, whole=False) if "crop" in name else SIZE
     for seed in range(100):
         changed = TRANSFORMS[name](noise(load_size), np.random.default_rng(seed))
         assert changed.dtype == np.uint8
@@ -76,7 +76,8 @@ def test_compose_applies_transforms_in_order() -> None:
 def test_images_are_loaded_large_enough_for_the_smallest_crop(
     size: tuple[int, int], scale_min: float, expected: tuple[int, int]
 ) -> None:
-    assert crop_load_size(size, scale_min) == expected
+    assert crop_load_size(size, scale_min, whole=False) == expected
+    assert crop_load_size(size, scale_min, whole=True) == (2 * size[0], 2 * size[1])
 
 
 def test_crop_area_and_stretch_stay_in_their_ranges() -> None:
@@ -110,7 +111,7 @@ def test_flip_mirrors_left_to_right() -> None:
 @pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("kind", ["flip", "cutout"])
 def test_probability_is_kept(kind: str, p: float) -> None:
-    transform = Flip(p) if kind == "flip" else Cutout(0.4, p, (0, 0, 0))
+    transform = Flip(p) if kind == "flip" else Cutout(p, 0.4, (0, 0, 0))
     rng = np.random.default_rng(0)
     changed = sum((transform(noise(), rng) != noise()).any() for _ in range(1000))
     assert changed == pytest.approx(1000 * p, abs=50)
@@ -124,7 +125,7 @@ def painted(pixels: np.ndarray, before: np.ndarray) -> np.ndarray:
 def test_cutout_paints_one_rectangle_of_one_colour() -> None:
     before = np.zeros((40, 60, 3), np.uint8)
     for seed in range(200):
-        after = Cutout(0.4, 1.0, None)(before, np.random.default_rng(seed))
+        after = Cutout(1.0, 0.4, None)(before, np.random.default_rng(seed))
         mask = painted(after, before)
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         assert mask.sum() == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
@@ -134,7 +135,7 @@ def test_cutout_paints_one_rectangle_of_one_colour() -> None:
 def test_cutout_is_as_large_as_its_factor_and_clipped_at_the_border() -> None:
     before = np.zeros((40, 60, 3), np.uint8)
     areas = [
-        painted(Cutout(0.4, 1.0, (9, 8, 7))(before, np.random.default_rng(seed)), before).sum()
+        painted(Cutout(1.0, 0.4, (9, 8, 7))(before, np.random.default_rng(seed)), before).sum()
         for seed in range(500)
     ]
     assert max(areas) == 17 * 25  # sides of 0.4, both ends included
@@ -181,5 +182,5 @@ def test_transforms_of_torchvision_leave_its_generator_alone() -> None:
     torch.manual_seed(3)
     wanted = torch.rand(4)
     torch.manual_seed(3)
-    Torchvision(v2.ColorJitter(0.5), 1.0)(noise(), np.random.default_rng(0))
+    Torchvision(1.0, v2.ColorJitter(0.5))(noise(), np.random.default_rng(0))
     assert torch.equal(torch.rand(4), wanted)

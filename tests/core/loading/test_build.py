@@ -1,12 +1,14 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from torchvision.transforms import v2
 
 from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.images.geometry import Geometry
 from mlc_cli.core.loading.augment import Cutout, Flip, RandomResizedCrop, Torchvision
 from mlc_cli.core.loading.build import (
     build_augment,
@@ -17,7 +19,7 @@ from mlc_cli.core.loading.build import (
     read_splits,
 )
 from mlc_cli.core.loading.mixing import Cutmix, Mixup
-from mlc_cli.core.loading.rand_augment import TorchvisionRandAugment, pair_rand_augment
+from mlc_cli.core.loading.rand_augment import pair_rand_augment
 from mlc_cli.errors import DataError
 from mlc_cli.settings.data import AugmentSettings, CutmixSettings, DataSettings, MixupSettings
 from mlc_cli.settings.levels import LEVELS
@@ -80,9 +82,24 @@ def test_augmentations_come_in_their_order() -> None:
     )
     built = build_augment(wanted, (32, 48))
     kinds = [type(transform) for transform in built.transforms]
-    assert kinds == [RandomResizedCrop, TorchvisionRandAugment, Cutout, Flip]
+    assert kinds == [RandomResizedCrop, Torchvision, Cutout, Flip]
     assert built.load_size == (64, 96)
     assert built.transforms[2].fill == (1, 2, 3)
+
+
+@pytest.mark.parametrize("most", [1.0, 2.0])
+def test_crops_are_stretched_as_far_as_the_setting_says(most: float) -> None:
+    """Pixels that say where they are tell the part that was cut out."""
+    crop = {"scale_min": 0.25, "ratio_max": most, "p": 1.0}
+    built = build_augment(AugmentSettings.model_validate({"crop": crop, "flip": 0}), (200, 200))
+    rows, columns = np.mgrid[:200, :200].astype(np.uint8)
+    places = np.dstack([rows, columns, np.zeros_like(rows)])
+    stretches = []
+    for seed in range(200):
+        cut = built(places, np.random.default_rng(seed)).astype(int)
+        height, width = np.ptp(cut[..., 0]) + 1, np.ptp(cut[..., 1]) + 1
+        stretches.append(max(width / height, height / width))
+    assert max(stretches) == pytest.approx(most, rel=0.05)
 
 
 def test_what_is_off_is_left_out() -> None:
@@ -174,3 +191,35 @@ def test_grey_has_three_equal_channels() -> None:
     changed = transform(image, np.random.default_rng(1))
     luma = image @ [0.299, 0.587, 0.114]
     assert np.abs(changed - luma[..., None]).max() < 1.1
+
+
+def photographs(side: int) -> Iterator[np.ndarray]:
+    """With as much detail as those of cameras have: power falls with the square of frequency."""
+    frequencies = np.hypot(*np.meshgrid(np.fft.fftfreq(side), np.fft.rfftfreq(side), indexing="ij"))
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        noise = rng.normal(size=(3, *frequencies.shape)) + 1j * rng.normal(
+            size=(3, *frequencies.shape)
+        )
+        made = np.fft.irfft2(noise / np.maximum(frequencies, 1 / side), (side, side))
+        yield (128 + 50 * made / made.std()).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+
+
+def sharpness(image: np.ndarray) -> float:
+    return float(cv2.Laplacian(image.astype(np.float32), cv2.CV_32F).std())
+
+
+@pytest.mark.parametrize(("way", "most_apart"), [("linear", np.inf), ("area", 0.6)])
+@pytest.mark.parametrize("side", [320, 1000])
+def test_an_image_that_is_not_cropped_is_as_sharp_in_training_as_in_evaluation(
+    way: str, most_apart: float, side: int
+) -> None:
+    crop = {"crop": {"scale_min": 0.5, "p": 0.0}, "flip": 0}
+    changes = build_augment(AugmentSettings.model_validate(crop), (128, 128), way)
+    evaluated = Geometry((128, 128), interpolation=way)
+    for image in photographs(side):
+        wanted = evaluated.fit(image)
+        loaded = evaluated.at(changes.load_size).fit(image)
+        seen = changes(loaded, np.random.default_rng(0))
+        assert sharpness(seen) == pytest.approx(sharpness(wanted), rel=0.12)
+        assert np.abs(seen - wanted.astype(int)).mean() < most_apart

@@ -27,7 +27,7 @@ def test_image_is_read_and_resized(make_split: MakeSplit) -> None:
 
 def test_random_changes_depend_on_seed_epoch_and_image_alone(make_split: MakeSplit) -> None:
     split = make_split(4)
-    augment = Compose((pair_rand_augment, Cutout(0.4, 0.9, None), Flip(0.5)), SIZE)
+    augment = Compose((pair_rand_augment, Cutout(0.9, 0.4, None), Flip(0.5)), SIZE)
 
     def pixels(seed: int, epoch: int) -> np.ndarray:
         dataset = ImageDataset(split, Geometry(SIZE), augment, seed)
@@ -72,7 +72,7 @@ def test_cache_gives_the_same_pixels_without_the_file(make_split: MakeSplit) -> 
 
 def test_random_changes_leave_the_cache_as_it_was(make_split: MakeSplit) -> None:
     split = make_split(2)
-    augment = Compose((Cutout(0.5, 1.0, None), Flip(0.5)), SIZE)
+    augment = Compose((Cutout(1.0, 0.5, None), Flip(0.5)), SIZE)
     cache = ImageCache(2, SIZE)
     dataset = ImageDataset(split, Geometry(SIZE), augment, cache=cache)
     dataset[(0, 0)]

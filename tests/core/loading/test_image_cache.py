@@ -12,7 +12,7 @@ import torch
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.images.geometry import Geometry
-from mlc_cli.core.loading import image_cache
+from mlc_cli.core.loading import dataset, image_cache
 from mlc_cli.core.loading.build import build_eval_batches
 from mlc_cli.core.loading.dataset import ImageDataset
 from mlc_cli.core.loading.image_cache import ImageCache, cache_name
@@ -80,7 +80,7 @@ def test_a_second_training_decodes_nothing(
 ) -> None:
     split, store = make_split(5), Cache(tmp_path / "cache", 1e9)
     first = [batch.images_NHWC.numpy() for batch in batches_of(split, store).epoch()]
-    monkeypatch.setattr(Geometry, "read", lambda *_: pytest.fail("it is decoded"))
+    monkeypatch.setattr(dataset, "look", lambda *_: pytest.fail("it is decoded"))
     second = [batch.images_NHWC.numpy() for batch in batches_of(split, store).epoch()]
     np.testing.assert_array_equal(np.concatenate(first), np.concatenate(second))
 

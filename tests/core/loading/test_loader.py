@@ -4,6 +4,7 @@ import signal
 from collections.abc import Callable
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import psutil
 import pytest
@@ -21,7 +22,7 @@ from mlc_cli.errors import BadImageError, DataError, MlcError
 
 MakeSplit = Callable[..., Annotation]
 SIZE = (16, 24)
-AUGMENT = Compose((pair_rand_augment, Cutout(0.4, 0.5, None), Flip(0.5)), SIZE)
+AUGMENT = Compose((pair_rand_augment, Cutout(0.5, 0.4, None), Flip(0.5)), SIZE)
 
 
 def train_batches(split: Annotation, *, workers: int = 0, cached: bool = False) -> Batches:
@@ -226,3 +227,51 @@ def test_small_shared_memory_is_named(
     assert caplog.text == ""
     Batches(dataset, 32, workers=2)
     assert "--shm-size" in caplog.text
+
+
+def hole_in(split: Annotation, index: int) -> str:
+    """Make an image a JPEG that is cut and closed again."""
+    path = split.path(index)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    content = cv2.imencode(".jpg", pixels)[1].tobytes()
+    path.write_bytes(content[: len(content) // 2] + b"\xff\xd9")
+    return str(path)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("cached", [False, True])
+def test_damaged_images_are_used_and_named_once(
+    make_split: MakeSplit, workers: int, cached: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    split = make_split(10)
+    paths = [hole_in(split, index) for index in (2, 7)]
+    dataset = ImageDataset(split, Geometry(SIZE), cache=ImageCache(10, SIZE) if cached else None)
+    batches = Batches(dataset, 4, workers=workers)
+    assert order(batches, 0) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    (record,) = caplog.records
+    assert "2 damaged images" in record.getMessage()
+    assert all(f"{path}: Corrupt JPEG data" in record.getMessage() for path in paths)
+    order(batches, 1)
+    assert len(caplog.records) == 1
+    loader._say_once.cache_clear()
+    assert order(Batches(dataset, 10, workers=0), 0) == [[*range(10)]]
+    assert len(caplog.records) == 2  # the cache does not hide it
+    assert batches.bad_images == {}
+    batches.close()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_damaged_images_are_left_out_or_an_error(make_split: MakeSplit, workers: int) -> None:
+    split = make_split(6)
+    path = hole_in(split, 2)
+    dataset = ImageDataset(split, Geometry(SIZE), on_damaged="skip")
+    batches = Batches(dataset, 4, workers=workers)
+    assert order(batches, 0) == [[0, 1, 3], [4, 5]]
+    assert [*batches.bad_images] == [path]
+    batches.close()
+    dataset = ImageDataset(split, Geometry(SIZE), on_damaged="error")
+    batches = Batches(dataset, 4, workers=workers, on_bad_image="skip")
+    with pytest.raises(BadImageError, match="Corrupt JPEG data") as caught:
+        order(batches, 0)
+    assert "on_damaged=skip" in caught.value.hint
+    batches.close()

@@ -40,7 +40,9 @@ def test_a_folder_is_searched_sorted_and_without_hidden_files() -> None:
     assert Sources(["photos"]).count() == 4
 
 
-@pytest.mark.parametrize("ending", sorted(IMAGES - {".jp2", ".pbm", ".pgm", ".avif"}))
+@pytest.mark.parametrize(
+    "ending", sorted(IMAGES - {".jp2", ".pbm", ".pgm", ".avif", ".exr", ".heic", ".heif"})
+)
 def test_every_ending_that_a_folder_is_searched_for_can_be_read(
     tmp_path: Path, ending: str
 ) -> None:

@@ -16,6 +16,7 @@ from mlc_cli.core.images.decode import read_image
 from mlc_cli.core.images.geometry import Geometry, resize
 from mlc_cli.core.loading.sources import Item
 from mlc_cli.core.loading.stream import Picture, PictureReader, in_background, read_batches
+from mlc_cli.errors import BadImageError
 
 
 def items(count: int) -> list[Item]:
@@ -141,3 +142,20 @@ def test_a_frame_that_is_there_is_taken_as_it_is() -> None:
     picture = PictureReader(Geometry((2, 2)))(Item("a", Path("none"), Path("a"), frame=frame))
     assert picture.pixels is not None
     assert picture.pixels.shape == (2, 2, 3)
+
+
+def test_a_damaged_image_is_used_or_left_out_or_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
+    content = cv2.imencode(".jpg", pixels)[1].tobytes()
+    path.write_bytes(content[: len(content) // 2] + b"\xff\xd9")
+    item = Item("a", path, Path("a"))
+    used = PictureReader(Geometry((32, 32)))(item)
+    assert used.pixels is not None
+    assert used.damage.startswith("Corrupt JPEG data")
+    assert used.error == ""
+    left_out = PictureReader(Geometry((32, 32)), on_damaged="skip")(item)
+    assert left_out.pixels is None
+    assert left_out.error == used.damage
+    with pytest.raises(BadImageError, match="a: Corrupt JPEG data"):
+        PictureReader(Geometry((32, 32)), on_damaged="error")(item)

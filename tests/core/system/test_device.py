@@ -4,14 +4,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from mlc_cli.core.system.device import (
-    autocast,
-    make_deterministic,
-    pick_device,
-    pick_precision,
-    pick_workers,
-    seed_step,
-)
+from mlc_cli.core.system.device import make_deterministic, pick_device, pick_workers, seed_step
 from mlc_cli.errors import UsageError
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -46,24 +39,6 @@ def test_unknown_device_is_an_error(name: str) -> None:
     with pytest.raises(UsageError, match=f"device '{name}' is") as caught:
         pick_device(name)
     assert "auto, cpu, cuda" in caught.value.hint
-
-
-@pytest.mark.parametrize("name", ["fp32", "bf16", "fp16"])
-def test_named_precision_is_taken_as_it_is(name: str) -> None:
-    assert pick_precision(name, CPU) == name
-
-
-def test_auto_precision_of_the_cpu_is_full() -> None:
-    assert pick_precision("auto", CPU) == "fp32"
-
-
-@pytest.mark.parametrize(
-    ("precision", "dtype"),
-    [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)],
-)
-def test_products_run_in_the_precision(precision: str, dtype: torch.dtype) -> None:
-    with autocast(CPU, precision):
-        assert (torch.ones(4, 4) @ torch.ones(4, 4)).dtype == dtype
 
 
 @pytest.mark.parametrize(

@@ -9,52 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from mlc_cli.core.system.distributed import ALONE, Group, current, joined
 from mlc_cli.errors import ProcessError
 from tests import launch
 
 Together = Callable[..., list[Any]]
-
-
-def normalised(rank: int) -> nn.Module:
-    """Layers whose running statistics tell the rank."""
-    model = nn.Sequential(nn.BatchNorm1d(2), nn.BatchNorm1d(2), nn.Linear(2, 1))
-    for module in model[:2]:  # type: ignore[attr-defined]
-        nn.init.constant_(module.running_mean, rank)
-        nn.init.constant_(module.running_var, 4 + rank)
-    model[1].eval()
-    return model
-
-
-def gradients(group: Group) -> list[list[float] | None]:
-    """Of three parameters: all have one, the second process has one, nobody has one."""
-    parameters = [nn.Parameter(torch.zeros(2)) for _ in range(3)]
-    parameters[0].grad = torch.tensor([1.0, 2.0]) * (group.rank + 1)
-    if group.rank == 1:
-        parameters[1].grad = torch.tensor([5.0, 7.0])
-    group.sum_gradients(parameters)
-    return [None if p.grad is None else p.grad.tolist() for p in parameters]
-
-
-def statistics(group: Group) -> tuple[list[float], float]:
-    """Mean and variance of a layer whose statistics move, and mean of one whose stand still."""
-    model = normalised(group.rank)
-    group.average_statistics(model[:2])
-    moving, standing = model[0], model[1]  # type: ignore[index]
-    return [moving.running_mean[0].item(), moving.running_var[0].item()], standing.running_mean[
-        0
-    ].item()
-
-
-def copied(group: Group) -> torch.Tensor:
-    torch.manual_seed(group.rank)
-    model = nn.Sequential(
-        nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fmt: skip
-    nn.init.constant_(model[1].running_mean, group.rank)
-    group.broadcast_module(model)
-    return torch.cat([v.double().flatten() for v in model.state_dict().values()])
 
 
 def test_what_processes_add_up_hand_round_and_agree_on(tmp_path: Path, together: Together) -> None:
@@ -70,50 +30,37 @@ def test_what_processes_add_up_hand_round_and_agree_on(tmp_path: Path, together:
             "total": group.total(rank + 1),
             "total of flags": group.total(True),
             "any": [group.any(rank == 1), group.any(False)],
-            "sum": group.sum(torch.tensor([1.0, rank])).tolist(),
+            "totals": group.totals(0.5, rank, True),
             "gather": group.gather({"rank": rank}),
             "to leader": group.gather_to_main(torch.tensor([rank])),
             "from leader": group.broadcast(lambda: f"made by {rank}"),
-            "gradients": gradients(group),
-            "moving": statistics(group)[0],
-            "standing": statistics(group)[1],
-            "copied": copied(group),
             "shard": list(group.shard(range(11), 2)),
             "in turn": list(group.in_order(batches)),
         }
 
     first, second = together(work)
     assert (first.pop("leads"), second.pop("leads")) == (True, False)
-    assert torch.equal(first.pop("copied"), second.pop("copied"))
     assert (first.pop("to leader"), second.pop("to leader")) == ([0, 1], [])
     assert first.pop("shard") == [0, 1, 4, 5, 8, 9]
     assert second.pop("shard") == [2, 3, 6, 7, 10]
     assert first.pop("in turn") == [["0-0"], ["1-0"], ["0-1"], ["1-1"], ["0-2"]]
     assert second.pop("in turn") == []
-    assert (first.pop("standing"), second.pop("standing")) == (0.0, 1.0)
     assert first == second
     assert first == {
         "total": 3,
         "total of flags": 2,
         "any": [True, False],
-        "sum": [2.0, 1.0],
+        "totals": [1.0, 1.0, 2.0],
         "gather": [{"rank": 0}, {"rank": 1}],
         "from leader": "made by 0",
-        "gradients": [[3.0, 6.0], [5.0, 7.0], None],
-        "moving": [0.5, 4.5],
     }
     assert (tmp_path / "order").read_text() == "01"
 
 
 def test_alone_everything_stays_as_it_is() -> None:
     assert current() is ALONE
-    model = normalised(3)
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    ALONE.average_statistics(model[:2])
-    ALONE.broadcast_module(model)
-    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
-    assert gradients(ALONE) == [[1.0, 2.0], None, None]
     assert (ALONE.total(3), ALONE.any(False), ALONE.gather(7)) == (3, False, [7])
+    assert ALONE.totals(1.5, True) == [1.5, True]
     assert ALONE.gather_to_main("x") == ["x"]
     assert ALONE.broadcast(lambda: 5) == 5
     assert list(ALONE.shard("abc", 2)) == ["a", "b", "c"]

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from mlc_cli.core.training.build import Training, prepare
+from mlc_cli.core.training.events import EpochReport, Tick
 from mlc_cli.core.training.loop import train
-from mlc_cli.core.training.progress import EpochReport, Tick
 from mlc_cli.errors import BadImageError, DataError, Interrupted, TrainingError
 from mlc_cli.settings.train import TrainSettings
 

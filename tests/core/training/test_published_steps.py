@@ -17,8 +17,9 @@ from mlc_cli.core.loading.dataset import Batch
 from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.models.heads.pooled import CosineHead
 from mlc_cli.core.training.losses.build import build_loss
-from mlc_cli.core.training.optim.build import build_optimizer, build_sam, build_schedule
+from mlc_cli.core.training.optim.build import build_optimizer, build_schedule
 from mlc_cli.core.training.optim.ema import Ema
+from mlc_cli.core.training.optim.sam import Sam
 from mlc_cli.core.training.state import LossMeter, TrainState
 from mlc_cli.core.training.step import Step
 from mlc_cli.settings.resolve import gather, validate
@@ -125,7 +126,8 @@ class Literal:
 
 
 def published_step(settings: TrainSettings, model: Net) -> Step:
-    assert settings.optim.sam
+    sam = settings.optim.sam
+    assert sam
     return Step(
         forward=model,
         loss=build_loss(
@@ -139,7 +141,7 @@ def published_step(settings: TrainSettings, model: Net) -> Step:
         precision="fp32",
         lr=settings.optim.lr,
         mix=None,
-        sam=build_sam(settings.optim.sam),
+        sam=Sam(sam.rho, sam.adaptive, moves_statistics=sam.statistics == "both"),
         sam_from=0,
         clip_norm=settings.optim.clip_norm,
         seed=0,

@@ -24,17 +24,11 @@ def change_classes(
     *,
     listed: Sequence[Label] = (),
 ) -> Annotation:
-    """Rename, join and leave out classes.
+    """Rename, join and leave out classes, and note the number of their labels.
 
     Of classes that become one, an image has the joint class if it has any of them, lacks it if it
-    lacks all of them, and otherwise its state is unknown.
-
-    Args:
-        annotation: All images.
-        renames: New names by old ones, all taken at once.
-        dropped: Classes to leave out, by their old or new names.
-        noted: Takes what was changed, with the number of labels.
-        listed: Classes of the source, with labels or without.
+    lacks all of them, and otherwise its state is unknown. New names are given by old ones, all at
+    once; classes are dropped by either; `listed` are those of the source, also without labels.
 
     Raises:
         UsageError: There is no class of such a name.
@@ -86,16 +80,12 @@ def drop_rare(annotation: Annotation, least: int, noted: IssueLog) -> Annotation
         DataError: None would be left.
     """
     counts_C = annotation.positives.counts_C(len(annotation.classes)).tolist()
-    new = [
-        name if count >= least else None
-        for name, count in zip(annotation.classes, counts_C, strict=True)
-    ]
-    if None not in new:
-        return annotation
+    new = []
     for name, count in zip(annotation.classes, counts_C, strict=True):
         if count < least:
             noted.add(f"classes on fewer than {least} images, left out", f"{name}: {count}")
-    return _changed(annotation, new, "--min-images")
+        new.append(name if count >= least else None)
+    return _changed(annotation, new, "--min-images") if None in new else annotation
 
 
 def _check_names(flag: str, names: Collection[str], there: Collection[str]) -> None:
@@ -115,14 +105,14 @@ def _changed(annotation: Annotation, new: Sequence[Label | None], flag: str) -> 
     if not kept:
         raise DataError(f"{annotation.source}: {flag} leaves no class")
     classes = sorted_classes([*kept], annotation.source)
-    place = {name: number for number, name in enumerate(classes)}
-    place_C = np.array([-1 if name is None else place[name] for name in new])
-    present, _ = _codes(annotation.positives, place_C, len(classes))
+    index = {name: number for number, name in enumerate(classes)}
+    index_C = np.array([-1 if name is None else index[name] for name in new])
+    present, _ = _codes(annotation.positives, index_C, len(classes))
     if annotation.positives.sizes_N().any() and not len(present):
         raise DataError(f"{annotation.source}: has labels, but {flag} leaves none of them")
-    others, times = _codes(annotation.others, place_C, len(classes))
+    others, times = _codes(annotation.others, index_C, len(classes))
     if annotation.unlisted == "unknown":  # absent only if all that are joined are
-        parts = np.bincount(place_C[place_C >= 0], minlength=len(classes))
+        parts = np.bincount(index_C[index_C >= 0], minlength=len(classes))
         others = others[times == parts[others % len(classes)]]
     others = others[~among(others, present)]
     pairs = zip(annotation.class_names, new, strict=True)
@@ -136,10 +126,10 @@ def _changed(annotation: Annotation, new: Sequence[Label | None], flag: str) -> 
     )
 
 
-def _codes(sets: LabelSets, place_C: Ints, classes: int) -> tuple[Ints, NDArray[np.int64]]:
+def _codes(sets: LabelSets, index_C: Ints, classes: int) -> tuple[Ints, NDArray[np.int64]]:
     """Labels as image × classes + class, sorted, and how many labels became each."""
     owners_L = np.repeat(np.arange(len(sets.starts) - 1), sets.sizes_N())
-    places_L = place_C[sets.indices]
-    codes_L = (owners_L * classes + places_L)[places_L >= 0]
+    indexes_L = index_C[sets.indices]
+    codes_L = (owners_L * classes + indexes_L)[indexes_L >= 0]
     codes, times = np.unique(codes_L, return_counts=True)
     return codes, times

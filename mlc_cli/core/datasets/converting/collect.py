@@ -34,7 +34,7 @@ class Findings:
         dropped: What of the source is not in the result.
         noted: What else a user of the result should know.
         remarks: What the reader has to say of how it read.
-        named: Other names for places in all of this, such as that of a zip file.
+        named: Other names for paths in all of this, such as that of a zip file.
     """
 
     dropped: IssueLog = field(default_factory=IssueLog)
@@ -44,23 +44,23 @@ class Findings:
 
     def said(self, text: str) -> str:
         """A text with these other names."""
-        for place, name in self.named.items():
-            text = text.replace(place, name)
+        for old, name in self.named.items():
+            text = text.replace(old, name)
         return text
 
-    def settle(self) -> None:
+    def use_names(self) -> None:
         """Use these names in all that was found."""
-        for tally in (self.dropped, self.noted):
-            for kind, examples in tally.examples.items():
-                tally.examples[kind] = list(map(self.said, examples))
+        for log in (self.dropped, self.noted):
+            for kind, examples in log.examples.items():
+                log.examples[kind] = list(map(self.said, examples))
         self.remarks[:] = map(self.said, self.remarks)
 
     def lines(self, already: str = "") -> str:
         """All of it but what is in some text already; empty if nothing was lost or odd."""
         titled = [
             f"{title}:\n{lines}"
-            for title, tally in (("noted", self.noted), ("dropped", self.dropped))
-            if (lines := tally.lines()) and lines not in already
+            for title, log in (("noted", self.noted), ("dropped", self.dropped))
+            if (lines := log.lines()) and lines not in already
         ]
         return "\n".join([*self.remarks, *titled] if titled else [])
 
@@ -98,22 +98,14 @@ class Collected:
 
 def collect(
     source: Source,
-    place: Path,
+    origin: Path,
     findings: Findings,
     *,
     classes: Sequence[Label] | None = None,
     drop_unknown_labels: bool = False,
     join_splits: bool = False,
 ) -> Collected:
-    """Read all samples of a source.
-
-    Args:
-        source: As a reader has opened it.
-        place: Where it is.
-        findings: Takes what is dropped and what is odd.
-        classes: The classes, if the user fixes them.
-        drop_unknown_labels: Leave out labels that are not among the classes.
-        join_splits: Take no notice of the splits.
+    """Read all samples of a source; `classes` are those that the user fixes.
 
     Raises:
         DataError: There are no images or no classes, or a label is not one of the classes.
@@ -121,36 +113,35 @@ def collect(
     rows = _Rows(ClassIndex(source.classes if classes is None else classes))
     rows.read(source, findings, join_splits=join_splits)
     if not rows.split_N:
-        raise DataError(f"{place}: no images were found", findings.dropped.lines())
-    names = rows.positions.names(place)
-    _check_unknown_labels(rows, place, findings.dropped, drop=drop_unknown_labels)
+        raise DataError(f"{origin}: no images were found", findings.dropped.lines())
+    names = rows.positions.names(origin)
+    positions_L = np.concatenate([labels.positions_L() for labels in rows.lists])
+    counts = np.bincount(-1 - positions_L[positions_L < 0]).tolist()
+    rows.positions.check_unknown_labels(counts, origin, findings.dropped, drop=drop_unknown_labels)
     paths = rows.paths()
     _note_twins(paths, findings.noted)
     again = [name for name in rows.splits if "trainval" in name.lower()]
     if again and {"train", "val"} <= {meaning(name) for name in rows.splits if name not in again}:
         kind = "splits that list images of train and val again (train on one or the other)"
         findings.noted.add(kind, again[0])
-    present, others = (labels.codes(rows.positions.sorted_rank_P(names)) for labels in rows.lists())
+    present, others = (labels.codes(rows.positions.sorted_rank_P(names)) for labels in rows.lists)
     both = among(others, present)
-    kind = f"labels both present and {_other(source)} (present counts)"
+    other = "unknown" if source.unlisted == "absent" else "absent"
+    kind = f"labels both present and {other} (present counts)"
     _add(findings.dropped, kind, paths, others[both] // len(names))
     annotation = Annotation(
-        source=place,
+        source=origin,
         folder=source.image_root,
         classes=names,
         paths=paths,
         positives=label_sets(present, len(paths), len(names)),
         others=label_sets(others[~both], len(paths), len(names)),
         unlisted=source.unlisted,
-        rules=source.rules.renamed({name: name for name in map(str, names)}).among(names, place),
+        rules=source.rules.renamed({name: name for name in map(str, names)}).among(names, origin),
     )
     cells = {_plain(path): own for path, own in source.cells.items()}
     cells_N = [cells.get(path, {}) for path in paths] if cells else ()
     return Collected(annotation, tuple(rows.splits), np.array(rows.split_N, np.int64), cells_N)
-
-
-def _other(source: Source) -> str:
-    return "unknown" if source.unlisted == "absent" else "absent"
 
 
 class _Labels:
@@ -165,7 +156,7 @@ class _Labels:
         return np.frombuffer(self.positions, np.int32)
 
     def codes(self, rank_P: Ints) -> Ints:
-        """Labels as image × classes + class, sorted, each once; strangers left out."""
+        """Labels as image × classes + class, sorted, each once; unknown ones left out."""
         images_L, positions_L = np.frombuffer(self.images, np.uint32), self.positions_L()
         if (positions_L < 0).any():
             known_L = positions_L >= 0
@@ -184,14 +175,14 @@ class _Rows:
         self.positions = positions
         self.splits: dict[str, int] = {}
         self.split_N = array("I")
-        self.present, self.others = _Labels(), _Labels()
+        self.lists = _Labels(), _Labels()  # labels that are present, and the others
         self._numbers: dict[str, dict[str, int]] = {}
         self._blob = bytearray()
         self._offsets = array("q", [0])
 
     def read(self, source: Source, findings: Findings, *, join_splits: bool) -> None:
         """Add all samples."""
-        position = self.positions.__getitem__
+        position, (first, second) = self.positions.__getitem__, self.lists
         last_path, last_split, image = None, None, None
         for path, present, others, split in source.samples:
             if path != last_path or split != last_split or not source.scattered:
@@ -199,7 +190,7 @@ class _Rows:
                 image = self._number(path, "" if join_splits else split, source, findings)
             if image is None:
                 continue
-            for own, labels in ((self.present, present), (self.others, others)):
+            for own, labels in ((first, present), (second, others)):
                 for label in labels:
                     own.images.append(image)
                     own.positions.append(position(label))
@@ -232,10 +223,6 @@ class _Rows:
         """Path of each image."""
         return PackedStrings(bytes(self._blob), np.array(self._offsets))
 
-    def lists(self) -> tuple[_Labels, _Labels]:
-        """Both lists."""
-        return self.present, self.others
-
 
 def _plain(path: str) -> str:
     """A path without parts that mean nothing; those that lead elsewhere stay, to be refused."""
@@ -249,8 +236,8 @@ def among(codes: Ints, sorted_codes: Ints) -> NDArray[np.bool_]:
     """Which codes are among others."""
     if not len(sorted_codes):
         return np.zeros(len(codes), np.bool_)
-    places = np.searchsorted(sorted_codes, codes)
-    return np.equal(sorted_codes[np.minimum(places, len(sorted_codes) - 1)], codes)
+    positions = np.searchsorted(sorted_codes, codes)
+    return np.equal(sorted_codes[np.minimum(positions, len(sorted_codes) - 1)], codes)
 
 
 def label_sets(codes: Ints, images: int, classes: int) -> LabelSets:
@@ -258,12 +245,6 @@ def label_sets(codes: Ints, images: int, classes: int) -> LabelSets:
     owners, labels = np.divmod(codes, classes)
     starts = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=images))])
     return LabelSets(labels.astype(np.uint16 if classes <= 2**16 else np.uint32), starts)
-
-
-def _check_unknown_labels(rows: _Rows, place: Path, dropped: IssueLog, *, drop: bool) -> None:
-    positions_L = np.concatenate([labels.positions_L() for labels in rows.lists()])
-    counts = np.bincount(-1 - positions_L[positions_L < 0]).tolist()
-    rows.positions.check_unknown_labels(counts, place, dropped, drop=drop)
 
 
 def _note_twins(paths: PackedStrings, noted: IssueLog) -> None:
@@ -280,9 +261,9 @@ def _note_twins(paths: PackedStrings, noted: IssueLog) -> None:
             noted.add("images whose path differs from that of another in case alone", path)
 
 
-def _add(tally: IssueLog, kind: str, paths: PackedStrings, images: Ints) -> None:
+def _add(log: IssueLog, kind: str, paths: PackedStrings, images: Ints) -> None:
     """Count images, with the paths of the first ones."""
     for image in images[:SHOWN].tolist():
-        tally.add(kind, paths[image])
+        log.add(kind, paths[image])
     if len(images) > SHOWN:
-        tally.add(kind, "", len(images) - SHOWN)
+        log.add(kind, "", len(images) - SHOWN)

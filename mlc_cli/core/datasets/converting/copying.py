@@ -31,15 +31,8 @@ def rewrite_paths(
 ) -> dict[str, Annotation]:
     """Annotations with the paths that their images will have.
 
-    Args:
-        splits: Images where they are now, all below one folder.
-        dest: The folder of the result.
-        stage: What takes its place later, and now stands for it.
-        link: How the images come into the result.
-        folders: Folder in the result, for images of each split that are put there.
-
-    Returns:
-        The same images: below `stage` if they will be below `dest`, else where they are.
+    Images are below one folder now. Those that will be below `dest` get paths below `stage`, which
+    takes its place later: in the folder that `folders` has for their split. Others stay.
     """
     prefixes = {name: f"{folder}/" for name, folder in folders.items()}
     if link == "reference":
@@ -79,14 +72,7 @@ def copy_images(
 
 def _put(source: Path, target: Path, link: Link) -> None:
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if link == "symlink":
-            target.symlink_to(source.resolve())
-        elif link == "hardlink":
-            target.hardlink_to(source.resolve())
-        else:
-            with source.open("rb") as reader, target.open("xb") as writer:
-                shutil.copyfileobj(reader, writer, 1 << 20)
+        put_file(source, target, link)
     except FileExistsError:
         raise DataError(
             f"{source}: another image has this name but for its case, and this file system keeps"
@@ -100,14 +86,28 @@ def _put(source: Path, target: Path, link: Link) -> None:
         ) from error
 
 
+def put_file(source: Path, target: Path, link: Link) -> None:
+    """Link or copy a file to a place that is free; its folder is made.
+
+    Raises:
+        OSError: It cannot be made; `FileExistsError` if the place is taken.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if link == "symlink":
+        target.symlink_to(source.resolve())
+    elif link == "hardlink":
+        target.hardlink_to(source.resolve())
+    else:
+        with source.open("rb") as reader, target.open("xb") as writer:
+            shutil.copyfileobj(reader, writer, 1 << 20)
+
+
 @contextmanager
-def atomic_output(dest: Path, *, overwrite: bool, record: str) -> Iterator[Path]:
+def atomic_output(dest: Path, *, overwrite: bool = False, record: str = "") -> Iterator[Path]:
     """A folder for the result, which takes the place of `dest` if nothing goes wrong.
 
-    Args:
-        dest: Folder of the result. If it exists, the files are added to it.
-        overwrite: Replace files that exist.
-        record: File that is replaced in any case, as it holds what was there before.
+    Into a `dest` that exists the files are added. None is replaced but `record`, which holds what
+    was there before, unless `overwrite`.
 
     Raises:
         DataError: Files would be replaced.
@@ -124,7 +124,10 @@ def atomic_output(dest: Path, *, overwrite: bool, record: str) -> Iterator[Path]
                 stage.chmod(0o755)
                 stage.rename(dest)
     except OSError as error:
-        raise MlcError(f"{dest} cannot be made: {error.strerror or error}") from error
+        raise MlcError(
+            f"{dest} cannot be made: {error.strerror or error}",
+            "Free some space, or choose another place.",
+        ) from error
 
 
 def _add_to(stage: Path, dest: Path, record: str | None) -> None:
@@ -149,11 +152,7 @@ def _add_to(stage: Path, dest: Path, record: str | None) -> None:
 
 
 def _check_free(dest: Path, files: Sequence[Path]) -> None:
-    """Refuse to replace files.
-
-    Raises:
-        DataError: With those that exist.
-    """
+    """Refuse to replace files."""
     taken = [str(file) for file in files if os.path.lexists(dest / file)]
     if taken:
         raise DataError(

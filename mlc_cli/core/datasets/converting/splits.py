@@ -62,13 +62,9 @@ def in_order(splits: Mapping[str, Annotation]) -> dict[str, Annotation]:
 def divide(
     annotation: Annotation, shares: Sequence[float], seed: int, group_N: NDArray[np.int64] | None
 ) -> dict[str, Annotation]:
-    """Divide images so that every class is shared out evenly.
+    """Divide images so that every class is shared out evenly, and groups stay together.
 
-    Args:
-        annotation: The images.
-        shares: Parts for train and val, or for train, val and test.
-        seed: Decides between equals.
-        group_N: Group of each image, from 0 without gaps; a group stays together.
+    Groups are numbered from 0 without gaps; the seed decides between equals.
     """
     sizes_N = annotation.positives.sizes_N()
     unit_N = np.arange(len(annotation)) if group_N is None else group_N
@@ -85,13 +81,9 @@ def divide(
 def group_by_name(
     annotation: Annotation, pattern: re.Pattern[str], noted: IssueLog
 ) -> NDArray[np.int64]:
-    """Group of each image, from 0 without gaps.
+    """Group of each image, from 0 without gaps: what a pattern, or its first group, matches.
 
-    Args:
-        annotation: The images.
-        pattern: What it matches in a path, or its first group, names the group of the image. An
-            image that it does not match is a group of its own.
-        noted: Takes the number of images without a match.
+    An image without a match is a group of its own.
     """
     found = map(pattern.search, annotation.paths)
     names = [match and (match[min(1, pattern.groups)] or "") for match in found]
@@ -101,13 +93,9 @@ def group_by_name(
 def number_groups(
     annotation: Annotation, names: Iterable[str | None], alone: str, noted: IssueLog
 ) -> NDArray[np.int64]:
-    """Group of each image, from 0 without gaps.
+    """Group of each image, from 0 without gaps, by the names of the groups.
 
-    Args:
-        annotation: The images.
-        names: Of the group of each image; an image without one is a group of its own.
-        alone: What those images are, in words that follow `images`.
-        noted: Takes their number.
+    An image without one is a group of its own; `alone` says so in words that follow `images`.
     """
     numbers: dict[str, int] = {}
     group_N = np.empty(len(annotation), np.int64)

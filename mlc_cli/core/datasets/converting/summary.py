@@ -5,35 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mlc_cli import __version__
-from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.datasets.counts import SplitCounts
 from mlc_cli.core.html.notebook import table
 from mlc_cli.core.system.issues import IssueLog
-
-
-@dataclass(frozen=True)
-class SplitSummary:
-    """Numbers of a split.
-
-    Attributes:
-        images: How many.
-        empty: Images without labels.
-        positives_C: Images that have each class.
-        unknown_C: Images whose state of each class is unknown.
-    """
-
-    images: int
-    empty: int
-    positives_C: NDArray[np.int64]
-    unknown_C: NDArray[np.int64]
-
-    @property
-    def labels(self) -> int:
-        """Labels of all images together."""
-        return int(self.positives_C.sum())
 
 
 @dataclass(frozen=True)
@@ -41,23 +16,13 @@ class Conversion:
     """A conversion.
 
     Attributes:
-        format: Name of the format that was read.
-        title: The same for people.
         seen: What was seen at the source, where the format was detected.
         remarks: What the reader has to say of how it read.
-        source: What was read.
-        image_root: Folder of its images.
-        to: Name of the format that was written.
-        dest: Folder of the result.
-        classes: Names of the classes, sorted.
         classes_from: `user`, `source`, or `labels` where they are all labels that came.
-        splits: By name.
         renamed: Splits whose name is another in the source.
         alone: The only split of the source, where that was divided; empty otherwise.
         shares: Parts that the images were divided in; empty where splits were kept.
         missing: Classes of which a split has no image.
-        dropped: What of the source is not in the result.
-        noted: What else there is to know.
         files: Files that were written, below `dest`; empty if nothing was.
         beside: Splits that were in `dest` before and still are.
     """
@@ -72,7 +37,7 @@ class Conversion:
     dest: Path
     classes: tuple[str, ...]
     classes_from: str
-    splits: Mapping[str, SplitSummary]
+    splits: Mapping[str, SplitCounts]
     renamed: Mapping[str, str]
     alone: str
     shares: tuple[float, ...]
@@ -85,21 +50,11 @@ class Conversion:
     def _repr_html_(self) -> str:
         """In a notebook: the splits and what was dropped."""
         rows = [
-            (name, split.images, split.labels, split.empty) for name, split in self.splits.items()
+            (name, split.images, split.labels, split.without) for name, split in self.splits.items()
         ]
         dropped = [(kind, count, "", "") for kind, count in self.dropped.counts.items()]
         header = ("split", "images", "labels", "without labels")
         return table(f"{self.dest}, from {self.title}", header, [*rows, *dropped])
-
-
-def summarise(annotation: Annotation) -> SplitSummary:
-    """Count images and labels of a split."""
-    return SplitSummary(
-        images=len(annotation),
-        empty=int((annotation.positives.sizes_N() == 0).sum()),
-        positives_C=annotation.positives.counts_C(len(annotation.classes)),
-        unknown_C=annotation.unknown_C(),
-    )
 
 
 def as_dict(conversion: Conversion) -> dict[str, Any]:
@@ -127,24 +82,20 @@ def as_dict(conversion: Conversion) -> dict[str, Any]:
     }
 
 
-def _split(split: SplitSummary, classes: tuple[str, ...]) -> dict[str, Any]:
+def _split(split: SplitCounts, classes: tuple[str, ...]) -> dict[str, Any]:
+    unknown = zip(classes, split.unknown_C.tolist(), strict=True)
     return {
         "images": split.images,
         "labels": split.labels,
         "labels_per_image": round(split.labels / split.images, 4),
-        "without_labels": split.empty,
-        "unknown": int(split.unknown_C.sum()),
+        "without_labels": split.without,
+        "unknown": split.unknown,
         "positives": dict(zip(classes, split.positives_C.tolist(), strict=True)),
-        "unknown_per_class": {
-            name: count
-            for name, count in zip(classes, split.unknown_C.tolist(), strict=True)
-            if count
-        },
+        "unknown_per_class": {name: count for name, count in unknown if count},
     }
 
 
-def _findings(tally: IssueLog) -> dict[str, Any]:
+def _findings(log: IssueLog) -> dict[str, Any]:
     return {
-        kind: {"count": count, "examples": tally.examples[kind]}
-        for kind, count in tally.counts.items()
+        kind: {"count": count, "examples": log.examples[kind]} for kind, count in log.counts.items()
     }

@@ -6,12 +6,11 @@ from pathlib import Path
 from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.formats.base import Reader, Writer
 from mlc_cli.core.datasets.formats.celeba import CelebaReader
-from mlc_cli.core.datasets.formats.coco import CocoReader
-from mlc_cli.core.datasets.formats.coco_writer import CocoWriter
+from mlc_cli.core.datasets.formats.coco import COCO_WRITER, CocoReader
 from mlc_cli.core.datasets.formats.csv_list import CsvListReader, CsvListWriter
 from mlc_cli.core.datasets.formats.csv_onehot import CsvOnehotReader, CsvOnehotWriter
 from mlc_cli.core.datasets.formats.cvat import CvatReader
-from mlc_cli.core.datasets.formats.datumaro import DatumaroReader, DatumaroWriter
+from mlc_cli.core.datasets.formats.datumaro import DATUMARO_WRITER, DatumaroReader
 from mlc_cli.core.datasets.formats.fiftyone import FiftyOneReader, FiftyOneWriter
 from mlc_cli.core.datasets.formats.foreign import refuse_foreign
 from mlc_cli.core.datasets.formats.image_folder import ImageFolderReader
@@ -20,13 +19,13 @@ from mlc_cli.core.datasets.formats.jsonl import JsonLinesReader
 from mlc_cli.core.datasets.formats.keywords import TagFileReader, XmpReader
 from mlc_cli.core.datasets.formats.label_studio import LabelStudioReader
 from mlc_cli.core.datasets.formats.labelme import LabelMeReader
-from mlc_cli.core.datasets.formats.mlc import MlcReader, MlcWriter
+from mlc_cli.core.datasets.formats.mlc import MLC_WRITER, MlcReader
 from mlc_cli.core.datasets.formats.mmpretrain import MmpretrainReader
 from mlc_cli.core.datasets.formats.nus_wide import NusWideReader
 from mlc_cli.core.datasets.formats.open_images import OpenImagesReader
-from mlc_cli.core.datasets.formats.shared.kept import Told
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder, other_files
 from mlc_cli.core.datasets.formats.shared.states import StateRule
+from mlc_cli.core.datasets.formats.shared.tables import Told
 from mlc_cli.core.datasets.formats.vg500 import Vg500Reader
 from mlc_cli.core.datasets.formats.via import ViaReader
 from mlc_cli.core.datasets.formats.voc import VocReader
@@ -71,9 +70,9 @@ def readers(settings: ConvertSettings) -> tuple[Reader, ...]:
 def writers() -> tuple[Writer, ...]:
     """All formats that can be written."""
     return (
-        MlcWriter(),
-        CocoWriter(),
-        DatumaroWriter(),
+        MLC_WRITER,
+        COCO_WRITER,
+        DATUMARO_WRITER,
         FiftyOneWriter(),
         CsvOnehotWriter(),
         CsvListWriter(),
@@ -93,8 +92,10 @@ def pick_reader(settings: ConvertSettings) -> tuple[Reader, str | None]:
         reader, seen = detect(Path(settings.source), list(known.values()))
     elif settings.format in known:
         reader, seen = known[settings.format], None
+    elif settings.format == "parquet":  # what is, has been unpacked to lines of JSON
+        raise DataError(f"{settings.source}: there is no Parquet file, or one beside other tables")
     else:
-        raise _no_such("format to read", settings.format, ["auto", *known])
+        raise _no_such("format to read", settings.format, ["auto", "parquet", *known])
     _check_columns(settings, reader.name)
     return reader, seen
 

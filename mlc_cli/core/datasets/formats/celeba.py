@@ -39,11 +39,7 @@ class CelebaReader:
         return f"count and names of attributes in {file.name}" if fits else None
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open the file of attributes, or the folder that has it.
-
-        Raises:
-            DataError: It does not begin with a count and names.
-        """
+        """Open the file of attributes, or the folder that has it."""
         file = _file(source)
         count, names = _head(file)
         base = file.parent.parent if file.absolute().parent.name == "Anno" else file.parent

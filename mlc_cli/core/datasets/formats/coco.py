@@ -17,29 +17,32 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.ids import id_key
-from mlc_cli.core.datasets.formats.shared.json_files import Id, find_files, load, seen
-from mlc_cli.core.datasets.formats.shared.layout import (
-    image_prefix,
-    root_of,
-    split_of,
-    unsplit,
-)
-from mlc_cli.core.datasets.formats.shared.references import ImageFinder, is_address
+from mlc_cli.core.datasets.formats.shared.images import is_address
+from mlc_cli.core.datasets.formats.shared.json_files import FileKind, Id, id_key, load
+from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of, split_of, unsplit
+from mlc_cli.core.datasets.formats.shared.naming import ImageNames
+from mlc_cli.core.datasets.formats.shared.writing import JsonWriter, common_prefix
 from mlc_cli.core.system.issues import IssueLog
-from mlc_cli.errors import DataError
 
 _IMAGES = re.compile(r'"images"\s*:\s*\[\s*[{\]]')
 _OBJECTS = re.compile(r'"annotations"\s*:\s*\[\s*\{')
-_LAYOUTS = (
-    "*/_annotations.coco.json",
-    "annotations/instances_*.json",
-    "annotations/labels_*.json",
-    "instances_*.json",
-)
-_ELSEWHERE = ("*.json", "annotations/*.json")
-_HINT = 'A COCO file has the lists "images", "categories" and "annotations".'
+
+
+def _looks_right(opening: str) -> bool:
+    objects = _OBJECTS.search(opening) and '"image_id"' in opening
+    return opening.lstrip().startswith("{") and bool(_IMAGES.search(opening) or objects)
+
+
+_FILES = FileKind(
+    "images and annotations",
+    _looks_right,
+    'A COCO file has the lists "images", "categories" and "annotations".',
+    ("*.json", "annotations/*.json"),
+    ("*/_annotations.coco.json", "annotations/instances_*.json", "annotations/labels_*.json",
+     "instances_*.json"),
+)  # fmt: skip
 
 
 class _Image(Struct, gc=False):
@@ -98,22 +101,11 @@ class CocoReader:
 
     def detect(self, source: Path) -> str | None:
         """Which files list images or objects as COCO does."""
-        return seen("images and annotations", source, _looks_right, _files(source))
+        return _FILES.seen(source)
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file, or those of a folder that are of one layout.
-
-        Args:
-            source: File or folder.
-            images: Folder of the images; by default looked for beside the annotations.
-            dropped: Takes objects without an image or a category, and those that do not count.
-
-        Raises:
-            DataError: There is no such file, or it has another shape.
-        """
-        contents = {file: _load(file) for file in _files(source)}
-        if not contents:
-            raise DataError(f"{source}: has no COCO annotations", _HINT)
+        """Open a file, or those of a folder that are of one layout."""
+        contents = {file: _load(file) for file in _FILES.existing(source)}
         zero_used = any(
             item.category_id == 0 for content in contents.values() for item in content.annotations
         )
@@ -131,7 +123,7 @@ class CocoReader:
         )
 
     def _samples(self, parts: Sequence[_Part], root: Path, dropped: IssueLog) -> Iterator[Sample]:
-        finder = ImageFinder(root, dropped)
+        finder = ImageNames(root, dropped)
         for part in parts:
             split = split_of(part.file)
             paths = _paths(part, dropped)
@@ -175,7 +167,7 @@ class CocoReader:
 
 def _load(file: Path) -> _Content:
     """Content with identifiers that can be compared."""
-    content = load(file, _Content, _HINT)
+    content = load(file, _Content, _FILES.hint)
     if any(item.segments_info is not None for item in content.annotations):  # panoptic
         content.annotations = [
             _Object(part.category_id, part.iscrowd, part.area, item.image_id)
@@ -204,18 +196,6 @@ def _number(value: float | str | None) -> float | None:
         return float({"true": "1", "false": "0"}.get(text, text))
     except ValueError:
         return None
-
-
-def _looks_right(opening: str) -> bool:
-    objects = _OBJECTS.search(opening) and '"image_id"' in opening
-    return opening.lstrip().startswith("{") and bool(_IMAGES.search(opening) or objects)
-
-
-def _files(source: Path) -> list[Path]:
-    for layout in _LAYOUTS if source.is_dir() else ():
-        if found := sorted(source.glob(layout)):
-            return found
-    return find_files(source, _looks_right, _ELSEWHERE)
 
 
 def _describe(file: Path, number: int, item: _Object) -> str:
@@ -274,3 +254,30 @@ def _states(part: _Part) -> dict[Id, list[str]] | None:
         listed = map(id_key, image.neg_category_ids or ())
         absent[image.id] = [part.names[number] for number in listed if number in part.names]
     return absent
+
+
+def _written(annotation: Annotation, _folder: Path, split: str) -> dict[str, object]:
+    """Labels without boxes, numbered from 1: some readers take 0 for none."""
+    prefix = common_prefix(annotation, split)
+    return {
+        "categories": [
+            {"id": number, "name": name, "supercategory": ""}
+            for number, name in enumerate(annotation.class_names, 1)
+        ],
+        "images": (
+            {"id": number, "file_name": path.removeprefix(prefix)}
+            for number, path in enumerate(annotation.paths, 1)
+        ),
+        "annotations": _objects(annotation),
+    }
+
+
+def _objects(annotation: Annotation) -> Iterator[dict[str, int]]:
+    number = 0
+    for image in range(len(annotation)):
+        for label in annotation.positives.of(image).tolist():
+            number += 1
+            yield {"id": number, "image_id": image + 1, "category_id": label + 1}
+
+
+COCO_WRITER = JsonWriter("coco", "annotations/labels_{}.json", _written)

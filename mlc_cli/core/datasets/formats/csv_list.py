@@ -5,33 +5,30 @@ is an image without labels. A file, or a folder with a CSV file for each split.
 """
 
 import ast
-import csv
 import re
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.kept import UNTOLD, Kept, Told
-from mlc_cli.core.datasets.formats.shared.losses import changed_by_tables, unknown_states
-from mlc_cli.core.datasets.formats.shared.naming import ImageNames, check_below, exported_paths
-from mlc_cli.core.datasets.formats.shared.table_files import (
-    find_tables,
-    left_out,
-    look,
-    place_of,
-    split_remarks,
-    without_split,
+from mlc_cli.core.datasets.formats.shared.table_files import Rows, TableSet, look, place_of
+from mlc_cli.core.datasets.formats.shared.tables import HEAD, UNTOLD, Table, Told
+from mlc_cli.core.datasets.formats.shared.writing import (
+    changed_by_tables,
+    check_below,
+    exported_paths,
+    unknown_states,
+    write_rows,
 )
-from mlc_cli.core.datasets.formats.shared.tables import HEAD, Table
-from mlc_cli.core.system.files import write_atomic
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 from mlc_cli.text import some
 
 PYTHON_LIST = "[]"
+_COMMA = ","
 _EMPTY = ("", "nan", "NaN")
 _NAMES = {PYTHON_LIST: "a Python list", " ": "a space", "": "none, a cell is one label"}
 _BRACKETS = re.compile(r"\[.*\]|\(.*\)|\{.*\}|set\(\)", re.DOTALL)
@@ -77,43 +74,27 @@ class CsvListReader:
         return f"column {table.header[table.label_columns[0]]} in {place_of(table, source)}"
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file, or the files of a folder.
-
-        Raises:
-            DataError: There is no CSV file with such a column.
-        """
-        found = find_tables(source, self._told)
-        tables = [(table, _label_columns(table)) for table in found]
-        first = [row[c] for table, columns in tables for row in table.first for c in columns]
+        """Open a file, or the files of a folder."""
+        tables = TableSet(source, images, self._told, dropped, _label_columns)
+        first = [row[c] for table, columns in tables.parts for row in table.first for c in columns]
         separator = find_separator(first) if self._separator is None else self._separator
-        if self._separator is None and any(table.is_import for table in found):
-            separator = ""
-        labels = _labels_of(separator)
-        root = images or (source if source.is_dir() else source.parent)
-        names = ImageNames(root, dropped)
-        kept = Kept(self._told)
-        spare = [
-            kept.choose(table.path.name, table.header,
-                        {table.image_column, table.split_column or table.image_column, *columns})
-            for table, columns in tables
-        ]  # fmt: skip
         remark = f"separator of labels: {_NAMES.get(separator, separator)}"
-        return Source(
-            image_root=root,
-            samples=(
-                sample
-                for (table, columns), own in zip(tables, spare, strict=True)
-                for sample in _samples(table, columns, labels, names, (kept, own), dropped)
-            ),
-            cells=kept.cells,
-            remarks=(
-                *(() if self._separator is not None else (remark,)),
-                *kept.remarks,
-                *split_remarks(found),
-                *left_out(source, found),
-            ),
-            unsplit=without_split(found),
-        )
+        if self._separator is None and any(table.is_import for table, _ in tables.parts):
+            separator = ""
+        labels_of = _python_list if separator == PYTHON_LIST else partial(_separated, separator)
+
+        def samples(_: Table, columns: Sequence[int], rows: Rows) -> Iterator[Sample]:
+            for where, row, path, split in rows:
+                try:
+                    labels = [label for column in columns for label in labels_of(row[column])]
+                except ValueError:
+                    cells = [row[column] for column in columns]
+                    kind = "rows whose labels are not a Python list"
+                    dropped.add(kind, f"{where}: {cells!r:.80}")
+                else:
+                    yield Sample(path, labels, (), split)
+
+        return tables.source(samples, [remark] if self._separator is None else [])
 
 
 def _label_columns(table: Table) -> tuple[int, ...]:
@@ -127,13 +108,6 @@ def _label_columns(table: Table) -> tuple[int, ...]:
         f"{table.path}: no column is called labels, there are {', '.join(table.header):.200}",
         "Tell it with --label-column, or call the columns image, labels and split.",
     )
-
-
-def _labels_of(separator: str) -> Callable[[str], Sequence[str]]:
-    """What reads a cell; it raises ValueError where that cannot be done."""
-    if separator == PYTHON_LIST:
-        return _python_list
-    return partial(_separated, separator)
 
 
 def _separated(separator: str, cell: str) -> Sequence[str]:
@@ -172,112 +146,50 @@ def _python_list(cell: str) -> Sequence[str]:
     return [name for label in given if (name := str(label).strip())]
 
 
-def _samples(
-    table: Table,
-    columns: Sequence[int],
-    labels_of: Callable[[str], Sequence[str]],
-    names: ImageNames,
-    beside: tuple[Kept, Mapping[int, str]],
-    dropped: IssueLog,
-) -> Iterator[Sample]:
-    kept, spare = beside
-    prefix = table.folder(names.root)
-    for number, row in table.rows(dropped):
-        if not row[table.image_column]:
-            dropped.add("rows without an image", f"{table.path}, line {number}")
-            continue
-        try:
-            labels = [label for column in columns for label in labels_of(row[column])]
-        except ValueError:
-            where = f"{table.path}, line {number}: {[row[column] for column in columns]!r:.80}"
-            dropped.add("rows whose labels are not a Python list", where)
-            continue
-        split = table.split_of(row)
-        path = names(prefix + row[table.image_column], split)
-        if path is not None:
-            kept.add(path, row, spare, dropped)
-            yield Sample(path, labels, (), split)
-
-
 class CsvListWriter:
     """Writes a CSV file for each split: `image_path,label`, labels with commas between them.
 
     Only labels that images have are in it: a class that none has would be lost. lightly-train reads
     these files, but leaves out images without labels.
-
-    Args:
-        separator: Between labels.
     """
 
     name = "csv-list"
 
-    def __init__(self, separator: str = ",") -> None:
-        self._separator = separator
-
     def losses(self, splits: Mapping[str, Annotation]) -> list[str]:
         """Unknown labels, classes without images, names in which the separator would be seen."""
-        used = {name for annotation in splits.values() for name in _used(annotation)}
-        reasons = [*changed_by_tables(splits), *unknown_states(splits), *_unused(splits, used)]
-        broken = [name for name in sorted(used) if self._separator in name or name in _EMPTY]
-        if broken:
-            reasons.append(f"the separator {self._separator} is in names of classes: {broken[0]}")
-        elif self._is_hidden(splits, used):
+        names = next(iter(splits.values())).class_names
+        counts = [own.positives.counts_C(len(names)) for own in splits.values()]
+        used = [name for name, *has in zip(names, *counts, strict=True) if any(has)]
+        reasons = [*changed_by_tables(splits), *unknown_states(splits)]
+        if unused := [name for name in names if name not in used]:
+            share = f"{len(unused)} of {len(names)} classes would be named nowhere"
+            reasons.append(f"no image has {some(unused)}: {share}")
+        if broken := [name for name in used if _COMMA in name or name in _EMPTY]:
+            reasons.append(f"the separator {_COMMA} is in names of classes: {broken[0]}")
+        elif _is_hidden(splits, used):
             reasons.append("the first images do not show what separates their labels")
         return reasons
 
-    def _is_hidden(self, splits: Mapping[str, Annotation], names: Iterable[str]) -> bool:
-        """Whether the reader would see another separator, one that names have inside."""
-        found = find_separator(self._first_cells(splits))
-        if found in (self._separator, PYTHON_LIST):
-            return found == PYTHON_LIST
-        return any(list(_separated(found, name)) != [name] for name in names)
-
-    def _first_cells(self, splits: Mapping[str, Annotation]) -> list[str]:
-        return [
-            self._cell(annotation, image)
-            for annotation in splits.values()
-            for image in range(min(HEAD, len(annotation)))
-        ]
-
-    def _cell(self, annotation: Annotation, image: int) -> str:
-        names = annotation.class_names
-        return self._separator.join(names[label] for label in annotation.positives.of(image))
-
     def write(self, splits: Mapping[str, Annotation], folder: Path) -> list[Path]:
-        """Write `<split>.csv`.
-
-        Raises:
-            DataError: Images are outside of the folder.
-            MlcError: A file cannot be written.
-        """
+        """Write `<split>.csv`."""
         check_below(splits, folder)
-        files = []
-        for split, annotation in splits.items():
-            path = folder / f"{split or 'annotations'}.csv"
-            write_atomic(path, partial(self._write, annotation=annotation, folder=folder))
-            files.append(path)
-        return files
-
-    def _write(self, path: Path, annotation: Annotation, folder: Path) -> None:
-        with path.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(["image_path", "label"])
-            for image, name in enumerate(exported_paths(annotation, folder)):
-                writer.writerow([name, self._cell(annotation, image)])
+        files = {folder / f"{split or 'annotations'}.csv": own for split, own in splits.items()}
+        for path, annotation in files.items():
+            cells = zip(exported_paths(annotation, folder), _cells(annotation), strict=True)
+            write_rows(path, [("image_path", "label")], cells)
+        return list(files)
 
 
-def _used(annotation: Annotation) -> list[str]:
-    """Names of the classes that images have."""
-    counts_C = annotation.positives.counts_C(len(annotation.classes))
-    return [annotation.class_names[label] for label in counts_C.nonzero()[0]]
+def _is_hidden(splits: Mapping[str, Annotation], names: Iterable[str]) -> bool:
+    """Whether the reader would see another separator, one that names have inside."""
+    found = find_separator([c for own in splits.values() for c in islice(_cells(own), HEAD)])
+    if found in (_COMMA, PYTHON_LIST):
+        return found == PYTHON_LIST
+    return any(list(_separated(found, name)) != [name] for name in names)
 
 
-def _unused(splits: Mapping[str, Annotation], used: Collection[str]) -> list[str]:
-    """A reason if there are classes that no image has."""
-    names = next(iter(splits.values())).class_names
-    unused = [name for name in names if name not in used]
-    if not unused:
-        return []
-    return [
-        f"no image has {some(unused)}: {len(unused)} of {len(names)} classes would be named nowhere"
-    ]
+def _cells(annotation: Annotation) -> Iterator[str]:
+    """Labels of each image."""
+    names = annotation.class_names
+    for image in range(len(annotation)):
+        yield _COMMA.join(names[label] for label in annotation.positives.of(image))

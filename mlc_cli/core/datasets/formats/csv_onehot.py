@@ -4,29 +4,21 @@ A file, or a folder with `<split>/_classes.csv` or a CSV file for each split. Co
 nothing of this kind in the first rows, such as the age of a patient, are no classes.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.kept import UNTOLD, Kept, Told
-from mlc_cli.core.datasets.formats.shared.losses import changed_by_tables
-from mlc_cli.core.datasets.formats.shared.naming import ImageNames, check_below, exported_paths
 from mlc_cli.core.datasets.formats.shared.states import Flag, State, StateRule, flag, is_flag
-from mlc_cli.core.datasets.formats.shared.table_files import (
-    find_tables,
-    left_out,
-    look,
-    place_of,
-    split_remarks,
-    without_split,
+from mlc_cli.core.datasets.formats.shared.table_files import Rows, TableSet, look, place_of
+from mlc_cli.core.datasets.formats.shared.tables import UNTOLD, Table, Told
+from mlc_cli.core.datasets.formats.shared.writing import (
+    changed_by_tables,
+    check_below,
+    exported_paths,
+    write_rows,
 )
-from mlc_cli.core.datasets.formats.shared.tables import Table
-from mlc_cli.core.system.files import write_atomic
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -38,35 +30,18 @@ _RULE = StateRule()
 _CELLS = {1: "1", 0: "0", -1: ""}
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """Columns of a table.
+def _class_columns(table: Table) -> list[int]:
+    """Columns that are classes: those told, or those of flags that are no sums or identifiers."""
+    told = table.told.labels
+    columns = [c for c, name in enumerate(table.header) if name and c not in table.taken]
+    return [c for c in columns if (not told or table.header[c] in told) and _is_class(table, c)]
 
-    Attributes:
-        classes: Column and name of each class.
-        left_out: Names of columns that hold something else.
-    """
 
-    classes: Sequence[tuple[int, str]]
-    left_out: Sequence[str]
-
-    @classmethod
-    def of(cls, table: Table) -> "_Columns":
-        classes, left_out = [], []
-        for column, name in enumerate(table.header):
-            if column in table.taken or not name:
-                continue
-            if table.told.labels and name not in table.told.labels:
-                left_out.append(name)
-                continue
-            cells = table.cells(column)
-            if name == _UNLABELED and table.path.name == "_classes.csv":
-                left_out.append(name)
-            elif not any(cells) or (any(map(is_flag, cells - {""})) and not _counts(name, cells)):
-                classes.append((column, name))
-            else:
-                left_out.append(name)
-        return cls(classes, left_out)
+def _is_class(table: Table, column: int) -> bool:
+    name, cells = table.header[column], table.cells(column)
+    if name == _UNLABELED and table.path.name == "_classes.csv":
+        return False
+    return not any(cells) or (any(map(is_flag, cells - {""})) and not _counts(name, cells))
 
 
 def _counts(name: str, cells: set[str]) -> bool:
@@ -98,57 +73,56 @@ class CsvOnehotReader:
         table = look(source, self._told)
         if table is None or table.label_columns:
             return None
-        names = [name for column, name in _Columns.of(table).classes if table.holds_flags(column)]
-        return f"{len(names)} columns of 0 and 1 in {place_of(table, source)}" if names else None
+        count = sum(map(table.holds_flags, _class_columns(table)))
+        return f"{count} columns of 0 and 1 in {place_of(table, source)}" if count else None
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file, or the files of a folder.
-
-        Raises:
-            DataError: There is no CSV file with such columns.
-        """
-        found = find_tables(source, self._told)
-        tables = [(table, _Columns.of(table)) for table in found]
-        classes = dict.fromkeys(name for _, columns in tables for _, name in columns.classes)
+        """Open a file, or the files of a folder."""
+        tables = TableSet(source, images, self._told, dropped, _class_columns)
+        classes = list(dict.fromkeys(table.header[c] for table, own in tables.parts for c in own))
         if not classes:
             raise DataError(
                 f"{source}: no column holds 0 and 1", "A class is a column: image,dog,cat"
             )
-        root = images or (source if source.is_dir() else source.parent)
-        names = ImageNames(root, dropped)
-        kept = Kept(self._told)
-        spare = [
-            kept.choose(table.path.name, table.header,
-                        {table.image_column, table.split_column or table.image_column,
-                         *(column for column, _ in columns.classes)})
-            for table, columns in tables
-        ]  # fmt: skip
         counts = _count(tables)
-        states = self._rule.decide(counts)
-        remarks = [*filter(None, [self._rule.remark(counts)]), *_remarks(tables, list(classes))]
-        return Source(
-            image_root=root,
-            samples=(
-                sample
-                for (table, columns), own in zip(tables, spare, strict=True)
-                for sample in _samples(
-                    table, columns, list(classes), names, states, (kept, own), dropped
-                )
-            ),
-            cells=kept.cells,
-            classes=list(classes),
-            remarks=(*remarks, *kept.remarks, *split_remarks(found), *left_out(source, found)),
-            unsplit=without_split(found),
+        state_of = _StateOf(self._rule.decide(counts))
+
+        def samples(table: Table, columns: Sequence[int], rows: Rows) -> Iterator[Sample]:
+            lacking = _lacking(table, columns, classes)
+            named = [(column, table.header[column]) for column in columns]
+            for where, row, path, split in rows:
+                present, unknown = list[str](), list(lacking)
+                for column, name in named:
+                    state = state_of[row[column]]
+                    if state == "absent":  # what most cells are
+                        continue
+                    (present if state == "present" else unknown).append(name)
+                    if state is None:
+                        kind = "cells that are not 0, 1, -1 or blank (label unknown)"
+                        dropped.add(kind, f"{where}, {name:.40}: {row[column]!r:.40}")
+                yield Sample(path, present, unknown, split)
+
+        remarks = [
+            f"{table.path}: has no column for, so that they are unknown: {', '.join(names):.300}"
+            for table, columns in tables.parts
+            if (names := _lacking(table, columns, classes))
+        ]
+        return tables.source(
+            samples, [*filter(None, [self._rule.remark(counts)]), *remarks], classes
         )
 
 
-def _count(tables: Sequence[tuple[Table, _Columns]]) -> Counter[Flag]:
+def _lacking(table: Table, columns: Sequence[int], classes: Sequence[str]) -> list[str]:
+    own = {table.header[column] for column in columns}
+    return [name for name in classes if name not in own]
+
+
+def _count(tables: TableSet) -> Counter[Flag]:
     """How often each flag is in columns of classes."""
     cells: Counter[str] = Counter()
-    for table, columns in tables:
-        own = [column for column, _ in columns.classes]
+    for table, columns in tables.parts:
         for _, row in table.rows(IssueLog()):
-            cells.update([row[column] for column in own])
+            cells.update([row[column] for column in columns])
     counts: Counter[Flag] = Counter()
     for cell, count in cells.items():
         if is_flag(cell):
@@ -168,53 +142,6 @@ class _StateOf(dict[str, State | None]):
         return state
 
 
-def _samples(
-    table: Table,
-    columns: _Columns,
-    classes: Sequence[str],
-    names: ImageNames,
-    states: Mapping[Flag, State],
-    beside: tuple[Kept, Mapping[int, str]],
-    dropped: IssueLog,
-) -> Iterator[Sample]:
-    kept, spare = beside
-    own = {name for _, name in columns.classes}
-    lacking = [name for name in classes if name not in own]
-    prefix = table.folder(names.root)
-    state_of = _StateOf(states)
-    for number, row in table.rows(dropped):
-        if not row[table.image_column]:
-            dropped.add("rows without an image", f"{table.path}, line {number}")
-            continue
-        split = table.split_of(row)
-        path = names(prefix + row[table.image_column], split)
-        if path is None:
-            continue
-        kept.add(path, row, spare, dropped)
-        present, unknown = [], list(lacking)
-        for column, name in columns.classes:
-            state = state_of[row[column]]
-            if state == "absent":  # what most cells are
-                continue
-            if state == "present":
-                present.append(name)
-            else:
-                unknown.append(name)
-            if state is None:
-                kind = "cells that are not 0, 1, -1 or blank (label unknown)"
-                where = f"{table.path}, line {number}, {name:.40}: {row[column]!r:.40}"
-                dropped.add(kind, where)
-        yield Sample(path, present, unknown, split)
-
-
-def _remarks(tables: Sequence[tuple[Table, _Columns]], classes: Sequence[str]) -> Iterator[str]:
-    for table, columns in tables:
-        own = {name for _, name in columns.classes}
-        lacking = ", ".join(name for name in classes if name not in own)
-        if lacking:
-            yield f"{table.path}: has no column for, so that they are unknown: {lacking:.300}"
-
-
 class CsvOnehotWriter:
     """Writes one CSV file: image, a column for each class, split; unknown is an empty cell."""
 
@@ -225,31 +152,22 @@ class CsvOnehotWriter:
         return changed_by_tables(splits)
 
     def write(self, splits: Mapping[str, Annotation], folder: Path) -> list[Path]:
-        """Write `annotations.csv`.
-
-        Raises:
-            DataError: Images are outside of the folder.
-            MlcError: It cannot be written.
-        """
+        """Write `annotations.csv`."""
         check_below(splits, folder)
-        path = folder / "annotations.csv"
-        write_atomic(path, partial(_write, splits=splits, folder=folder))
-        return [path]
+        classes = next(iter(splits.values())).class_names
+        image = _free(("image", "image_path", "file"), classes)
+        split_column = _free(("split", "subset", "partition"), classes)
+        rows = (row for split, own in splits.items() for row in _rows(split, own, folder))
+        write_rows(folder / "annotations.csv", [(image, *classes, split_column)], rows)
+        return [folder / "annotations.csv"]
 
 
-def _write(path: Path, splits: Mapping[str, Annotation], folder: Path) -> None:
-    classes = next(iter(splits.values())).class_names
-    image = _free(("image", "image_path", "file"), classes)
-    split_column = _free(("split", "subset", "partition"), classes)
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([image, *classes, split_column])
-        for split, annotation in splits.items():
-            paths = exported_paths(annotation, folder)
-            for start in range(0, len(annotation), BLOCK):
-                block = range(start, min(start + BLOCK, len(annotation)))
-                for states in annotation.targets_NC(block).tolist():
-                    writer.writerow([next(paths), *map(_CELLS.__getitem__, states), split])
+def _rows(split: str, annotation: Annotation, folder: Path) -> Iterator[Sequence[str]]:
+    paths = exported_paths(annotation, folder)
+    for start in range(0, len(annotation), BLOCK):
+        block = range(start, min(start + BLOCK, len(annotation)))
+        for states in annotation.targets_NC(block).tolist():
+            yield [next(paths), *map(_CELLS.__getitem__, states), split]
 
 
 def _free(names: Sequence[str], classes: Sequence[str]) -> str:

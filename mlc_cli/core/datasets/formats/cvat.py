@@ -22,20 +22,26 @@ from typing import Literal
 from xml.etree.ElementTree import Element
 
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.json_files import find_files, opening, seen
-from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder
+from mlc_cli.core.datasets.formats.shared.json_files import FileKind, opening
+from mlc_cli.core.datasets.formats.shared.lines import is_folder
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames, relative_prefix
 from mlc_cli.core.datasets.formats.shared.split_names import split_of_name
 from mlc_cli.core.datasets.formats.shared.xml_files import elements
 from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
 from mlc_cli.core.system.issues import IssueLog
-from mlc_cli.errors import DataError
 
 _FRAME = re.compile(r"frame_([0-9]{1,9})\.[a-z]+", re.IGNORECASE)
 _NUMBER = re.compile("[0-9]{1,9}")
 _SUBSET = re.compile(r'<image [^>]*subset="')
 _CHOICES = ("select", "radio")
 _NO_CHOICE = ("", "__undefined__")
+_FILES = FileKind(
+    "<annotations>",
+    lambda opening: "<annotations>" in opening[:4096],
+    "It is called annotations.xml.",
+    ("*.xml", "*/*.xml"),
+    ("annotations.xml",),
+)
 _NO_IMAGE = "frames of a video without an image (export it with images, or as CVAT for images)"
 _NO_LABEL = "tags and shapes without a label"
 
@@ -56,17 +62,11 @@ class CvatReader:
 
     def detect(self, source: Path) -> str | None:
         """Name the XML files that begin with annotations."""
-        return seen("<annotations>", source, _looks_right, _files(source))
+        return _FILES.seen(source)
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file, or those of a folder.
-
-        Raises:
-            DataError: One is not XML of this kind.
-        """
-        files = _files(source)
-        if not files:
-            raise DataError(f"{source}: has no XML file of CVAT", "It is called annotations.xml.")
+        """Open a file, or those of a folder."""
+        files = _FILES.existing(source)
         projects = {file: _Project.of(file) for file in files}
         roots = {file: images or _beside(file) for file in files}
         root = roots[files[0]] if len(files) == 1 else images or source
@@ -93,16 +93,6 @@ class CvatReader:
             remarks=remarks,
             unsplit=tuple(file.name for file in files if _tells_no_split(file)),
         )
-
-
-def _looks_right(opening: str) -> bool:
-    return "<annotations>" in opening[:4096]
-
-
-def _files(source: Path) -> list[Path]:
-    """`annotations.xml` of a folder; without it all that look right there or one folder below."""
-    whole = source / "annotations.xml"
-    return [whole] if is_file(whole) else find_files(source, _looks_right, ("*.xml", "*/*.xml"))
 
 
 def _beside(file: Path) -> Path:

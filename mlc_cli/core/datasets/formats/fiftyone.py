@@ -9,7 +9,6 @@ Splits are folders.
 """
 
 import posixpath
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,18 +20,24 @@ from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Annotation, State
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.images import ImageIndex
-from mlc_cli.core.datasets.formats.shared.json_files import load, seen, write_object
+from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, load
 from mlc_cli.core.datasets.formats.shared.layout import split_of
-from mlc_cli.core.datasets.formats.shared.losses import numbered_classes
-from mlc_cli.core.datasets.formats.shared.naming import exported_paths
-from mlc_cli.core.datasets.formats.shared.references import ImageFinder
+from mlc_cli.core.datasets.formats.shared.naming import ImageNames
+from mlc_cli.core.datasets.formats.shared.writing import (
+    exported_paths,
+    numbered_classes,
+    write_object,
+)
 from mlc_cli.core.system.issues import IssueLog
-from mlc_cli.errors import DataError
 
-_LABELS = re.compile(r'"labels"\s*:\s*\{')
 LABELS, MANIFEST, DATA = "labels.json", "data.json", "data"
-_HINT = 'The file looks like {"classes": ["cat", "dog"], "labels": {"image": [0, 1]}}.'
+_FILES = FileKind(
+    "labels",
+    having(r"\A\s*\{", r'"labels"\s*:\s*\{'),
+    'labels.json looks like {"classes": ["cat", "dog"], "labels": {"image": [0, 1]}}.',
+    (),
+    (LABELS, f"*/{LABELS}"),
+)
 
 Find = Callable[[str], str | None]
 
@@ -57,24 +62,11 @@ class FiftyOneReader:
 
     def detect(self, source: Path) -> str | None:
         """Which files of labels have an object of labels."""
-        return seen("labels", source, _looks_right, _files(source))
+        return _FILES.seen(source)
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file of labels, its folder, or a folder of such folders, which are splits.
-
-        Args:
-            source: File or folder.
-            images: Folder of the images; by default what `data.json` says, or `data`.
-            dropped: Takes images that are not found, labels that are not among the classes, and
-                images that are not labelled.
-
-        Raises:
-            DataError: There is no such file, or it has another shape.
-        """
-        files = _files(source)
-        if not files:
-            raise DataError(f"{source}: has no {LABELS}, nor has a folder in it", _HINT)
-        contents = {file: load(file, _Content, _HINT) for file in files}
+        """Open a file of labels, its folder, or a folder of such folders, which are splits."""
+        contents = {file: load(file, _Content, _FILES.hint) for file in _FILES.existing(source)}
         targets = {file: self._targets(file, part, dropped) for file, part in contents.items()}
         lists = [part.classes for part in contents.values()]
         named = [str(name) for names in lists for name in names or ()]
@@ -109,17 +101,6 @@ class FiftyOneReader:
         return targets
 
 
-def _looks_right(opening: str) -> bool:
-    return opening.lstrip().startswith("{") and bool(_LABELS.search(opening))
-
-
-def _files(source: Path) -> list[Path]:
-    if not source.is_dir():
-        return [source]
-    own = source / LABELS
-    return [own] if own.is_file() else sorted(source.glob(f"*/{LABELS}"))
-
-
 def _name(item: Any, classes: Sequence[str | int]) -> str | None:
     """Name of a label, given by name, or by number, perhaps with a confidence."""
     label = item.get("label") if isinstance(item, dict) else item
@@ -152,48 +133,30 @@ def _samples(
 
 def _finder(folder: Path, root: Path, dropped: IssueLog, *, given: bool) -> Find:
     """What turns the keys of a folder into paths below the root, be it given or not."""
-    manifest = folder / MANIFEST
+    own = "" if given else f"{folder.relative_to(root).as_posix()}/".removeprefix("./")
+    manifest, data = folder / MANIFEST, folder / DATA
     if manifest.is_file():
         paths = load(manifest, dict[str, str], 'It looks like {"image.jpg": "path/image.jpg"}.')
-        return _by_manifest(paths, folder, root, dropped, given=given)
-    data = folder / DATA
+        bare = {posixpath.splitext(key)[0]: path for key, path in paths.items()}
+        index = ImageNames(root, dropped)
+
+        def listed(key: str) -> str | None:
+            path = bare.get(key, paths.get(key))
+            if path is None:
+                dropped.add(f"images that {MANIFEST} does not list", f"{key:.200}")
+                return None
+            return index.find(path) if given else posixpath.normpath(posixpath.join(own, path))
+
+        return listed
     base = root if given else data if data.is_dir() else folder
-    return _by_stem(base, base.relative_to(root).as_posix(), dropped)
+    inside = f"{own}{DATA}/" if base == data else own
+    names = ImageNames(base, dropped)
 
+    def named(key: str) -> str | None:
+        path = key if posixpath.isabs(key) else names(key)
+        return None if path is None else posixpath.join(inside, path)
 
-def _by_manifest(
-    paths: Mapping[str, str], folder: Path, root: Path, dropped: IssueLog, *, given: bool
-) -> Find:
-    bare = {posixpath.splitext(key)[0]: path for key, path in paths.items()}
-    finder = ImageFinder(root, dropped)
-
-    def find(key: str) -> str | None:
-        path = bare.get(key, paths.get(key))
-        if path is None:
-            dropped.add(f"images that {MANIFEST} does not list", f"{key:.200}")
-            return None
-        if given:
-            return finder.find(path)
-        return posixpath.normpath(posixpath.join(folder.relative_to(root).as_posix(), path))
-
-    return find
-
-
-def _by_stem(base: Path, prefix: str, dropped: IssueLog) -> Find:
-    index = ImageIndex(base)
-
-    def find(key: str) -> str | None:
-        if posixpath.isabs(key):
-            return key
-        found = index.stemmed(posixpath.basename(key))
-        exact = [path for path in found if posixpath.splitext(path)[0] == key]
-        if len(exact or found) != 1:
-            kind = "images of which there is no file, or more than one"
-            dropped.add(kind, f"{key:.200}")
-            return None
-        return posixpath.normpath(posixpath.join(prefix, (exact or found)[0]))
-
-    return find
+    return named
 
 
 class FiftyOneWriter:
@@ -222,11 +185,7 @@ class FiftyOneWriter:
         return reasons
 
     def write(self, splits: Mapping[str, Annotation], folder: Path) -> list[Path]:
-        """Write two files for each split.
-
-        Raises:
-            MlcError: A file cannot be written.
-        """
+        """Write two files for each split."""
         files = []
         for split, annotation in splits.items():
             labels, manifest = folder / split / LABELS, folder / split / MANIFEST

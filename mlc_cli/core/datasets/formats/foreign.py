@@ -1,11 +1,12 @@
 """Formats that no reader takes, told by name with what to export instead."""
 
 import re
+from collections import deque
 from itertools import islice
 from pathlib import Path
 
 from mlc_cli.core.datasets.formats.shared.images import is_image
-from mlc_cli.core.datasets.formats.shared.lines import is_file, other_files, raw_lines
+from mlc_cli.core.datasets.formats.shared.lines import csv_rows, is_file, other_files, raw_lines
 from mlc_cli.errors import DataError
 
 _HEAD, _FILES = 1 << 16, 200
@@ -27,7 +28,8 @@ _OPENINGS = (
 _SUFFIXES = {
     **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods"), ("is a spreadsheet", _CSV)),
     **dict.fromkeys((".tfrecord", ".tfrecords", ".record"), ("is a TFRecord", _COCO)),
-    **dict.fromkeys((".parquet", ".arrow"), ("is a table of Parquet or Arrow", _IMAGES)),
+    ".parquet": ("is a table of Parquet", "Convert it alone, with `parquet` as the format."),
+    ".arrow": ("is a table of Arrow", "Save it as Parquet: ds.to_parquet('train.parquet')."),
     ".tar": ("is an archive, perhaps a WebDataset", "Unpack it, and write labels as CSV."),
     **dict.fromkeys((".pkl", ".pickle", ".npz", ".npy"), ("holds objects of Python", _IMAGES)),
     **dict.fromkeys((".h5", ".hdf5", ".mdb"), ("is a data base of images", _IMAGES)),
@@ -50,9 +52,9 @@ def refuse_foreign(source: Path) -> None:
         if kind := _kind(place):
             raise DataError(f"{place}: {kind[0]}, which is not read", kind[1])
     texts = [place for place in places if place.suffix.lower() in _TEXTS]
-    if len(texts) == 1:
-        for _ in raw_lines(texts[0]):  # shows an error of encoding
-            pass
+    if len(texts) == 1:  # shows an error of encoding, or a quotation mark that stays open
+        is_table = texts[0].suffix.lower() in (".csv", ".tsv")
+        deque((csv_rows if is_table else raw_lines)(texts[0]), maxlen=0)
 
 
 def _kind(place: Path) -> tuple[str, str] | None:

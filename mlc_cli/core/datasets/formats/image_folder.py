@@ -56,11 +56,7 @@ class ImageFolderReader:
         return f"images in {', '.join(found)}" if found else None
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a folder.
-
-        Raises:
-            DataError: It has no folders.
-        """
+        """Open a folder."""
         root = images or source
         splits, classes = _layout(root)
         if not classes:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.json_files import numbered
 from mlc_cli.core.datasets.formats.shared.lines import is_file, text_lines
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
 from mlc_cli.core.system.issues import IssueLog
@@ -29,11 +30,7 @@ class ImageNetTxtReader:
         return f"{_SYNSETS} and {lists[0].name}" if is_file(folder / _SYNSETS) and lists else None
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a folder, or one of its lists.
-
-        Raises:
-            DataError: There are no such lists.
-        """
+        """Open a folder, or one of its lists."""
         folder, lists = _folder(source), _lists(source)
         classes = [line for _, line in text_lines(folder / _SYNSETS)]
         if not lists or not classes:
@@ -69,15 +66,9 @@ def _samples(
         if not name or not all(re.fullmatch("[0-9]{1,9}", word) for word in numbers):
             dropped.add("lines that are not a name and numbers of classes", f"{where}: {line:.80}")
             continue
-        labels = []
-        for index in map(int, numbers):
-            if index < len(classes):
-                labels.append(classes[index])
-            else:
-                dropped.add(f"labels of a class that is not in {_SYNSETS}", f"{where}: {index}")
         path = names(name)
         if path is not None:
-            yield Sample(path, labels, (), file.stem)
+            yield Sample(path, numbered(numbers, classes, where, dropped), (), file.stem)
 
 
 def _parse(line: str) -> tuple[str, Sequence[str]]:

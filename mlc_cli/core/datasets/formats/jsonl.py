@@ -9,7 +9,7 @@ A file in a folder that is called as a split is of that split, as is one that is
 """
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,49 +17,18 @@ import msgspec
 
 from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.json_files import find_files, seen
+from mlc_cli.core.datasets.formats.shared.images import is_address
+from mlc_cli.core.datasets.formats.shared.json_files import FileKind
 from mlc_cli.core.datasets.formats.shared.layout import split_of, unsplit
 from mlc_cli.core.datasets.formats.shared.lines import text_lines
-from mlc_cli.core.datasets.formats.shared.naming import relative_prefix
-from mlc_cli.core.datasets.formats.shared.references import ImageFinder, is_address
+from mlc_cli.core.datasets.formats.shared.naming import ImageNames, relative_prefix
 from mlc_cli.core.datasets.formats.shared.tables import called_labels
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
+from mlc_cli.text import some
 
 _IMAGE, _ADDRESS, _META = "file_name", "source-ref", "-metadata"
-_PLACES = ("*.jsonl", "*.manifest", "*/metadata.jsonl")
 _TEXTS = ("text", "caption", "prompt", "description")
-_HINT = 'A line looks like {"file_name": "a.jpg", "labels": ["cat", "dog"]}.'
-
-
-class JsonLinesReader:
-    """Reads JSON lines; without names of classes their numbers are the names."""
-
-    name = "jsonl"
-    title = "JSON lines"
-
-    def detect(self, source: Path) -> str | None:
-        """Which files have lines that name an image."""
-        return seen(
-            "lines of images", source, _looks_right, find_files(source, _looks_right, _PLACES)
-        )
-
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file, or all of a folder.
-
-        Raises:
-            DataError: There is no such file, a line is not JSON, or no key is called after labels.
-        """
-        files = find_files(source, _looks_right, _PLACES)
-        if not files:
-            raise DataError(f"{source}: has no JSON lines that name images", _HINT)
-        root = images or (source if source.is_dir() else source.parent)
-        rows = {file: list(_rows(file)) for file in files}
-        return Source(
-            image_root=root,
-            samples=_samples(rows, root, images, dropped),
-            unsplit=unsplit({file: len(own) for file, own in rows.items()}),
-        )
 
 
 def _looks_right(opening: str) -> bool:
@@ -73,6 +42,38 @@ def _looks_right(opening: str) -> bool:
     return isinstance(row, dict) and (_IMAGE in row or _ADDRESS in row)
 
 
+_FILES = FileKind(
+    "lines of images",
+    _looks_right,
+    'A line looks like {"file_name": "a.jpg", "labels": ["cat", "dog"]}.',
+    ("*.jsonl", "*.manifest", "*/metadata.jsonl"),
+)
+
+
+class JsonLinesReader:
+    """Reads JSON lines; without names of classes their numbers are the names."""
+
+    name = "jsonl"
+    title = "JSON lines"
+
+    def detect(self, source: Path) -> str | None:
+        """Which files have lines that name an image."""
+        return _FILES.seen(source)
+
+    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
+        """Open a file, or all of a folder, where every line is JSON and a key is of labels."""
+        files = _FILES.existing(source)
+        root = images or (source if source.is_dir() else source.parent)
+        rows = {file: list(_rows(file)) for file in files}
+        keys = {file: _keys(file, own) for file, own in rows.items()}
+        return Source(
+            image_root=root,
+            samples=_samples(rows, keys, root, images, dropped),
+            remarks=tuple(filter(None, (_unused(file, rows[file], keys[file]) for file in files))),
+            unsplit=unsplit({file: len(own) for file, own in rows.items()}),
+        )
+
+
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     shape: Any = dict[str, Any]
     for number, line in text_lines(file):
@@ -80,20 +81,22 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, msgspec.json.decode(line, type=shape)
         except (msgspec.DecodeError, RecursionError) as error:
             raise DataError(
-                f"{file}, line {number}: is not a JSON object: {error}", _HINT
+                f"{file}, line {number}: is not a JSON object: {error}", _FILES.hint
             ) from None
 
 
 def _samples(
     rows: Mapping[Path, list[tuple[int, dict[str, Any]]]],
+    keys: Mapping[Path, list[str]],
     root: Path,
     images: Path | None,
     dropped: IssueLog,
 ) -> Iterator[Sample]:
-    finder = ImageFinder(root, dropped)
+    finder = ImageNames(root, dropped)
+    classes: dict[Label, None] = {}
+    blank: list[tuple[str, str, str]] = []
     for file, own in rows.items():
         prefix = "" if images else relative_prefix(file.parent, root)
-        keys = _keys(file, own)
         for number, row in own:
             name = row.get(_IMAGE) or row.get(_ADDRESS)
             if not isinstance(name, str):
@@ -102,8 +105,22 @@ def _samples(
             path = finder.find(name) if is_address(name) else posixpath.join(prefix, name)
             if path is not None:
                 where = f"{file}, line {number}"
-                labels = [label for key in keys for label in _labels(row, key, where, dropped)]
+                labels = [one for key in keys[file] for one in _labels(row, key, where, dropped)]
+                if all(row.get(key) is None for key in keys[file]):
+                    blank.append((path, split_of(file), where))
+                    continue
+                classes |= dict.fromkeys(labels)
                 yield Sample(path, labels, (), split_of(file))
+    for path, split, where in blank:
+        dropped.add("lines without labels (all their states are unknown)", where)
+        yield Sample(path, (), [*classes], split)
+
+
+def _unused(file: Path, rows: list[tuple[int, dict[str, Any]]], used: Sequence[str]) -> str:
+    """Which keys are not read."""
+    known = {_IMAGE, _ADDRESS, *used, *(f"{key}{_META}" for key in used)}
+    rest = dict.fromkeys(key for _, row in rows for key in row if key not in known)
+    return f"{file.name}: keys that are not used: {some([*rest], 30)}" if rest else ""
 
 
 def _keys(file: Path, rows: list[tuple[int, dict[str, Any]]]) -> list[str]:
@@ -116,7 +133,7 @@ def _keys(file: Path, rows: list[tuple[int, dict[str, Any]]]) -> list[str]:
     found = described or called or (others if len(others) == 1 else [])
     if not found:
         raise DataError(
-            f"{file}: no key is called labels, there are {', '.join(every):.200}", _HINT
+            f"{file}: no key is called labels, there are {', '.join(every):.200}", _FILES.hint
         )
     return found
 
@@ -130,10 +147,16 @@ def _labels(row: Mapping[str, Any], key: str, where: str, dropped: IssueLog) -> 
         boxes = value["annotations"]
         value = [box.get("class_id") if isinstance(box, dict) else None for box in boxes]
     elif isinstance(value, dict):
-        value = next((own for name, own in value.items() if called_labels(name)), None)
-    for item in value if isinstance(value, list) else [value]:
+        value = _called(value)
+    values = value if isinstance(value, list) else [value]
+    for item in (_called(one) if isinstance(one, dict) else one for one in values):
         label = names.get(str(item), item) if isinstance(names, dict) else item
         if isinstance(label, str | int) and not isinstance(label, bool) and label != "":
             yield label
         elif label is not None and label != "":
             dropped.add("values that are no label", f"{where}, {key:.40}: {label!r:.80}")
+
+
+def _called(item: Mapping[str, Any]) -> Any:
+    """What an object has under a key that is called after labels."""
+    return next((own for name, own in item.items() if called_labels(name)), None)

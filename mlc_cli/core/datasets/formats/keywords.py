@@ -57,11 +57,7 @@ class TagFileReader:
         return f"tags in {texts[0].name}"
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a folder.
-
-        Raises:
-            DataError: No image in it has such a file.
-        """
+        """Open a folder."""
         root = images or source
 
         def tags(image: Path) -> list[str] | None:
@@ -95,11 +91,7 @@ class XmpReader:
         return f"keywords of {found[0]}" if 2 * len(found) > len(images) else None
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a folder.
-
-        Raises:
-            DataError: No image in it has keywords.
-        """
+        """Open a folder."""
         root = images or source
         kind = "images without keywords"
         return _open(root, lambda image: _keywords(image, dropped) or None, kind, dropped)

@@ -12,8 +12,6 @@ without any says nothing: all its states are unknown. A path that is chosen in a
 `["animals", "dog"]`, is the label `animals / dog`; it implies `animals` if that is a label, too.
 """
 
-import csv
-import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,11 +19,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.json_files import find_files, load, seen
-from mlc_cli.core.datasets.formats.shared.references import ImageFinder
-from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
+from mlc_cli.core.datasets.formats.shared.images import is_image
+from mlc_cli.core.datasets.formats.shared.json_files import FileKind, load, opening
+from mlc_cli.core.datasets.formats.shared.lines import csv_rows
+from mlc_cli.core.datasets.formats.shared.naming import ImageNames
 from mlc_cli.core.rules import Rules
-from mlc_cli.core.system.files import read_text
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -34,8 +32,12 @@ _ROWS = re.compile(r'\s*\[\s*\{.*?"annotation_id"\s*:', re.DOTALL)
 _TABLE = re.compile(r"(?=[^\n]*\bannotation_id\b)[^\n]*\b(?:annotator|lead_time)\b[^\n]*\n")
 _ONE = re.compile(r'(?=.*"data"\s*:\s*\{)\s*\{.*?"(?:result|annotations)"\s*:\s*\[', re.DOTALL)
 _TABLES = (".csv", ".tsv")
-_PLACES = ("*.json", "*.csv", "*.tsv", "[0-9]*[0-9]", "[0-9]")
-_HINT = "Label Studio exports it as JSON, JSON-MIN, CSV or TSV."
+_FILES = FileKind(
+    "tasks",
+    lambda opening: any(own.match(opening) for own in (_TASKS, _ROWS, _TABLE, _ONE)),
+    "Label Studio exports it as JSON, JSON-MIN, CSV or TSV.",
+    ("*.json", "*.csv", "*.tsv", "[0-9]*[0-9]", "[0-9]"),
+)
 _BOOKKEEPING = {
     "id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement"
 }  # fmt: skip
@@ -67,35 +69,17 @@ class LabelStudioReader:
 
     def detect(self, source: Path) -> str | None:
         """Which files have tasks, or rows of annotations."""
-        return seen("tasks", source, _looks_right, find_files(source, _looks_right, _PLACES))
+        return _FILES.seen(source)
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open an export, or all of a folder.
-
-        Args:
-            source: File or folder.
-            images: Folder of the images, at any depth; by default that of the export.
-            dropped: Takes tasks without an image, images that are not found, annotations that
-                were cancelled, results that are not labels, and tasks that are not labelled.
-
-        Raises:
-            DataError: There is no such file, it has another shape, or it does not tell which
-                column has the labels.
-        """
-        files = find_files(source, _looks_right, _PLACES)
-        if not files:
-            raise DataError(f"{source}: has no export of Label Studio", _HINT)
-        tasks = [task for file in files for task in _read(file, dropped)]
+        """Open an export, or all of a folder, with the images at any depth."""
+        tasks = [task for file in _FILES.existing(source) for task in _read(file, dropped)]
         root = images or (source if source.is_dir() else source.parent)
-        samples = _samples(tasks, ImageFinder(root, dropped), dropped)
+        samples = _samples(tasks, ImageNames(root, dropped), dropped)
         return Source(root, samples, scattered=True, rules=Rules(separator=" / "))
 
 
-def _looks_right(opening: str) -> bool:
-    return any(pattern.match(opening) for pattern in (_TASKS, _ROWS, _TABLE, _ONE))
-
-
-def _samples(tasks: Sequence[_Task], finder: ImageFinder, dropped: IssueLog) -> Iterator[Sample]:
+def _samples(tasks: Sequence[_Task], finder: ImageNames, dropped: IssueLog) -> Iterator[Sample]:
     classes = sorted({label for task in tasks for label in task.labels or ()})
     found = [(finder.find(task.image), task.labels) for task in tasks]
     labelled = {path for path, labels in found if labels is not None}
@@ -132,7 +116,7 @@ def _read(file: Path, dropped: IssueLog) -> list[_Task]:
 def _load(file: Path) -> list[Any]:
     """Entries of a file of JSON; one alone is a task, or an annotation with its task."""
     shape: Any = list[Any] | dict[str, Any]
-    match load(file, shape, _HINT):
+    match load(file, shape, _FILES.hint):
         case {"result": list(), "task": {"data": dict(fields)}} as annotation:
             return [{"data": fields, "annotations": [annotation]}]
         case dict(task):
@@ -143,18 +127,14 @@ def _load(file: Path) -> list[Any]:
 
 def _read_table(file: Path) -> list[dict[str, Any]]:
     """Rows without their empty cells; cells of JSON are read."""
-    text = read_text(file)
-    delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows = []
-    try:
-        for row in reader:
-            if None in row:
-                raise DataError(f"{file}: line {reader.line_num}: has more cells than columns")
-            rows.append({key: _cell(cell) for key, cell in row.items() if cell})
-    except csv.Error as error:
-        raise DataError(f"{file}: line {reader.reader.line_num}: {error}", _HINT) from None
-    return rows
+    rows = csv_rows(file, "\t" if "\t" in opening(file).partition("\n")[0] else ",")
+    header = next(rows, (1, []))[1]
+    cells = []
+    for number, row in rows:
+        if len(row) > len(header):
+            raise DataError(f"{file}: line {number}: has more cells than columns", _FILES.hint)
+        cells.append({key: _cell(cell) for key, cell in zip(header, row, strict=False) if cell})
+    return [row for row in cells if row]
 
 
 def _cell(cell: str) -> Any:
@@ -171,11 +151,8 @@ def _image(fields: Mapping[str, Any]) -> str | None:
     named = fields.get("image")
     if isinstance(named, str) and named:
         return named
-    images = [
-        field
-        for field in fields.values()
-        if isinstance(field, str) and field.partition("?")[0].lower().endswith(IMAGE_SUFFIXES)
-    ]
+    texts = [field for field in fields.values() if isinstance(field, str)]
+    images = [field for field in texts if is_image(field.partition("?")[0])]
     return images[0] if len(images) == 1 else None
 
 

@@ -6,22 +6,22 @@ A flag that is true and the label of a shape are present; a flag that is false i
 """
 
 import posixpath
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from msgspec import Struct, field
 
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.json_files import find_files, load, seen
+from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, load
 from mlc_cli.core.datasets.formats.shared.split_names import split_of_name
 from mlc_cli.core.system.issues import IssueLog
-from mlc_cli.errors import DataError
 
-_SHAPES = re.compile(r'"shapes"\s*:\s*\[')
-_IMAGE = re.compile(r'"imagePath"\s*:|"imageData"\s*:')
-_PLACES = ("*.json", "*/*.json")
-_HINT = 'A file of LabelMe has "flags", "shapes" and "imagePath".'
+_FILES = FileKind(
+    "shapes and imagePath",
+    having(r'"shapes"\s*:\s*\[', r'"imagePath"\s*:|"imageData"\s*:'),
+    'A file of LabelMe has "flags", "shapes" and "imagePath".',
+    ("*.json", "*/*.json"),
+)
 
 
 class _Shape(Struct, gc=False):
@@ -42,33 +42,16 @@ class LabelMeReader:
 
     def detect(self, source: Path) -> str | None:
         """Which files have shapes and the path of an image."""
-        files = find_files(source, _looks_right, _PLACES)
-        return seen("shapes and imagePath", source, _looks_right, files)
+        return _FILES.seen(source)
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file, or all of a folder.
-
-        Args:
-            source: File or folder.
-            images: Folder of the images; by default each is looked for beside its file.
-            dropped: Takes files that name no image.
-
-        Raises:
-            DataError: There is no such file, or one has another shape.
-        """
-        files = find_files(source, _looks_right, _PLACES)
-        if not files:
-            raise DataError(f"{source}: has no files of LabelMe", _HINT)
+        """Open a file, or all of a folder; each image is looked for beside its file."""
         root = source if source.is_dir() else source.parent
-        contents = {file: load(file, _Content, _HINT) for file in files}
+        contents = {file: load(file, _Content, _FILES.hint) for file in _FILES.existing(source)}
         names = [name for content in contents.values() for name in content.flags or {}]
         names += [one.label for c in contents.values() for one in c.shapes if one.label]
         samples = _samples(contents, root, dropped)
         return Source(images or root, samples, list(dict.fromkeys(names)))
-
-
-def _looks_right(opening: str) -> bool:
-    return bool(_SHAPES.search(opening) and _IMAGE.search(opening))
 
 
 def _samples(contents: Mapping[Path, _Content], root: Path, dropped: IssueLog) -> Iterator[Sample]:

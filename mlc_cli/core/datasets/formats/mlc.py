@@ -3,7 +3,6 @@
 {"classes": ["cat", "dog"], "images": [["a.jpg", ["cat"]], ["b.jpg", [], ["dog"]]]}
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
@@ -14,17 +13,17 @@ from msgspec import Struct
 from mlc_cli.core.datasets.annotations import Annotation, Label
 from mlc_cli.core.datasets.columns import read_columns
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.json_files import find_files, load, seen, write_object
+from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, load
 from mlc_cli.core.datasets.formats.shared.naming import relative
+from mlc_cli.core.datasets.formats.shared.writing import JsonWriter
 from mlc_cli.core.rules import Rules, read_rules
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
-_CLASSES = re.compile(r'"classes"\s*:\s*\[')
-_IMAGES = re.compile(r'"images"\s*:\s*\[\s*[\[\]]')
-_HINT = (
-    'An annotation file looks like {"classes": ["cat", "dog"],'
-    ' "images": [["images/1.jpg", ["dog"]], ...]}.'
+_FILES = FileKind(
+    "classes and images",
+    having(r'"classes"\s*:\s*\[', r'"images"\s*:\s*\[\s*[\[\]]'),
+    'A file looks like {"classes": ["cat", "dog"], "images": [["images/1.jpg", ["dog"]], ...]}.',
 )
 
 
@@ -44,25 +43,13 @@ class MlcReader:
 
     def detect(self, source: Path) -> str | None:
         """Which files list classes, and images with their labels."""
-        return seen("classes and images", source, _looks_right, find_files(source, _looks_right))
+        return _FILES.seen(source)
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file, or all annotation files of a folder; the name of a file is its split.
-
-        Args:
-            source: File or folder.
-            images: Folder of the images; by default what the files say.
-            dropped: Takes entries that are not `[path, [labels]]`.
-
-        Raises:
-            DataError: There is no annotation file, one is malformed, or two say that their images
-                are in different folders.
-        """
-        files = find_files(source, _looks_right)
-        if not files:
-            raise DataError(f"{source}: has no annotation files", _HINT)
+        """Open a file, or all of a folder; the name of a file is its split."""
+        files = _FILES.existing(source)
         beside = {file: read_columns(file) for file in files}
-        contents = {file: load(file, _Content, _HINT) for file in files}
+        contents = {file: load(file, _Content, _FILES.hint) for file in files}
         classes = list(dict.fromkeys(name for part in contents.values() for name in part.classes))
         sparse = all(part.unlisted == "unknown" for part in contents.values())
         return Source(
@@ -77,10 +64,6 @@ class MlcReader:
                 (read_rules(file, own.rules, own.classes) for file, own in contents.items()),
             ),
         )
-
-
-def _looks_right(opening: str) -> bool:
-    return bool(_CLASSES.search(opening) and _IMAGES.search(opening))
 
 
 def _image_root(contents: Mapping[Path, _Content]) -> Path:
@@ -117,28 +100,7 @@ def _are_labels(labels: Any = ()) -> bool:
     return isinstance(labels, list | tuple) and all(type(label) in (str, int) for label in labels)
 
 
-class MlcWriter:
-    """Writes an annotation file for each split, an image a line."""
-
-    name = "mlc"
-
-    def losses(self, splits: Mapping[str, Annotation]) -> list[str]:  # noqa: ARG002 - a protocol
-        """Nothing is lost."""
-        return []
-
-    def write(self, splits: Mapping[str, Annotation], folder: Path) -> list[Path]:
-        """Write `<split>.json` for each split.
-
-        Raises:
-            MlcError: A file cannot be written.
-        """
-        files = {folder / f"{split}.json": annotation for split, annotation in splits.items()}
-        for file, annotation in files.items():
-            write_object(file, _content(annotation, folder))
-        return list(files)
-
-
-def _content(annotation: Annotation, folder: Path) -> dict[str, object]:
+def _content(annotation: Annotation, folder: Path, _split: str) -> dict[str, object]:
     content: dict[str, object] = {"classes": annotation.classes}
     if annotation.unlisted == "unknown":
         content["unlisted"] = "unknown"
@@ -156,3 +118,6 @@ def _entries(annotation: Annotation) -> Iterator[list[object]]:
         labels = [classes[label] for label in annotation.positives.of(image)]
         others = [classes[label] for label in annotation.others.of(image)]
         yield [path, labels, others] if others else [path, labels]
+
+
+MLC_WRITER = JsonWriter("mlc", "{}.json", _content, plain=False)

@@ -1,8 +1,7 @@
 """mmpretrain: `{"metainfo": {"classes": [...]}, "data_list": [{"img_path", "gt_label"}]}`."""
 
 import posixpath
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,17 @@ from msgspec import Struct, field
 
 from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.json_files import find_files, load, seen
+from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, load, numbered
 from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of, split_of, unsplit
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
-_META = re.compile(r'"(?:metainfo|img_path)"\s*:')
-_DATA = re.compile(r'"(?:data_list|gt_label)"\s*:')
-_PLACES = ("*.json", "annotations/*.json")
-_HINT = 'The file looks like {"metainfo": {"classes": [...]}, "data_list": [...]}.'
+_FILES = FileKind(
+    "metainfo and data_list",
+    having(r'"(?:metainfo|img_path)"\s*:', r'"(?:data_list|gt_label)"\s*:'),
+    'The file looks like {"metainfo": {"classes": [...]}, "data_list": [...]}.',
+    ("*.json", "annotations/*.json"),
+)
 
 
 class _Meta(Struct):
@@ -43,25 +44,11 @@ class MmpretrainReader:
 
     def detect(self, source: Path) -> str | None:
         """Which files have a list of data."""
-        files = find_files(source, _looks_right, _PLACES)
-        return seen("metainfo and data_list", source, _looks_right, files)
+        return _FILES.seen(source)
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file, or all of a folder.
-
-        Args:
-            source: File or folder.
-            images: Folder of the images; by default looked for beside the annotations.
-            dropped: Takes entries without an image or labels, and labels that no class has.
-
-        Raises:
-            DataError: There is no such file, or it has another shape, or one file names the
-                classes and another does not.
-        """
-        files = find_files(source, _looks_right, _PLACES)
-        if not files:
-            raise DataError(f"{source}: has no annotations of mmpretrain", _HINT)
-        contents = {file: load(file, _Content, _HINT) for file in files}
+        """Open a file, or all of a folder, where all files name the classes, or none does."""
+        contents = {file: load(file, _Content, _FILES.hint) for file in _FILES.existing(source)}
         root = images or root_of(source)
         return Source(
             image_root=root,
@@ -71,15 +58,11 @@ class MmpretrainReader:
         )
 
 
-def _looks_right(opening: str) -> bool:
-    return bool(_META.search(opening) and _DATA.search(opening))
-
-
 def _classes(source: Path, contents: Mapping[Path, _Content]) -> list[Label] | None:
     lists = [content.metainfo.classes for content in contents.values()]
     named = [names for names in lists if names is not None]
     if named and len(named) < len(lists):
-        raise DataError(f"{source}: some files name the classes, others do not", _HINT)
+        raise DataError(f"{source}: some files name the classes, others do not", _FILES.hint)
     return list(dict.fromkeys(name for names in named for name in names)) if named else None
 
 
@@ -94,19 +77,5 @@ def _samples(contents: Mapping[Path, _Content], root: Path, dropped: IssueLog) -
             if not path or entry.gt_label is None:
                 dropped.add("entries without img_path or gt_label", f"{place}: {path:.80}")
             else:
-                labels = _labels(numbers, content.metainfo.classes, place, dropped)
+                labels = numbered(numbers, content.metainfo.classes, place, dropped)
                 yield Sample(posixpath.join(prefix, path), labels, (), split)
-
-
-def _labels(
-    numbers: Sequence[Any], names: Sequence[str] | None, place: str, dropped: IssueLog
-) -> list[Label]:
-    labels: list[Label] = []
-    for number in numbers:
-        if type(number) is not int or not 0 <= number < (
-            number + 1 if names is None else len(names)
-        ):
-            dropped.add("labels that are not the number of a class", f"{place}: {number!r:.80}")
-        else:
-            labels.append(number if names is None else names[number])
-    return labels

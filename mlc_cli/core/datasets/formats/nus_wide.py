@@ -9,8 +9,8 @@ The table `nus_wid_data.csv` that goes with ASL is read as well.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +25,8 @@ from mlc_cli.errors import DataError
 _CONCEPTS = "ConceptsList/Concepts81.txt"
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A list of images with its columns.
-
-    Attributes:
-        split: Its name; empty for the list of all images.
-        images: The list.
-        folder: Where the columns are.
-        ending: How their names end.
-    """
+class _Part(NamedTuple):
+    """A list of images with its columns: folder and ending of their names."""
 
     split: str
     images: Path
@@ -53,11 +45,7 @@ class NusWideReader:
         return _CONCEPTS if is_file(source / _CONCEPTS) else None
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open the folder with ConceptsList, ImageList and Groundtruth, or ASL's table.
-
-        Raises:
-            DataError: A list is missing, or a column is not as long as its list.
-        """
+        """Open the folder with ConceptsList, ImageList and Groundtruth, or ASL's table."""
         if not source.is_dir():
             return CsvListReader().read(source, images, dropped)
         concepts = [name for _, name in text_lines(source / _CONCEPTS)]
@@ -76,17 +64,13 @@ def _parts(source: Path) -> list[_Part]:
     lists, truth = source / "ImageList", source / "Groundtruth"
     if not truth.is_dir():
         truth = source
+    labels = truth / "TrainTestLabels"
     parts = [
-        _Part(
-            split=split.lower(),
-            images=lists / f"{split}Imagelist.txt",
-            folder=truth / "TrainTestLabels",
-            ending=f"_{split}.txt",
-        )
+        _Part(split.lower(), lists / f"{split}Imagelist.txt", labels, f"_{split}.txt")
         for split in ("Train", "Test")
     ]
     found = [part for part in parts if is_file(part.images)]
-    if found and (truth / "TrainTestLabels").is_dir():
+    if found and labels.is_dir():
         return found
     whole = lists / "Imagelist.txt"
     if not is_file(whole):

@@ -19,9 +19,8 @@ from pathlib import Path
 from mlc_cli.core.datasets.annotations import State
 from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.layout import root_of
-from mlc_cli.core.datasets.formats.shared.lines import is_file
+from mlc_cli.core.datasets.formats.shared.lines import csv_rows, is_file
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames, without_suffix
-from mlc_cli.core.datasets.formats.shared.rows import csv_rows
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -49,11 +48,7 @@ class OpenImagesReader:
         return files[0].name if files else None
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a folder with tables, or one table beside its class descriptions.
-
-        Raises:
-            DataError: There are no such tables, or one lacks a column.
-        """
+        """Open a folder with tables, or one table beside its class descriptions."""
         files = _tables(source)
         if not files:
             raise DataError(

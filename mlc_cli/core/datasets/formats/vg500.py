@@ -7,11 +7,12 @@ in two folders, `VG_100K` and `VG_100K_2`. No file names the classes.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.images import ImageIndex
-from mlc_cli.core.datasets.formats.shared.json_files import load
+from mlc_cli.core.datasets.formats.shared.json_files import load, numbered
 from mlc_cli.core.datasets.formats.shared.lines import text_lines
+from mlc_cli.core.datasets.formats.shared.naming import ImageNames
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -39,18 +40,9 @@ class Vg500Reader:
         return LABELS if (_folder(source) / LABELS).is_file() else None
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open the folder of the lists.
-
-        Args:
-            source: The folder, or the file of labels in it.
-            images: Folder of the images, at any depth; by default that of the lists.
-            dropped: Takes images that are not found, or that only the list or the labels have.
-
-        Raises:
-            DataError: A file is missing or malformed, or there are not 500 names.
-        """
+        """Open the folder of the lists, or the file of labels in it."""
         folder = _folder(source)
-        labels = load(folder / LABELS, dict[str, list[int]], 'It looks like {"1.jpg": [3, 17]}.')
+        labels = load(folder / LABELS, dict[str, list[Any]], 'It looks like {"1.jpg": [3, 17]}.')
         lists = {
             split: [line for _, line in text_lines(folder / file)]
             for split, file in LISTS.items()
@@ -80,31 +72,19 @@ def _folder(source: Path) -> Path:
 
 def _samples(
     lists: Mapping[str, list[str]],
-    labels: Mapping[str, list[int]],
+    labels: Mapping[str, list[Any]],
     names: list[str],
     root: Path,
     dropped: IssueLog,
 ) -> Iterator[Sample]:
-    index = ImageIndex(root)
+    images = ImageNames(root, dropped)
     for split, files in lists.items():
         for file in files:
-            found = index.named(file)
             if file not in labels:
                 dropped.add("listed images of which no labels are told", file)
-            elif len(found) != 1:
-                dropped.add("images of which there is no file, or more than one", file)
-            else:
-                yield Sample(found[0], _labels(file, labels[file], names, dropped), (), split)
+            elif path := images.find(file):
+                yield Sample(path, numbered(labels[file], names, file, dropped), (), split)
     listed = {file for files in lists.values() for file in files}
     for file in labels:
         if file not in listed:
             dropped.add("images with labels that are in no list", file)
-
-
-def _labels(file: str, numbers: list[int], names: list[str], dropped: IssueLog) -> list[str]:
-    for number in numbers:
-        if not 0 <= number < CLASSES:
-            dropped.add(
-                f"labels that are not a number from 0 to {CLASSES - 1}", f"{file}: {number}"
-            )
-    return [names[number] for number in numbers if 0 <= number < CLASSES]

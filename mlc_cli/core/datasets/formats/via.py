@@ -17,17 +17,23 @@ import msgspec
 from msgspec import Struct, field
 
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.json_files import find_files, load, seen
+from mlc_cli.core.datasets.formats.shared.json_files import FileKind, load
 from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of, split_of, unsplit
-from mlc_cli.core.datasets.formats.shared.rows import filled_rows
+from mlc_cli.core.datasets.formats.shared.lines import filled_rows
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 _NAME = re.compile(r'"filename"\s*:')
 _REGIONS = re.compile(r'"regions"\s*:\s*[\[{]')
 _TABLE = re.compile(r'"?#?\s*filename"?,[^\n]*region_attributes')
-_PLACES = ("*.json", "*/*.json", "*.csv")
-_HINT = "It is what VIA saves as a project, or exports as JSON or CSV."
+_FILES = FileKind(
+    "filename and regions",
+    lambda opening: bool(
+        (_NAME.search(opening) and _REGIONS.search(opening)) or _TABLE.match(opening)
+    ),
+    "It is what VIA saves as a project, or exports as JSON or CSV.",
+    ("*.json", "*/*.json", "*.csv"),
+)
 
 
 class _Region(Struct, gc=False):
@@ -52,47 +58,27 @@ class ViaReader:
 
     def detect(self, source: Path) -> str | None:
         """Which files have regions of named files."""
-        files = find_files(source, _looks_right, _PLACES)
-        return seen("filename and regions", source, _looks_right, files)
+        return _FILES.seen(source)
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file, or those of a folder.
-
-        Args:
-            source: File or folder.
-            images: Folder of the images; by default looked for beside the annotations.
-            dropped: Takes values of attributes that are no label.
-
-        Raises:
-            DataError: There is no such file, or it has another shape.
-        """
-        files = find_files(source, _looks_right, _PLACES)
-        if not files:
-            raise DataError(f"{source}: has no annotations of VIA", _HINT)
-        contents = {file: _load(file) for file in files}
+        """Open a file, or those of a folder."""
+        contents = {file: _load(file) for file in _FILES.existing(source)}
         root = images or root_of(source)
         return Source(
             image_root=root,
             samples=_samples(contents, root, dropped),
             classes=_classes(contents),
-            scattered=any(file.suffix.lower() == ".csv" for file in files),
+            scattered=any(file.suffix.lower() == ".csv" for file in contents),
             unsplit=unsplit({file: len(own) for file, own in contents.items()}),
         )
-
-
-def _looks_right(opening: str) -> bool:
-    return bool((_NAME.search(opening) and _REGIONS.search(opening)) or _TABLE.match(opening))
 
 
 def _load(file: Path) -> list[_Image]:
     if file.suffix.lower() == ".csv":
         return list(_load_table(file))
-    shape: Any = dict[str, Any]
-    whole = "_via_img_metadata" in load(file, shape, _HINT)
-    if whole:
-        return list(load(file, _Project, _HINT).images.values())
-    images: Any = dict[str, _Image]
-    return list(load(file, images, _HINT).values())
+    if "_via_img_metadata" in load(file, dict[str, Any], _FILES.hint):
+        return list(load(file, _Project, _FILES.hint).images.values())
+    return list(load(file, dict[str, _Image], _FILES.hint).values())
 
 
 def _load_table(file: Path) -> Iterator[_Image]:
@@ -110,7 +96,7 @@ def _load_table(file: Path) -> Iterator[_Image]:
                        "regions": [{"region_attributes": of_region}]}  # fmt: skip
             yield msgspec.convert(content, _Image)
         except (KeyError, msgspec.MsgspecError) as error:
-            raise DataError(f"{file}, line {number}: {error}", _HINT) from None
+            raise DataError(f"{file}, line {number}: {error}", _FILES.hint) from None
 
 
 def _values(image: _Image) -> Iterator[tuple[str, Any]]:

@@ -12,23 +12,25 @@ Roboflow and labelImg have the XML file beside its image: in folders of splits, 
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.images import is_image
+from mlc_cli.core.datasets.formats.shared.json_files import opening
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder, text_lines
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames, leads_out, without_suffix
 from mlc_cli.core.datasets.formats.shared.split_names import meaning
 from mlc_cli.core.datasets.formats.shared.xml_files import whole
-from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 Difficult = Literal["positive", "unknown", "negative"]
 _CLASS_LIST = re.compile(r"(.+)_(train|val|trainval|test)")
-_ROOT = re.compile(rb"<annotation[\s>]")
+_ROOT = re.compile(r"<annotation[\s>]")
 
 
 class _Image(NamedTuple):
@@ -37,6 +39,14 @@ class _Image(NamedTuple):
     id: str
     plain: list[str]
     hard: list[str]
+
+
+class _Lists(NamedTuple):
+    """Split and objects of each image, the classes if there are lists of them, and remarks."""
+
+    images: Iterator[tuple[str, _Image]]
+    classes: list[str] | None
+    remarks: tuple[str, ...]
 
 
 class VocReader:
@@ -63,11 +73,7 @@ class VocReader:
         return f"{' and '.join(names)} in {folders[0]}"
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a folder, or one or two folders above it; or one with XML files beside images.
-
-        Raises:
-            DataError: There are no annotations of this kind, or those of several years.
-        """
+        """Open a folder, or one or two folders above it; or one with XML files beside images."""
         folders = _find(source)
         if not folders and (beside := _beside(source)):
             root = images or source
@@ -79,11 +85,11 @@ class VocReader:
                 f"{source}: is not one folder of Pascal VOC: {found:.300}",
                 "Name the folder that has Annotations, such as VOCdevkit/VOC2007.",
             )
-        lists = _Lists(folders[0] / "ImageSets/Main", folders[0] / "Annotations", dropped)
+        lists = _open_lists(folders[0] / "ImageSets/Main", folders[0] / "Annotations", dropped)
         root = images or folders[0] / "JPEGImages"
         return Source(
             image_root=root,
-            samples=self._samples(lists.images(), ImageNames(root, dropped)),
+            samples=self._samples(lists.images, ImageNames(root, dropped)),
             classes=lists.classes,
             remarks=lists.remarks,
         )
@@ -123,15 +129,7 @@ def _beside(source: Path) -> dict[str, Path]:
 def _has_objects(folder: Path) -> bool:
     """Whether any of ten XML files of a folder is one of Pascal VOC."""
     files = islice(folder.glob("*.xml"), 10) if is_folder(folder) else ()
-    return any(is_file(file) and _begins_so(file) for file in files)
-
-
-def _begins_so(file: Path) -> bool:
-    try:
-        with file.open("rb") as stream:
-            return _ROOT.search(stream.read(4096)) is not None
-    except OSError:
-        return False
+    return any(_ROOT.search(opening(file)[:4096]) for file in files)
 
 
 def _pairs(folders: dict[str, Path], dropped: IssueLog) -> Iterator[tuple[str, _Image]]:
@@ -143,8 +141,7 @@ def _pairs(folders: dict[str, Path], dropped: IssueLog) -> Iterator[tuple[str, _
         for file in files:
             yield from ((split, image) for image in _read(prefix + file.stem, file, dropped))
         for file in sorted(folder.glob("*")):
-            is_image = file.name.lower().endswith(IMAGE_SUFFIXES)
-            if is_image and not stems & {file.name, without_suffix(file.name)}:
+            if is_image(file.name) and not stems & {file.name, without_suffix(file.name)}:
                 dropped.add("images without an XML file", prefix + file.name)
 
 
@@ -156,87 +153,72 @@ def _read(image: str, file: Path, dropped: IssueLog) -> Iterator[_Image]:
         dropped.add("images whose XML file cannot be read", error.message)
 
 
-class _Lists:
-    """Lists of images for each split, with the objects of each image.
-
-    Attributes:
-        classes: The classes, if there is a list for each.
-        remarks: What the user should know.
-    """
-
-    def __init__(self, main: Path, annotations: Path, dropped: IssueLog) -> None:
-        self._annotations = annotations
-        self._dropped = dropped
-        self._seen: set[str] = set()
-        self._of_splits: dict[str, Path] = {}
-        self._of_classes: dict[str, dict[str, Path]] = {}
-        for path in sorted(main.glob("*.txt")):
-            match = _CLASS_LIST.fullmatch(path.stem)
-            if match and _has_states(path):
-                self._of_classes.setdefault(match[2], {})[match[1]] = path
-            else:
-                self._of_splits[path.stem] = path
-        has_objects = any(annotations.glob("*.xml"))
-        self._by_object = has_objects and (bool(self._of_splits) or not self._of_classes)
-        if not self._by_object and not self._of_classes:
-            raise DataError(f"{annotations}: has no XML files, and no list names a class")
-        self.classes = None if self._by_object else self._names()
-        splits = self._of_splits if self._by_object else self._of_classes
-        self._splits = sorted(splits, key=lambda split: (split == "trainval", split))
-        self.remarks: tuple[str, ...] = ()
-        if "trainval" in splits and {"train", "val"} & set(splits):
-            self.remarks = ("trainval lists images of train and val again: they are in those",)
-
-    def _names(self) -> list[str]:
-        return sorted({name for lists in self._of_classes.values() for name in lists})
-
-    def images(self) -> Iterator[tuple[str, _Image]]:
-        """Split and objects of each image."""
-        if not self._splits:
-            ids = (path.stem for path in sorted(self._annotations.glob("*.xml")))
-            yield from (("", image) for image in self._with_objects(ids))
-        for split in self._splits:
-            yield from ((split, image) for image in self._of_split(split))
-
-    def _of_split(self, split: str) -> Iterator[_Image]:
-        if self._by_object:
-            ids = (line for _, line in text_lines(self._of_splits[split]))
-            yield from self._with_objects(self._new(split, ids))
+def _open_lists(main: Path, annotations: Path, dropped: IssueLog) -> _Lists:
+    """Images of the lists of splits, if there are XML files; else of the lists of classes."""
+    of_splits: dict[str, Path] = {}
+    of_classes: dict[str, dict[str, Path]] = defaultdict(dict)
+    for path in sorted(main.glob("*.txt")):
+        match = _CLASS_LIST.fullmatch(path.stem)
+        if match and _has_states(path):
+            of_classes[match[2]][match[1]] = path
         else:
-            images = self._with_states(self._of_classes[split])
-            yield from (images[image] for image in self._new(split, images))
+            of_splits[path.stem] = path
+    files = sorted(annotations.glob("*.xml"))
+    if files and (of_splits or not of_classes):
+        ids = {split: [line for _, line in text_lines(own)] for split, own in of_splits.items()}
+        found = _once(ids or {"": [file.stem for file in files]})
+        images = (
+            (split, own) for split, name in found for own in _listed(name, annotations, dropped)
+        )
+        return _Lists(images, None, _remarks(ids))
+    if not of_classes:
+        raise DataError(f"{annotations}: has no XML files, and no list names a class")
+    states = {split: _with_states(lists, dropped) for split, lists in of_classes.items()}
+    classes = sorted({name for lists in of_classes.values() for name in lists})
+    images = ((split, states[split][name]) for split, name in _once(states))
+    return _Lists(images, classes, _remarks(states))
 
-    def _new(self, split: str, ids: Iterable[str]) -> Iterator[str]:
-        """The ids, in `trainval` those that neither `train` nor `val` had."""
-        for image in ids:
+
+def _once(lists: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, str]]:
+    """Split and id of each image, of `trainval` those that neither `train` nor `val` has."""
+    seen: set[str] = set()
+    for split in sorted(lists, key=lambda split: (split == "trainval", split)):
+        for name in lists[split]:
             if split in ("train", "val"):
-                self._seen.add(image)
-            if split != "trainval" or image not in self._seen:
-                yield image
+                seen.add(name)
+            if split != "trainval" or name not in seen:
+                yield split, name
 
-    def _with_objects(self, ids: Iterable[str]) -> Iterator[_Image]:
-        for image in ids:
-            path = self._annotations / f"{without_suffix(image)}.xml"
-            if leads_out(image):
-                self._dropped.add("images whose id leads out of the folder", f"{image:.80}")
-            elif not is_file(path):
-                self._dropped.add("images without an XML file", f"{path!s:.200}")
-            else:
-                yield from _read(image, path, self._dropped)
 
-    def _with_states(self, lists: dict[str, Path]) -> dict[str, _Image]:
-        images: dict[str, _Image] = {}
-        for name, path in lists.items():
-            for number, line in text_lines(path):
-                image, _, state = " ".join(line.split()).rpartition(" ")
-                if not image or state not in ("1", "0", "-1"):
-                    kind = "lines that are not an id and 1, 0 or -1"
-                    self._dropped.add(kind, f"{path}, line {number}: {line!r:.80}")
-                    continue
-                _, plain, hard = images.setdefault(image, _Image(image, [], []))
-                if state != "-1":
-                    (plain if state == "1" else hard).append(name)
-        return images
+def _remarks(splits: Collection[str]) -> tuple[str, ...]:
+    if "trainval" in splits and {"train", "val"} & set(splits):
+        return ("trainval lists images of train and val again: they are in those",)
+    return ()
+
+
+def _listed(image: str, annotations: Path, dropped: IssueLog) -> Iterator[_Image]:
+    path = annotations / f"{without_suffix(image)}.xml"
+    if leads_out(image):
+        dropped.add("images whose id leads out of the folder", f"{image:.80}")
+    elif not is_file(path):
+        dropped.add("images without an XML file", f"{path!s:.200}")
+    else:
+        yield from _read(image, path, dropped)
+
+
+def _with_states(lists: Mapping[str, Path], dropped: IssueLog) -> dict[str, _Image]:
+    images: dict[str, _Image] = {}
+    for name, path in lists.items():
+        for number, line in text_lines(path):
+            image, _, state = " ".join(line.split()).rpartition(" ")
+            if not image or state not in ("1", "0", "-1"):
+                kind = "lines that are not an id and 1, 0 or -1"
+                dropped.add(kind, f"{path}, line {number}: {line!r:.80}")
+                continue
+            _, plain, hard = images.setdefault(image, _Image(image, [], []))
+            if state != "-1":
+                (plain if state == "1" else hard).append(name)
+    return images
 
 
 def _has_states(path: Path) -> bool:

@@ -21,12 +21,14 @@ from mlc_cli.core.datasets.formats.shared.split_names import split_of_folders
 from mlc_cli.core.datasets.formats.yolo_labels import LabelFiles, label_file
 from mlc_cli.core.datasets.formats.yolo_layout import (
     Layout,
+    absolute,
     data_folder,
     find_boxes,
     find_names,
+    images_of,
     open_layout,
+    resolve,
 )
-from mlc_cli.core.datasets.formats.yolo_places import absolute, images_of, resolve
 from mlc_cli.core.system.issues import IssueLog
 
 
@@ -47,11 +49,7 @@ class YoloReader:
         return f"boxes in {boxes.name}" + (f", names of classes in {file.name}" if file else "")
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file that names classes, or the folder that has it.
-
-        Raises:
-            DataError: There is none, or it is damaged.
-        """
+        """Open a file that names classes, or the folder that has it."""
         layout = open_layout(source)
         entries, names = layout.entries, layout.names
         root = _root(layout, images)

@@ -1,22 +1,28 @@
 """How a data set of YOLO is laid out: the file that names its classes, and where its images are."""
 
+import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from mlc_cli.core.datasets.formats.shared.images import is_image, walk_images
 from mlc_cli.core.datasets.formats.shared.json_files import opening
-from mlc_cli.core.datasets.formats.shared.lines import is_file, other_files, text_lines
+from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder, other_files, text_lines
 from mlc_cli.core.datasets.formats.shared.split_names import SPLITS, meaning
 from mlc_cli.core.datasets.formats.yolo_labels import LISTS, class_of
 from mlc_cli.core.system.files import read_text
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
-_NAMES = re.compile(rb"^(names|nc)\s*:", re.MULTILINE)
+_NAMES = re.compile(r"^(names|nc)\s*:", re.MULTILINE)
+_HIDDEN = re.compile(r"/\.[^./]")
+_PATTERN = re.compile(r"[*?[]")
 _NOTHING = ("", "null", "~")
 _PLACES = ("*.yaml", "*.yml", "*.data", "*.names", "classes.txt", "labels/classes.txt",
            "images/classes.txt", "*/classes.txt")  # fmt: skip
@@ -58,11 +64,7 @@ def _names_classes(file: Path) -> bool:
         return False
     if file.suffix not in (".yaml", ".yml"):
         return file.name == "classes.txt" or file.suffix in (".names", ".data")
-    try:
-        with file.open("rb") as stream:
-            return bool(_NAMES.search(stream.read(1 << 20)))
-    except OSError:
-        return False
+    return bool(_NAMES.search(opening(file)))
 
 
 def find_boxes(folder: Path) -> Path | None:
@@ -166,3 +168,94 @@ def _split_entries(content: Mapping[str, Any]) -> list[tuple[str, str]]:
         for entry in (given if isinstance(given, list) else [given])
         if isinstance(entry, str) and entry.strip() not in _NOTHING
     ]
+
+
+def resolve(root: Path, entry: str, dropped: IssueLog) -> list[str]:
+    """Places of an entry; `../train/images` may mean `train/images`, as Roboflow writes it.
+
+    So may `data/train.txt` mean `train.txt`, as CVAT writes it.
+    """
+    lists = entry.endswith(".txt")
+    places = _places(root, entry, lists=lists)
+    if not places and (entry.startswith("../") or lists) and "/" in entry.lstrip("/"):
+        places = _places(root, entry.partition("/")[2], lists=lists)
+    if not places:
+        kind = "folders and lists of images that are not there"
+        dropped.add(kind, f"{absolute(root / entry)!s:.200}")
+    return places
+
+
+def _places(root: Path, entry: str, *, lists: bool) -> list[str]:
+    """The folder or file of this name, else folders and images, or lists, that fit the pattern."""
+    place = absolute(root / entry)
+    if is_file(place) or is_folder(place):
+        return [place.as_posix()]
+    found = {absolute(match) for match in _matches(root, entry)}
+    folders = {match for match in found if not is_image(match.name) and is_folder(match)}
+    return sorted(
+        match.as_posix()
+        for match in found
+        if match in folders or is_image(match.name) or (lists and match.suffix == ".txt")
+        if folders.isdisjoint(match.parents)
+    )
+
+
+def _matches(root: Path, entry: str) -> list[Path]:
+    """All that fits a pattern, hidden files and folders only where it names them."""
+    if not _PATTERN.search(entry):
+        return []
+    anchor = Path(entry).anchor
+    base = Path(anchor) if anchor else root.absolute()
+    try:
+        found = list(base.glob(entry.removeprefix(anchor)))
+    except ValueError:  # ** beside other characters, a NUL byte
+        return []
+    if _HIDDEN.search(f"/{entry}"):
+        return found
+    return [match for match in found if not _HIDDEN.search(f"/{match.relative_to(base)}")]
+
+
+def absolute(path: Path) -> Path:
+    """An absolute path without `..`, links as they are."""
+    return Path(posixpath.normpath(path.absolute().as_posix()))
+
+
+def images_of(place: str, dropped: IssueLog) -> Iterator[str]:
+    """Images at a place: itself, those of a folder, or those of a list."""
+    if is_folder(Path(place)):
+        yield from (f"{place}/{path}" for path in walk_images(Path(place)))
+    elif is_image(place):
+        yield place
+    else:
+        yield from _listed(Path(place), dropped)
+
+
+def _listed(file: Path, dropped: IssueLog) -> Iterator[str]:
+    """Images of a list, whose lines are relative to its own folder."""
+    base = file.parent
+    for number, text in text_lines(file):
+        line = text.replace("\\", "/")
+        image = posixpath.normpath(posixpath.join(base.as_posix(), line))
+        if is_image(line) and not _PATTERN.search(line):  # without a look at the disk
+            yield _without_data(base, line) or image
+        elif places := _places(base, line, lists=False):
+            yield from (found for place in places for found in images_of(place, dropped))
+        elif "*" in line or "?" in line:
+            kind = "patterns of a list that no image fits"
+            dropped.add(kind, f"{file}, line {number}: {line:.80}")
+        else:
+            yield image
+
+
+def _without_data(base: Path, line: str) -> str:
+    """An image of a list without its first folder, where it is there: CVAT puts `data/` before."""
+    folder, _, name = line.removeprefix("./").rpartition("/")
+    short = _shortened(base, folder) if "/" in folder else ""
+    return f"{short}/{name}" if short else ""
+
+
+@lru_cache(maxsize=64)
+def _shortened(base: Path, folder: str) -> str:
+    rest = base / folder.partition("/")[2]
+    found = not is_folder(base / folder) and is_folder(rest)
+    return posixpath.normpath(rest.as_posix()) if found else ""

@@ -12,18 +12,20 @@ The rules, in this order:
 Nearly equal pictures stay: a person has to look at them.
 """
 
-import json
 import os
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
+from mlc_cli.core.datasets.annotations import Annotation, PackedStrings, SetsBuilder
 from mlc_cli.core.datasets.columns import read_columns, write_columns
+from mlc_cli.core.datasets.converting.copying import atomic_output, put_file
+from mlc_cli.core.datasets.formats.mlc import MLC_WRITER
 from mlc_cli.core.datasets.inspection.collection import Collection, Labels
 from mlc_cli.core.datasets.inspection.inspect import Inspection
-from mlc_cli.core.system.files import folder_beside
-from mlc_cli.errors import DataError, MlcError, UsageError
+from mlc_cli.core.system.files import write_json
+from mlc_cli.core.system.issues import IssueLog
+from mlc_cli.errors import DataError, UsageError
 
 LEFT_OUT = "left_out.json"
 OUTSIDE = "outside"
@@ -60,23 +62,14 @@ def plan_cleaning(inspection: Inspection) -> Plan:
     files = inspection.files
     for row, reason in (files.problems if files else {}).items():
         plan.left_out[row] = f"the file {reason}"
-    _part_splits(collection, plan)
+    for row, first in collection.shared_paths():  # rule 2 by path
+        plan.left_out.setdefault(row, f"the same file is in {first}")
     for group in inspection.duplicates.copies if inspection.duplicates else ():
         _join_copies(collection, group.rows, plan)
     for name in collection.names:
         if all(row in plan.left_out for row in collection.rows(name)):
             raise DataError(f"--fix: nothing would be left of {name}")
     return plan
-
-
-def _part_splits(collection: Collection, plan: Plan) -> None:
-    """Rule 2 by path; a file that cannot be used may still be in several splits."""
-    seen: dict[str, str] = {}
-    for name, split in collection.splits.items():
-        for row, path in zip(collection.rows(name), split.paths, strict=True):
-            first = seen.setdefault(os.path.normpath(split.folder / path), name)
-            if first != name:
-                plan.left_out.setdefault(row, f"the same file is in {first}")
 
 
 def _join_copies(collection: Collection, rows: tuple[int, ...], plan: Plan) -> None:
@@ -124,123 +117,79 @@ def write_clean(
     destination: Path,
     progress: Callable[[int, int], object] | None = None,
 ) -> None:
-    """Write the cleaned copy under a temporary name, then rename it.
+    """Write the cleaned copy, which appears only when it is whole.
 
     Images become hard links, or copies where the file system allows none.
-
-    Args:
-        inspection: Of the data set.
-        plan: What stays.
-        destination: A folder that does not exist.
-        progress: Told how many of how many images are done.
 
     Raises:
         MlcError: It cannot be written.
     """
-    try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        with folder_beside(destination) as temporary:
-            _write(inspection, plan, temporary, progress)
-            temporary.chmod(0o755)
-            temporary.rename(destination)
-    except OSError as error:
-        raise MlcError(
-            f"--fix {destination} cannot be written: {error.strerror or error}",
-            "Free some space or choose another place; the data set itself is untouched.",
-        ) from error
+    with atomic_output(destination) as folder:
+        _write(inspection, plan, folder, progress)
 
 
 def _write(
-    inspection: Inspection,
-    plan: Plan,
-    folder: Path,
-    progress: Callable[[int, int], object] | None,
+    inspection: Inspection, plan: Plan, folder: Path, progress: Callable[[int, int], object] | None
 ) -> None:
-    """Write annotations and images into a folder."""
+    """Put images into a folder, then write the annotations of what is there."""
     collection = inspection.collection
-    images, done = _Images(collection, folder), 0
-    for name in collection.names:
-        with (folder / f"{name}.json").open("w", encoding="utf-8") as stream:
-            for line in _lines(collection, name, plan, images):
-                stream.write(line)
-                done += 1
-                if progress:
-                    progress(min(done, len(collection)), len(collection))
-        kept = read_columns(collection.splits[name].source)
+    paths: dict[int, str] = {}
+    sources: dict[str, Path] = {}
+    for row in range(len(collection)):
+        if row not in plan.left_out:
+            paths[row] = _put(collection, row, folder, sources)
+        if progress:
+            progress(row + 1, len(collection))
+    splits = {name: _cleaned(collection, name, plan, paths, folder) for name in collection.names}
+    MLC_WRITER.write(splits, folder)
+    for name, split in collection.splits.items():
+        kept = read_columns(split.source)
         if kept.images:
-            rows = [row for row in collection.rows(name) if row in images.paths]
-            cells = {images.paths[r]: kept.images.get(collection.path(r), {}) for r in rows}
+            rows = [row for row in collection.rows(name) if row in paths]
+            cells = {paths[row]: kept.images.get(collection.path(row), {}) for row in rows}
             write_columns(folder / f"{name}.json", kept.group, cells)
     left_out = [
         {"split": collection.split_name(row), "image": collection.path(row), "reason": reason}
         for row, reason in sorted(plan.left_out.items())
     ]
-    (folder / LEFT_OUT).write_text(
-        json.dumps(left_out, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    write_json(folder / LEFT_OUT, left_out)
 
 
-class _Images:
-    """Puts images below a folder.
-
-    Args:
-        collection: Where they come from.
-        folder: Where they go.
-    """
-
-    def __init__(self, collection: Collection, folder: Path) -> None:
-        self._collection = collection
-        self._folder = folder
-        self._placed: dict[str, Path] = {}
-        self.paths: dict[int, str] = {}
-
-    def place(self, row: int) -> str:
-        """Put an image there; its path below the folder, the same as before where it can be."""
-        path = self._collection.path(row)
-        parts = PurePosixPath(path)
-        if parts.is_absolute() or ".." in parts.parts:
-            path = f"{OUTSIDE}/{row}-{parts.name}"
-        source = self._collection.file(row).resolve()
-        if self._placed.setdefault(path, source) != source:  # splits may have folders of their own
-            path = f"{self._collection.split_name(row)}/{path}"
-        self.paths[row] = path
-        target = self._folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists():
-            _link_or_copy(source, target)
-        return path
+def _put(collection: Collection, row: int, folder: Path, sources: dict[str, Path]) -> str:
+    """Put an image into a folder; its path there, the same as before where it can be."""
+    path = collection.path(row)
+    parts = PurePosixPath(path)
+    if parts.is_absolute() or ".." in parts.parts:
+        path = f"{OUTSIDE}/{row}-{parts.name}"
+    source = collection.file(row).resolve()
+    if sources.setdefault(path, source) != source:  # splits may have folders of their own
+        path = f"{collection.split_name(row)}/{path}"
+    if not (folder / path).exists():
+        try:
+            put_file(source, folder / path, "hardlink")
+        except FileExistsError:
+            raise
+        except OSError:
+            put_file(source, folder / path, "copy")
+    return path
 
 
-def _link_or_copy(source: Path, target: Path) -> None:
-    """A hard link, or a copy; a file that is there is never written to: it may be linked."""
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        raise
-    except OSError:
-        with source.open("rb") as reader, target.open("xb") as writer:
-            shutil.copyfileobj(reader, writer)
-
-
-def _lines(collection: Collection, name: str, plan: Plan, images: _Images) -> Iterator[str]:
-    """Text of an annotation file, an image a line; each image is placed as its line is made."""
+def _cleaned(
+    collection: Collection, name: str, plan: Plan, paths: Mapping[int, str], folder: Path
+) -> Annotation:
+    """The annotation of what stays of a split."""
     split = collection.splits[name]
-    head = f'{{"classes": {_json(list(split.classes))},\n '
-    if split.rules:
-        head += f'"rules": {_json(split.rules.written())},\n '
-    if split.unlisted == "unknown":
-        head += '"unlisted": "unknown",\n '
-    separator = f'{head}"images": [\n  '
-    for row in collection.rows(name):
-        if row in plan.left_out:
-            continue
+    rows = [row for row in collection.rows(name) if row in paths]
+    index = {label: c for c, label in enumerate(split.classes)}
+    positives, others = SetsBuilder(index), SetsBuilder(index)
+    for row in rows:
         labels = plan.labels.get(row) or collection.labels(row)
-        entry = [images.place(row), [label for label in split.classes if label in labels.present]]
-        others = [label for label in split.classes if label in labels.others]
-        yield separator + _json([*entry, others] if others else entry)
-        separator = ",\n  "
-    yield "\n ]}\n"
-
-
-def _json(content: object) -> str:
-    return json.dumps(content, ensure_ascii=False)
+        positives.add(list(labels.present), paths[row], IssueLog())
+        others.add(list(labels.others), paths[row], IssueLog())
+    return replace(
+        split,
+        folder=folder,
+        paths=PackedStrings.pack([paths[row] for row in rows]),
+        positives=positives.build(),
+        others=others.build(),
+    )

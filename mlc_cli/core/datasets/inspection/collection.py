@@ -3,6 +3,7 @@
 Images of all splits stand in one row of numbers, split after split: the *rows*.
 """
 
+import os
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -130,13 +131,20 @@ class Collection:
             for path in split.paths:
                 yield split, path
 
+    def shared_paths(self) -> Iterator[tuple[int, str]]:
+        """Rows of images whose path is in an earlier split, too, and that split."""
+        seen: dict[str, str] = {}
+        for row, (split, path) in enumerate(self.files()):
+            name = self.split_name(row)
+            first = seen.setdefault(os.path.normpath(split.folder / path), name)
+            if first != name:
+                yield row, first
+
 
 def read_collection(source: Path, image_root: Path | None = None) -> Collection:
     """Read the annotation files of a data set; faulty ones are kept with their faults.
 
-    Args:
-        source: A folder with `train.json`, `val.json` or `test.json`, or one annotation file.
-        image_root: Folder that image paths are relative to; by default that of the files.
+    It is a folder with some of `train.json`, `val.json` and `test.json`, or one file.
 
     Raises:
         DataError: There is no annotation file.

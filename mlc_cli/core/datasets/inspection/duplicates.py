@@ -1,6 +1,7 @@
 """Images that are there more than once: the same bytes, or nearly the same picture.
 
-Names of arrays: K contents (files with different bytes), U hashes that are different.
+Names of arrays: R rows of files that can be used, K contents (files with different bytes), U hashes
+that are different.
 """
 
 from collections.abc import Iterator
@@ -21,25 +22,16 @@ MOST_COMPARED = 1_000
 
 
 class Copies(NamedTuple):
-    """Files with the same bytes.
-
-    Attributes:
-        rows: Their rows, in order.
-        contradict: Whether their labels contradict each other.
-    """
+    """Rows of files with the same bytes, in order, and whether their labels contradict."""
 
     rows: tuple[int, ...]
     contradict: bool
 
 
 class Alike(NamedTuple):
-    """Two pictures that are nearly the same.
+    """Rows of two nearly equal pictures, each the first of its copies.
 
-    Attributes:
-        first: Row of one, the first of its copies.
-        second: Row of the other.
-        distance: Bits in which their hashes differ, of 64.
-        contradict: Whether their labels contradict each other.
+    Their hashes differ in `distance` bits of 64.
     """
 
     first: int
@@ -52,11 +44,8 @@ class Alike(NamedTuple):
 class Duplicates:
     """What is there more than once.
 
-    Attributes:
-        copies: Groups of files with the same bytes, in the order of their first.
-        alike: Pairs of nearly the same pictures, the closest first. Of many that are all alike,
-            each is in a pair, but not all pairs are there.
-        complete: Whether `alike` is all; otherwise there were too many to collect.
+    Of many pictures that are all alike, each is in a pair, but not all pairs are there; the closest
+    come first. There were too many to collect where `complete` is false.
     """
 
     copies: tuple[Copies, ...]
@@ -65,20 +54,22 @@ class Duplicates:
 
 
 def find_duplicates(collection: Collection, files: Files, distance: int) -> Duplicates:
-    """Find copies and nearly equal pictures.
-
-    Args:
-        collection: The data set.
-        files: What its files look like.
-        distance: Bits of 64 in which hashes of nearly equal pictures differ at most.
-    """
+    """Find copies, and pictures whose hashes differ in at most `distance` bits of 64."""
     rows = np.flatnonzero(files.usable_N)
-    order = rows[np.argsort(files.digests_N[rows], kind="stable")]
-    digests = files.digests_N[order]
-    starts = np.flatnonzero(np.concatenate([[True], digests[1:] != digests[:-1]])[: len(order)])
-    groups = [tuple(group.tolist()) for group in np.split(order, starts[1:]) if len(group) > 1]
-    copies = [Copies(group, _contradict(collection, group)) for group in sorted(groups)]
-    contents = _Contents.of(collection, files, order, starts)
+    _, first_K, content_R, sizes_K = np.unique(
+        files.facts_N["digest"][rows], return_index=True, return_inverse=True, return_counts=True
+    )
+    by_content = np.split(rows[np.argsort(content_R, kind="stable")], np.cumsum(sizes_K)[:-1])
+    groups = sorted(tuple(group.tolist()) for group in by_content if len(group) > 1)
+    copies = [Copies(group, _contradict(collection, group)) for group in groups]
+    bounds = [collection.rows(name).stop for name in collection.names]
+    splits_K = np.zeros(len(first_K), np.int64)
+    np.bitwise_or.at(splits_K, content_R, 1 << np.searchsorted(bounds, rows, side="right"))
+    kept = np.argsort(first_K)
+    kept = kept[~files.facts_N["flat"][rows[first_K[kept]]]]
+    rows_K = rows[first_K[kept]]
+    facts_K = files.facts_N[rows_K]
+    contents = _Contents(rows_K, splits_K[kept], facts_K["coarse"], facts_K["fine"])
     found, complete = contents.pairs(distance)
     alike = [
         Alike(first, second, bits, _contradict(collection, (first, second)))
@@ -95,37 +86,15 @@ def _contradict(collection: Collection, rows: tuple[int, ...]) -> bool:
 
 @dataclass(frozen=True)
 class _Contents:
-    """Different files, without those of one shade, in the order of their rows.
+    """Different files, without those of one shade, in the order of their first rows.
 
-    Attributes:
-        rows_K: First row of each.
-        splits_K: Splits that each is in, a bit for each split.
-        coarse_K: What each shows.
-        fine_K4: The same in more detail.
+    `splits_K` has a bit for each split that has one.
     """
 
     rows_K: NDArray[np.int64]
     splits_K: NDArray[np.int64]
     coarse_K: NDArray[np.uint64]
     fine_K4: NDArray[np.uint64]
-
-    @classmethod
-    def of(
-        cls,
-        collection: Collection,
-        files: Files,
-        order: NDArray[np.int64],
-        starts: NDArray[np.int64],
-    ) -> "_Contents":
-        """Contents of rows that are ordered by their bytes."""
-        bounds = [collection.rows(name).stop for name in collection.names]
-        bits = 1 << np.searchsorted(bounds, order, side="right").astype(np.int64)
-        splits_K = np.bitwise_or.reduceat(bits, starts) if len(order) else bits
-        rows_K = order[starts]  # the sort was stable: the first of equals is the first row
-        kept = np.argsort(rows_K)
-        kept = kept[~files.flat_N[rows_K[kept]]]
-        rows_K = rows_K[kept]
-        return cls(rows_K, splits_K[kept], files.coarse_N[rows_K], files.fine_N4[rows_K])
 
     def pairs(self, distance: int) -> tuple[set[tuple[int, int, int]], bool]:
         """Pairs of rows with their distance, and whether these are all."""

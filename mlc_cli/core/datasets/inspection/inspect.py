@@ -13,14 +13,9 @@ from mlc_cli.core.datasets.inspection.statistics import Statistics, count
 
 @dataclass(frozen=True)
 class Inspection:
-    """All that is known of a data set.
+    """All that is known of a data set; findings come worst first.
 
-    Attributes:
-        collection: The data set.
-        statistics: Its labels in numbers.
-        files: Its image files, if they were opened.
-        duplicates: What is there more than once, if files were opened.
-        findings: What is wrong with it, the worst first.
+    Files and duplicates are `None` where no file was opened.
     """
 
     collection: Collection
@@ -44,12 +39,9 @@ class Inspection:
 
 
 def inspect(collection: Collection, files: Files | None, near: int) -> Inspection:
-    """Judge a data set.
+    """Examine a data set, its files only if they were scanned.
 
-    Args:
-        collection: The data set.
-        files: What its files look like; `None` judges the annotation alone.
-        near: Bits of 64 in which the hashes of nearly equal pictures differ at most.
+    `near` is the number of bits of 64 in which hashes of nearly equal pictures differ at most.
     """
     statistics = count(collection)
     findings = list(label_checks(collection, statistics))

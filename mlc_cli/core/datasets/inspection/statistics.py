@@ -11,39 +11,17 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
 from mlc_cli.core.datasets.annotations import Annotation, Label
+from mlc_cli.core.datasets.counts import SplitCounts, count_split
 from mlc_cli.core.datasets.inspection.collection import Collection
 
-MOST_LABELS = 10
-"""Labels from which images are counted together in histograms."""
 LEAST_TOGETHER = 5
 """Images that two labels must share before something is made of it."""
 
 
-class SplitCounts(NamedTuple):
-    """A split in numbers.
-
-    Attributes:
-        images: Images.
-        labels: Labels on them, all together.
-        without: Images without labels.
-        unknown: Labels of unknown state.
-        histogram: Images by their number of labels, 0 to `MOST_LABELS` and more.
-    """
-
-    images: int
-    labels: int
-    without: int
-    unknown: int
-    histogram: list[int]
-
-
 class Together(NamedTuple):
-    """Two classes on the same images.
+    """Two classes on the same images, the rarer one first.
 
     Attributes:
-        first: Place of the rarer class.
-        second: Place of the other.
-        images: Images with both.
         share: Part of the images with the first that have the second, too.
         lift: How many times more often than by chance they are together.
     """
@@ -57,15 +35,9 @@ class Together(NamedTuple):
 
 @dataclass(frozen=True)
 class Statistics:
-    """Labels of a collection in numbers.
+    """Labels of a collection in numbers; classes are those of all splits.
 
-    Attributes:
-        classes: Of all splits together.
-        splits: By name.
-        positives_SC: Images with each label.
-        unknown_SC: Images with unknown state of each label.
-        listed_SC: Whether a split lists a class at all.
-        together: Images with both of two classes.
+    `listed_SC` says whether a split lists a class; `together` counts images with two classes.
     """
 
     classes: tuple[Label, ...]
@@ -121,42 +93,25 @@ class Statistics:
 def count(collection: Collection) -> Statistics:
     """Count the labels of a collection."""
     classes = collection.classes
-    place = {name: c for c, name in enumerate(classes)}
-    shape = len(collection.splits), len(classes)
+    column = {name: c for c, name in enumerate(classes)}
+    splits = {name: count_split(split) for name, split in collection.splits.items()}
+    shape = len(splits), len(classes)
     positives_SC, unknown_SC = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     listed_SC = np.zeros(shape, np.bool_)
     labels = []
-    for s, split in enumerate(collection.splits.values()):
-        places = np.array([place[name] for name in split.classes])
-        positives_SC[s, places] = split.positives.counts_C(len(places))
-        unknown_SC[s, places] = split.unknown_C()
-        listed_SC[s, places] = True
-        labels.append(_sparse(split, places, len(classes)))
+    for s, (name, split) in enumerate(collection.splits.items()):
+        columns_C = np.array([column[label] for label in split.classes])
+        positives_SC[s, columns_C] = splits[name].positives_C
+        unknown_SC[s, columns_C] = splits[name].unknown_C
+        listed_SC[s, columns_C] = True
+        labels.append(_sparse(split, columns_C, len(classes)))
     stacked = vstack(labels) if labels else csr_array((0, 0), dtype=np.int64)
-    return Statistics(
-        classes,
-        {name: _count_split(split) for name, split in collection.splits.items()},
-        positives_SC,
-        unknown_SC,
-        listed_SC,
-        csr_array(stacked.T @ stacked),
-    )
+    together = csr_array(stacked.T @ stacked)
+    return Statistics(classes, splits, positives_SC, unknown_SC, listed_SC, together)
 
 
-def _sparse(split: Annotation, places: NDArray[np.int64], classes: int) -> csr_array:
+def _sparse(split: Annotation, columns_C: NDArray[np.int64], classes: int) -> csr_array:
     """Labels of a split as a sparse matrix of ones, images×classes."""
-    columns = places[split.positives.indices]
+    columns = columns_C[split.positives.indices]
     ones = np.ones(len(columns), np.int64)
     return csr_array((ones, columns, split.positives.starts), shape=(len(split), classes))
-
-
-def _count_split(split: Annotation) -> SplitCounts:
-    sizes_N = split.positives.sizes_N()
-    histogram = np.bincount(np.minimum(sizes_N, MOST_LABELS), minlength=MOST_LABELS + 1)
-    return SplitCounts(
-        images=len(split),
-        labels=int(sizes_N.sum()),
-        without=int((sizes_N == 0).sum()),
-        unknown=int(split.unknown_C().sum()),
-        histogram=histogram.tolist(),
-    )

@@ -1,9 +1,6 @@
 """`report.html`: from the scores of a split to one page for people."""
 
 import json
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from os import cpu_count
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +10,10 @@ from mlc_cli.core.evaluation.report.content import Content
 from mlc_cli.core.evaluation.results import Evaluation
 from mlc_cli.core.evaluation.scores import ScoredSplit
 from mlc_cli.core.html.page import write_page
-from mlc_cli.core.images.decode import read_image
-from mlc_cli.core.images.thumbnails import Picture, thumbnail
+from mlc_cli.core.images.thumbnails import read_thumbnails
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.folder import RunFolder
-from mlc_cli.errors import BadImageError
+from mlc_cli.core.system.cores import usable_cores
 
 TEMPLATE = "evaluation/report/report.html"
 MOST_PICTURES = 300
@@ -34,12 +30,6 @@ TRAINED_HERE = (
 def make_report(path: Path, split: str, scored: ScoredSplit, evaluation: Evaluation) -> None:
     """Write the report of an evaluation.
 
-    Args:
-        path: Of the page.
-        split: `train`, `val`, `test` or another name.
-        scored: Scores of the split.
-        evaluation: Their metrics.
-
     Raises:
         MlcError: It cannot be written.
     """
@@ -48,13 +38,14 @@ def make_report(path: Path, split: str, scored: ScoredSplit, evaluation: Evaluat
         scores.probabilities_NC, scores.targets_NC, evaluation.thresholds_C, scores.bound
     )
     chosen = choose_images(diagnosis, MOST_PICTURES)
+    paths = {image: scored.folder / scores.paths[image] for image in chosen.images}
     content = Content(
         title=f"{_run_name(scored.checkpoint)} on {scored.source.name}",
         scores=scores,
         evaluation=evaluation,
         diagnosis=diagnosis,
         chosen=chosen,
-        pictures=_read_pictures(scored, chosen.images),
+        pictures=read_thumbnails(paths, scored.max_pixels, usable_cores()),
         facts=_facts(scored, evaluation),
         history=_history(scored.checkpoint),
         epoch=scored.card.epoch,
@@ -81,11 +72,13 @@ def _warnings(split: str, card: ModelCard, evaluation: Evaluation) -> list[str]:
 def _facts(scored: ScoredSplit, evaluation: Evaluation) -> dict[str, str]:
     card = scored.card
     weights = "moving average of the weights" if card.averaged else "weights as trained"
+    head = card.model.get("head")
+    kind = head.get("name", "?") if isinstance(head, dict) else "?"
     return {
         "Checkpoint": str(scored.checkpoint),
         "Data": str(scored.source),
         "Trained": f"{card.epoch} epochs, {weights}",
-        "Model": _model(card),
+        "Model": f"{card.model.get('backbone', '?')}, head {kind}",
         "Input": str(card.geometry),
         "Thresholds": _thresholds(evaluation),
         "Written by": ", ".join(f"{name} {version}" for name, version in card.versions.items()),
@@ -99,12 +92,6 @@ def _thresholds(evaluation: Evaluation) -> str:
     if (used_C == used_C[0]).all():
         return f"{used_C[0]:.4g} for all labels"
     return f"one for each label, {used_C.min():.3f} to {used_C.max():.3f}"
-
-
-def _model(card: ModelCard) -> str:
-    head = card.model.get("head")
-    kind = head.get("name", "?") if isinstance(head, dict) else "?"
-    return f"{card.model.get('backbone', '?')}, head {kind}"
 
 
 def _history(checkpoint: Path) -> list[dict[str, Any]]:
@@ -127,17 +114,3 @@ def _out_of_fold(checkpoint: Path, evaluation: Evaluation) -> dict[str, float]:
         return {key: float(number) for key, number in estimate.items()} if same else {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
-
-
-def _read_pictures(scored: ScoredSplit, images: Sequence[int]) -> dict[int, Picture]:
-    """Thumbnails of images by row; those that cannot be read say why."""
-    paths = [scored.folder / scored.scores.paths[image] for image in images]
-
-    def read(path: Path) -> Picture:
-        try:
-            return Picture(thumbnail(read_image(path, scored.max_pixels)))
-        except BadImageError as error:
-            return Picture(reason=error.reason)
-
-    with ThreadPoolExecutor(min(8, cpu_count() or 1)) as pool:
-        return dict(zip(images, pool.map(read, paths), strict=True))

@@ -52,16 +52,20 @@ class IrEngine:
         _check_device(device)
         self.on_host = device.startswith("CPU")
         model, sealed = read_ir(path)
-        self.info: ExportInfo = from_entries(read_entries(model), path, sealed=sealed)
+        with named_faults(path, "its metadata is damaged", CheckpointError):
+            entries = read_entries(model)
+        self.info: ExportInfo = from_entries(entries, path, sealed=sealed)
         with named_faults(path, "is not a graph of mlc", CheckpointError):
             image, logits = model.input(0).partial_shape, model.output(0).partial_shape
-            check_shapes(self.info.card, _known(image), _known(logits), path)
-        height, width = self.info.card.input_size
+            check_shapes(self.info, _known(image), _known(logits), path)
         steps = PrePostProcessor(model)
         steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
-        steps.input().tensor().set_shape([-1, height, width, 3])
+        # An embedded resize leaves images alone that have their size already. It stays free: with
+        # a fixed one, several streams give wrong results (seen in 2026.4).
+        if not self.info.embedded:
+            steps.input().tensor().set_shape([-1, *self.info.card.input_size, 3])
         steps.input().preprocess().reverse_channels()
-        steps.input().model().set_layout(ov.Layout("NCHW"))
+        steps.input().model().set_layout(ov.Layout("NHWC" if self.info.embedded else "NCHW"))
         config: dict[str, str] = {"PERFORMANCE_HINT": "LATENCY" if latency else "THROUGHPUT"}
         if hint != "auto":
             config["INFERENCE_PRECISION_HINT"] = hint
@@ -72,6 +76,7 @@ class IrEngine:
                 f"device '{device}' computes in {self.arithmetic} and has no {hint}",
                 "Leave the precision to the device with --set precision=auto.",
             )
+        self._input = compiled.input(0).any_name
         self._requests = Requests(compiled)
         self._one_at_a_time = threading.Lock()
 
@@ -80,7 +85,7 @@ class IrEngine:
         images = np.ascontiguousarray(images_NHWC)
         logits_NC = np.empty((len(images), len(self.info.card.classes)), np.float32)
         starts = range(0, len(images), REQUEST_IMAGES)
-        inputs = ({"data": images[row : row + REQUEST_IMAGES]} for row in starts)
+        inputs = ({self._input: images[row : row + REQUEST_IMAGES]} for row in starts)
         with self._one_at_a_time:  # a call has all requests already
             for row, some_NC in zip(starts, self._requests.run(inputs, "logits"), strict=True):
                 logits_NC[row : row + REQUEST_IMAGES] = some_NC

@@ -28,11 +28,13 @@ class ExportInfo:
         card: Of the checkpoint that it was made of.
         folded: Whether the graph subtracts the logits of the thresholds, so that 0.5 decides.
         parity: Whether its outputs were compared with those of the checkpoint, and the outcome.
+        embedded: Whether the graph takes decoded pixels of any size, N×H×W×3, and resizes them.
     """
 
     card: ModelCard
     folded: bool = False
     parity: Parity = "unchecked"
+    embedded: bool = False
 
 
 def to_entries(info: ExportInfo, *, normalised_inside: bool) -> dict[str, str]:
@@ -61,9 +63,17 @@ def to_entries(info: ExportInfo, *, normalised_inside: bool) -> dict[str, str]:
         "pad_value": "0",
         "reverse_input_channels": str(not normalised_inside),
         "thresholds_folded": str(info.folded),
+        "resize_embedded": str(info.embedded),
         "parity": info.parity,
         "mlc": card_to_json(card),
     }
+    if info.embedded:  # the client hands over what it is given
+        height, width = card.input_size
+        entries |= {
+            "embedded_processing": "True",
+            "orig_height": str(height),
+            "orig_width": str(width),
+        }
     if not normalised_inside:
         entries["mean_values"] = " ".join(f"{255 * value:.9g}" for value in card.mean)
         entries["scale_values"] = " ".join(f"{255 * value:.9g}" for value in card.std)
@@ -119,16 +129,17 @@ def from_entries(entries: Mapping[str, str], path: Path, *, sealed: bool) -> Exp
     if folded not in ("True", "False"):
         raise CheckpointError(f"{path}: its metadata is damaged: thresholds_folded {folded!r:.40}")
     known = parity if parity in get_args(Parity) else "unchecked"
-    return ExportInfo(card, folded=folded == "True", parity=cast("Parity", known))
+    embedded = entries.get("resize_embedded") == "True"
+    return ExportInfo(card, folded == "True", cast("Parity", known), embedded)
 
 
 def check_shapes(
-    card: ModelCard, image: Sequence[object], logits: Sequence[object], path: Path
+    info: ExportInfo, image: Sequence[object], logits: Sequence[object], path: Path
 ) -> None:
     """Compare what a graph takes and gives with what its file says.
 
     Args:
-        card: Of the file.
+        info: Of the file.
         image: Shape of an input image, as the graph has it.
         logits: Shape of the output, as the graph has it.
         path: The file.
@@ -136,7 +147,9 @@ def check_shapes(
     Raises:
         CheckpointError: It is another.
     """
-    wanted = [3, *card.input_size], [len(card.classes)]
+    wanted = [3, *info.card.input_size], [len(info.card.classes)]
+    if info.embedded:
+        wanted, image = ([3], wanted[1]), image[-1:]
     if ([*image[-3:]], [*logits[-1:]]) != wanted:
         raise CheckpointError(
             f"{path}: its graph goes from {[*image[-3:]]} to {[*logits[-1:]]}, and its metadata"

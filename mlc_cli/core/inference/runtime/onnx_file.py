@@ -50,7 +50,7 @@ class OnnxEngine:
         )
         with named_faults(path, "is not a graph of mlc", CheckpointError):
             (image,) = self._session.get_inputs()
-            check_shapes(self.info.card, image.shape, self._session.get_outputs()[0].shape, path)
+            check_shapes(self.info, image.shape, self._session.get_outputs()[0].shape, path)
         mean, std = (np.array(v, np.float32) for v in (self.info.card.mean, self.info.card.std))
         self._scale, self._shift = 1 / (255 * std), -mean / std
 
@@ -62,6 +62,8 @@ class OnnxEngine:
         return unfold(np.concatenate(logits), self.info)
 
     def _run(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if self.info.embedded:
+            return self._session.run(["logits"], {"image": images_NHWC})[0]  # type: ignore[no-any-return]
         normalised = images_NHWC.astype(np.float32)
         normalised *= self._scale
         normalised += self._shift

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mlc_cli.core.system.device import full_precision
+from mlc_cli.core.system.precision import full_precision
 
 Pool = Literal["avg", "max", "avgmax"]
 
@@ -20,10 +20,11 @@ Pool = Literal["avg", "max", "avgmax"]
 class Head(nn.Module, ABC):
     """A head in two steps, so that the first can be computed once and kept.
 
-    Args:
-        scale: Factor from the head's raw output to logits.
+    `scale` is the factor from its raw output to logits.
     """
 
+    kind = ""
+    """What it is apart from its sizes, in words."""
     scale: Tensor
     affine_2C: Tensor | None
 

@@ -7,14 +7,16 @@ over the labels weighs the channels of the feature map, for all images alike.
 Names of arrays: N images, C classes, D channels, A, B widths of a layer.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mlc_cli.core.models.heads.base import Head
-from mlc_cli.core.system.device import full_precision
+from mlc_cli.core.system.precision import full_precision
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,11 @@ class LabelGraph:
     links_CC: Tensor
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, state: Mapping[str, Tensor], prefix: str = "") -> "LabelGraph":
+        """The graph of a head, below a prefix."""
+        return cls(state[f"{prefix}weights.vectors_CE"], state[f"{prefix}weights.links_CC"])
+
     @property
     def links(self) -> int:
         """Links between different labels."""
@@ -41,11 +48,7 @@ class GraphHead(Head):
     """A pooled head on weighted channels.
 
     The weights are positive and the same at all positions, so that they can wait until after the
-    pooling, be it of averages or maxima.
-
-    Args:
-        weights: Gives the weight of each channel, D numbers.
-        pooled: Head on the weighted channels.
+    pooling, be it of averages or maxima. `weights` gives the weight of each of D channels.
     """
 
     def __init__(self, weights: nn.Module, pooled: Head) -> None:
@@ -53,6 +56,7 @@ class GraphHead(Head):
         self.scale = pooled.scale
         self.weights = weights
         self.pooled = pooled
+        self.kind = f"{getattr(weights, 'kind', '')}, {pooled.kind}"
 
     def reduce(self, map_NDHW: Tensor) -> Tensor:
         """Pooled features, N×D, not weighted yet."""
@@ -73,23 +77,18 @@ class GraphHead(Head):
 
 
 class GraphWeights(nn.Module):
-    """Weight of each channel, in 0..1, from the graph of labels.
-
-    Args:
-        graph: The labels.
-        first: Layer from the labels' vectors to the hidden width.
-        second: Layer from there to the channels.
-    """
+    """Weight of each channel, in 0..1, from the graph of labels by way of two layers."""
 
     vectors_CE: Tensor
     links_CC: Tensor
 
-    def __init__(self, graph: LabelGraph, first: nn.Module, second: nn.Module) -> None:
+    def __init__(self, graph: LabelGraph, first: "GraphLayer", second: "GraphLayer") -> None:
         super().__init__()
         self.register_buffer("vectors_CE", graph.vectors_CE)
         self.register_buffer("links_CC", graph.links_CC)
         self.first = first
         self.second = second
+        self.kind = first.kind
 
     def forward(self) -> Tensor:
         """Weights of D channels, float32."""
@@ -108,18 +107,14 @@ class Constant(nn.Module):
         super().__init__()
         self.register_buffer("value", value)
 
-    def forward(self) -> Tensor:
-        """The value."""
+    def forward(self) -> Tensor:  # noqa: D102
         return self.value
 
 
 class GraphConvolution(nn.Module):
-    """LeakyReLU(links · nodes · W) (Kipf & Welling 2017), with a slope of 0.2.
+    """LeakyReLU(links · nodes · W) (Kipf & Welling 2017), with a slope of 0.2; from A to B."""
 
-    Args:
-        width_in: Numbers of each node.
-        width_out: Numbers of each node after it.
-    """
+    kind = "GCN"
 
     def __init__(self, width_in: int, width_out: int) -> None:
         super().__init__()
@@ -137,19 +132,16 @@ class GraphAttention(nn.Module):
     The attention of node i to its neighbour j is the softmax over neighbours of
     LeakyReLU(a · [W h_i, W h_j]); how strong a link is does not matter. Both slopes are 0.2. The
     outer LeakyReLU is not in the paper on attention: Prokofiev & Sovrasov put one after each layer
-    of the graph, whichever kind it is.
-
-    Args:
-        width_in: Numbers of each node.
-        width_out: Numbers of each node after it.
-        dropout: Part of the attention that is dropped in training.
+    of the graph, whichever kind it is. In training a tenth of the attention is dropped.
     """
 
-    def __init__(self, width_in: int, width_out: int, dropout: float = 0.1) -> None:
+    kind = "GAT"
+
+    def __init__(self, width_in: int, width_out: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(width_in, width_out))
         self.attention = nn.Parameter(torch.empty(width_out, 2))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(0.1)
         nn.init.xavier_uniform_(self.weight, gain=2**0.5)
         nn.init.xavier_uniform_(self.attention.view(1, -1), gain=2**0.5)  # one column, as published
 
@@ -160,3 +152,12 @@ class GraphAttention(nn.Module):
         scores_CC = F.leaky_relu(own_C[:, None] + other_C, 0.2)
         shares_CC = scores_CC.masked_fill(links_CC == 0, -torch.inf).softmax(1)
         return F.leaky_relu(F.elu(self.dropout(shares_CC) @ nodes_CB), 0.2)
+
+
+GraphLayer = GraphConvolution | GraphAttention
+
+
+def normalised(weights_CC: Any) -> Any:
+    """D^-1/2 A^T D^-1/2 of a graph A, where D are the sums of its rows; of torch or numpy."""
+    root_C = weights_CC.sum(1) ** -0.5
+    return root_C[:, None] * weights_CC.T * root_C

@@ -15,18 +15,23 @@ from mlc_cli.core.models.heads.base import Head, cosine
 MOST_GROUPS = 100
 
 
+def decoder_kind(attention_heads: int, *, cosine: bool) -> str:
+    """What an ML-Decoder is apart from its sizes, in words."""
+    return f"{'cosine' if cosine else 'linear'} ML-Decoder of {attention_heads} attention heads"
+
+
 class MLDecoder(Head):
     """Cross-attention of group queries over the positions of a feature map.
 
     Args:
-        channels: Channels D of the feature map.
-        classes: Number of classes C.
+        channels: D of the feature map.
+        classes: Number C of them.
         groups: Queries G; `None` takes min(100, C).
         dim: Width E of the decoder.
         heads: Attention heads; must divide `dim`.
         ffn_dim: Width of the hidden layer.
         dropout: Dropout inside the decoder.
-        use_cosine: Compare by cosine rather than by a product.
+        cosine: Compare by cosine rather than by a product.
         bias: Add a learnt bias to each class (before the scale).
         scale: Factor on the logits.
     """
@@ -41,7 +46,7 @@ class MLDecoder(Head):
         heads: int = 8,
         ffn_dim: int = 2048,
         dropout: float = 0.1,
-        use_cosine: bool = False,
+        cosine: bool = False,
         bias: bool = True,
         scale: float = 1.0,
     ) -> None:
@@ -49,9 +54,10 @@ class MLDecoder(Head):
         groups = min(groups or MOST_GROUPS, classes)
         self.classes = classes
         self.heads = heads
-        self.use_cosine = use_cosine
+        self.kind = decoder_kind(heads, cosine=cosine)
+        self.use_cosine = cosine
         self.embed = nn.Linear(channels, dim)
-        self.activation = nn.LeakyReLU(0.2) if use_cosine else nn.ReLU()
+        self.activation = nn.LeakyReLU(0.2) if cosine else nn.ReLU()
         self.queries = nn.Parameter(torch.randn(groups, dim), requires_grad=False)
         self.query_dropout = nn.Dropout(dropout)
         self.query_norm = nn.LayerNorm(dim)
@@ -81,8 +87,12 @@ class MLDecoder(Head):
 
     def classify(self, reduced: Tensor) -> Tensor:
         """Logits N×C."""
-        groups_NGE = self.decode(reduced)
-        logits_NC = self._compare(groups_NGE)
+        groups_GNE = self.decode(reduced).transpose(0, 1)  # one batched product for all groups
+        if self.use_cosine:
+            similar_GNM = cosine(groups_GNE, self.class_vectors)
+        else:
+            similar_GNM = groups_GNE @ self.class_vectors.mT
+        logits_NC = similar_GNM.transpose(0, 1).flatten(1)[:, : self.classes]
         if self.class_bias is not None:
             logits_NC = logits_NC + self.class_bias
         return logits_NC * self.scale
@@ -93,45 +103,30 @@ class MLDecoder(Head):
         The queries are the same for all images up to the attention, so that they are dropped
         out, normalised and projected once for the batch.
         """
-        tokens_NTE, queries_GE = self._tokens(map_NDHW), self._queries()
+        queries_GE, tokens_NTE = self._queries_and_tokens(map_NDHW)
         attended = self.attention_norm(queries_GE + self.attention(queries_GE, tokens_NTE))
         vectors: Tensor = self.ffn_norm(attended + self.ffn(attended))
         return vectors
 
     def attention_maps(self, map_NDHW: Tensor) -> Tensor:
         """Where the query of each group looks, N×G×H×W; the sum over positions is one."""
-        weights_NGT = self.attention.weights(self._queries(), self._tokens(map_NDHW))
+        weights_NGT = self.attention.weights(*self._queries_and_tokens(map_NDHW))
         return weights_NGT.view(*weights_NGT.shape[:2], *map_NDHW.shape[2:])
 
     def group_of(self, class_index: int) -> int:
         """The group that decides on a class."""
         return class_index // self.class_vectors.shape[1]
 
-    def _tokens(self, map_NDHW: Tensor) -> Tensor:
-        tokens_NTE: Tensor = self.activation(self.embed(map_NDHW.flatten(2).mT))
-        return tokens_NTE
-
-    def _queries(self) -> Tensor:
-        queries_GE: Tensor = self.query_norm(self.queries + self.query_dropout(self.queries))
-        return queries_GE
-
-    def _compare(self, groups_NGE: Tensor) -> Tensor:
-        """All groups in one batched product: G×N×E by G×E×M."""
-        groups_GNE = groups_NGE.transpose(0, 1)
-        if self.use_cosine:
-            similar_GNM = cosine(groups_GNE, self.class_vectors)
-        else:
-            similar_GNM = groups_GNE @ self.class_vectors.mT
-        return similar_GNM.transpose(0, 1).flatten(1)[:, : self.classes]
+    def _queries_and_tokens(self, map_NDHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Both as they enter the attention: G×E, N×T×E."""
+        queries_GE = self.query_norm(self.queries + self.query_dropout(self.queries))
+        return queries_GE, self.activation(self.embed(map_NDHW.flatten(2).mT))
 
 
 class CrossAttention(nn.Module):
     """Multi-head attention of queries that all images share.
 
-    Args:
-        dim: Width of queries, keys and values.
-        heads: Attention heads; must divide `dim`.
-        dropout: Dropout of attention weights and of the result.
+    `heads` must divide `dim`; dropout is on the attention weights and on the result.
     """
 
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
@@ -156,12 +151,9 @@ class CrossAttention(nn.Module):
             .view(images, positions, 2, self.heads, width)
             .permute(2, 0, 3, 1, 4)
         )
-        attended = F.scaled_dot_product_attention(
-            query.expand(images, -1, -1, -1),
-            key,
-            value,
-            dropout_p=self.dropout if self.training else 0.0,
-        )
+        dropout = self.dropout if self.training else 0.0
+        query = query.expand(images, -1, -1, -1)
+        attended = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
         merged = attended.transpose(1, 2).reshape(images, groups, dim)
         return F.dropout(self.out(merged), self.dropout, self.training)
 

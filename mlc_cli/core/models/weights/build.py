@@ -11,12 +11,10 @@ from torch import Tensor
 from mlc_cli.core.models.build import build_model, load_classifier
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.graph import LabelGraph
-from mlc_cli.core.models.weights.files import WeightsFile, read_weights
-from mlc_cli.core.models.weights.foreign import Foreign, ForeignHead
-from mlc_cli.core.models.weights.own import is_checkpoint
-from mlc_cli.core.models.weights.recognise import recognised
-from mlc_cli.core.models.weights.report import LoadReport
-from mlc_cli.core.models.weights.timm import fits
+from mlc_cli.core.models.weights.backbone import fits
+from mlc_cli.core.models.weights.files import read_weights
+from mlc_cli.core.models.weights.load import is_checkpoint
+from mlc_cli.core.models.weights.recognise import Foreign, recognise
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.errors import CheckpointError, UsageError, WeightsError
 from mlc_cli.settings.data import DataSettings
@@ -56,25 +54,32 @@ def load_any(path: Path, like: str | None = None, weight_classes: str | None = N
         file = read_weights(path)
     except WeightsError as error:
         raise CheckpointError(f"not a safetensors file: {error.message}", error.hint) from None
-    foreign = _checked(recognised(file, weight_classes), path)
-    classes, head = sorted(foreign.classes or []), foreign.head
-    assert head
-    settings, data = _like(like) if like else (_guessed(foreign, head), DataSettings(root=""))
+    foreign = recognise(file, weight_classes)
+    if foreign is None or not foreign.classes:
+        raise WeightsError(
+            f"{path}: holds weights, but is not a checkpoint of mlc, and does not name its classes",
+            "Name them in the order of its logits with --weight-classes FILE|coco|voc, or start a"
+            " training from its backbone: mlc train --weights FILE.",
+        )
+    if not foreign.state:
+        has = foreign.kinds[0] if foreign.kinds else "no head that is known"
+        raise WeightsError(f"{path}: is {foreign.origin}; it has {has}, which mlc cannot run")
+    classes, state = sorted(foreign.classes), foreign.state
+    settings, data = _like(like) if like else (_guessed(foreign), DataSettings(root=""))
     changes: dict[str, Any] = {"weights": str(path), "weight_classes": weight_classes}
-    vectors = head.state.get("class_vectors", torch.empty(1, 1))
-    if vectors.shape[1] > 1 and foreign.classes != classes:  # each class on its own then
+    if "queries" in state and state["class_vectors"].shape[1] > 1 and foreign.classes != classes:
         changes["head"] = settings.head.model_copy(update={"groups": len(classes)})
     settings = settings.model_copy(update=changes)
-    built = build_model(settings, classes, data.input_size, _graph(head.state))  # type: ignore[arg-type]
+    graph = LabelGraph.of(state) if "weights.links_CC" in state else None  # loading orders it
+    built = build_model(settings, classes, data.input_size, graph)  # type: ignore[arg-type]
     report = built.report
     assert report
-    _refuse_parts(report)
-    notes = [
-        report.origin,
-        *report.notes,
-        f"backbone {settings.backbone}",
-        f"{data.input_size} pixels",
-    ]
+    odd = [name for name in report.unused if not name.endswith(DEAD)]
+    faults = odd if report.whole else [*report.notes, *report.mismatched, *report.missing]
+    if faults:
+        raise WeightsError(f"{path}: is not a whole model: {faults[0]}", REPAIR)
+    notes = [report.origin, *report.notes, f"backbone {settings.backbone}"]
+    notes.append(f"{data.input_size} pixels")
     if not like:
         notes.append("all that as published configurations have it; --like says otherwise")
     model = settings.model_copy(update={"weights": None, "weight_classes": None})
@@ -92,26 +97,6 @@ def load_any(path: Path, like: str | None = None, weight_classes: str | None = N
     return built.classifier.eval().folded(), card, (f"{path}: {'; '.join(notes)}",)
 
 
-def _checked(foreign: Foreign | None, path: Path) -> Foreign:
-    if foreign is None or not foreign.classes:
-        raise WeightsError(
-            f"{path}: holds weights, but is not a checkpoint of mlc, and does not name its classes",
-            "Name them in the order of its logits with --weight-classes FILE|coco|voc, or start a"
-            " training from its backbone: mlc train --weights FILE.",
-        )
-    if foreign.head is None or not foreign.head.state:
-        has = foreign.head.kinds[0] if foreign.head else "no head that is known"
-        raise WeightsError(f"{path}: is {foreign.origin}; it has {has}, which mlc cannot run")
-    return foreign
-
-
-def _refuse_parts(report: LoadReport) -> None:
-    odd = [name for name in report.unused if not name.endswith(DEAD)]
-    faults = odd if report.whole else [*report.notes, *report.mismatched, *report.missing]
-    if faults:
-        raise WeightsError(f"{report.source}: is not a whole model: {faults[0]}", REPAIR)
-
-
 def _like(like: str) -> tuple[ModelSettings, DataSettings]:
     """Model and images of a training."""
     config = Path(like) if Path(like).suffix in (".yaml", ".yml") else None
@@ -120,52 +105,34 @@ def _like(like: str) -> tuple[ModelSettings, DataSettings]:
     return validate(ModelSettings, content.get("model", {})), data
 
 
-def _guessed(foreign: Foreign, head: ForeignHead) -> ModelSettings:
+def _guessed(foreign: Foreign) -> ModelSettings:
     """The model that the published configurations make of a file.
 
     Raises:
         WeightsError: Its backbone is none of theirs.
     """
-    old = "deep-object-reid" in foreign.origin
-    mean, std = (0.5, 0.5) if old else (0.0, 1.0)
-    return ModelSettings.model_validate(
-        {
-            "backbone": _backbone(foreign.backbone),
-            "pretrained": False,
-            "head": _head(head.kinds[-1], head.state),
-            "mean": [mean] * 3,
-            "std": [std] * 3,
-        }
-    )
-
-
-def _backbone(file: WeightsFile) -> str:
+    mean, std = (0.5, 0.5) if "deep-object-reid" in foreign.origin else (0.0, 1.0)
+    head = _head(foreign.kinds[-1], foreign.state)
+    scales = {"mean": [mean] * 3, "std": [std] * 3}
     for name in BACKBONES:
         with torch.device("meta"):
             model = timm.create_model(name, num_classes=0, global_pool="")
-        if fits(model, file):
-            return name
-    raise WeightsError(f"{file.path}: its backbone is none of {', '.join(BACKBONES)}", REPAIR)
+        if fits(model, foreign.backbone):
+            content = {"backbone": name, "pretrained": False, "head": head, **scales}
+            return ModelSettings.model_validate(content)
+    known = ", ".join(BACKBONES)
+    raise WeightsError(f"{foreign.backbone.path}: its backbone is none of {known}", REPAIR)
 
 
 def _head(kind: str, state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Settings of a head of a kind, with the scale of the published configuration."""
     cosine = "cosine" in kind
-    if "ML-Decoder" in kind:
+    if "queries" in state:
         groups, dim = state["queries"].shape
         sizes = {"groups": groups, "dim": dim, "ffn_dim": len(state["ffn.0.weight"])}
-        scale = 23 if cosine else 1
-        return {"name": "ml_decoder", "cosine": cosine, "scale": scale, **sizes}
+        return {"name": "ml_decoder", "cosine": cosine, "scale": 23 if cosine else 1, **sizes}
     if "weights.links_CC" in state:
         hidden = state["weights.first.weight"].shape[1]
-        layer = kind.partition(",")[0].lower()
-        scale = 17 if cosine else 1
+        layer, scale = kind.partition(",")[0].lower(), 17 if cosine else 1
         return {"name": "graph", "layer": layer, "hidden": hidden, "cosine": cosine, "scale": scale}
     return {"name": kind, "scale": 30 if cosine else 1}
-
-
-def _graph(state: Mapping[str, Tensor]) -> LabelGraph | None:
-    """The graph that is in a file, which loading puts in our order."""
-    if "weights.links_CC" not in state:
-        return None
-    return LabelGraph(state["weights.vectors_CE"], state["weights.links_CC"])

@@ -1,16 +1,18 @@
 """Files of weights: where they are, and what is in them; no code in them is run."""
 
 import contextlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
-from mlc_cli.core.runs.checkpoint import read_state
-from mlc_cli.errors import CheckpointError, WeightsError
+from mlc_cli.core.system.files import named_faults
+from mlc_cli.errors import WeightsError
 
 BOOKKEEPING = ("torch.optim.", "torchreid.", "builtins.getattr", "builtins.dict")
 """Names in the state of old schedulers: it holds a function, and with it what that belongs to."""
@@ -18,17 +20,22 @@ BOOKKEEPING = ("torch.optim.", "torchreid.", "builtins.getattr", "builtins.dict"
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """What is in a file.
-
-    Attributes:
-        path: The file.
-        tensors: By name.
-        extras: What a training kept beside them, such as the names of the classes.
-    """
+    """What is in a file: tensors by name, and what a training kept beside them."""
 
     path: Path
     tensors: dict[str, Tensor]
     extras: Mapping[str, Any]
+
+    def part(self, names: Iterable[str]) -> tuple[dict[str, Tensor], "WeightsFile"]:
+        """The tensors of these names that are there, and the file without them."""
+        taken = {name: self.tensors[name] for name in names if name in self.tensors}
+        rest = {name: value for name, value in self.tensors.items() if name not in taken}
+        return taken, replace(self, tensors=rest)
+
+
+def is_old_tresnet(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether tensors are named as those of TResNet were before timm had it."""
+    return any(re.search(r"(^|\.)body\.conv1\.0\.", name) for name in tensors)
 
 
 def read_weights(path: Path) -> WeightsFile:
@@ -40,10 +47,8 @@ def read_weights(path: Path) -> WeightsFile:
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such file of weights")
     if path.suffix == ".safetensors":
-        try:
-            return WeightsFile(path, read_state(path), {})
-        except CheckpointError as error:
-            raise WeightsError(error.message) from None
+        with named_faults(path, "is damaged or not a safetensors file", WeightsError):
+            return WeightsFile(path, load_file(path), {})
     content = extras = _unpickle(path)
     for key in ("state_dict", "model"):
         if isinstance(content.get(key), Mapping):
@@ -55,14 +60,17 @@ def read_weights(path: Path) -> WeightsFile:
 
 
 def _unpickle(path: Path) -> Mapping[str, Any]:
-    try:
-        with torch.serialization.safe_globals(_stand_ins(path)):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises what it likes at damage, and at words
-        raise WeightsError(
-            f"{path}: cannot be read as plain tensors: {' '.join(str(error).split())[:200]}",
-            "Files that hold code are refused. Save the state_dict alone, best as .safetensors.",
-        ) from None
+    hint = "Files that hold code are refused. Save the state_dict alone, best as .safetensors."
+    names: list[str] = []
+    with contextlib.suppress(Exception):
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    inert: list[Any] = [(_Nothing, name) for name in names if name.startswith(BOOKKEEPING)]
+    inert.append((lambda *_: {}, "collections.defaultdict"))
+    with (
+        named_faults(path, "cannot be read as plain tensors", WeightsError, hint),
+        torch.serialization.safe_globals(inert),
+    ):
+        content = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path}: holds a {type(content).__name__}, not tensors by name")
     return content
@@ -79,16 +87,3 @@ class _Nothing:
 
     def __setstate__(self, _: object) -> None:
         pass
-
-
-def _empty(*_: object) -> dict[object, object]:
-    return {}
-
-
-def _stand_ins(path: Path) -> list[Any]:
-    """Something inert for each name that would be bookkeeping; other names stay refused."""
-    names: list[str] = []
-    with contextlib.suppress(Exception):
-        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    known = [(_Nothing, name) for name in names if name.startswith(BOOKKEEPING)]
-    return [*known, (_empty, "collections.defaultdict")]

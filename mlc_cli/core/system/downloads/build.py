@@ -17,12 +17,7 @@ def build_cache(settings: DownloadSettings) -> Cache:
 
 
 def with_weights(model: ModelSettings, settings: DownloadSettings, report: Report) -> ModelSettings:
-    """The settings of a model with weights that are on this machine.
-
-    Args:
-        model: Its weights may be an address.
-        settings: How they are fetched.
-        report: Called while they come.
+    """The settings of a model with weights that are on this machine, fetched from an address.
 
     Raises:
         DownloadError: They cannot be had, or are others than they should be.

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlparse
 
 from filelock import FileLock, Timeout
 
-from mlc_cli.core.system.downloads.transfer import Report, beside, transfer
+from mlc_cli.core.system.downloads.transfer import Report, beside, size_of, transfer
 from mlc_cli.core.system.files import read_json, result_folder, write_json
 from mlc_cli.errors import DownloadError
 
@@ -62,11 +62,7 @@ class Cache:
     ) -> Path:
         """Path of a file; it is downloaded once, and checked each time.
 
-        Args:
-            url: Its address.
-            checksum: `sha256:` or `md5:` and hexadecimal digits, if they are known.
-            report: Called while it comes.
-            stop: Ends the download when it is set.
+        The checksum, if it is known, is `sha256:` or `md5:` and hexadecimal digits.
 
         Raises:
             DownloadError: It cannot be had, or is another file than it should be.
@@ -94,12 +90,7 @@ class Cache:
         return path
 
     def check_known(self, url: str, checksum: str | None) -> None:
-        """Check that a file may be fetched at all.
-
-        Raises:
-            DownloadError: Nobody knows its checksum, and it is not to be trusted; or the address
-                is none.
-        """
+        """Raise a `DownloadError` if nobody knows a checksum, or the address is none."""
         if not is_address(url):
             raise DownloadError(f"{url}: is no address of a file: those begin with http or https")
         if not (checksum or self.trust or url in self._trusted()):
@@ -117,8 +108,7 @@ class Cache:
     def bytes_there(self, url: str, checksum: str | None) -> int:
         """Bytes of a file, or of its part, that need not come."""
         path = self.path_of(url, checksum)
-        paths = (path, path.with_name(f"{path.name}.part"))
-        return max((path.stat().st_size for path in paths if path.exists()), default=0)
+        return max(size_of(path), size_of(path.with_name(f"{path.name}.part")))
 
     def lock(self, name: str, wait: float = -1) -> FileLock:
         """Keeps other processes from the same work; it goes with the process, however that ends."""
@@ -126,11 +116,9 @@ class Cache:
         return FileLock(folder / f"{name}.lock", timeout=wait)
 
     def trim(self, keep: Path | None = None, room: int = 0) -> None:
-        """Remove the files that were not used for longest until the rest is within the limit.
+        """Remove the files that were not used for longest, but for `keep`, down to the limit.
 
-        Args:
-            keep: Stays in any case.
-            room: Bytes of a file that is to come.
+        What remains leaves so many bytes of `room` for a file that is to come.
         """
         files = self.files()
         total = room + sum(path.stat().st_size for path in files)

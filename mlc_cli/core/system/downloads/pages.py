@@ -5,21 +5,15 @@ from urllib.parse import urlencode, urljoin
 
 
 class Page(HTMLParser):
-    """A page, read for its title and for a way to confirm a download, as Google Drive asks for it.
+    """A page, read for its title and for a form that asks to confirm a download.
 
-    Drive asks so for files that are too large for it to search for viruses.
-
-    Args:
-        html: Its text.
-        url: Where it came from.
+    Google Drive asks so for files that are too large for it to search for viruses.
     """
 
     def __init__(self, html: str, url: str) -> None:
         super().__init__()
-        self.title = ""
-        self.url = url
-        self._inside_title = False
-        self._action = ""
+        self.title, self.url = "", url
+        self._inside_title, self._action = False, ""
         self._fields: dict[str, str] = {}
         self.feed(html)
 

@@ -1,4 +1,4 @@
-"""One file from an address, over HTTP: it goes on where it was cut off.
+"""Files from addresses, over HTTP: each goes on where it was cut off.
 
 Beside a part `x.part` lies `x.part.json`: how the server named that version of the file (RFC 9110:
 `If-Range` asks for the rest of that version, or for all of another one).
@@ -11,16 +11,19 @@ import shutil
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from http.client import HTTPResponse
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mlc_cli.core.system.downloads.pages import Page, looks_like_page
 from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import DownloadError, Interrupted, MlcError
 
+T = TypeVar("T")
+R = TypeVar("R")
 Report = Callable[[int, int | None], None]
 """Takes bytes that are there, and bytes in all where they are known."""
 
@@ -40,17 +43,31 @@ class _CutOffError(Exception):
     """The connection ended before the file did, or the rest is of another file."""
 
 
+def in_parallel(
+    work: Callable[[T, threading.Event], R], items: Iterable[T], jobs: int
+) -> Iterator[R]:
+    """What comes of each item in `jobs` threads, in the order in which it comes.
+
+    At the first error, and at Ctrl-C, the others are asked to stop by the event that `work` takes,
+    and waited for.
+    """
+    stop = threading.Event()
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        for future in as_completed([pool.submit(work, item, stop) for item in items]):
+            yield future.result()
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+
+
 def transfer(
     url: str, part: Path, report: Report, stop: threading.Event, tries: int = TRIES
 ) -> str:
     """Bring a file to `part`, or the rest of it if a part is there.
 
-    Args:
-        url: Its address.
-        part: Where it grows; whatever ends the process, the next call goes on from there.
-        report: Called after each piece.
-        stop: Ends it when it is set.
-        tries: Attempts without a byte after which it is given up.
+    Whatever ends the process, the next call goes on from there. It is given up after that many
+    `tries` without a byte.
 
     Returns:
         The address that it came from in the end, behind redirections.
@@ -62,7 +79,7 @@ def transfer(
     """
     fruitless = 0
     while True:
-        before = _size(part)
+        before = size_of(part)
         try:
             return _attempt(url, part, report, stop)
         except urllib.error.HTTPError as error:
@@ -75,7 +92,7 @@ def transfer(
                 raise DownloadError(f"{url}: {problem}", hint, gone=error.code in _GONE) from None
         except (_CutOffError, http.client.HTTPException, OSError) as error:
             problem = str(getattr(error, "reason", None) or error) or type(error).__name__
-        fruitless = 0 if _size(part) > before else fruitless + 1
+        fruitless = 0 if size_of(part) > before else fruitless + 1
         if fruitless == tries:
             raise DownloadError(
                 f"{url}: cannot be fetched: {problem}",
@@ -85,12 +102,12 @@ def transfer(
 
 
 def _attempt(url: str, part: Path, report: Report, stop: threading.Event) -> str:
-    have, known = _size(part), _read(part)
-    if have and known and have == known["total"]:  # it ended between the last byte and its check
+    have, known = size_of(part), _known(part)
+    if have and have == known.get("total"):  # it ended between the last byte and its check
         return str(known["url"])
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     headers = {"User-Agent": "mlc", "Accept-Encoding": "identity"}
-    if have and known and known["version"]:  # without, it might be another file's end
+    if have and known.get("version"):  # without, it might be another file's end
         headers |= {"Range": f"bytes={have}-", "If-Range": known["version"]}
     address: str | None = url
     while address:
@@ -110,16 +127,19 @@ def _attempt(url: str, part: Path, report: Report, stop: threading.Event) -> str
 
 def _receive(response: HTTPResponse, part: Path, report: Report, stop: threading.Event) -> str:
     start, total = _extent(response)
-    have = _size(part)
-    if start not in (0, have) or (start and (_read(part) or {}).get("total") != total):
+    if start not in (0, size_of(part)) or (start and _known(part).get("total") != total):
         part.unlink(missing_ok=True)
         raise _CutOffError("the file on the server has changed")
     check_space(part.parent, 0 if total is None else total - start)
     with _writing(part):
         stream = part.open("ab" if start else "wb")
     with stream:
-        if not start:
-            _note(part, response, total)
+        if not start:  # a weak name of this version does not tell bytes apart
+            tag, date = (response.headers.get(name, "") for name in ("ETag", "Last-Modified"))
+            version = date if tag.startswith("W/") else tag or date
+            known = {"version": version, "total": total, "url": response.url}
+            with _writing(part):
+                beside(part).write_text(json.dumps(known), encoding="utf-8")
         while chunk := response.read1(AT_ONCE):  # what is there: a slow line loses little
             if stop.is_set():
                 raise Interrupted("interrupted")
@@ -147,28 +167,20 @@ def _extent(response: HTTPResponse) -> tuple[int, int | None]:
     return start, int(found[2]) if found[2] != "*" else whole and start + whole
 
 
-def _note(part: Path, response: HTTPResponse, total: int | None) -> None:
-    """Keep how the server names this version; a weak name does not tell bytes apart."""
-    tag = response.headers.get("ETag", "")
-    version = response.headers.get("Last-Modified", "") if tag.startswith("W/") or not tag else tag
-    known = {"version": version, "total": total, "url": response.url}
-    with _writing(part):
-        beside(part).write_text(json.dumps(known), encoding="utf-8")
-
-
-def _read(part: Path) -> dict[str, Any] | None:
-    try:
-        return dict(json.loads(beside(part).read_text(encoding="utf-8")))
-    except (OSError, ValueError):  # there is none, or its writing was cut short
-        return None
-
-
 def beside(part: Path) -> Path:
     """What is known of the file that a part belongs to."""
     return part.with_name(f"{part.name}.json")
 
 
-def _size(path: Path) -> int:
+def _known(part: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(beside(part).read_text(encoding="utf-8")))
+    except (OSError, ValueError):  # there is none, or its writing was cut short
+        return {}
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file; 0 if there is none."""
     return path.stat().st_size if path.exists() else 0
 
 
@@ -178,15 +190,7 @@ def _writing(part: Path) -> AbstractContextManager[None]:
 
 
 def check_space(folder: Path, size: float) -> None:
-    """Check that a disk has room.
-
-    Args:
-        folder: On that disk.
-        size: In bytes.
-
-    Raises:
-        MlcError: It has not.
-    """
+    """Raise an `MlcError` if the disk of a folder has no room for so many bytes."""
     free = shutil.disk_usage(folder).free
     if size > free:
         raise MlcError(

@@ -9,8 +9,9 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO, NamedTuple
+from typing import Any, NamedTuple
 
 from mlc_cli.core.system.downloads.transfer import Report
 from mlc_cli.core.system.files import named_faults
@@ -18,11 +19,11 @@ from mlc_cli.errors import DataError, Interrupted
 
 
 class _Entry(NamedTuple):
-    """A file in an archive: its name, its bytes, and how it is opened."""
+    """A file in an archive."""
 
     name: str
     size: int
-    open: Callable[[], IO[bytes]]
+    open: Callable[[], Any]
 
 
 def unpack(
@@ -49,41 +50,23 @@ def unpack(
         Bytes of each file, by its path in `folder`.
 
     Raises:
-        DataError: An entry leads out of the folder, is a link or a device, or cannot be read; if
-            it is its name, nothing is unpacked.
+        DataError: It is damaged or refused by `entries`, and then nothing of it is unpacked.
         MlcError: The disk is full.
     """
     with named_faults(archive, "cannot be unpacked"), entries(archive, name) as all_:
         wanted = [one for one in all_ if any(fnmatch(one.name, pattern) for pattern in take)]
-        for entry in all_:
-            check_name(archive, entry.name)
         if not wanted:
             raise DataError(f"{archive}: has none of {', '.join(take)}")
         if into and not all(entry.name.startswith(f"{into}/") for entry in wanted):
             wanted = [entry._replace(name=f"{into}/{entry.name}") for entry in wanted]
-        made: set[Path] = set()
         total, done = sum(entry.size for entry in wanted), 0
         for entry in wanted:
             if stop.is_set():
                 raise Interrupted("interrupted")
-            _put(entry, folder / entry.name, made)
+            _put(entry, folder / entry.name)
             done += entry.size
             report(done, total)
     return {entry.name: entry.size for entry in wanted}
-
-
-def check_name(archive: Path, name: str) -> None:
-    """Refuse a name that leads out of the folder, on any system.
-
-    Raises:
-        DataError: It does.
-    """
-    paths = PurePosixPath(name), PureWindowsPath(name)
-    if any(path.anchor or ".." in path.parts for path in paths):
-        raise DataError(
-            f"{archive}: its entry {name!r} leads out of the folder; nothing of it is unpacked",
-            "Such an archive is made to do harm: get it from another place.",
-        )
 
 
 @contextmanager
@@ -91,46 +74,53 @@ def entries(archive: Path, name: str) -> Iterator[list[_Entry]]:
     """The files in a `.zip` or a `.tar`, compressed or not; any other file is the only one.
 
     Raises:
-        DataError: One is a link or a device, or is encrypted.
+        DataError: It is encrypted, an entry is a link or a device, or has a name that leads out of
+            the folder on some system.
     """
+    odd: str | None = None
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as packed:
+            found = []
             for info in packed.infolist():
                 kind = stat.S_IFMT(info.external_attr >> 16)
                 if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                    raise _no_file(archive, info.filename)
+                    odd = odd or info.filename
                 if info.flag_bits & 1:
                     raise DataError(f"{archive}: is encrypted", "Unpack it by hand.")
-            yield [
-                _Entry(info.filename, info.file_size, lambda info=info: packed.open(info))  # type: ignore[misc]
-                for info in packed.infolist()
-                if not info.is_dir()
-            ]
+                if not info.is_dir():
+                    found.append(_Entry(info.filename, info.file_size, partial(packed.open, info)))
+            yield _checked(archive, found, odd)
     elif tarfile.is_tarfile(archive):
         with tarfile.open(archive) as bundle:
             members = [member for member in bundle if not member.isdir()]
-            for member in members:
-                if not member.isfile():
-                    raise _no_file(archive, member.name)
-            yield [
-                _Entry(member.name, member.size, lambda member=member: bundle.extractfile(member))  # type: ignore
-                for member in members
+            odd = next((member.name for member in members if not member.isfile()), None)
+            found = [
+                _Entry(one.name, one.size, partial(bundle.extractfile, one)) for one in members
             ]
+            yield _checked(archive, found, odd)
     else:
-        yield [_Entry(name, archive.stat().st_size, lambda: archive.open("rb"))]
+        yield [_Entry(name, archive.stat().st_size, partial(archive.open, "rb"))]
 
 
-def _no_file(archive: Path, name: str) -> DataError:
-    return DataError(f"{archive}: its entry {name!r} is a link or a device, and no file")
+def _checked(archive: Path, found: list[_Entry], odd: str | None) -> list[_Entry]:
+    if odd is not None:
+        raise DataError(f"{archive}: its entry {odd!r} is a link or a device, and no file")
+    for entry in found:
+        paths = PurePosixPath(entry.name), PureWindowsPath(entry.name)
+        if any(path.anchor or ".." in path.parts for path in paths):
+            raise DataError(
+                f"{archive}: its entry {entry.name!r} leads out of the folder;"
+                " nothing of it is unpacked",
+                "Such an archive is made to do harm: get it from another place.",
+            )
+    return found
 
 
-def _put(entry: _Entry, target: Path, made: set[Path]) -> None:
+def _put(entry: _Entry, target: Path) -> None:
     """Write a file under another name first: one that has its name is whole."""
-    if target.parent not in made:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        made.add(target.parent)
     if target.exists() and target.stat().st_size == entry.size:
         return
+    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name[-200:]}.unpacking")
     with entry.open() as source, temporary.open("wb") as sink:
         shutil.copyfileobj(source, sink, 1 << 20)

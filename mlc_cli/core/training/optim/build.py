@@ -7,9 +7,6 @@ import torch
 from timm.optim._optim_factory import create_optimizer_v2
 from torch import nn
 
-from mlc_cli.core.training.optim.early_stop import EarlyStop
-from mlc_cli.core.training.optim.groups import parameter_groups
-from mlc_cli.core.training.optim.sam import Sam
 from mlc_cli.core.training.optim.schedules import (
     Constant,
     Cosine,
@@ -22,14 +19,12 @@ from mlc_cli.settings.optim import (
     AdamWSettings,
     ConstantSettings,
     CosineSettings,
-    EarlyStopSettings,
     MultiStepSettings,
     OneCycleSettings,
     OptimSettings,
     PlateauSettings,
     RAdamSettings,
     RmsPropSettings,
-    SamSettings,
     ScheduleSettings,
     SgdSettings,
     StepSettings,
@@ -47,18 +42,7 @@ def build_optimizer(
         depth_of: Layers between each parameter of the backbone and its output, by name;
             parameters that are not in it belong to the head.
     """
-
-    def lr_scale_of(name: str) -> float:
-        if name not in depth_of:
-            return 1.0
-        return settings.backbone_lr_scale * (settings.layer_decay or 1.0) ** depth_of[name]
-
-    groups = parameter_groups(
-        model.named_parameters(),
-        weight_decay=settings.weight_decay,
-        bias_lr_scale=settings.bias_lr_scale,
-        lr_scale_of=lr_scale_of,
-    )
+    groups = _groups(settings, model, depth_of)
     arguments: dict[str, Any]
     match settings:
         case SgdSettings(momentum=momentum, nesterov=nesterov):
@@ -78,9 +62,25 @@ def build_optimizer(
     return optimizer
 
 
-def build_sam(settings: SamSettings) -> Sam:
-    """Build the sharpness-aware step."""
-    return Sam(settings.rho, settings.adaptive, settings.per_process, settings.statistics == "both")
+def _groups(
+    settings: OptimSettings, model: nn.Module, depth_of: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    """The parameters that learn, by learning-rate scale and weight decay.
+
+    Those of one dimension (biases, normalisation) have no weight decay.
+    """
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        scale = settings.bias_lr_scale if name.endswith("bias") else 1.0
+        if name in depth_of:
+            scale *= settings.backbone_lr_scale * (settings.layer_decay or 1.0) ** depth_of[name]
+        decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+        if parameter.requires_grad and scale:
+            groups.setdefault((scale, decay), []).append(parameter)
+    return [
+        {"params": members, "lr_scale": scale, "weight_decay": decay}
+        for (scale, decay), members in groups.items()
+    ]
 
 
 def build_schedule(settings: ScheduleSettings, steps: int, steps_per_epoch: int) -> Schedule:
@@ -102,8 +102,3 @@ def build_schedule(settings: ScheduleSettings, steps: int, steps_per_epoch: int)
             return Plateau(epochs * steps_per_epoch, factor, patience, final)
         case ConstantSettings(warmup_epochs=epochs):
             return Constant(epochs * steps_per_epoch)
-
-
-def build_early_stop(settings: EarlyStopSettings) -> EarlyStop:
-    """Build the rule for stopping early."""
-    return EarlyStop(settings.patience, settings.min_delta, settings.rule)

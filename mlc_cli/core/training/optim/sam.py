@@ -70,8 +70,10 @@ def frozen_bn_statistics(layers: Iterable[BatchNorm]) -> Iterator[None]:
     kept = [
         (layer, layer.momentum, layer.num_batches_tracked) for layer in layers if layer.training
     ]
-    for module, _, _ in kept:
+    for module, _, count in kept:
         module.momentum, module.num_batches_tracked = 0.0, None
+        if isinstance(module, nn.SyncBatchNorm) and count is not None:
+            module.num_batches_tracked = count.clone()  # it insists on counting
     try:
         yield
     finally:

@@ -5,50 +5,41 @@ A schedule gives factors on the peak learning rate; steps are counted from 0.
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 
-class Schedule(Protocol):
-    """Learning rate over a training."""
+class Schedule:
+    """Learning rate over a training: what holds for a linear warm-up and something after it."""
+
+    warmup_steps: float
 
     def factor(self, step: int) -> float:
         """Learning rate of a step as a part of the peak."""
+        raise NotImplementedError
 
-    def momentum(self, step: int) -> float | None:
+    def momentum(self, step: int) -> float | None:  # noqa: ARG002
         """Momentum of a step; `None` leaves that of the optimiser."""
+        return None
 
     def warm(self, step: int) -> bool:
         """Whether the learning rate has reached its peak."""
+        return step >= self.warmup_steps
 
     def annealed(self, step: int) -> bool:
         """Whether the learning rate is past its peak and below half of it, or never falls."""
+        return self.warm(step) and self.factor(step) < 0.5
 
     def observe(self, metric: float) -> None:
         """Take note of a validation metric."""
 
     def state(self) -> dict[str, float]:
-        """What must be saved to continue."""
+        """What must be saved to continue: nothing where all depends on the step alone."""
+        return {}
 
     def load(self, state: dict[str, float]) -> None:
         """Continue from a saved state."""
 
-
-class Stateless:
-    """The parts of a schedule that depends on the step alone."""
-
-    def momentum(self, step: int) -> float | None:  # noqa: ARG002
-        """Momentum of the optimiser."""
-        return None
-
-    def observe(self, metric: float) -> None:
-        """Metrics change nothing."""
-
-    def state(self) -> dict[str, float]:
-        """Nothing to save."""
-        return {}
-
-    def load(self, state: dict[str, float]) -> None:
-        """Nothing to load."""
+    def _warmup(self, step: int) -> float:
+        return min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps > 0 else 1.0
 
 
 def _cosine(start: float, end: float, part: float) -> float:
@@ -56,7 +47,7 @@ def _cosine(start: float, end: float, part: float) -> float:
 
 
 @dataclass(frozen=True)
-class OneCycle(Stateless):
+class OneCycle(Schedule):
     """Cosine from 1/div to 1 and down to 1/(div final_div), as torch's OneCycleLR.
 
     Attributes:
@@ -97,130 +88,91 @@ class OneCycle(Stateless):
         """At the peak and after it."""
         return step >= self._peak
 
-    def annealed(self, step: int) -> bool:
-        """After the peak, below half of it."""
-        return step > self._peak and self.factor(step) < 0.5
-
-
-def _warmup(step: int, warmup_steps: float) -> float:
-    return min(1.0, (step + 1) / warmup_steps) if warmup_steps > 0 else 1.0
-
 
 @dataclass(frozen=True)
-class _WarmedUp(Stateless):
-    """Linear warm-up, then something else."""
-
-    warmup_steps: float
-
-    def warm(self, step: int) -> bool:
-        """After the warm-up."""
-        return step >= self.warmup_steps
-
-
-@dataclass(frozen=True)
-class Cosine(_WarmedUp):
+class Cosine(Schedule):
     """Linear warm-up, then a cosine to `final` at the last step."""
 
+    warmup_steps: float
     steps: int
     final: float
 
     def factor(self, step: int) -> float:
         """Part of the peak."""
-        if step < self.warmup_steps:
-            return _warmup(step, self.warmup_steps)
+        if not self.warm(step):
+            return self._warmup(step)
         rest = max(1.0, self.steps - 1 - self.warmup_steps)
         return _cosine(1.0, self.final, (step - self.warmup_steps) / rest)
 
-    def annealed(self, step: int) -> bool:
-        """After the warm-up, below half of the peak."""
-        return step >= self.warmup_steps and self.factor(step) < 0.5
-
 
 @dataclass(frozen=True)
-class Milestones(_WarmedUp):
-    """Linear warm-up; at each milestone the learning rate falls by a factor, as MultiStepLR.
+class Milestones(Schedule):
+    """Linear warm-up; a fall by `gamma` at each milestone (a step), as torch's MultiStepLR."""
 
-    Attributes:
-        milestones: Steps, ascending.
-        gamma: The factor.
-    """
-
+    warmup_steps: float
     milestones: tuple[int, ...]
     gamma: float
 
     def factor(self, step: int) -> float:
         """Part of the peak."""
         passed = sum(step >= milestone for milestone in self.milestones)
-        return float(_warmup(step, self.warmup_steps) * self.gamma**passed)
-
-    def annealed(self, step: int) -> bool:
-        """After the warm-up, below half of the peak."""
-        return step >= self.warmup_steps and self.factor(step) < 0.5
+        return float(self._warmup(step) * self.gamma**passed)
 
 
 @dataclass(frozen=True)
-class Constant(_WarmedUp):
+class Constant(Schedule):
     """Linear warm-up, then 1."""
+
+    warmup_steps: float
 
     def factor(self, step: int) -> float:
         """Part of the peak."""
-        return _warmup(step, self.warmup_steps)
+        return self._warmup(step)
 
     def annealed(self, step: int) -> bool:
         """It never falls, so that every evaluation after the warm-up counts."""
-        return step >= self.warmup_steps
+        return self.warm(step)
 
 
-class Plateau:
-    """Linear warm-up, then a fall by `factor` after `patience` evaluations without a gain.
+@dataclass
+class Plateau(Schedule):
+    """Linear warm-up, then a fall by `fall` after `patience` evaluations without a gain.
 
-    Args:
+    Attributes:
         warmup_steps: Steps of warm-up.
-        factor: What the learning rate is multiplied by.
+        fall: What the learning rate is multiplied by.
         patience: Evaluations without a gain before that.
         final: Smallest part of the peak.
+        level: Part of the peak that it has come to.
+        best: Best metric so far.
+        waited: Evaluations without a gain so far.
     """
 
-    def __init__(self, warmup_steps: float, factor: float, patience: int, final: float) -> None:
-        self._warmup_steps = warmup_steps
-        self._fall = factor
-        self._patience = patience
-        self._final = final
-        self._level = 1.0
-        self._best = -math.inf
-        self._waited = 0
+    warmup_steps: float
+    fall: float
+    patience: int
+    final: float
+    level: float = 1.0
+    best: float = -math.inf
+    waited: int = 0
 
     def factor(self, step: int) -> float:
         """Part of the peak."""
-        return _warmup(step, self._warmup_steps) * self._level
-
-    def momentum(self, step: int) -> float | None:  # noqa: ARG002
-        """Momentum of the optimiser."""
-        return None
-
-    def warm(self, step: int) -> bool:
-        """After the warm-up."""
-        return step >= self._warmup_steps
-
-    def annealed(self, step: int) -> bool:
-        """After the warm-up, below half of the peak."""
-        return step >= self._warmup_steps and self._level < 0.5
+        return self._warmup(step) * self.level
 
     def observe(self, metric: float) -> None:
         """Count an evaluation."""
-        if metric > self._best:
-            self._best, self._waited = metric, 0
+        if metric > self.best:
+            self.best, self.waited = metric, 0
             return
-        self._waited += 1
-        if self._waited > self._patience:
-            self._level = max(self._final, self._level * self._fall)
-            self._waited = 0
+        self.waited += 1
+        if self.waited > self.patience:
+            self.level, self.waited = max(self.final, self.level * self.fall), 0
 
     def state(self) -> dict[str, float]:
         """Level, best metric and evaluations waited."""
-        return {"level": self._level, "best": self._best, "waited": self._waited}
+        return {"level": self.level, "best": self.best, "waited": self.waited}
 
     def load(self, state: dict[str, float]) -> None:
         """Continue from a saved state."""
-        self._level, self._best = state["level"], state["best"]
-        self._waited = int(state["waited"])
+        vars(self).update(state)

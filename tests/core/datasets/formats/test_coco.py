@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.datasets.formats.coco import CocoReader
-from mlc_cli.core.datasets.formats.coco_writer import CocoWriter
+from mlc_cli.core.datasets.formats.coco import COCO_WRITER, CocoReader
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -241,7 +240,7 @@ def test_a_folder_without_coco_is_refused(put) -> None:
     folder = put("data/other.json", [{"annotations": [{}]}]).parent
     assert CocoReader().detect(folder) is None
     assert CocoReader().detect(folder / "nothing") is None
-    with pytest.raises(DataError, match="no COCO annotations"):
+    with pytest.raises(DataError, match="no file has images and annotations"):
         CocoReader().read(folder, None, IssueLog())
 
 
@@ -257,12 +256,12 @@ def test_what_is_written_is_read(make_splits, round_trip, folder) -> None:
         "train": [[f"{folder}ä b.jpg", ["dog"]], [f"{folder}2.jpg", []]],
         "val": [["images/val/3.png", ["cat", "dog"]], ["images/val/3.jpg", ["cat"]]],
     }
-    round_trip(CocoWriter(), CocoReader(), make_splits(splits, ["dog", "cat", "never"]))
+    round_trip(COCO_WRITER, CocoReader(), make_splits(splits, ["dog", "cat", "never"]))
 
 
 def test_what_is_written_says_no_more_than_is_known(make_splits) -> None:
     splits = make_splits({"val": [["images/val/a.jpg", ["dog"]]]}, ["dog", "cat"])
-    [file] = CocoWriter().write(splits, splits["val"].folder)
+    [file] = COCO_WRITER.write(splits, splits["val"].folder)
     assert file == splits["val"].folder / "annotations" / "labels_val.json"
     assert json.loads(file.read_text(encoding="utf-8")) == {
         "categories": [
@@ -283,7 +282,7 @@ def test_what_is_written_says_no_more_than_is_known(make_splits) -> None:
     ],
 )
 def test_what_cannot_be_written_is_told(make_splits, images, classes, unlisted, reason) -> None:
-    [loss] = CocoWriter().losses(make_splits({"val": images}, classes, unlisted))
+    [loss] = COCO_WRITER.losses(make_splits({"val": images}, classes, unlisted))
     assert reason in loss
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mlc_cli.core.datasets.formats.csv_list import CsvListReader, CsvListWriter, find_separator
-from mlc_cli.core.datasets.formats.shared.kept import Told
+from mlc_cli.core.datasets.formats.shared.tables import Told
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.datasets.formats.datumaro import DatumaroReader, DatumaroWriter
+from mlc_cli.core.datasets.formats.datumaro import DATUMARO_WRITER, DatumaroReader
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -96,11 +96,13 @@ def test_absolute_paths_of_exports_without_images_are_passed_on(put, read_all) -
 
 def test_what_has_no_class_or_no_image_is_counted(put, read_all) -> None:
     video = {"id": "v", "annotations": [label(0)], "video_frame": {"video_path": "v.mp4"}}
-    content = datumaro(["dog"], item("a", "a.jpg", label(1), label(-1), CAPTION, label(0)), video)
+    content = datumaro(
+        ["dog"], item("a", "a.jpg", label(1), label(-1), CAPTION, label(0.5), label("0")), video
+    )
     reading = read_all(DatumaroReader(), put("val.json", content))
     assert reading.labels == {"a.jpg": {"dog"}}
     assert reading.dropped.counts == {
-        "annotations without a class, or with one that is not listed": 3,
+        "labels that are not the number of a class": 4,
         "items without an image": 1,
     }
 
@@ -112,7 +114,7 @@ def test_what_has_no_class_or_no_image_is_counted(put, read_all) -> None:
         (json.dumps(TRAIN, ensure_ascii=False).encode("cp1252"), "not UTF-8"),
         ({**TRAIN, "items": {}}, "$.items"),
         ({**TRAIN, "categories": {"label": {}}}, "`labels`"),
-        ({**TRAIN, "items": [{"annotations": [{"label_id": 0.5}]}]}, "annotations[0].label_id"),
+        ({**TRAIN, "items": [{"annotations": {}}]}, "items[0].annotations"),
         ([], "object"),
     ],
 )
@@ -127,7 +129,7 @@ def test_what_is_not_datumaro_is_refused_by_name_and_place(put, content, message
 def test_a_folder_without_annotations_is_refused(put) -> None:
     folder = put("data/annotations/other.json", {"images": []}).parent.parent
     assert DatumaroReader().detect(folder) is None
-    with pytest.raises(DataError, match="no Datumaro annotations"):
+    with pytest.raises(DataError, match="no file has categories and items"):
         DatumaroReader().read(folder, None, IssueLog())
 
 
@@ -141,13 +143,13 @@ def test_what_is_written_is_read(make_splits, round_trip, folder) -> None:
         "train": [[f"{folder}ä b.jpg", ["dog"]], [f"{folder}2.jpg", []]],
         "val": [["images/val/3.png", ["cat", "dog"]], ["images/val/3.jpg", ["cat"]]],
     }
-    round_trip(DatumaroWriter(), DatumaroReader(), make_splits(splits, ["dog", "cat", "never"]))
+    round_trip(DATUMARO_WRITER, DatumaroReader(), make_splits(splits, ["dog", "cat", "never"]))
 
 
 def test_what_is_written_looks_like_an_export(make_splits) -> None:
     images = [["images/val/v.jpg", ["dog", "Fuß"]], ["images/val/v.png", []]]
     splits = make_splits({"val": images}, ["dog", "Fuß"])
-    [file] = DatumaroWriter().write(splits, splits["val"].folder)
+    [file] = DATUMARO_WRITER.write(splits, splits["val"].folder)
     assert file == splits["val"].folder / "annotations" / "val.json"
     first = {"id": "v", "annotations": [label(0), label(1)], "image": {"path": "v.jpg"}}
     second = {"id": "v.png", "annotations": [], "image": {"path": "v.png"}}
@@ -155,7 +157,7 @@ def test_what_is_written_looks_like_an_export(make_splits) -> None:
 
 
 def test_what_cannot_be_written_is_told(make_splits) -> None:
-    [unknown] = DatumaroWriter().losses(make_splits({"val": [["a", [], ["x"]]]}, ["x"]))
+    [unknown] = DATUMARO_WRITER.losses(make_splits({"val": [["a", [], ["x"]]]}, ["x"]))
     assert "val: 1 labels are unknown" in unknown
-    [numbers] = DatumaroWriter().losses(make_splits({"val": [["a", []]]}, [1]))
+    [numbers] = DATUMARO_WRITER.losses(make_splits({"val": [["a", []]]}, [1]))
     assert "integers" in numbers

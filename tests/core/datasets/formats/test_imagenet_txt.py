@@ -47,7 +47,7 @@ def test_lines_that_say_nothing_are_counted(put, read_all, tmp_path: Path) -> No
     reading = read_all(ImageNetTxtReader(), tmp_path)
     assert reading.labels == {"a.jpg": {"cat"}, "g.jpg": {"traffic light"}}
     assert reading.dropped.counts == {
-        "labels of a class that is not in synsets.txt": 1,
+        "labels that are not the number of a class": 1,
         "lines that are not a name and numbers of classes": 5,
     }
 

@@ -183,7 +183,7 @@ def test_csv_of_single_choices_has_one_column_of_text(put, images, read_all) -> 
     [
         ("annotation_id,annotator,choice,brand,image\n1,1,cat,Leica,a.jpg\n", "choice, brand"),
         ("annotation_id,annotator,image\n1,1,a.jpg,cat\n", "line 2: has more cells"),
-        ('annotation_id,annotator,image\n1,1,"a.jpg', "line 2: unexpected end"),
+        ('annotation_id,annotator,image\n1,1,"a.jpg', "line 2: a quotation mark stays open"),
         ("annotation_id,annotator,image\n1,1," + "a" * 10**6, "field larger"),
         ("annotation_id,annotator,image\nä,1,a.jpg".encode("latin-1"), "not UTF-8"),
     ],
@@ -245,7 +245,7 @@ def test_a_folder_without_exports_is_refused(put) -> None:
     folder = put("data/other.json", {"annotations": []}).parent
     put("data/other.csv", "image,label\na.jpg,cat\n")
     assert LabelStudioReader().detect(folder) is None
-    with pytest.raises(DataError, match="no export of Label Studio"):
+    with pytest.raises(DataError, match="no file has tasks"):
         LabelStudioReader().read(folder, None, IssueLog())
 
 

@@ -50,5 +50,5 @@ def test_what_names_no_image_is_counted_and_other_shapes_are_refused(tmp_path: P
     with pytest.raises(DataError, match=r"a\.json: Expected `array`"):
         LabelMeReader().read(tmp_path / "a.json", None, IssueLog())
     (tmp_path / "a.json").unlink()
-    with pytest.raises(DataError, match="has no files of LabelMe"):
+    with pytest.raises(DataError, match="no file has shapes and imagePath"):
         LabelMeReader().read(tmp_path, None, IssueLog())

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mlc_cli.core.datasets.formats.mlc import MlcReader, MlcWriter
+from mlc_cli.core.datasets.formats.mlc import MLC_WRITER, MlcReader
 from mlc_cli.errors import DataError
 
 TRAIN = {
@@ -101,7 +101,7 @@ def test_a_folder_without_annotation_files_is_refused(put) -> None:
     folder = put("data/other.json", {"labels": {}}).parent
     assert MlcReader().detect(folder) is None
     assert MlcReader().detect(folder / "nothing") is None
-    with pytest.raises(DataError, match="no annotation files"):
+    with pytest.raises(DataError, match="no file has classes and images"):
         MlcReader().read(folder, None, None)
 
 
@@ -127,12 +127,12 @@ def test_what_is_written_is_read(make_splits, round_trip, classes, unlisted) -> 
                for path, *parts in images]
         for name, images in SPLITS.items()
     }  # fmt: skip
-    round_trip(MlcWriter(), MlcReader(), make_splits(splits, classes, unlisted))
+    round_trip(MLC_WRITER, MlcReader(), make_splits(splits, classes, unlisted))
 
 
 def test_files_are_short_and_plain(make_splits) -> None:
     splits = make_splits(SPLITS, ["b", "a"])
-    [train, _] = MlcWriter().write(splits, splits["train"].folder)
+    [train, _] = MLC_WRITER.write(splits, splits["train"].folder)
     assert train.read_text(encoding="utf-8") == (
         '{"classes": ["a","b"],\n'
         '"images": [["images/ä ö.jpg",["b"],["a"]],\n["images/2.jpg",[]]]}\n'
@@ -141,7 +141,7 @@ def test_files_are_short_and_plain(make_splits) -> None:
 
 def test_images_elsewhere_are_named_from_the_file(make_splits, tmp_path, read_all) -> None:
     splits = make_splits(SPLITS, ["b", "a"])
-    [train, _] = MlcWriter().write(splits, tmp_path / "other")
+    [train, _] = MLC_WRITER.write(splits, tmp_path / "other")
     assert json.loads(train.read_text(encoding="utf-8"))["image_root"] == "../result"
     root = read_all(MlcReader(), train).source.image_root
     assert root.resolve() == splits["train"].folder.resolve()

@@ -53,14 +53,14 @@ def test_images_may_be_elsewhere(lists, tmp_path, read_all) -> None:
 
 
 def test_what_does_not_fit_is_counted(lists, put, read_all) -> None:
-    put(f"vg/{lists.name}", {"1.jpg": [0, 500, -1], "3.jpg": [7], "9.jpg": [1]})
+    put(f"vg/{lists.name}", {"1.jpg": [0, 500, -1, "a"], "3.jpg": [7], "9.jpg": [1]})
     put("vg/VG_100K/3.jpg")
     reading = read_all(Vg500Reader(), lists)
     assert reading.labels == {"VG_100K/1.jpg": {"class_000"}}
     assert reading.dropped.counts == {
-        "labels that are not a number from 0 to 499": 2,
+        "labels that are not the number of a class": 3,
         "listed images of which no labels are told": 1,
-        "images of which there is no file, or more than one": 1,
+        "images of which there is more than one file of that name": 1,
         "images with labels that are in no list": 1,
     }
 
@@ -74,7 +74,7 @@ def test_what_is_in_no_list_is_shown_in_the_order_of_the_file(lists, put, read_a
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [('{"1.jpg": [1', "line 1"), ([], "object"), ({"1.jpg": ["a"]}, "$[...][0]")],
+    [('{"1.jpg": [1', "line 1"), ([], "object"), ({"1.jpg": "a"}, "$[...]")],
 )
 def test_what_is_no_file_of_labels_is_refused(lists, put, content, message) -> None:
     put(f"vg/{lists.name}", content)

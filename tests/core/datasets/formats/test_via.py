@@ -53,5 +53,5 @@ def test_other_shapes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"via\.json"):
         ViaReader().read(path, None, IssueLog())
     path.unlink()
-    with pytest.raises(DataError, match="has no annotations of VIA"):
+    with pytest.raises(DataError, match="no file has filename and regions"):
         ViaReader().read(tmp_path, None, IssueLog())

@@ -115,7 +115,7 @@ def test_close_coarse_hashes_alone_make_no_pair(examine, encode) -> None:
         pixels = cv2.idct(frequencies).clip(0, 255).astype(np.uint8).repeat(4, 0).repeat(4, 1)
         files[name] = encode(pixels, ".png")
     inspection = examine({"train": [[name, []] for name in names]}, files)
-    coarse = inspection.files.coarse_N
+    coarse = inspection.files.facts_N["coarse"]
     assert int(coarse[0] ^ coarse[1]).bit_count() <= 6
     assert inspection.duplicates.alike == ()
 

@@ -14,9 +14,10 @@ from mlc_cli.core.models.heads.graph import (
     GraphHead,
     GraphWeights,
     LabelGraph,
+    normalised,
 )
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
-from mlc_cli.core.models.label_graph import normalised, normalised_links
+from mlc_cli.core.models.label_graph import normalised_links
 
 LAYERS = {"gcn": GraphConvolution, "gat": GraphAttention}
 Make = Callable[..., GraphHead]

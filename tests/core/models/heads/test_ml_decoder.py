@@ -97,7 +97,7 @@ def test_cosine_form_equals_a_loop_over_groups(
         dim=32,
         heads=4,
         ffn_dim=48,
-        use_cosine=True,
+        cosine=True,
         bias=bias,
         scale=9.0,
     ).eval()
@@ -134,7 +134,7 @@ def test_queries_are_fixed_but_saved() -> None:
 
 
 def test_every_learnt_parameter_has_a_gradient() -> None:
-    head = MLDecoder(8, 5, groups=3, dim=16, heads=2, ffn_dim=8, use_cosine=True)
+    head = MLDecoder(8, 5, groups=3, dim=16, heads=2, ffn_dim=8, cosine=True)
     head(torch.randn(2, 8, 2, 2)).square().sum().backward()
     for name, parameter in head.named_parameters():
         assert (parameter.grad is not None) == parameter.requires_grad, name

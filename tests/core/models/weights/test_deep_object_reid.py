@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from mlc_cli.core.models.build import BuiltModel, build_model
 from mlc_cli.core.models.heads.graph import LabelGraph
-from mlc_cli.core.models.weights.deep_object_reid import recognise
 from mlc_cli.core.models.weights.files import read_weights
+from mlc_cli.core.models.weights.recognise import recognise
 from mlc_cli.errors import WeightsError
 from mlc_cli.settings.model import ModelSettings
 
@@ -210,7 +210,7 @@ def test_stored_graph_of_voc_becomes_its_known_links(tmp_path: Path) -> None:
     weights[10, 8] = 0.25
     state = graph_state("gcn", 20, cosine=True) | {"A": torch.tensor(weights, dtype=torch.float32)}
     torch.save(content(state, names(20)), tmp_path / "x.pth")
-    links = recognise(read_weights(tmp_path / "x.pth")).head.state["weights.links_CC"]
+    links = recognise(read_weights(tmp_path / "x.pth")).state["weights.links_CC"]
     assert float(links[14, 1]) == pytest.approx(0.0606339, abs=1e-6)
     assert float(links[14, 10]) == pytest.approx(0.0545545, abs=1e-6)
     assert float(links[1, 1]) == pytest.approx(0.9411765, abs=1e-6)

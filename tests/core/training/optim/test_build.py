@@ -10,7 +10,6 @@ from torch import nn
 
 from mlc_cli.core.models.backbone import create_backbone, layer_depths
 from mlc_cli.core.training.optim.build import build_optimizer
-from mlc_cli.core.training.optim.groups import parameter_groups
 from mlc_cli.settings.optim import AdamWSettings, OptimSettings, SgdSettings
 
 
@@ -132,12 +131,7 @@ def test_layer_decay_equals_that_of_timm(name: str) -> None:
 
 def test_groups_are_few_and_hold_every_parameter_once() -> None:
     model = timm.create_model("test_resnet", num_classes=3)
-    groups = parameter_groups(
-        model.named_parameters(),
-        weight_decay=0.1,
-        bias_lr_scale=1.0,
-        lr_scale_of=lambda _: 1.0,
-    )
+    groups = build_optimizer(AdamWSettings(), model, {}).param_groups
     members = [id(p) for group in groups for p in group["params"]]
     assert len(groups) == 2
     assert sorted(members) == sorted(id(p) for p in model.parameters())

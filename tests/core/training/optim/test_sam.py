@@ -6,9 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mlc_cli.core.training.optim.build import build_sam
 from mlc_cli.core.training.optim.sam import Sam, frozen_bn_statistics
-from mlc_cli.settings.optim import SamSettings
 
 
 def model_and_loss(seed: int = 0) -> tuple[nn.Module, Tensor, Tensor]:
@@ -45,7 +43,7 @@ def test_weights_move_to_the_literal_worst_point_whatever_the_scale_of_the_loss(
     backward(model, inputs, targets)
     expected = literal_worst_point(model, 0.5, adaptive=adaptive)
     backward(model, inputs, targets, scale)
-    sam = build_sam(SamSettings(rho=0.5, adaptive=adaptive))
+    sam = Sam(0.5, adaptive)
     with sam.perturbed(list(model.parameters())):
         for found, wanted in zip(model.parameters(), expected, strict=True):
             torch.testing.assert_close(found.double(), wanted, rtol=1e-5, atol=1e-6)

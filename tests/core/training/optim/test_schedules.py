@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from mlc_cli.core.training.optim.build import build_early_stop, build_schedule
+from mlc_cli.core.training.optim.build import build_schedule
+from mlc_cli.core.training.optim.early_stop import EarlyStop
 from mlc_cli.core.training.optim.schedules import Constant, Cosine, OneCycle, Plateau, Schedule
 from mlc_cli.settings.optim import (
     ConstantSettings,
     CosineSettings,
-    EarlyStopSettings,
     MultiStepSettings,
     OneCycleSettings,
     PlateauSettings,
@@ -164,14 +164,14 @@ def test_a_constant_rate_counts_as_annealed_after_its_warm_up() -> None:
 
 
 def test_early_stop_waits_for_annealing_then_for_its_patience() -> None:
-    stop = build_early_stop(EarlyStopSettings(patience=2))
+    stop = EarlyStop(2, 0.0)
     assert not any(stop.observe(metric, annealed=False) for metric in (0.5, *[0.1] * 50))
     assert not stop.observe(0.1, annealed=True)
     assert stop.observe(0.1, annealed=True)
 
 
 def test_a_gain_resets_the_patience_and_must_exceed_min_delta() -> None:
-    stop = build_early_stop(EarlyStopSettings(patience=2, min_delta=0.1))
+    stop = EarlyStop(2, 0.1)
     assert not stop.observe(0.5, annealed=True)
     assert not stop.observe(0.55, annealed=True)
     assert not stop.observe(0.65, annealed=True)
@@ -183,7 +183,7 @@ def test_a_gain_resets_the_patience_and_must_exceed_min_delta() -> None:
 @pytest.mark.parametrize("name", ["one_cycle", "cosine", "plateau"])
 def test_a_training_without_gain_never_stops_before_annealing(name: str, patience: int) -> None:
     schedule = schedules(steps=200)[name]
-    stop = build_early_stop(EarlyStopSettings(patience=patience))
+    stop = EarlyStop(patience, 0.0)
     annealed = 0
     for epoch in range(20):
         last = epoch * 10 + 9
@@ -227,7 +227,7 @@ def test_the_published_rule_stops_as_its_literal_form() -> None:
     """e <- 0.8 a + 0.2 e at a gain over e; else a wait, once the warm-up is over."""
     rng = np.random.default_rng(0)
     for _ in range(50):
-        stop = build_early_stop(EarlyStopSettings(patience=4, rule="smoothed"))
+        stop = EarlyStop(4, 0.0, "smoothed")
         smoothed, waited = 0.0, 0
         for epoch in range(60):
             accuracy = float(rng.uniform(0.3, 0.9))
@@ -239,4 +239,4 @@ def test_the_published_rule_stops_as_its_literal_form() -> None:
             assert stop.observe(accuracy, annealed=False, warm=warm) == (waited >= 4)
             if waited >= 4:
                 break
-    assert build_early_stop(EarlyStopSettings(rule="smoothed")).observe(1.0, annealed=False)
+    assert EarlyStop(5, 0.0, "smoothed").observe(1.0, annealed=False)

@@ -1,24 +1,36 @@
-"""JSON of other tools: read fast, with types that are checked and messages that say where.
-
-What is written is streamed, so that memory does not grow with the number of images.
-"""
+"""JSON of other tools: read fast, with types that are checked and messages that say where."""
 
 import codecs
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
+from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.formats.shared.lines import files_below, is_file
-from mlc_cli.core.system.files import read_bytes, read_json, write_atomic
-from mlc_cli.errors import DataError, MlcError
+from mlc_cli.core.system.files import read_bytes, read_json
+from mlc_cli.core.system.issues import IssueLog
+from mlc_cli.errors import DataError
 
 Id = int | float | str | None
 """What tools use as identifiers."""
 
 OPENING = 2**20
 Shape = TypeVar("Shape")
+_WHOLE = re.compile(r"(0|-?[1-9][0-9]{0,17})(?:\.0+)?")
+
+
+def id_key(value: Id) -> Id:
+    """An identifier for comparing: `7`, `7.0`, `"7"` and `"7.0"` are 7; `"007"` is text."""
+    if type(value) is float:
+        return int(value) if value.is_integer() else value
+    if type(value) is str:
+        text = value.strip()
+        return int(match[1]) if (match := _WHOLE.fullmatch(text)) else text
+    return value
 
 
 def load(path: Path, shape: type[Shape], hint: str = "") -> Shape:
@@ -56,67 +68,85 @@ def opening(path: Path) -> str:
         return ""
 
 
-def find_files(
-    source: Path, looks_right: Callable[[str], bool], patterns: Sequence[str] = ("*.json",)
-) -> list[Path]:
-    """Files of a format: the source itself, or those in a folder whose opening looks right.
-
-    Where no file does that the patterns fit, those of the same suffixes one folder below count, and
-    two below if there are none either.
-    """
-    if not source.is_dir():
-        return [source]
-    files = dict.fromkeys(path for pattern in patterns for path in sorted(source.glob(pattern)))
-    if found := [path for path in files if looks_right(opening(path))]:
-        return found
-    names = list(dict.fromkeys(pattern.rpartition("/")[2] for pattern in patterns))
-    return [path for path in files_below(source, names) if looks_right(opening(path))]
-
-
-def seen(
-    what: str, source: Path, looks_right: Callable[[str], bool], files: Sequence[Path]
-) -> str | None:
-    """In which of some files the opening looks right, in words; `None` if in none."""
-    found = [path for path in files if looks_right(opening(path))]
-    if not found:
-        return None
-    first = found[0].name if found[0] == source else found[0].relative_to(source).as_posix()
-    return f"{what} in {first}" + (f" and {len(found) - 1} more" if len(found) > 1 else "")
-
-
-def write_object(path: Path, content: Mapping[str, object]) -> None:
-    """Write a JSON object atomically, and its folder if there is none.
+def numbered(
+    numbers: Iterable[Any], names: Sequence[Label] | None, where: str, dropped: IssueLog
+) -> list[Label]:
+    """Classes by their numbers.
 
     Args:
-        path: The file.
-        content: Iterators among the values become arrays with an item a line.
-
-    Raises:
-        MlcError: The file cannot be written.
+        numbers: As they are written; what is no number of a class is left out.
+        names: Of the classes; without any, their numbers are the names.
+        where: Place of the numbers, for people.
+        dropped: Takes what is left out.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MlcError(f"{path.parent} cannot be made: {error.strerror or error}") from error
-    write_atomic(path, lambda temporary: _write_object(temporary, content))
+    labels: list[Label] = []
+    for given in numbers:
+        number = id_key(given)
+        if type(number) is int and number >= 0 and (names is None or number < len(names)):
+            labels.append(number if names is None else names[number])
+        else:
+            dropped.add("labels that are not the number of a class", f"{where}: {given!r:.80}")
+    return labels
 
 
-def _write_object(path: Path, content: Mapping[str, object]) -> None:
-    with path.open("wb") as stream:
-        before = b"{"
-        for key, value in content.items():
-            stream.write(before + msgspec.json.encode(key) + b": ")
-            if isinstance(value, Iterator):
-                stream.writelines(_array(value))
-            else:
-                stream.write(msgspec.json.encode(value))
-            before = b",\n"
-        stream.write(b"}\n")
+def having(*patterns: str) -> Callable[[str], bool]:
+    """Whether a text has a match of each pattern."""
+    compiled = [re.compile(pattern) for pattern in patterns]
+    return lambda text: all(pattern.search(text) for pattern in compiled)
 
 
-def _array(items: Iterator[object]) -> Iterator[bytes]:
-    before = b"["
-    for item in items:
-        yield before + msgspec.json.encode(item)
-        before = b",\n"
-    yield b"]" if before == b",\n" else b"[]"
+@dataclass(frozen=True)
+class FileKind:
+    """Annotation files of a format, known by how they begin.
+
+    Attributes:
+        what: What is in them, for people.
+        fits: Whether a file of this kind can begin so.
+        hint: What they look like.
+        patterns: Where they are in a folder.
+        layouts: Patterns of which the first that has files finds all, however these begin.
+    """
+
+    what: str
+    fits: Callable[[str], bool]
+    hint: str
+    patterns: Sequence[str] = ("*.json",)
+    layouts: Sequence[str] = ()
+
+    def find(self, source: Path) -> list[Path]:
+        """The source itself, or the files in a folder that fit.
+
+        Where no file does that the patterns name, those of the same suffixes one folder below
+        count, and two below if there are none either.
+        """
+        if not source.is_dir():
+            return [source]
+        for layout in self.layouts:
+            if found := sorted(filter(is_file, source.glob(layout))):
+                return found
+        files = dict.fromkeys(path for own in self.patterns for path in sorted(source.glob(own)))
+        if found := self._fitting(files):
+            return found
+        names = list(dict.fromkeys(pattern.rpartition("/")[2] for pattern in self.patterns))
+        return self._fitting(files_below(source, names))
+
+    def _fitting(self, files: Iterable[Path]) -> list[Path]:
+        return [path for path in files if self.fits(opening(path))]
+
+    def existing(self, source: Path) -> list[Path]:
+        """The files that `find` finds.
+
+        Raises:
+            DataError: There are none.
+        """
+        if files := self.find(source):
+            return files
+        raise DataError(f"{source}: no file has {self.what}", self.hint)
+
+    def seen(self, source: Path) -> str | None:
+        """In which files of a place it is, in words; `None` if in none."""
+        found = self._fitting(self.find(source))
+        if not found:
+            return None
+        first = found[0].name if found[0] == source else found[0].relative_to(source).as_posix()
+        return f"{self.what} in {first}" + (f" and {len(found) - 1} more" if found[1:] else "")

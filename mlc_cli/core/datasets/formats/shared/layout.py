@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 
-from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.shared.lines import is_file
 from mlc_cli.core.datasets.formats.shared.split_names import meaning, split_of_name
 
@@ -61,9 +60,3 @@ def image_prefix(root: Path, split: str, names: Iterable[str]) -> str:
     if any(hits.values()):
         return max(places, key=lambda place: hits[place])
     return next(place for place in places if not place or (root / place).is_dir())
-
-
-def common_prefix(annotation: Annotation, split: str) -> str:
-    """`images/<split>/` if all images are below it, as some formats expect them; else empty."""
-    prefix = f"images/{split}/"
-    return prefix if all(path.startswith(prefix) for path in annotation.paths) else ""

@@ -1,13 +1,18 @@
-"""Text files: where they are, and their lines, read as they are asked for."""
+"""Text files: where they are, and their lines and rows, read as they are asked for."""
 
+import csv
 import os
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
 from mlc_cli.errors import DataError
+
+_END = "\0"
+"""A line after the last, which no text has."""
 
 
 def is_file(path: Path) -> bool:
@@ -94,3 +99,38 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(raw_lines(path), 1):
         if text := line.strip():
             yield number, text
+
+
+def filled_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows that are not blank, each with its last line; cells without space at their ends."""
+    for number, row in csv_rows(path, delimiter):
+        cells = [cell.strip() for cell in row]
+        if any(cells):
+            yield number, cells
+
+
+def csv_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+    """Rows of a CSV file as they are, each with its last line.
+
+    Raises:
+        DataError: It cannot be read, or is not CSV in UTF-8.
+    """
+    hint = "A quotation mark that is opened and never closed makes one cell of all that follows."
+    ended: list[bool] = []
+
+    def end() -> Iterator[str]:
+        ended.append(True)
+        yield _END
+
+    reader = csv.reader(chain(raw_lines(path), end()), delimiter=delimiter, skipinitialspace=True)
+    start = 0
+    try:
+        for row in reader:
+            if ended:
+                if row == [_END]:
+                    return
+                raise DataError(f"{path}, line {start + 1}: a quotation mark stays open", hint)
+            start = reader.line_num
+            yield start, row
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: {error}", hint) from None

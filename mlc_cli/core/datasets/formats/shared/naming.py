@@ -1,20 +1,22 @@
-"""From names of images as people write them to paths."""
+"""From names and addresses of images as people write them to paths."""
 
 import os
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from mlc_cli.core.datasets.annotations import Annotation
-from mlc_cli.core.datasets.formats.shared.images import ImageIndex, is_address, is_image
+from mlc_cli.core.datasets.formats.shared.images import (
+    ImageIndex,
+    is_address,
+    is_image,
+    reference_parts,
+)
 from mlc_cli.core.system.issues import IssueLog
-from mlc_cli.errors import DataError
 
 
 class ImageNames:
-    """Completes names: forward slashes, and a suffix where a name has none.
+    """Completes names, and finds images by what an address or an uploaded copy ends in.
 
     Args:
-        root: Folder of the images; it is searched once, when the first name without suffix comes.
+        root: Folder of the images; it is searched once, when that is needed first.
         dropped: Takes names that fit several images.
     """
 
@@ -24,7 +26,7 @@ class ImageNames:
         self._dropped = dropped
 
     def __call__(self, name: str, near: str = "") -> str | None:
-        """Path of an image.
+        """Path of an image: forward slashes, and a suffix where the name has none.
 
         Args:
             name: As it is written.
@@ -44,6 +46,24 @@ class ImageNames:
         if len(found) > 1:
             kind = "names without suffix that several images have (--images narrows the search)"
             self._dropped.add(kind, f"{name:.80}: {', '.join(found[:3])}")
+            return None
+        return found[0] if found else path
+
+    def find(self, reference: str) -> str | None:
+        """Path below the folder, with forward slashes.
+
+        What no file is found for keeps its own path, for the conversion to check or not; `None`
+        is for what names nothing, or fits several files.
+        """
+        found = self._index.find(reference)
+        path = "/".join(reference_parts(reference)).lstrip("/")
+        if len(found) > 1:
+            self._dropped.add(
+                "images of which there is more than one file of that name", f"{reference:.200}"
+            )
+            return None
+        if not found and (not path or reference.startswith("data:")):
+            self._dropped.add("images without a name", f"{reference:.200}")
             return None
         return found[0] if found else path
 
@@ -75,27 +95,3 @@ def relative_prefix(place: Path, folder: Path) -> str:
     """What stands before paths below a place, as seen from a folder; empty for the same one."""
     path = relative(place, folder)
     return "" if path == "." else f"{path}/"
-
-
-def check_below(splits: Mapping[str, Annotation], folder: Path) -> None:
-    """Refuse images outside of a folder, whose paths a reader would refuse.
-
-    Raises:
-        DataError: They are elsewhere.
-    """
-    for annotation in splits.values():
-        if not annotation.folder.resolve().is_relative_to(folder.resolve()):
-            raise DataError(
-                f"the images are in {annotation.folder}, outside of the result: paths in a table"
-                " would lead out of its folder",
-                "Put them there with --link hardlink or --link copy, or choose a DEST that has them"
-                " below it.",
-            )
-
-
-def exported_paths(annotation: Annotation, folder: Path) -> Iterator[str]:
-    """Image paths as a file in `folder` has to name them, with forward slashes."""
-    prefix = relative(annotation.folder, folder)
-    if prefix == ".":
-        return iter(annotation.paths)
-    return (path if path.startswith("/") else f"{prefix}/{path}" for path in annotation.paths)

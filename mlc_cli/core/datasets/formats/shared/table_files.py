@@ -1,13 +1,21 @@
-"""Which CSV files of a place are tables of a data set, and of which split each is."""
+"""Which CSV files of a place are tables of a data set, of which split each is, and their rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from mlc_cli.core.datasets.formats.shared.kept import UNTOLD, Told
+from mlc_cli.core.datasets.annotations import Label
+from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.lines import files_below, is_file
+from mlc_cli.core.datasets.formats.shared.naming import ImageNames
 from mlc_cli.core.datasets.formats.shared.split_names import meaning, split_of_name
-from mlc_cli.core.datasets.formats.shared.tables import SPLIT_NAMES, Table, words_of
+from mlc_cli.core.datasets.formats.shared.tables import UNTOLD, Table, Told
+from mlc_cli.core.datasets.leaks import tells_groups
+from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
+from mlc_cli.text import some
+
+Rows = Iterator[tuple[str, Sequence[str], str, str]]
+"""Of each row its place for people, its cells, and the path and the split of its image."""
 
 _OF_SPLITS = ("_classes.csv", "_annotations.csv", "metadata.csv")
 """Lie in the folder of a split, with its images, as Roboflow and Hugging Face have them."""
@@ -47,28 +55,6 @@ def _split_around(path: Path) -> str:
     return folder if told and path.name in _OF_SPLITS else ""
 
 
-def left_out(source: Path, tables: Sequence[Table]) -> tuple[str, ...]:
-    """A remark on the tables of a folder that are no splits; empty without any."""
-    used = {table.path for table in tables}
-    names = [path.name for path in sorted(source.glob("*.csv")) if path not in used]
-    if not source.is_dir() or not names:
-        return ()
-    return (f"tables whose names tell no split are left out: {', '.join(names):.300}",)
-
-
-def split_remarks(tables: Sequence[Table]) -> Iterator[str]:
-    """Which columns are taken for splits though they are not called so."""
-    for table in tables:
-        column = table.split_column
-        if column is not None and "_".join(words_of(table.header[column])) not in SPLIT_NAMES:
-            yield f"{table.path.name}: column {table.header[column]} tells the split"
-
-
-def without_split(tables: Sequence[Table]) -> tuple[str, ...]:
-    """Names of the files of which nothing tells the split."""
-    return tuple(t.path.name for t in tables if not t.split and t.split_column is None)
-
-
 def look(source: Path, told: Told = UNTOLD) -> Table | None:
     """The first table at a place, unless it is of a format that has a reader of its own."""
     if not (source.is_dir() or source.suffix.lower() in (".csv", ".tsv")):
@@ -85,3 +71,109 @@ def place_of(table: Table, source: Path) -> str:
     if not source.is_dir() or table.path.name in _OF_SPLITS:
         return table.path.name
     return table.path.relative_to(source).as_posix()
+
+
+class TableSet:
+    """The tables of a place: all of them but the columns of labels is read in one way.
+
+    Args:
+        source: File or folder.
+        images: Folder of the images; by default that of the tables.
+        told: Columns that the user tells.
+        dropped: Takes rows that name no image.
+        labels_of: Columns of labels of a table.
+
+    Attributes:
+        parts: Each table with its columns of labels.
+    """
+
+    def __init__(
+        self,
+        source: Path,
+        images: Path | None,
+        told: Told,
+        dropped: IssueLog,
+        labels_of: Callable[[Table], Sequence[int]],
+    ) -> None:
+        self._place, self._told, self._dropped = source, told, dropped
+        self._names = ImageNames(images or (source if source.is_dir() else source.parent), dropped)
+        self.parts = [(table, labels_of(table)) for table in find_tables(source, told)]
+        self._remarks: list[str] = []
+        self._cells: dict[str, Mapping[str, str]] = {}
+        self._kept = [self._choose(table, labels) for table, labels in self.parts]
+
+    def source(
+        self,
+        samples: Callable[[Table, Sequence[int], Rows], Iterator[Sample]],
+        remarks: Sequence[str],
+        classes: Sequence[Label] | None = None,
+    ) -> Source:
+        """A source, whose samples come from the rows of each table and its columns of labels."""
+        parts = zip(self.parts, self._kept, strict=True)
+        tables = [table for table, _ in self.parts]
+        return Source(
+            image_root=self._names.root,
+            samples=(
+                sample
+                for (table, labels), kept in parts
+                for sample in samples(table, labels, self._rows(table, kept))
+            ),
+            classes=classes,
+            remarks=(*remarks, *self._remarks, *_split_remarks(self._place, tables)),
+            unsplit=tuple(t.path.name for t in tables if not t.split and t.split_column is None),
+            cells=self._cells,
+        )
+
+    def _rows(self, table: Table, kept: Mapping[int, str]) -> Rows:
+        prefix = table.folder(self._names.root)
+        for number, row in table.rows(self._dropped):
+            where, name = f"{table.path}, line {number}", row[table.image_column]
+            split = table.split_of(row)
+            if not name:
+                self._dropped.add("rows without an image", where)
+            elif (path := self._names(prefix + name, split)) is not None:
+                if kept:
+                    self._keep(path, {name: row[column] for column, name in kept.items()})
+                yield where, row, path, split
+
+    def _keep(self, path: str, cells: Mapping[str, str]) -> None:
+        """Keep cells of an image; of several rows the first counts."""
+        stays = self._told.keep or self._told.group is not None
+        if self._cells.setdefault(path, cells) != cells and stays:
+            kind = "rows whose kept columns differ from the first row of the image (which counts)"
+            self._dropped.add(kind, path)
+
+    def _choose(self, table: Table, labels: Sequence[int]) -> dict[int, str]:
+        """Columns of a table to keep, and those that are only looked at, as they may tell groups.
+
+        Raises:
+            DataError: It has no column of this name for groups.
+        """
+        group, header, file = self._told.group, table.header, table.path.name
+        if group is not None and group not in header:
+            raise DataError(f"{file}: has no column {group}", f"It has {some(header, 30)}.")
+        used = {table.image_column, table.split_column, *labels}
+        spare = {c: name for c, name in enumerate(header) if name and c not in used}
+        kept = spare if self._told.keep else {}
+        if group is not None:
+            kept = {**kept, header.index(group): group}
+        if rest := [name for c, name in spare.items() if c not in kept]:
+            self._remarks.append(
+                f"{file}: columns that are not used (--keep-columns keeps them): {some(rest, 30)}"
+            )
+        if kept:
+            self._remarks.append(f"{file}: columns kept: {some([*kept.values()], 30)}")
+            return kept
+        return {c: name for c, name in spare.items() if tells_groups(name)}
+
+
+def _split_remarks(source: Path, tables: Sequence[Table]) -> Iterator[str]:
+    """Columns that are taken for splits though they are not called so, and tables left out."""
+    for table in tables:
+        column = table.split_column
+        if column is not None and not table.called_split(column):
+            yield f"{table.path.name}: column {table.header[column]} tells the split"
+    used = {table.path for table in tables}
+    names = [path.name for path in sorted(source.glob("*.csv")) if path not in used]
+    if source.is_dir() and names:
+        yield f"tables whose names tell no split are left out: {', '.join(names):.300}"

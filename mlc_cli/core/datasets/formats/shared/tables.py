@@ -9,9 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from mlc_cli.core.datasets.formats.shared.images import is_address, is_image
-from mlc_cli.core.datasets.formats.shared.kept import UNTOLD, Told
-from mlc_cli.core.datasets.formats.shared.lines import raw_lines
-from mlc_cli.core.datasets.formats.shared.rows import filled_rows
+from mlc_cli.core.datasets.formats.shared.lines import filled_rows, raw_lines
 from mlc_cli.core.datasets.formats.shared.split_names import meaning
 from mlc_cli.core.datasets.formats.shared.states import is_flag
 from mlc_cli.core.system.issues import IssueLog
@@ -20,7 +18,7 @@ from mlc_cli.errors import DataError
 HEAD, HEAD_CELLS = 1000, 1_000_000
 """Rows, and cells, that are looked at to see what columns hold."""
 
-SPLIT_NAMES = {"split", "subset", "set", "partition", "split_name", "is_valid"}
+_SPLIT_NAMES = {"split", "subset", "set", "partition", "split_name", "is_valid"}
 """What columns of splits are called."""
 _LABEL_WORDS = {
     "label", "labels", "tag", "tags", "class", "classes", "category", "categories", "target",
@@ -33,6 +31,24 @@ _IMAGE_WORDS = {
 _NUMBER = re.compile(r"|[0-9.eE+-]+")
 _UNASSIGNED = "UNASSIGNED"
 """In place of a split, where a cloud service is to choose it."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """Names of columns that the user tells; what is not told is decided from names and cells.
+
+    Attributes:
+        keep: Keep columns that are not used; that of the groups is kept in any case.
+    """
+
+    image: str | None = None
+    labels: tuple[str, ...] = ()
+    split: str | None = None
+    group: str | None = None
+    keep: bool = False
+
+
+UNTOLD = Told()
 
 
 @dataclass(frozen=True)
@@ -152,12 +168,15 @@ class Table:
             return self._told(self.told.split)
         columns = [c for c in reversed(range(len(self.header))) if c != self.image_column]
         for column in columns:
-            name = self.header[column]
-            called_so = "_".join(words_of(name)) in SPLIT_NAMES
-            if called_so and (_is_validity(name) or not self.holds_flags(column)):
+            told = _is_validity(self.header[column]) or not self.holds_flags(column)
+            if told and self.called_split(column):
                 return column
         taken = (column for column in columns if self.header[column] not in self.told.labels)
         return next((c for c in taken if self._means_splits(c)), None)
+
+    def called_split(self, column: int) -> bool:
+        """Whether a column is called as those of splits are."""
+        return "_".join(words_of(self.header[column])) in _SPLIT_NAMES
 
     def _means_splits(self, column: int) -> bool:
         cells = self.cells(column) - {""}

@@ -5,8 +5,9 @@ import math
 import numpy as np
 from markupsafe import Markup
 
+from mlc_cli.core.datasets.counts import MOST_LABELS, SplitCounts
 from mlc_cli.core.datasets.inspection.scan import Files
-from mlc_cli.core.datasets.inspection.statistics import MOST_LABELS, SplitCounts, Statistics
+from mlc_cli.core.datasets.inspection.statistics import Statistics
 from mlc_cli.core.html.svg import Plot, round_ticks
 from mlc_cli.core.html.words import count
 
@@ -17,14 +18,12 @@ def labels_chart(name: str, split: SplitCounts) -> Markup:
     """Images of a split by their number of labels."""
     most = max(split.histogram)
     plot = Plot(220, 132, x=(-0.5, MOST_LABELS + 0.5), y=(0, most), left=40)
-    bars = [
-        plot.bar((number - 0.4, number + 0.4), (0, images))
-        for number, images in enumerate(split.histogram)
-        if images
-    ]
     ticks = [tick for tick in round_ticks(0, most, 3) if tick == int(tick)]
-    axes = plot.axes(range(0, MOST_LABELS + 1, 2), ticks)
-    return plot.svg(f"Images of {name} by their number of labels", axes, *bars)
+    plot.axes(range(0, MOST_LABELS + 1, 2), ticks)
+    for number, images in enumerate(split.histogram):
+        if images:
+            plot.bar((number - 0.4, number + 0.4), images)
+    return plot.svg(f"Images of {name} by their number of labels")
 
 
 def balance_chart(statistics: Statistics) -> Markup:
@@ -35,31 +34,28 @@ def balance_chart(statistics: Statistics) -> Markup:
         return Markup("")
     top = math.ceil(math.log10(there[0] + 1))
     plot = Plot(340, 200, x=(0, len(there)), y=(0, top), left=44, bottom=34)
-    parts = [plot.line([(0, power), (len(there), power)], "grid") for power in range(top + 1)]
-    parts += [plot.note(0, power, f"{10**power:,}", "end", (-4, 4)) for power in range(top + 1)] + [
-        plot.bar((rank, rank + 1), (0, math.log10(images) if images > 1 else 0.04))
-        for rank, images in enumerate(there)
-    ]
-    parts.append(plot.note(len(there) / 2, 0, "classes, the most frequent first", shift=(0, 22)))
-    return plot.svg(f"Images of the classes of {next(iter(statistics.splits))}", *parts)
+    for power in range(top + 1):
+        plot.line([(0, power), (len(there), power)], "grid")
+        plot.note(0, power, f"{10**power:,}", "end", right=-4, down=4)
+    for rank, images in enumerate(there):
+        plot.bar((rank, rank + 1), math.log10(images) if images > 1 else 0.04)
+    plot.note(len(there) / 2, 0, "classes, the most frequent first", down=22)
+    return plot.svg(f"Images of the classes of {next(iter(statistics.splits))}")
 
 
 def sizes_chart(files: Files) -> Markup:
     """Height over width, a dot for each size; nothing if all are of one size."""
-    sizes, numbers = np.unique(files.sizes_N2[files.usable_N], axis=0, return_counts=True)
+    facts_M = files.facts_N[files.usable_N]
+    sizes = np.column_stack([facts_M["width"], facts_M["height"]])
+    sizes, numbers = np.unique(sizes, axis=0, return_counts=True)
     if len(sizes) < 2:
         return Markup("")
     kept = np.argsort(-numbers, kind="stable")[:MOST_DOTS]
     most = float(sizes[kept].max()) * 1.05
     plot = Plot(340, 240, x=(0, most), y=(0, most), left=44, bottom=34)
-    dots = [
+    plot.axes(round_ticks(0, most), round_ticks(0, most))
+    plot.line([(0, 0), (most, most)], "soft")
+    for (width, height), number in zip(sizes[kept].tolist(), numbers[kept].tolist(), strict=True):
         plot.dot(width, height, f"{width}×{height}: {count(number, 'image')}", "dot", 2.5)
-        for (width, height), number in zip(
-            sizes[kept].tolist(), numbers[kept].tolist(), strict=True
-        )
-    ]
-    ticks = round_ticks(0, most)
-    words = plot.note(most / 2, 0, "width in pixels; upwards: height", shift=(0, 29))
-    diagonal = plot.line([(0, 0), (most, most)], "soft")
-    label = "Height of the images over their width"
-    return plot.svg(label, plot.axes(ticks, ticks), diagonal, *dots, words)
+    plot.note(most / 2, 0, "width in pixels; upwards: height", down=29)
+    return plot.svg("Height of the images over their width")

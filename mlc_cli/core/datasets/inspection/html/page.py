@@ -1,44 +1,66 @@
 """The page about a data set."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 
+from mlc_cli.core.datasets.counts import MOST_LABELS
 from mlc_cli.core.datasets.inspection.html import charts, thumbnails
 from mlc_cli.core.datasets.inspection.inspect import Inspection
 from mlc_cli.core.datasets.inspection.scan import Files
-from mlc_cli.core.datasets.inspection.statistics import LEAST_TOGETHER, MOST_LABELS, Statistics
+from mlc_cli.core.datasets.inspection.statistics import LEAST_TOGETHER, Statistics
 from mlc_cli.core.datasets.inspection.summary import file_facts, span_words
 from mlc_cli.core.html.page import write_page as write_filled
+from mlc_cli.core.html.words import gauge, name, value
 
-MATRIX_CLASSES = 14
+MATRIX_CLASSES, MOST_TOGETHER = 14, 15
+Cells = list[str | Markup]
 
 
 def write_page(path: Path, inspection: Inspection, threads: int) -> None:
     """Write the page as one file that needs no other, atomically.
 
-    Args:
-        path: The HTML file.
-        inspection: What it is about.
-        threads: That read the pictures.
-
     Raises:
         MlcError: It cannot be written.
     """
     statistics, files = inspection.statistics, inspection.files
+    shown = thumbnails.choose_and_read(inspection, threads)
     write_filled(
         path,
         "datasets/inspection/html/check.html",
         inspection=inspection,
-        shown=thumbnails.choose_and_read(inspection, threads),
+        shown=shown,
         limits=thumbnails,
         charts=charts,
-        order=np.argsort(-statistics.positives_SC[:1].sum(axis=0), kind="stable").tolist(),
+        class_rows=_class_rows(statistics, shown.examples),
+        pair_rows=[
+            [
+                *(name(statistics.classes[c]) for c in (pair.first, pair.second)),
+                *(f"{pair.share:.0%}", f"{pair.images:,}", value(pair.lift, 1)),
+            ]
+            for pair in statistics.pairs()[:MOST_TOGETHER]
+        ],
         matrix=_matrix(statistics),
         facts=_facts(files) if files is not None and files.usable_N.any() else {},
         most_labels=MOST_LABELS,
         least_together=LEAST_TOGETHER,
     )
+
+
+def _class_rows(statistics: Statistics, examples: Mapping[int, Sequence[int]]) -> Iterator[Cells]:
+    """A row of counts for each class, the most frequent first."""
+    unknown_C = statistics.unknown_SC.sum(axis=0)
+    link = Markup('<a href="#class-{}">{}</a>')
+    for c in np.argsort(-statistics.positives_SC[:1].sum(axis=0), kind="stable").tolist():
+        title, share = name(statistics.classes[c]), statistics.shares_SC[0, c]
+        yield [
+            link.format(c, title) if c in examples else title,
+            *(f"{positives:,}" for positives in statistics.positives_SC[:, c]),
+            gauge(f"{share:.1%}", share),
+            *([f"{unknown_C[c]:,}"] if unknown_C.any() else []),
+        ]
 
 
 def _matrix(statistics: Statistics) -> tuple[list[str], list[list[tuple[float, object]]]]:

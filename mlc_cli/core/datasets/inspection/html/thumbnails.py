@@ -5,13 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.inspection.inspect import Inspection
-from mlc_cli.core.datasets.inspection.scan import in_threads, read_reduced
-from mlc_cli.core.images.thumbnails import Picture, thumbnail
-from mlc_cli.errors import BadImageError
+from mlc_cli.core.images.thumbnails import Picture, read_thumbnails
 
-SIDE, QUALITY = 160, 72
 EXAMPLES = 8
 MOST_EXAMPLES = 360
 MOST_GROUPS, MOST_COPIES = 30, 4
@@ -23,7 +19,7 @@ class Shown:
     """Images on the page; some five kilobytes each, and at most 600.
 
     Attributes:
-        examples: Rows of images with a class, by its place; classes without are left out.
+        examples: Rows of images with a class, by its index; classes without are left out.
         pictures: Thumbnails by row.
     """
 
@@ -42,43 +38,33 @@ def choose_and_read(inspection: Inspection, threads: int) -> Shown:
             rows.update(group.rows[:MOST_COPIES])
         for pair in inspection.duplicates.alike[:MOST_PAIRS]:
             rows.update((pair.first, pair.second))
-    wanted = sorted(rows)
-
-    def read(row: int) -> Picture:
-        try:
-            # what could be used a moment ago is not refused for its size now
-            pixels = read_reduced(inspection.collection.file(row), SIDE, np.inf)
-        except BadImageError as error:
-            return Picture(reason=error.reason)
-        return Picture(thumbnail(pixels, SIDE, QUALITY))
-
-    pictures = zip(wanted, in_threads(read, wanted, threads), strict=True)
-    return Shown(examples, dict(pictures))
+    paths = {row: inspection.collection.file(row) for row in sorted(rows)}
+    # what could be used a moment ago is not refused for its size now
+    return Shown(examples, read_thumbnails(paths, np.inf, threads))
 
 
 def _choose_examples(
     inspection: Inspection, unusable: Mapping[int, str]
 ) -> dict[int, Sequence[int]]:
-    """A few images of each class, from all over the first split that has any."""
+    """A few images of each class, from all over the first split that has any; rare ones first."""
     statistics, collection = inspection.statistics, inspection.collection
     positives_C = statistics.positives_C
-    classes = np.flatnonzero(positives_C)
-    if len(classes) > MOST_EXAMPLES:
-        classes = np.sort(classes[np.argsort(-positives_C[classes], kind="stable")][:MOST_EXAMPLES])
-    each = max(1, min(EXAMPLES, MOST_EXAMPLES // max(1, len(classes))))
-    place = {name: c for c, name in enumerate(statistics.classes)}
-    wanted = set(classes.tolist())
+    ranked = np.argsort(-positives_C, kind="stable").tolist()
+    wanted = {c for c in ranked[:MOST_EXAMPLES] if positives_C[c]}
+    each = max(1, min(EXAMPLES, MOST_EXAMPLES // max(1, len(wanted))))
+    index = {name: c for c, name in enumerate(statistics.classes)}
     examples: dict[int, Sequence[int]] = {}
     used: set[int] = set()
     for name, split in collection.splits.items():
-        start = collection.rows(name).start
-        images_by_class = _images_by_class(split)
-        for number in np.argsort(split.positives.counts_C(len(split.classes)), kind="stable"):
-            c = place[split.classes[number]]
+        owners = np.repeat(np.array(collection.rows(name)), split.positives.sizes_N())
+        owners = owners[np.argsort(split.positives.indices, kind="stable")]
+        counts_C = split.positives.counts_C(len(split.classes))
+        rows_by_class = np.split(owners, np.cumsum(counts_C)[:-1])
+        for number in np.argsort(counts_C, kind="stable"):
+            c = index[split.classes[number]]
             if c not in wanted or c in examples:
                 continue
-            rows = [start + image for image in images_by_class[number].tolist()]
-            rows = [row for row in rows if row not in unusable]
+            rows = [row for row in rows_by_class[number].tolist() if row not in unusable]
             fresh = [row for row in rows if row not in used]
             chosen = _spread(fresh if len(fresh) >= each else rows, each)
             if chosen:
@@ -87,14 +73,7 @@ def _choose_examples(
     return dict(sorted(examples.items()))
 
 
-def _images_by_class(split: Annotation) -> list[np.ndarray]:
-    images = np.repeat(np.arange(len(split)), split.positives.sizes_N())
-    order = np.argsort(split.positives.indices, kind="stable")
-    ends = np.cumsum(split.positives.counts_C(len(split.classes)))
-    return np.split(images[order], ends[:-1])
-
-
 def _spread(rows: Sequence[int], number: int) -> list[int]:
     """So many of the rows, at even distances."""
-    places = np.linspace(0, len(rows) - 1, min(number, len(rows))).round().astype(int)
-    return [rows[place] for place in places]
+    picks = np.linspace(0, len(rows) - 1, min(number, len(rows))).round().astype(int)
+    return [rows[pick] for pick in picks]

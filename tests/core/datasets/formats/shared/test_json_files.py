@@ -1,13 +1,12 @@
 """JSON of other tools: what it is refused for, and how it is written."""
 
-import json
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from mlc_cli.core.datasets.formats.shared.json_files import OPENING, load, opening, write_object
-from mlc_cli.errors import DataError, MlcError
+from mlc_cli.core.datasets.formats.shared.json_files import OPENING, load, opening
+from mlc_cli.errors import DataError
 
 
 class Shape(msgspec.Struct):
@@ -67,17 +66,3 @@ def test_a_glance_reads_no_more_than_it_needs(put, tmp_path) -> None:
     assert len(opening(tmp_path / "a.json")) <= OPENING
     assert opening(tmp_path / "none.json") == ""
     assert opening(tmp_path / "a\0b.json") == ""
-
-
-def test_iterators_become_arrays_with_an_item_a_line(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "a.json"
-    write_object(path, {"ä": [1, 2], "many": iter([[1], "ö"]), "none": iter([])})
-    text = path.read_text(encoding="utf-8")
-    assert text == '{"ä": [1,2],\n"many": [[1],\n"ö"],\n"none": []}\n'
-    assert json.loads(text)["many"] == [[1], "ö"]
-
-
-def test_a_folder_that_cannot_be_made_is_told(put) -> None:
-    file = put("a", "text")
-    with pytest.raises(MlcError, match="cannot be made"):
-        write_object(file / "b" / "c.json", {})

@@ -4,12 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.datasets.formats.shared.layout import (
-    common_prefix,
-    image_prefix,
-    root_of,
-    split_of,
-)
+from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of, split_of
+from mlc_cli.core.datasets.formats.shared.writing import common_prefix
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from mlc_cli.core.models.weights.backbone import load_backbone
 from mlc_cli.core.models.weights.files import read_weights
-from mlc_cli.core.models.weights.timm import load_backbone
 from mlc_cli.errors import WeightsError
 
 

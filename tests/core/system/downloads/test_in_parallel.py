@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from mlc_cli.core.system.downloads.parallel import in_parallel
+from mlc_cli.core.system.downloads.transfer import in_parallel
 from mlc_cli.errors import Interrupted
 
 

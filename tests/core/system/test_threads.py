@@ -1,0 +1,34 @@
+"""Work in threads."""
+
+import threading
+import time
+
+import pytest
+
+from mlc_cli.core.system.threads import in_threads
+
+
+def test_results_come_in_order_and_are_not_read_far_ahead() -> None:
+    started: list[int] = []
+
+    def work(item: int) -> int:
+        started.append(item)
+        time.sleep(0.001 * (item % 3))
+        return item
+
+    results = in_threads(work, range(1000), 3)
+    assert [next(results) for _ in range(5)] == list(range(5))
+    assert len(started) < 100
+    results.close()
+    assert list(in_threads(work, range(200), 3)) == list(range(200))
+
+
+def test_an_error_in_a_thread_is_raised_here() -> None:
+    def work(item: int) -> int:
+        if item == 3:
+            raise ValueError(str(item))
+        return item
+
+    with pytest.raises(ValueError, match="3"):
+        list(in_threads(work, range(10), 2))
+    assert threading.active_count() < 20
