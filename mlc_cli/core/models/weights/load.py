@@ -9,7 +9,7 @@ from torch import Tensor
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.base import Head
 from mlc_cli.core.models.heads.graph import GraphHead, GraphLayer, GraphWeights
-from mlc_cli.core.models.weights.backbone import LoadReport, compare, load_backbone
+from mlc_cli.core.models.weights.backbone import LoadReport, compare, load_backbone, resized
 from mlc_cli.core.models.weights.class_order import Classes, positions, reordered
 from mlc_cli.core.models.weights.files import read_weights
 from mlc_cli.core.models.weights.recognise import Foreign, recognise
@@ -65,6 +65,7 @@ def load_checkpoint(
     if not same and not reset_head:
         raise _other_classes(path, len(card.classes), len(classes))
     left_out = () if same else tuple(k for k in state if k.startswith("head."))
+    state, notes = resized(model.backbone.model, state, "backbone.model.")
     kept = {k: v for k, v in state.items() if k not in left_out}
     missing, unknown, mismatched = compare(kept, model.state_dict())
     wrong = unknown + tuple(fault.partition(":")[0] for fault in mismatched)
@@ -76,7 +77,7 @@ def load_checkpoint(
         )
     model.load_state_dict(kept, strict=False)
     origin = "a checkpoint of mlc"
-    return LoadReport(str(path), len(kept), missing, left_out, (), origin, head=same)
+    return LoadReport(str(path), len(kept), missing, left_out, (), origin, head=same, notes=notes)
 
 
 def _load_foreign(
@@ -102,6 +103,7 @@ def _load_foreign(
             target.load_state_dict(state)
             model.head = target
             notes = _assumed(target, foreign, moved=order != sorted(order))
+            notes = (*report.notes, *notes)
             return replace(report, loaded=report.loaded + len(state), head=True, notes=notes)
         refusal = f"it does not fit: {faults[0]}"
         if len(state.get("queries", ())) != len(foreign.state.get("queries", ())):
@@ -111,7 +113,10 @@ def _load_foreign(
         missing=report.missing + tuple(f"head.{name}" for name in model.head.state_dict()),
         unused=report.unused + foreign.names,
         mismatched=report.mismatched + tuple(f"head.{one}" for one in wrong),
-        notes=(f"the head of the file is not used: {refusal}",) if foreign.kinds else (),
+        notes=(
+            *report.notes,
+            *([f"the head of the file is not used: {refusal}"] if foreign.kinds else []),
+        ),
     )
 
 
