@@ -29,8 +29,8 @@ def pr_chart(name: str, curve: Curve, precision: float, recall: float, chance: f
     plot.line([(0, chance), (1, chance)], "soft")
     lefts = [0.0, *curve.recall.tolist()]
     corners: Points = []  # as steps: the area below them is the average precision
-    for place, height in enumerate(curve.precision.tolist()):
-        corners += [(lefts[place], height), (lefts[place + 1], height)]
+    for index, height in enumerate(curve.precision.tolist()):
+        corners += [(lefts[index], height), (lefts[index + 1], height)]
     plot.line(corners)
     if math.isfinite(precision) and math.isfinite(recall):
         plot.dot(recall, precision, f"P {precision:.3f}, R {recall:.3f}")

@@ -132,7 +132,7 @@ class Content:
         """A row of metrics for each class, the weakest first."""
         evaluation, decisions = self.evaluation, self.decisions
         link = Markup('<a href="#chart-{}">{}</a>')
-        for place, c in enumerate(self.by_ap):
+        for rank, c in enumerate(self.by_ap):
             title, ap = name(evaluation.classes[c]), evaluation.ap_C[c]
             numbers = [
                 array_C[c]
@@ -142,7 +142,7 @@ class Content:
                 )
             ]  # fmt: skip
             yield [
-                link.format(c, title) if place < charts.MOST_CHARTS else title,
+                link.format(c, title) if rank < charts.MOST_CHARTS else title,
                 gauge(value(ap), ap),
                 span(self.diagnosis.intervals.ap_C[c], 2) or "–",
                 *map(value, numbers),
