@@ -148,9 +148,9 @@ class _Repair:
         # The sum of the numbers of all units that have a class names the unit where there is one.
         self._count_CK = np.zeros((units.classes, len(self._excess_K)), np.int64)
         self._sum_CK = np.zeros_like(self._count_CK)
-        places = units.labels, part_U[units.owners]
-        np.add.at(self._count_CK, places, 1)
-        np.add.at(self._sum_CK, places, units.owners)
+        cells = units.labels, part_U[units.owners]
+        np.add.at(self._count_CK, cells, 1)
+        np.add.at(self._sum_CK, cells, units.owners)
 
     def run(self) -> Ints:
         if len(self._lacks()):
@@ -225,8 +225,8 @@ class _Repair:
 
     def _move(self, unit: int, part: int) -> None:
         labels, old = self._labels_U[unit], self._part_U[unit]
-        for place, sign in ((old, -1), (part, 1)):
-            self._excess_K[place] += sign * self._units.sizes_U[unit]
-            self._count_CK[labels, place] += sign
-            self._sum_CK[labels, place] += sign * unit
+        for one, sign in ((old, -1), (part, 1)):
+            self._excess_K[one] += sign * self._units.sizes_U[unit]
+            self._count_CK[labels, one] += sign
+            self._sum_CK[labels, one] += sign * unit
         self._part_U[unit] = part

@@ -1,6 +1,7 @@
 """From model settings to a model."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def build_model(
     classes: list[str] | list[int],
     size: tuple[int, int],
     graph: LabelGraph | None = None,
+    rename: Mapping[str, str] | None = None,
     *,
     last_norm: bool = True,
 ) -> BuiltModel:
@@ -73,6 +75,7 @@ def build_model(
         classes: Class names in the order of the logits.
         size: Height and width of the images.
         graph: Of the labels, for a graph head.
+        rename: Names of classes now, by those in the starting weights.
         last_norm: Whether to apply a norm of timm's classifier.
 
     Raises:
@@ -96,8 +99,14 @@ def build_model(
     report = None
     if settings.weights:
         path = Path(settings.weights).expanduser()
-        reset = settings.on_class_change == "reset_head"
-        report = load(classifier, path, classes, settings.weight_classes, reset_head=reset)
+        report = load(
+            classifier,
+            path,
+            classes,
+            settings.weight_classes,
+            reset_head=settings.on_class_change == "reset_head",
+            rename=rename or {} if settings.on_class_change == "keep" else None,
+        )
     return BuiltModel(
         classifier, settings.mean or backbone.mean, settings.std or backbone.std, report
     )

@@ -28,6 +28,7 @@ class LoadReport:
         origin: Whose checkpoint it was recognised as; empty for weights of a backbone.
         head: Whether the head came along with the backbone.
         notes: What was assumed, and why something was not taken.
+        kept: Places of the classes that the head knows, where others are new.
     """
 
     source: str
@@ -38,6 +39,7 @@ class LoadReport:
     origin: str = ""
     head: bool = False
     notes: tuple[str, ...] = ()
+    kept: tuple[int, ...] | None = None
 
     @property
     def whole(self) -> bool:

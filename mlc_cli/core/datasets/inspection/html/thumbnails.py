@@ -19,7 +19,7 @@ class Shown:
     """Images on the page; some five kilobytes each, and at most 600.
 
     Attributes:
-        examples: Rows of images with a class, by its place; classes without are left out.
+        examples: Rows of images with a class, by its index; classes without are left out.
         pictures: Thumbnails by row.
     """
 
@@ -52,7 +52,7 @@ def _choose_examples(
     ranked = np.argsort(-positives_C, kind="stable").tolist()
     wanted = {c for c in ranked[:MOST_EXAMPLES] if positives_C[c]}
     each = max(1, min(EXAMPLES, MOST_EXAMPLES // max(1, len(wanted))))
-    place = {name: c for c, name in enumerate(statistics.classes)}
+    index = {name: c for c, name in enumerate(statistics.classes)}
     examples: dict[int, Sequence[int]] = {}
     used: set[int] = set()
     for name, split in collection.splits.items():
@@ -61,7 +61,7 @@ def _choose_examples(
         counts_C = split.positives.counts_C(len(split.classes))
         rows_by_class = np.split(owners, np.cumsum(counts_C)[:-1])
         for number in np.argsort(counts_C, kind="stable"):
-            c = place[split.classes[number]]
+            c = index[split.classes[number]]
             if c not in wanted or c in examples:
                 continue
             rows = [row for row in rows_by_class[number].tolist() if row not in unusable]
@@ -75,5 +75,5 @@ def _choose_examples(
 
 def _spread(rows: Sequence[int], number: int) -> list[int]:
     """So many of the rows, at even distances."""
-    places = np.linspace(0, len(rows) - 1, min(number, len(rows))).round().astype(int)
-    return [rows[place] for place in places]
+    picks = np.linspace(0, len(rows) - 1, min(number, len(rows))).round().astype(int)
+    return [rows[pick] for pick in picks]
