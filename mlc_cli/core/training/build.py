@@ -121,7 +121,7 @@ def prepare(
             classes,  # type: ignore[arg-type]
             settings.data.input_size,
             graph,
-            settings.data.rename,
+            settings.data.renames,
         )
     if not trains and built.report:
         refuse_parts(built.report)
