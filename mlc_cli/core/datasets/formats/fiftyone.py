@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Annotation, State
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, load
+from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, id_key, load
 from mlc_cli.core.datasets.formats.shared.layout import split_of
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
 from mlc_cli.core.datasets.formats.shared.writing import (
@@ -104,13 +104,12 @@ class FiftyOneReader:
 def _name(item: Any, classes: Sequence[str | int]) -> str | None:
     """Name of a label, given by name, or by number, perhaps with a confidence."""
     label = item.get("label") if isinstance(item, dict) else item
-    if isinstance(label, str):
+    number = id_key(label) if isinstance(label, str | int | float) else None
+    if isinstance(label, str) and (type(number) is not int or label in map(str, classes)):
         return label
-    if type(label) is not int:
-        return None
-    if not classes:
-        return str(label)
-    return str(classes[label]) if 0 <= label < len(classes) else None
+    if type(number) is not int or not classes:
+        return None if type(number) is not int else str(number)
+    return str(classes[number]) if 0 <= number < len(classes) else None
 
 
 def _samples(

@@ -86,7 +86,8 @@ class VocReader:
                 "Name the folder that has Annotations, such as VOCdevkit/VOC2007.",
             )
         lists = _open_lists(folders[0] / "ImageSets/Main", folders[0] / "Annotations", dropped)
-        root = images or folders[0] / "JPEGImages"
+        pictures = folders[0] / "JPEGImages"
+        root = images or (pictures if pictures.is_dir() else folders[0])
         return Source(
             image_root=root,
             samples=self._samples(lists.images, ImageNames(root, dropped)),

@@ -13,6 +13,8 @@ from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
 _SHORT = frozenset((".jpg", ".png"))
 """The usual ones, which are looked for first."""
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/(?:/[^/]*)?", re.IGNORECASE)
+_LEFT_OUT = (".", "SegmentationClass", "SegmentationObject")
+"""How folders begin that are hidden, or have the masks of Pascal VOC."""
 _UPLOAD_MARK = re.compile(r"[0-9a-f]{8}-")
 
 
@@ -197,7 +199,7 @@ def _folders(root: Path, suffixes: Sequence[str]) -> Iterator[tuple[str, list[st
                 for entry in entries:
                     if not entry.is_dir():
                         files.append(entry.name)
-                    elif not entry.name.startswith(".") and not entry.is_symlink():
+                    elif not entry.name.startswith(_LEFT_OUT) and not entry.is_symlink():
                         below.append((f"{prefix}{entry.name}/", entry.path))
         except OSError:  # no folder, or one without permission
             continue
