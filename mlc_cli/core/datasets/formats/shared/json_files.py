@@ -20,6 +20,8 @@ Id = int | float | str | None
 
 OPENING = 2**20
 Shape = TypeVar("Shape")
+_STATES = {"0", "1", "0.0", "1.0", "0.", "1."}
+STATES_REMARK = "lists of 0 and 1 are states of classes, which are called by their place"
 _WHOLE = re.compile(r"(0|-?[1-9][0-9]{0,17})(?:\.0+)?")
 
 
@@ -87,6 +89,17 @@ def numbered(
         else:
             dropped.add("labels that are not the number of a class", f"{where}: {given!r:.80}")
     return labels
+
+
+def are_states(lists: Sequence[Sequence[Any]]) -> bool:
+    """Whether lists have 0 or 1 for each class: they are of one length, and have nothing else."""
+    values = {str(value) for own in lists for value in own}
+    return len(lists) > 1 < len(lists[0]) and len({*map(len, lists)}) == 1 and values <= _STATES
+
+
+def present_in(states: Sequence[Any]) -> list[int]:
+    """Places of 1 in a list of 0 and 1."""
+    return [place for place, state in enumerate(states) if float(state) == 1]
 
 
 def having(*patterns: str) -> Callable[[str], bool]:
