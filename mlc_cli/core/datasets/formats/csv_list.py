@@ -59,11 +59,7 @@ def find_separator(cells: Sequence[str]) -> str:
 
 
 class CsvListReader:
-    """Reads CSV with a column that lists labels.
-
-    Args:
-        separator: Between labels; `None` finds it out from the first rows.
-    """
+    """Reads CSV with a column that lists labels."""
 
     name = "csv-list"
     title = "CSV with a column of labels"

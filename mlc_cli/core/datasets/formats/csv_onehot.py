@@ -55,12 +55,7 @@ def _counts(name: str, cells: set[str]) -> bool:
 
 
 class CsvOnehotReader:
-    """Reads CSV with a column for each class.
-
-    Args:
-        rule: States that values stand for.
-        told: Columns that the user tells.
-    """
+    """Reads CSV with a column for each class."""
 
     name = "csv-onehot"
     title = "CSV with a column for each class"

@@ -47,22 +47,14 @@ _NO_LABEL = "tags and shapes without a label"
 
 
 class CvatReader:
-    """Reads CVAT for images and for video.
-
-    Args:
-        attributes: Whether attributes of tags are labels: a checkbox that is checked is one of its
-            name, a choice one of its value.
-    """
+    """Reads CVAT for images and for video."""
 
     name = "cvat"
     title = "CVAT"
+    detect = staticmethod(_FILES.seen)
 
     def __init__(self, attributes: Literal["ignore", "labels"] = "ignore") -> None:
         self._attributes = attributes == "labels"
-
-    def detect(self, source: Path) -> str | None:
-        """Name the XML files that begin with annotations."""
-        return _FILES.seen(source)
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or those of a folder."""

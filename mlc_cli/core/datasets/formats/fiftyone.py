@@ -48,21 +48,14 @@ class _Content(Struct):
 
 
 class FiftyOneReader:
-    """Reads classification data sets of FiftyOne.
-
-    Args:
-        null: State of all labels of an image that has `null` in their place.
-    """
+    """Reads classification data sets of FiftyOne."""
 
     name = "fiftyone"
     title = "FiftyOne image classification"
+    detect = staticmethod(_FILES.seen)
 
     def __init__(self, null: State = "unknown") -> None:
         self._null = null
-
-    def detect(self, source: Path) -> str | None:
-        """Which files of labels have an object of labels."""
-        return _FILES.seen(source)
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file of labels, its folder, or a folder of such folders, which are splits."""

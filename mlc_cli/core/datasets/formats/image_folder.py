@@ -109,10 +109,6 @@ def has_annotations(folder: Path, ignored: Sequence[str] = ()) -> bool:
     """Whether a folder has a file that another format would have.
 
     Such as train.txt, or 1.txt beside 1.jpg.
-
-    Args:
-        folder: The folder.
-        ignored: Suffixes that do not count.
     """
     names = [Path(entry.name) for entry in _entries(folder)]
     stems = {name.stem for name in names if is_image(name.name)}

@@ -30,11 +30,7 @@ _COLUMNS = ("ImageID", "LabelName", "Confidence")
 
 
 class OpenImagesReader:
-    """Reads Open Images.
-
-    Args:
-        unverified: State of labels that nobody has verified.
-    """
+    """Reads Open Images."""
 
     name = "open-images"
     title = "Open Images"

@@ -50,11 +50,7 @@ class _Lists(NamedTuple):
 
 
 class VocReader:
-    """Reads Pascal VOC.
-
-    Args:
-        difficult: State of a class of which an image has only objects marked difficult.
-    """
+    """Reads Pascal VOC."""
 
     name = "voc"
     title = "Pascal VOC"

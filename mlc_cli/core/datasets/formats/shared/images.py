@@ -22,10 +22,6 @@ class ImageIndex:
     """Image files below a folder, found by the tail of a path.
 
     The folder is walked once, when it is first asked. Hidden folders are left out.
-
-    Args:
-        root: The folder.
-        suffixes: Of the files, in small letters; by default those of images.
     """
 
     def __init__(self, root: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> None:
@@ -75,10 +71,6 @@ class ImageIndex:
         with most of the folders before the name, then that below `near`. A name that no file has
         may differ in percent-encoding, Unicode form, case, leading zeros, a missing suffix, and the
         mark of eight hexadecimal digits that an upload puts before it.
-
-        Args:
-            reference: A path with either slash, or an address.
-            near: Name of a folder to prefer.
         """
         if "\\" in reference:
             reference = reference.replace("\\", "/")

@@ -38,11 +38,6 @@ def id_key(value: Id) -> Id:
 def load(path: Path, shape: type[Shape], hint: str = "") -> Shape:
     """Content of a JSON file; what the shape does not name is skipped without being built.
 
-    Args:
-        path: The file, in UTF-8 with or without a byte-order mark.
-        shape: A msgspec structure, or any type built of plain ones.
-        hint: What the file should look like, for the message.
-
     Raises:
         DataError: The file cannot be read, is not JSON, or has another shape; says where.
     """
@@ -73,14 +68,7 @@ def opening(path: Path) -> str:
 def numbered(
     numbers: Iterable[Any], names: Sequence[Label] | None, where: str, dropped: IssueLog
 ) -> list[Label]:
-    """Classes by their numbers.
-
-    Args:
-        numbers: As they are written; what is no number of a class is left out.
-        names: Of the classes; without any, their numbers are the names.
-        where: Place of the numbers, for people.
-        dropped: Takes what is left out.
-    """
+    """Classes by their numbers, or the numbers where there are no names; others are dropped."""
     labels: list[Label] = []
     for given in numbers:
         number = id_key(given)
