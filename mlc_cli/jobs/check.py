@@ -104,14 +104,14 @@ def clean(
     write_clean(inspection, plan, Path(settings.fix or ""), progress)
     return Cleaned(
         images=len(inspection.collection) - len(plan.left_out),
-        left_out=_tally(inspection, plan),
+        left_out=_left_out(inspection, plan),
         joined=len(plan.labels),
         contradicting=len(plan.kept_contradictions),
     )
 
 
-def _tally(inspection: Inspection, plan: Plan) -> IssueLog:
-    tally = IssueLog()
+def _left_out(inspection: Inspection, plan: Plan) -> IssueLog:
+    log = IssueLog()
     for row, reason in sorted(plan.left_out.items()):
-        tally.add(f"images left out because {reason}", inspection.collection.title(row))
-    return tally
+        log.add(f"images left out because {reason}", inspection.collection.title(row))
+    return log

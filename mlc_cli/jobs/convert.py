@@ -11,13 +11,12 @@ from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.columns import Beside
 from mlc_cli.core.datasets.converting.archive import unpacked
 from mlc_cli.core.datasets.converting.class_changes import change_classes, drop_rare, old_classes
-from mlc_cli.core.datasets.converting.collect import Collected, Findings, collect
+from mlc_cli.core.datasets.converting.collect import Collected, Findings, check_floor, collect
 from mlc_cli.core.datasets.converting.copying import (
     atomic_output,
     copy_images,
     rewrite_paths,
 )
-from mlc_cli.core.datasets.converting.floor import check_floor
 from mlc_cli.core.datasets.converting.label_names import name_numbers
 from mlc_cli.core.datasets.converting.locate import locate_images, searched_folder
 from mlc_cli.core.datasets.converting.output_folder import RECORD, Destination, inspect_existing
@@ -72,7 +71,7 @@ def convert(settings: ConvertSettings) -> Conversion:
                 settings = _of_zip(settings, place)
             return _convert(settings, writer, classes, findings)
     except MlcError as error:
-        findings.settle()
+        findings.use_names()
         error.message, error.hint = findings.said(error.message), findings.said(error.hint)
         if report := findings.lines(already=error.message + error.hint):
             error.add_note(report)
@@ -118,7 +117,7 @@ def _convert(
     beside.hint(splits, findings.noted, names=bool(shares) and not settings.group_by)
     if writer.name == "mlc":
         dest.check(whole.annotation.classes, list(splits))
-    findings.settle()
+    findings.use_names()
     conversion = Conversion(
         format=reader.name,
         title=reader.title,
@@ -277,17 +276,17 @@ def _write(
     images = settings.images
     with atomic_output(dest.folder, overwrite=settings.overwrite, record=RECORD) as stage:
         folders = {name: images.folder or _image_folder(writer, name) for name in splits}
-        settled = rewrite_paths(splits, dest.folder, stage, images.link, folders)
-        losses = writer.losses(settled)
+        moved = rewrite_paths(splits, dest.folder, stage, images.link, folders)
+        losses = writer.losses(moved)
         if losses:
             raise DataError(
                 f"{writer.name} cannot hold this data set:\n"
                 + "\n".join(f"  {loss}" for loss in losses[:SHOWN]),
                 "Choose another format with --to.",
             )
-        files = [*writer.write(settled, stage), *beside.write(splits, settled, stage)]
+        files = [*writer.write(moved, stage), *beside.write(splits, moved, stage)]
         if images.link != "reference":
-            copy_images(splits, settled, images.link)
+            copy_images(splits, moved, images.link)
         names = tuple(file.relative_to(stage).as_posix() for file in files)
         conversion = replace(conversion, files=names)
         write_json(stage / RECORD, {"conversions": [*dest.records, as_dict(conversion)]})

@@ -14,7 +14,7 @@ class SelectiveSettings(Settings):
     """Labels an image that are left out: the likeliest unknown ones of each batch."""
     frequent: Probability = 0.5
     """Classes with a larger part of present labels among the known ones are left out."""
-    gamma: NotNegative = 4.0
+    gamma: NotNegative = 0.0
     """Focusing of unknown labels: larger, the less of those that are surely absent."""
     weight: Positive = 1.0
     """Of unknown labels against known ones."""

@@ -14,6 +14,8 @@ COMMANDS = {
         "--data",
         "--weights",
         "--weight-classes",
+        "--rename",
+        "--unknown-in",
         "--epochs",
         "--batch-size -b",
         "--lr",

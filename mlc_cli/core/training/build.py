@@ -116,7 +116,13 @@ def prepare(
         model = settings.model.model_copy(update={"weights": None, "pretrained": False})
         if not resumed:
             model = with_weights(settings.model, settings.download, partial(_tell, on_tick))
-        built = build_model(model, classes, settings.data.input_size, graph)  # type: ignore[arg-type]
+        built = build_model(
+            model,
+            classes,  # type: ignore[arg-type]
+            settings.data.input_size,
+            graph,
+            settings.data.renames,
+        )
     if not trains and built.report:
         refuse_parts(built.report)
     if settings.sync_bn and group.size > 1:
@@ -195,7 +201,7 @@ def _plan(
         accumulate=settings.optim.accumulate,
         epochs=settings.epochs,
         eval_every=settings.eval_every,
-        warm_start=_warm_start(settings, lambda: as_evaluated(splits.train), prior=built.new_head),
+        warm_start=_warm_start(settings, lambda: as_evaluated(splits.train), built),
     )
 
 
@@ -225,7 +231,7 @@ def _readers(
 
 
 def _warm_start(
-    settings: TrainSettings, batches: Callable[[], Batches], *, prior: bool
+    settings: TrainSettings, batches: Callable[[], Batches], built: BuiltModel
 ) -> WarmStart | None:
     warm = settings.warm_start
     if warm is None:
@@ -233,7 +239,8 @@ def _warm_start(
     return WarmStart(
         **warm.model_dump(exclude={"max_gigabytes"}),
         batches=batches(),
-        prior=prior,
+        prior=built.new_head,
+        kept=built.report.kept if built.report else None,
         max_bytes=warm.max_gigabytes * 1e9,
         seed=settings.seed,
     )

@@ -103,7 +103,7 @@ def put_file(source: Path, target: Path, link: Link) -> None:
 
 
 @contextmanager
-def atomic_output(dest: Path, *, overwrite: bool, record: str) -> Iterator[Path]:
+def atomic_output(dest: Path, *, overwrite: bool = False, record: str = "") -> Iterator[Path]:
     """A folder for the result, which takes the place of `dest` if nothing goes wrong.
 
     Into a `dest` that exists the files are added. None is replaced but `record`, which holds what
@@ -124,7 +124,10 @@ def atomic_output(dest: Path, *, overwrite: bool, record: str) -> Iterator[Path]
                 stage.chmod(0o755)
                 stage.rename(dest)
     except OSError as error:
-        raise MlcError(f"{dest} cannot be made: {error.strerror or error}") from error
+        raise MlcError(
+            f"{dest} cannot be made: {error.strerror or error}",
+            "Free some space, or choose another place.",
+        ) from error
 
 
 def _add_to(stage: Path, dest: Path, record: str | None) -> None:

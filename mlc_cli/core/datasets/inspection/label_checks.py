@@ -1,6 +1,5 @@
 """Findings about annotation files, classes and labels; no image is opened for them."""
 
-import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -50,13 +49,9 @@ def _files(collection: Collection) -> Iterator[Finding]:
 
 
 def _shared_paths(collection: Collection) -> Iterator[Finding]:
-    seen: dict[str, str] = {}
     shared: dict[tuple[str, str], list[str]] = {}
-    for name, split in collection.splits.items():
-        for path in split.paths:
-            first = seen.setdefault(os.path.normpath(split.folder / path), name)
-            if first != name:
-                shared.setdefault((first, name), []).append(path)
+    for row, first in collection.shared_paths():
+        shared.setdefault((first, collection.split_name(row)), []).append(collection.path(row))
     for (first, second), paths in shared.items():
         yield from found("same-path", paths, first=first, second=second)
 
