@@ -3,9 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from mlc_cli.settings.base import Count, Positive, Probability, Settings, SizeHW
+from mlc_cli.settings.base import Count, Positive, Probability, Settings, SizeHW, as_renames
+
+
+def _check_renames(texts: tuple[str, ...]) -> tuple[str, ...]:
+    as_renames(texts)
+    return texts
 
 
 class DataSettings(Settings):
@@ -23,8 +28,9 @@ class DataSettings(Settings):
     """Folder that image paths are relative to; by default the folder of the annotation file."""
     unknown_in: tuple[str, ...] = ()
     """Older annotation files: on their images, classes that they do not have are unknown."""
-    rename: dict[str, str] = Field(default_factory=dict)
-    """Classes of older annotation files and of `model.weights` that have another name now."""
+    rename: Annotated[tuple[str, ...], AfterValidator(_check_renames)] = ()
+    """Classes of older annotation files and of `model.weights` that have another name now,
+    `old=new`."""
     generate: Literal["digits"] | None = None
     """Make this small data set at `root` when the folder does not exist yet."""
     input_size: SizeHW = (448, 448)
@@ -57,6 +63,11 @@ class DataSettings(Settings):
     """Accept absolute paths, `..` and links that lead out of the image folder."""
     max_megapixels: Positive = 200.0
     """Larger images are refused before they are decoded."""
+
+    @property
+    def renames(self) -> dict[str, str]:
+        """Names of classes now, by the old ones."""
+        return as_renames(self.rename)
 
     @property
     def decoding(self) -> Literal["full", "scaled"]:

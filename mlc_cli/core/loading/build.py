@@ -118,7 +118,7 @@ def read_split(settings: DataSettings, file: str) -> Annotation:
     annotation = read_annotation(root / file, image_root)
     for older in settings.unknown_in:
         before = read_annotation(Path(older).expanduser())
-        annotation = later_unknown(annotation, before, settings.rename)
+        annotation = later_unknown(annotation, before, settings.renames)
     check_images(annotation, allow_outside=settings.allow_outside_root)
     return annotation
 

@@ -17,9 +17,10 @@ from mlc_cli.core.system.checksum import OPEN, is_intact
 from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import CheckpointError
 
-FORMAT = 5
+FORMAT = 6
 """From 2 on a file carries its checksum, from 3 on the whole geometry of its images, from 4 on what
-its thresholds promise, and its calibration, from 5 on label rules."""
+its thresholds promise, and its calibration, from 5 on its backbone ends in timm's last norm, and
+from 6 on it has label rules."""
 
 Names = list[str] | list[int]
 
@@ -84,6 +85,7 @@ class ModelCard:
         decode: How far JPEG are decoded.
         rules: Between labels, which decisions obey.
         annotations: What the files of the training data were, by the names in `data`.
+        last_norm: Whether a norm that timm has in its classifier is applied.
     """
 
     __pydantic_config__: ClassVar = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -108,6 +110,7 @@ class ModelCard:
     decode: Decode = "full"
     annotations: dict[str, Fingerprint] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
+    last_norm: bool = True
 
     @property
     def geometry(self) -> Geometry:
@@ -165,6 +168,7 @@ def card_from_json(text: str, path: Path, *, sealed: bool) -> ModelCard:
         if number > 1 and not sealed:
             raise ValueError("its checksum is gone")
         content.pop("checksum", None)
+        content.setdefault("last_norm", number >= 5)
         try:
             card = _SCHEMA.validate_json(json.dumps(content, allow_nan=False))
         except ValidationError as error:

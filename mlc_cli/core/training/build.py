@@ -9,7 +9,6 @@ from timm.layers import convert_sync_batchnorm  # type: ignore[attr-defined]
 from torch import nn
 
 from mlc_cli.core.datasets.annotations import Annotation
-from mlc_cli.core.datasets.completing import completed
 from mlc_cli.core.inference.scoring import Scorer
 from mlc_cli.core.loading.build import (
     Splits,
@@ -32,7 +31,7 @@ from mlc_cli.core.system.device import make_deterministic, pick_device, seed_ste
 from mlc_cli.core.system.distributed import Group, current
 from mlc_cli.core.system.downloads.build import build_cache, with_weights
 from mlc_cli.core.system.precision import Precision, allow_tf32, pick_precision
-from mlc_cli.core.training.checks import REPAIR, check_share, check_sync_bn, refuse_parts
+from mlc_cli.core.training.checks import REPAIR, by_rules, check_share, check_sync_bn, refuse_parts
 from mlc_cli.core.training.events import OnTick, Tick
 from mlc_cli.core.training.loop import Plan
 from mlc_cli.core.training.losses.build import build_loss
@@ -110,9 +109,7 @@ def prepare(
     splits = read_splits(settings.data)
     check_share(settings.batch_size, len(splits.train), group)
     seed_step(settings.seed, 0)
-    learnt = replace(splits, train=completed(splits.train)) if settings.loss.rules else splits
-    if settings.loss.rules and not splits.train.rules:
-        raise SettingsError(f"loss.rules: {splits.train.source} has no label rules")
+    learnt = replace(splits, train=by_rules(splits.train)) if settings.loss.rules else splits
     classes, graph = list(splits.train.classes), label_graph(settings.model.head, learnt.train)
     with group.main_first():  # it may fetch weights, which the others then find
         if settings.download.offline:
@@ -125,7 +122,7 @@ def prepare(
             classes,  # type: ignore[arg-type]
             settings.data.input_size,
             graph,
-            settings.data.rename,
+            settings.data.renames,
         )
     if not trains and built.report:
         refuse_parts(built.report)
