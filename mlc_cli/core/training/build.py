@@ -90,10 +90,7 @@ def prepare(
     Args:
         settings: Of the training.
         on_tick: Called while weights are fetched.
-        resumed: Whether a saved state brings the weights, so that no others are needed.
-
-    Raises:
-        MlcError: Something cannot be read, built or had.
+        resumed: Whether a saved state brings the weights.
     """
     trains = settings.epochs > 0 or settings.warm_start is not None
     if not trains and not settings.model.weights:
