@@ -115,8 +115,6 @@ def _convert(
     cells = dict(zip(whole.annotation.paths, looked_at, strict=False))
     beside = Beside(cells, group, stays)
     beside.hint(splits, findings.noted, names=bool(shares) and not settings.group_by)
-    if whole.annotation.rules and writer.name != "mlc":
-        findings.dropped.add("label rules, which the format cannot hold", "")
     if writer.name == "mlc":
         dest.check(whole.annotation.classes, list(splits))
     findings.use_names()
@@ -205,6 +203,8 @@ def _filter(settings: ConvertSettings, whole: Collected, findings: Findings) -> 
         searched = searched_folder(Path(settings.source), whole.annotation.folder, root)
         whole = locate_images(whole, searched, findings)
     check_floor(whole.annotation, findings)
+    if whole.annotation.rules and settings.to != "mlc":
+        findings.dropped.add("label rules, which the format cannot hold", "")
     rest = drop_rare(whole.annotation, settings.min_images, findings.noted)
     whole = replace(whole, annotation=rest)
     if settings.keep_empty:
