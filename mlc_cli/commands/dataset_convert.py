@@ -142,12 +142,8 @@ def _show_findings(title: str, tally: "IssueLog") -> None:
 
 
 def _conclude(conversion: "Conversion", link: str) -> None:
-    from mlc_cli.core.datasets.converting.floor import large_losses
-
     _say_where(conversion, link)
-    images = sum(split.images for split in conversion.splits.values())
-    labels = sum(split.labels for split in conversion.splits.values())
-    if line := large_losses(conversion.dropped, images, labels):
+    if line := conversion.large_losses():
         screen.note(line)
 
 

@@ -11,13 +11,12 @@ from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.columns import Beside
 from mlc_cli.core.datasets.converting.archive import unpacked
 from mlc_cli.core.datasets.converting.class_changes import change_classes, drop_rare, old_classes
-from mlc_cli.core.datasets.converting.collect import Collected, Findings, collect
+from mlc_cli.core.datasets.converting.collect import Collected, Findings, check_floor, collect
 from mlc_cli.core.datasets.converting.copying import (
     atomic_output,
     copy_images,
     rewrite_paths,
 )
-from mlc_cli.core.datasets.converting.floor import check_floor
 from mlc_cli.core.datasets.converting.label_names import name_numbers
 from mlc_cli.core.datasets.converting.locate import locate_images, searched_folder
 from mlc_cli.core.datasets.converting.output_folder import RECORD, Destination, inspect_existing

@@ -145,7 +145,7 @@ def _make(
     batches = _batches(settings, info.card, settings.split, settings.parity.images)
     on_step("ONNX")
     onnx_file = folder / "model.onnx"
-    write_onnx(onnx_file, classifier, info, saliency=settings.saliency)
+    write_onnx(onnx_file, classifier, info, saliency=settings.saliency, opset=settings.opset)
     files = [Exported("model.onnx", "onnx", "fp32")] if settings.onnx else []
     if settings.ir:
         for precision in dict.fromkeys(settings.precision):

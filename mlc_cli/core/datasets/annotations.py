@@ -96,14 +96,10 @@ class LabelSets:
 
 @dataclass(frozen=True)
 class Annotation:
-    """One split of a data set.
+    """One split of a data set; classes are sorted, paths as written in the file.
 
     Attributes:
-        source: The annotation file.
         folder: Folder that image paths are relative to.
-        classes: Class names in sorted order.
-        paths: Image paths, as written in the file.
-        positives: Labels of each image.
         others: Labels of each image whose state is not that of unlisted ones: unknown labels where
             unlisted ones are absent, and absent labels where they are unknown.
         unlisted: State of the labels that are in neither list.

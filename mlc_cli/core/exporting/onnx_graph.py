@@ -60,7 +60,9 @@ def _stretch(maps_NCHW: Tensor) -> Tensor:
     return ((maps_NCHW - lowest) / span * 255).round().to(torch.uint8)
 
 
-def write_onnx(path: Path, classifier: Classifier, info: ExportInfo, *, saliency: bool) -> None:
+def write_onnx(
+    path: Path, classifier: Classifier, info: ExportInfo, *, saliency: bool, opset: int = 18
+) -> None:
     """Export to a file with a free batch size, and check it.
 
     Args:
@@ -68,15 +70,16 @@ def write_onnx(path: Path, classifier: Classifier, info: ExportInfo, *, saliency
         classifier: In evaluation mode, on the CPU.
         info: What the file is to know.
         saliency: Whether to give saliency maps too.
+        opset: Operator set; the IR version is the lowest that has it.
 
     Raises:
-        MlcError: The model cannot be exported.
+        MlcError: The model cannot be exported, or not in this operator set.
     """
     graph = ExportGraph(classifier, info, saliency=saliency).eval()
     example = torch.zeros(2, 3, *info.card.input_size)
     batch = torch.export.Dim("N", min=1)
     outputs = [LOGITS, SALIENCY] if saliency else [LOGITS]
-    model = to_proto(graph, example, {0: batch}, [INPUT], outputs)
+    model = to_proto(graph, example, {0: batch}, [INPUT], outputs, opset)
     _check_batch(model)
     for key, text in to_entries(info, normalised_inside=info.embedded).items():
         entry = model.metadata_props.add()
@@ -87,7 +90,12 @@ def write_onnx(path: Path, classifier: Classifier, info: ExportInfo, *, saliency
 
 
 def to_proto(
-    graph: nn.Module, example: Tensor, free: dict[int, Any], inputs: list[str], outputs: list[str]
+    graph: nn.Module,
+    example: Tensor,
+    free: dict[int, Any],
+    inputs: list[str],
+    outputs: list[str],
+    opset: int,
 ) -> onnx.ModelProto:
     """Trace a module with one input, some of whose axes are free.
 
@@ -105,6 +113,7 @@ def to_proto(
                 output_names=outputs,
                 dynamic_shapes=(free,),
                 external_data=False,
+                opset_version=opset,
             )
     except Exception as error:  # whatever a model of timm does that torch cannot export
         raise MlcError(
@@ -112,7 +121,14 @@ def to_proto(
             "--debug shows all of it. Another backbone may go: `mlc presets` lists some that do.",
         ) from error
     assert program is not None
-    return program.model_proto
+    model = program.model_proto
+    given = next(entry.version for entry in model.opset_import if not entry.domain)
+    if given != opset:
+        raise MlcError(
+            f"this model cannot be written in opset {opset}", f"Export with --set opset={given}."
+        )
+    model.ir_version = onnx.helper.find_min_ir_version_for(list(model.opset_import))
+    return model
 
 
 def mark_onnx(path: Path, parity: str) -> None:

@@ -16,9 +16,9 @@ from mlc_cli.core.system.checksum import OPEN, is_intact
 from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import CheckpointError
 
-FORMAT = 4
+FORMAT = 5
 """From 2 on a file carries its checksum, from 3 on the whole geometry of its images, from 4 on what
-its thresholds promise, and its calibration."""
+its thresholds promise, and its calibration, from 5 on its backbone ends in timm's last norm."""
 
 Names = list[str] | list[int]
 
@@ -82,6 +82,7 @@ class ModelCard:
         interpolation: Of the resizing.
         decode: How far JPEG are decoded.
         annotations: What the files of the training data were, by the names in `data`.
+        last_norm: Whether a norm that timm has in its classifier is applied.
     """
 
     __pydantic_config__: ClassVar = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -105,6 +106,7 @@ class ModelCard:
     interpolation: Interpolation = "linear"
     decode: Decode = "full"
     annotations: dict[str, Fingerprint] = field(default_factory=dict)
+    last_norm: bool = True
 
     @property
     def geometry(self) -> Geometry:
@@ -157,6 +159,7 @@ def card_from_json(text: str, path: Path, *, sealed: bool) -> ModelCard:
         if number > 1 and not sealed:
             raise ValueError("its checksum is gone")
         content.pop("checksum", None)
+        content.setdefault("last_norm", number >= 5)
         try:
             card = _SCHEMA.validate_json(json.dumps(content, allow_nan=False))
         except ValidationError as error:

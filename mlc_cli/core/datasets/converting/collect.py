@@ -231,6 +231,27 @@ def _plain(path: str) -> str:
     return root + "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
+def check_floor(annotation: Annotation, findings: Findings) -> None:
+    """Refuse a result without any label: nothing can be learnt or measured with it.
+
+    Raises:
+        DataError: No image has a label; names the most frequent reason to drop some.
+    """
+    if annotation.positives.sizes_N().any():
+        return
+    dropped = findings.dropped.counts
+    if not dropped:
+        raise DataError(
+            f"{annotation.source}: none of its {len(annotation)} images has a label",
+            "Are the labels in other files, or is it another format? Name it in place of auto.",
+        )
+    kind = max(dropped, key=lambda name: dropped[name])
+    raise DataError(
+        f"{annotation.source}: none of the labels would be left. {findings.dropped.lines()}",
+        f"The likely cause: {kind}.",
+    )
+
+
 def among(codes: Ints, sorted_codes: Ints) -> NDArray[np.bool_]:
     """Which codes are among others."""
     if not len(sorted_codes):

@@ -10,7 +10,7 @@ from torch import Tensor
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.base import Head
 from mlc_cli.core.models.heads.graph import GraphHead, GraphLayer, GraphWeights
-from mlc_cli.core.models.weights.backbone import LoadReport, compare, load_backbone
+from mlc_cli.core.models.weights.backbone import LoadReport, compare, load_backbone, resized
 from mlc_cli.core.models.weights.class_order import Classes, kept_rows, positions, reordered
 from mlc_cli.core.models.weights.files import read_weights
 from mlc_cli.core.models.weights.recognise import Foreign, recognise
@@ -89,6 +89,8 @@ def load_checkpoint(
         state = _with_kept_rows(path, model, state, order)
     elif not same and not reset_head:
         raise _other_classes(path, len(card.classes), len(classes))
+    state, resampled = resized(model.backbone.model, state, "backbone.model.")
+    notes = (*notes, *resampled)
     drops_head = not same and kept is None
     left_out = tuple(k for k in state if k.startswith("head.")) if drops_head else ()
     loaded = {k: v for k, v in state.items() if k not in left_out}
@@ -181,6 +183,7 @@ def _load_foreign(
             target.load_state_dict(state)
             model.head = target
             notes = _assumed(target, foreign, moved=order != sorted(order))
+            notes = (*report.notes, *notes)
             return replace(report, loaded=report.loaded + len(state), head=True, notes=notes)
         refusal = f"it does not fit: {faults[0]}"
         if len(state.get("queries", ())) != len(foreign.state.get("queries", ())):
@@ -190,7 +193,10 @@ def _load_foreign(
         missing=report.missing + tuple(f"head.{name}" for name in model.head.state_dict()),
         unused=report.unused + foreign.names,
         mismatched=report.mismatched + tuple(f"head.{one}" for one in wrong),
-        notes=(f"the head of the file is not used: {refusal}",) if foreign.kinds else (),
+        notes=(
+            *report.notes,
+            *([f"the head of the file is not used: {refusal}"] if foreign.kinds else []),
+        ),
     )
 
 

@@ -4,13 +4,14 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from timm.layers import resample_abs_pos_embed
 from torch import nn
 
-from mlc_cli.core.models.backbone import Backbone
+from mlc_cli.core.models.backbone import Backbone, create_backbone
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
-from mlc_cli.core.models.weights.load import is_checkpoint, load_checkpoint
+from mlc_cli.core.models.weights.load import is_checkpoint, load, load_checkpoint
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.checkpoint import save_checkpoint
 from mlc_cli.errors import WeightsError
@@ -174,3 +175,28 @@ def test_checkpoint_of_another_model_is_refused(checkpoint: Path) -> None:
     with pytest.raises(WeightsError, match="is for another model") as caught:
         load_checkpoint(target, checkpoint, ["a", "b"], reset_head=False)
     assert "backbone test_resnet and head linear" in caught.value.hint
+
+
+def vit(size: int, seed: int) -> Classifier:
+    torch.manual_seed(seed)
+    backbone = Backbone(create_backbone("test_vit", (size, size), pretrained=False))
+    return Classifier(backbone, LinearHead(64, 2, pool="avg", dropout=0.0, scale=1.0))
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_position_embeddings_are_resampled_as_timm_does_it(tmp_path: Path, own: bool) -> None:
+    file, model = tmp_path / "x.safetensors", vit(64, 1)
+    trained = vit(160, 0)
+    table = trained.backbone.model.pos_embed.detach()
+    if own:
+        card = ModelCard(["a", "b"], {}, (160, 160), (0.5,) * 3, (0.5,) * 3, 1.0)
+        save_checkpoint(file, trained.state_dict(), card)
+    else:
+        save_file(trained.backbone.model.state_dict(), file)
+    report = load(model, file, ["a", "b"], None, reset_head=False)
+    wanted = resample_abs_pos_embed(table, (4, 4), num_prefix_tokens=1)
+    assert table.shape[1] == 101
+    assert torch.equal(model.backbone.model.pos_embed, wanted)
+    assert report.mismatched == ()
+    (note,) = (note for note in report.notes if "resampled" in note)
+    assert "pos_embed" in note

@@ -1,7 +1,7 @@
 """Which images the page shows, and their thumbnails."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,14 +14,8 @@ MOST_GROUPS, MOST_COPIES = 30, 4
 MOST_PAIRS = 40
 
 
-@dataclass(frozen=True)
-class Shown:
-    """Images on the page; some five kilobytes each, and at most 600.
-
-    Attributes:
-        examples: Rows of images with a class, by its index; classes without are left out.
-        pictures: Thumbnails by row.
-    """
+class Shown(NamedTuple):
+    """Rows of examples by the index of their class, and thumbnails by row; at most 600."""
 
     examples: Mapping[int, Sequence[int]]
     pictures: Mapping[int, Picture]
