@@ -9,7 +9,7 @@ import numpy as np
 from mlc_cli.core.datasets.stratify import stratify
 from mlc_cli.core.evaluation.metrics import DecisionMetrics, Floats, metrics_of_decisions
 from mlc_cli.core.evaluation.objectives import Objective, parse_band
-from mlc_cli.core.evaluation.out_of_fold import OutOfFold, out_of_fold, strongest_equivalent
+from mlc_cli.core.evaluation.out_of_fold import out_of_fold, strongest_equivalent
 from mlc_cli.core.evaluation.promises import Floor
 from mlc_cli.core.evaluation.results import SUMMARY, number
 from mlc_cli.core.evaluation.scores import SavedScores, read_scores
@@ -141,9 +141,12 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     thresholds = fit_thresholds(*arrays, objective, settings.min_positives, rules)
     overall = fit_overall(*arrays, objective)
     folds = settings.folds if len(scores.paths) >= 2 * settings.folds > 2 else 0
-    tried = _out_of_fold(settings, scores, objective) if folds else []
-    best = strongest_equivalent(tried)
-    strength = best.strength if best else _strengths(settings, objective)[0]
+    strengths = _strengths(settings, objective)
+    fold_N = stratify(scores.targets_NC, [1.0] * max(1, folds), settings.seed)
+    tried = out_of_fold(
+        *arrays, objective, settings.min_positives, strengths=strengths, fold_N=fold_N, rules=rules
+    ) if folds else {}  # fmt: skip
+    strength = strongest_equivalent(tried) if tried else strengths[0]
     per_class_C = shrink(thresholds, overall, scores.targets_NC, strength)
     lower = fit_thresholds(*arrays, low, settings.min_positives, rules) if low else None
     result = ThresholdResult(
@@ -157,7 +160,7 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         overall=overall,
         at_half=metrics_of_decisions(rules.decide(arrays[0]), arrays[1]),
         at_thresholds=metrics_of_decisions(rules.decide(arrays[0], per_class_C), arrays[1]),
-        out_of_fold=best.fitted if best else None,
+        out_of_fold=tried.get(strength),
         folds=folds,
         folder=result_folder(settings.output, default_folder(source)),
         lower=lower,
@@ -196,20 +199,6 @@ def _promise(
         "not_promised": reasons(thresholds, scores.classes),
         "chain": None if settings.scores else chain_of(settings, scores.rules),
     }
-
-
-def _out_of_fold(
-    settings: ThresholdSettings, scores: SavedScores, objective: Objective
-) -> list[OutOfFold]:
-    return out_of_fold(
-        scores.probabilities_NC,
-        scores.targets_NC,
-        objective,
-        settings.min_positives,
-        strengths=_strengths(settings, objective),
-        fold_N=stratify(scores.targets_NC, [1.0] * settings.folds, settings.seed),
-        rules=scores.bound,
-    )
 
 
 def _strengths(settings: ThresholdSettings, objective: Objective) -> tuple[float, ...]:
