@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlc_cli.api import (
+        CalibrateSettings,
         ConvertSettings,
         EvalSettings,
         ExportSettings,
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
         Predictions,
         ThresholdSettings,
         TrainSettings,
+        calibrate,
         convert,
         evaluate,
         export,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "CalibrateSettings",
     "ConvertSettings",
     "EvalSettings",
     "ExportSettings",
@@ -33,6 +36,7 @@ __all__ = [
     "Predictions",
     "ThresholdSettings",
     "TrainSettings",
+    "calibrate",
     "convert",
     "evaluate",
     "export",

@@ -17,6 +17,7 @@ from mlc_cli.core.runs.folder import find_checkpoint
 from mlc_cli.errors import MlcError as MlcError
 from mlc_cli.errors import UsageError
 from mlc_cli.settings.base import Settings
+from mlc_cli.settings.calibrate import CalibrateSettings as CalibrateSettings
 from mlc_cli.settings.convert import ConvertSettings as ConvertSettings
 from mlc_cli.settings.evaluate import EvalSettings as EvalSettings
 from mlc_cli.settings.export import ExportSettings as ExportSettings
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mlc_cli.core.datasets.converting.summary import Conversion
     from mlc_cli.core.evaluation.metrics import Floats
     from mlc_cli.core.training.events import Finished
+    from mlc_cli.jobs.calibrate import CalibrationResult
     from mlc_cli.jobs.evaluate import EvalResult
     from mlc_cli.jobs.export import ExportResult
     from mlc_cli.jobs.thresholds import ThresholdResult
@@ -111,6 +113,18 @@ def thresholds(settings: ThresholdSettings | None = None, **values: Any) -> "Thr
     from mlc_cli.jobs.thresholds import estimate_thresholds
 
     return estimate_thresholds(made)
+
+
+def calibrate(settings: CalibrateSettings | None = None, **values: Any) -> "CalibrationResult":
+    """Calibrate probabilities as `mlc calibrate` does, and store scale and bias.
+
+    Raises:
+        MlcError: The settings, the checkpoint or the data cannot be used.
+    """
+    made = _settings(CalibrateSettings, "calibrate", settings, values)
+    from mlc_cli.jobs.calibrate import calibrate as job
+
+    return job(made)
 
 
 def export(settings: ExportSettings | None = None, **values: Any) -> "ExportResult":

@@ -142,19 +142,15 @@ def _show_findings(title: str, tally: "IssueLog") -> None:
 
 
 def _conclude(conversion: "Conversion", link: str) -> None:
-    from mlc_cli.core.datasets.converting.floor import large_losses
-
     _say_where(conversion, link)
-    images = sum(split.images for split in conversion.splits.values())
-    labels = sum(split.labels for split in conversion.splits.values())
-    if line := large_losses(conversion.dropped, images, labels):
+    if line := conversion.large_losses():
         screen.note(line)
 
 
 def _say_where(conversion: "Conversion", link: str) -> None:
     screen.note(f"written to {conversion.dest}: {', '.join(conversion.files)}, convert.json")
     root, dest = conversion.image_root, conversion.dest
-    zipped = conversion.source.is_file() and root.is_relative_to(conversion.source)
+    zipped = not conversion.source.is_dir() and root.is_relative_to(conversion.source)
     if zipped:
         screen.note(f"the images of {conversion.source} are in {dest} now")
     elif link == "reference" and not root.resolve().is_relative_to(dest.resolve()):

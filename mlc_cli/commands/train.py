@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     Flag("data.root", flags.DATA, ("--data",)),
     Flag("model.weights", flags.MODEL),
     Flag("model.weight_classes", flags.MODEL, metavar=flags.LISTS),
+    Flag("data.rename", flags.MODEL, metavar="OLD=NEW"),
+    Flag("data.unknown_in", flags.DATA, metavar="OLD.json"),
     Flag("epochs", flags.MODEL),
     flags.BATCH_SIZE,
     Flag("optim.lr", flags.MODEL),

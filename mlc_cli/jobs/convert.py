@@ -11,13 +11,12 @@ from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.columns import Beside
 from mlc_cli.core.datasets.converting.archive import unpacked
 from mlc_cli.core.datasets.converting.class_changes import change_classes, drop_rare, old_classes
-from mlc_cli.core.datasets.converting.collect import Collected, Findings, collect
+from mlc_cli.core.datasets.converting.collect import Collected, Findings, check_floor, collect
 from mlc_cli.core.datasets.converting.copying import (
     atomic_output,
     copy_images,
     rewrite_paths,
 )
-from mlc_cli.core.datasets.converting.floor import check_floor
 from mlc_cli.core.datasets.converting.label_names import name_numbers
 from mlc_cli.core.datasets.converting.locate import locate_images, searched_folder
 from mlc_cli.core.datasets.converting.output_folder import RECORD, Destination, inspect_existing
@@ -63,14 +62,16 @@ def convert(settings: ConvertSettings) -> Conversion:
     findings = Findings()
     try:
         source = Path(settings.source)
-        with unpacked(source, Path(settings.dest), settings.max_unpacked) as place:
+        inner = not settings.images.root
+        with unpacked(source, Path(settings.dest), settings.max_unpacked, inner=inner) as place:
             if place != source:
                 inside = [place] if place.is_dir() else [place, place.parent]
-                findings.named.update((str(path), settings.source) for path in inside)
+                name = f"{source} (unpacked)" if source.is_dir() else settings.source
+                findings.named.update((str(path), name) for path in inside)
                 settings = _of_zip(settings, place)
             return _convert(settings, writer, classes, findings)
     except MlcError as error:
-        findings.settle()
+        findings.use_names()
         error.message, error.hint = findings.said(error.message), findings.said(error.hint)
         if report := findings.lines(already=error.message + error.hint):
             error.add_note(report)
@@ -81,12 +82,11 @@ def _of_zip(settings: ConvertSettings, place: Path) -> ConvertSettings:
     """Settings to convert what was unpacked; images in it cannot stay there."""
     images = settings.images
     if images.link == "symlink" and not images.root:
-        raise UsageError(
-            "--link symlink: links cannot lead into a zip file", "Choose hardlink or copy."
-        )
+        raise UsageError("--link symlink: links cannot lead into zip files", "Choose hardlink.")
     if images.link == "reference" and not images.root:
         images = images.model_copy(update={"link": "hardlink"})
-    return settings.model_copy(update={"source": str(place), "images": images})
+    form = "jsonl" if settings.format == "parquet" else settings.format
+    return settings.model_copy(update={"source": str(place), "images": images, "format": form})
 
 
 def _convert(
@@ -117,7 +117,7 @@ def _convert(
     beside.hint(splits, findings.noted, names=bool(shares) and not settings.group_by)
     if writer.name == "mlc":
         dest.check(whole.annotation.classes, list(splits))
-    findings.settle()
+    findings.use_names()
     conversion = Conversion(
         format=reader.name,
         title=reader.title,
@@ -203,6 +203,8 @@ def _filter(settings: ConvertSettings, whole: Collected, findings: Findings) -> 
         searched = searched_folder(Path(settings.source), whole.annotation.folder, root)
         whole = locate_images(whole, searched, findings)
     check_floor(whole.annotation, findings)
+    if whole.annotation.rules and settings.to != "mlc":
+        findings.dropped.add("label rules, which the format cannot hold", "")
     rest = drop_rare(whole.annotation, settings.min_images, findings.noted)
     whole = replace(whole, annotation=rest)
     if settings.keep_empty:
@@ -256,12 +258,10 @@ def _divide(
     splits = divide(annotation, shares, settings.seed, group_N)
     bare = [name for name in splits if not len(splits[name])]
     if bare:
-        things = f"{len(annotation)} images"
-        if group_N is not None:
-            things += f" in {group_N.max() + 1} groups"
+        groups = "" if group_N is None else f" in {group_N.max() + 1} groups"
         raise DataError(
-            f"{settings.source}: {things} are too few to divide: none is left for"
-            f" {', '.join(bare)}",
+            f"{settings.source}: {len(annotation)} images{groups} are too few to divide:"
+            f" none is left for {', '.join(bare)}",
             "Choose other parts, or keep all in one with `--split train`.",
         )
     return splits
@@ -278,17 +278,17 @@ def _write(
     images = settings.images
     with atomic_output(dest.folder, overwrite=settings.overwrite, record=RECORD) as stage:
         folders = {name: images.folder or _image_folder(writer, name) for name in splits}
-        settled = rewrite_paths(splits, dest.folder, stage, images.link, folders)
-        losses = writer.losses(settled)
+        moved = rewrite_paths(splits, dest.folder, stage, images.link, folders)
+        losses = writer.losses(moved)
         if losses:
             raise DataError(
                 f"{writer.name} cannot hold this data set:\n"
                 + "\n".join(f"  {loss}" for loss in losses[:SHOWN]),
                 "Choose another format with --to.",
             )
-        files = [*writer.write(settled, stage), *beside.write(splits, settled, stage)]
+        files = [*writer.write(moved, stage), *beside.write(splits, moved, stage)]
         if images.link != "reference":
-            copy_images(splits, settled, images.link)
+            copy_images(splits, moved, images.link)
         names = tuple(file.relative_to(stage).as_posix() for file in files)
         conversion = replace(conversion, files=names)
         write_json(stage / RECORD, {"conversions": [*dest.records, as_dict(conversion)]})

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import StringIO
 from itertools import chain
 from pathlib import Path
@@ -11,9 +11,9 @@ from typing import TextIO
 
 from mlc_cli.core.inference.model import Model
 from mlc_cli.core.inference.pictures import Pictures
+from mlc_cli.core.inference.predicting import Predictor
 from mlc_cli.core.inference.predictions import Format, Written, make_format
 from mlc_cli.core.inference.results import Prediction
-from mlc_cli.core.inference.views import with_views
 from mlc_cli.core.inference.writer import PartialOutput, RecordWriter, open_output, read_partial
 from mlc_cli.core.loading.sources import STDIN, Item, Sources, distinct_output_names
 from mlc_cli.core.loading.stream import Picture, PictureReader, stdin_lines
@@ -62,6 +62,7 @@ class Prepared:
     Attributes:
         settings: Of the command.
         model: The model.
+        predictor: How it is run.
         sources: The images.
         decided_by: Where the thresholds come from, in words.
         warning: Of the model, or of a promise that does not hold here.
@@ -69,6 +70,7 @@ class Prepared:
 
     settings: PredictSettings
     model: Model
+    predictor: Predictor
     sources: Sources
     decided_by: str
     warning: str
@@ -88,13 +90,13 @@ def prepare(settings: PredictSettings) -> Prepared:
         path, settings.device, settings.precision, settings.thresholds,
         like=settings.like, weight_classes=settings.weight_classes,
     )  # fmt: skip
-    model.predictor(explain=settings.explain)  # refused before an output is touched
+    predictor = model.predictor(explain=settings.explain, tta=settings.tta, tiles=settings.tiles)
     decided_by = "the thresholds of the checkpoint" if model.has_thresholds else "0.5"
     if settings.thresholds is not None:
         decided_by = str(settings.thresholds)
     own = settings.thresholds is None
     broken = broken_promise(model.opened.card, settings, path) if own else ""
-    return Prepared(settings, model, sources, decided_by, model.warning or broken)
+    return Prepared(settings, model, predictor, sources, decided_by, model.warning or broken)
 
 
 def _check(settings: PredictSettings) -> None:
@@ -104,8 +106,6 @@ def _check(settings: PredictSettings) -> None:
             "--explain makes heat maps for --draw and --gallery, and neither is given",
             "Add --draw DIR or --gallery FILE.html.",
         )
-    if settings.explain and (settings.tta != "none" or settings.tiles > 1):
-        raise UsageError("--explain shows one view of a picture: leave out --tta and --tiles")
     if STDIN in settings.sources and current().size > 1:
         raise UsageError(
             "- is read by one process, and several were started",
@@ -133,9 +133,7 @@ def predictions(
     """
     settings, model = prepared.settings, prepared.model
     side = settings.draw_side if settings.draw else _GALLERY_SIDE if settings.gallery else 0
-    predictor = model.predictor(explain=settings.explain)
-    engine = with_views(predictor.engine, settings.tta, settings.tiles)
-    return replace(predictor, engine=engine).stream(
+    return prepared.predictor.stream(
         items,
         PictureReader(
             model.geometry.tiled(settings.tiles),

@@ -74,3 +74,20 @@ Count = Annotated[int, Field(ge=1)]
 Mean = tuple[Probability, Probability, Probability]
 Spread = Annotated[float, Field(gt=0, le=1)]
 Std = tuple[Spread, Spread, Spread]
+
+
+def as_renames(value: Any) -> dict[str, str]:
+    """Read `old=new`, or a list of such texts, or a mapping."""
+    if isinstance(value, dict):
+        return {str(old): str(new) for old, new in value.items()}
+    renames: dict[str, str] = {}
+    for text in [value] if isinstance(value, str) else value:
+        old, equals, new = (part.strip() for part in str(text).partition("="))
+        if not (old and equals and new) or "=" in new:
+            raise ValueError("expected old=new; names with = go into a mapping {old: new}")
+        if renames.setdefault(old, new) != new:
+            raise ValueError(f"{old} would get two names, {renames[old]} and {new}")
+    return renames
+
+
+Renames = Annotated[dict[str, str], BeforeValidator(as_renames)]

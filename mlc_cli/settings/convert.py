@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from mlc_cli.settings.base import NotNegative, Positive, Settings
+from mlc_cli.settings.base import NotNegative, Positive, Renames, Settings
 
 
 class ImageSettings(Settings):
@@ -64,20 +64,6 @@ def _as_names(value: Any) -> Any:
     """One name is a list of one; numbers that name classes are text."""
     values = [value] if isinstance(value, str | int) else value
     return tuple(map(str, values)) if isinstance(values, list | tuple) else values
-
-
-def _as_renames(value: Any) -> Any:
-    """Read `old=new`, or a list of such texts, or a mapping."""
-    if isinstance(value, dict):
-        return {str(old): str(new) for old, new in value.items()}
-    renames: dict[str, str] = {}
-    for text in [value] if isinstance(value, str) else value:
-        old, equals, new = (part.strip() for part in str(text).partition("="))
-        if not (old and equals and new) or "=" in new:
-            raise ValueError("expected old=new; names with = go into a mapping {old: new}")
-        if renames.setdefault(old, new) != new:
-            raise ValueError(f"{old} would get two names, {renames[old]} and {new}")
-    return renames
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_names)]
@@ -142,7 +128,7 @@ class ConvertSettings(Settings):
     format: str = Field("auto", json_schema_extra={"flag": "FORMAT"})
     """auto, mlc, coco, voc, yolo, csv-onehot, csv-list, image-folder, open-images, datumaro, cvat,
     label-studio, labelme, via, fiftyone, nus-wide, vg500, mmpretrain, imagenet-txt,
-    celeba, jsonl, tag-files or xmp."""
+    celeba, jsonl, parquet, tag-files or xmp."""
     source: str = Field(min_length=1, json_schema_extra={"flag": "SOURCE"})
     """File, folder, or zip or tar file to convert. Images of the latter go to the result."""
     dest: str = Field(min_length=1, json_schema_extra={"flag": "DEST"})
@@ -156,9 +142,7 @@ class ConvertSettings(Settings):
     """What becomes of labels that are not among the classes."""
     label_names: str | None = None
     """Table of names for labels that are numbers; by default one that lies beside them."""
-    rename_class: Annotated[dict[str, str], BeforeValidator(_as_renames)] = Field(
-        default_factory=dict
-    )
+    rename_class: Renames = Field(default_factory=dict)
     """New names for classes, `old=new`; several that get one name become one class."""
     drop_class: Names = ()
     """Classes to leave out, by their old or new names; images stay."""

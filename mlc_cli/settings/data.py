@@ -3,9 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from mlc_cli.settings.base import Count, Positive, Probability, Settings, SizeHW
+from mlc_cli.settings.base import Count, Positive, Probability, Settings, SizeHW, as_renames
+
+
+def _check_renames(texts: tuple[str, ...]) -> tuple[str, ...]:
+    as_renames(texts)
+    return texts
 
 
 class DataSettings(Settings):
@@ -21,6 +26,11 @@ class DataSettings(Settings):
     """Annotation file of the test split; read only by commands that are asked for it."""
     image_root: str | None = None
     """Folder that image paths are relative to; by default the folder of the annotation file."""
+    unknown_in: tuple[str, ...] = ()
+    """Older annotation files: on their images, classes that they do not have are unknown."""
+    rename: Annotated[tuple[str, ...], AfterValidator(_check_renames)] = ()
+    """Classes of older annotation files and of `model.weights` that have another name now,
+    `old=new`."""
     generate: Literal["digits"] | None = None
     """Make this small data set at `root` when the folder does not exist yet."""
     input_size: SizeHW = (448, 448)
@@ -55,6 +65,11 @@ class DataSettings(Settings):
     """Larger images are refused before they are decoded."""
 
     @property
+    def renames(self) -> dict[str, str]:
+        """Names of classes now, by the old ones."""
+        return as_renames(self.rename)
+
+    @property
     def decoding(self) -> Literal["full", "scaled"]:
         """`decode`, with `auto` resolved."""
         if self.decode == "auto":
@@ -65,7 +80,9 @@ class DataSettings(Settings):
         """The same with folders that are found from everywhere."""
         image_root = str(Path(self.image_root).absolute()) if self.image_root else None
         root = str(Path(self.root).absolute())
-        return self.model_copy(update={"root": root, "image_root": image_root})
+        older = tuple(str(Path(file).absolute()) for file in self.unknown_in)
+        changes = {"root": root, "image_root": image_root, "unknown_in": older}
+        return self.model_copy(update=changes)
 
     @model_validator(mode="after")
     def _a_crop_is_square(self) -> "DataSettings":

@@ -74,9 +74,15 @@ class ExportSettings(ModelChoiceSettings, SplitChoiceSettings):
     fold_thresholds: bool = False
     """Subtract the logits of the thresholds in the graph, so that a client with one threshold of
     0.5 decides as mlc does. The scores that it reports move with them."""
+    fold_rules: bool = False
+    """Let the logits obey the label rules: where they reach the thresholds, labels keep the rules,
+    as those of mlc do. Clients that decide at 0.5 need `fold_thresholds`, too."""
     embed_resize: bool = False
     """Put the resize into the graph: bytes of pictures of any size in, N×H×W×3, RGB in ONNX, BGR in
     IR. Whoever runs the file then shrinks pictures as mlc does, `area` included."""
+    opset: Annotated[int, Field(ge=17, le=20)] = 18
+    """Operator set of the ONNX file: 17 is read by ONNX Runtime from 1.12, 18 from 1.14, 19 from
+    1.15, 20 from 1.17. torch can write few models in 17."""
     saliency: bool = False
     """Add an output `saliency_map`: where each class has its evidence, uint8 N×C×h×w."""
     check: bool = True

@@ -7,6 +7,19 @@ from pydantic import Field
 from mlc_cli.settings.base import NotNegative, Positive, Probability, Settings
 
 
+class SelectiveSettings(Settings):
+    """Which unknown labels count as absent (Ben-Baruch et al. 2022)."""
+
+    likeliest: NotNegative = 1.0
+    """Labels an image that are left out: the likeliest unknown ones of each batch."""
+    frequent: Probability = 0.5
+    """Classes with a larger part of present labels among the known ones are left out."""
+    gamma: NotNegative = 0.0
+    """Focusing of unknown labels: larger, the less of those that are surely absent."""
+    weight: Positive = 1.0
+    """Of unknown labels against known ones."""
+
+
 class LossBaseSettings(Settings):
     """What all losses share."""
 
@@ -16,6 +29,14 @@ class LossBaseSettings(Settings):
     """Targets become 1 - e and e."""
     pos_weight: Positive | Literal["auto"] | None = None
     """Weight of positives; `auto` is negatives over positives of each class, 0.1 to 20."""
+    rules: bool = False
+    """Learn what follows by the label rules, too: what a present label implies is present; what it
+    excludes, or what implies an absent label, is absent if it was unknown."""
+    unknown: Literal["ignore", "absent", "selective"] = "ignore"
+    """Labels whose state is unknown: left out, taken for absent, or only the unlikely ones
+    of classes that are not frequent (class-aware selective loss)."""
+    selective: SelectiveSettings = SelectiveSettings()
+    """For `unknown: selective`."""
 
 
 class BceSettings(LossBaseSettings):

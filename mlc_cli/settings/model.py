@@ -106,8 +106,9 @@ class ModelSettings(Settings):
     weight_classes: str | None = None
     """Classes of `weights`, in the order of its logits, where the file does not name them: a text
     file with a name a line, a `.json` file with a list, or a known list."""
-    on_class_change: Literal["error", "reset_head"] = "error"
-    """What to do when `weights` is a checkpoint for other classes."""
+    on_class_change: Literal["keep", "error", "reset_head"] = "keep"
+    """What to do when `weights` is a checkpoint for other classes: keep what the head knows of the
+    classes that stay, by name; refuse it; or train a new head."""
     head: HeadSettings = LinearHeadSettings()
     mean: Mean | None = None
     """Mean of RGB in 0..1, subtracted from images; by default the backbone's own."""

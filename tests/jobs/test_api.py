@@ -22,6 +22,8 @@ from PIL import Image
 
 import mlc_cli as mlc
 from mlc_cli.core.datasets.digits import make_digits
+from mlc_cli.core.runs.checkpoint import read_card
+from mlc_cli.errors import UsageError
 
 HIDDEN = """
 import sys
@@ -123,6 +125,20 @@ def test_a_model_is_opened_anew_after_a_fork(trained, name: str) -> None:
     assert done.stdout == "0\n", done.stderr
 
 
+@pytest.mark.usefixtures("trained")
+def test_views_are_those_of_the_command(mlc_command, tmp_path: Path) -> None:
+    picture = str(tmp_path / "large.png")
+    cv2.imwrite(picture, np.random.default_rng(0).integers(0, 256, (150, 210, 3), np.uint8))
+    views = ("--tta", "flip", "--tiles", "2")
+    line = json.loads(mlc_command("predict", picture, "--run", "runs/train-1", *views).out)
+    model = mlc.load("runs/train-1")
+    (found,) = model.predict([picture], tta="flip", tiles=2)
+    assert found.probabilities == pytest.approx(line["probabilities"], abs=1e-6)
+    assert found.probabilities != model.predict(picture)[0].probabilities
+    with pytest.raises(UsageError, match="one view"):
+        model.predict(picture, tta="flip", explain=True)
+
+
 def test_an_iterator_is_read_no_further_than_needed(trained) -> None:
     taken = []
 
@@ -183,10 +199,15 @@ def test_a_training_and_all_that_follows_in_a_program(tmp_path, monkeypatch, cap
     model = {"backbone": "test_vit", "pretrained": False}
     done = mlc.train(preset="quickstart", data="digits", epochs=1, model=model, device="cpu")
     assert done.run.path.name == "quickstart-1"
+    fitted = mlc.calibrate(run=done.run.path, method="platt", device="cpu")
+    assert fitted.log_losses[fitted.method] < np.log(2)
     chosen = mlc.thresholds(run=str(done.run.path), device="cpu")
     found = mlc.evaluate(run=str(done.run.path), device="cpu")
     assert found.evaluation.thresholds_C == pytest.approx(chosen.per_class_C)
     assert found.evaluation.mean_ap == pytest.approx(done.evaluation.mean_ap)
+    scale_C, bias_C = np.array(fitted.affine)
+    assert np.allclose(read_card(done.run.best).calibration, np.stack([scale_C, bias_C], 1))
+    assert (scale_C > 0).all()
     written = mlc.export(run=str(done.run.path), ir=False)
     assert [file.name for file in written.files] == ["model.onnx"]
     assert mlc.load(written.folder / "model.onnx").classes == mlc.load(done.run.path).classes

@@ -78,7 +78,8 @@ def test_every_setting_of_a_recipe_is_in_the_table(name: str) -> None:
     for section in ("augment", "optim", "ema", "early_stop", "loss", "schedule"):
         for key, value in settings[section].items():
             named = any(row.startswith(f"{section}.{key}") for row in told)
-            default = value in (None, 1, 1.0, 0.0) or key in ("clip", "min_delta")
+            default = value in (None, 1, 1.0, 0.0, "ignore")
+            default |= key in ("clip", "min_delta", "selective")
             assert named or default, f"{section}.{key}"
     assert set(settings) - UNSTATED - {k.partition(".")[0] for k in told} <= {"model"}
 

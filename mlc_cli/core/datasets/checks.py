@@ -72,24 +72,23 @@ def shared_images(first: Annotation, second: Annotation) -> list[str]:
     return [path for path in second.paths if os.path.normpath(second.folder / path) in known]
 
 
-def leak_message(first: Annotation, second: Annotation, shared: Sequence[str]) -> str:
-    """Say which images two splits share."""
-    return (
-        f"{len(shared)} of {len(second)} images of {second.source} are also in {first.source}:\n"
-        + listing(shared, len(shared))
-    )
-
-
-def check_leak(first: Annotation, second: Annotation) -> None:
-    """Check that two splits share no image.
+def check_leak(first: Annotation, second: Annotation, *, refuse: bool = True) -> tuple[str, ...]:
+    """Check that two splits share no image; what they share is a warning, or refused.
 
     Raises:
         DataError: With the number of shared images and the first ten.
     """
     shared = shared_images(first, second)
-    if shared:
+    if not shared:
+        return ()
+    message = (
+        f"{len(shared)} of {len(second)} images of {second.source} are also in {first.source}:\n"
+        + listing(shared, len(shared))
+    )
+    if refuse:
         raise DataError(
-            leak_message(first, second, shared),
+            message,
             "Metrics on images that were trained on mean little. Split the data anew, or accept"
             " it with `--set data.on_leak=warn`.",
         )
+    return (message,)

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mlc_cli.core.system.files import folder_beside, write_json
-from mlc_cli.errors import MlcError
+from mlc_cli.core.datasets.converting.copying import atomic_output
+from mlc_cli.core.system.files import write_json
 
 CANVAS = 64
 MOST_DIGITS = 4
@@ -33,20 +33,10 @@ def make_digits(root: Path, seed: int = 0) -> None:
     Raises:
         MlcError: The disk is full, or the folder cannot be written to.
     """
-    try:
-        _make_digits(root, seed)
-    except OSError as error:
-        raise MlcError(f"{root} cannot be made: {error.strerror or error}") from error
-
-
-def _make_digits(root: Path, seed: int) -> None:
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with folder_beside(root) as temporary:
+    with atomic_output(root) as folder:
         rng = np.random.default_rng(seed)
         for (split, (images, _)), glyphs in zip(SPLITS.items(), _glyphs(rng), strict=True):
-            _write_split(temporary, split, images, glyphs, rng)
-        temporary.chmod(0o755)
-        temporary.rename(root)
+            _write_split(folder, split, images, glyphs, rng)
 
 
 def _glyphs(rng: np.random.Generator) -> list[Glyphs]:

@@ -71,9 +71,9 @@ def share_out(units: Units, shares: Sequence[float], seed: int) -> Ints:
     and no two to exchange, that would change this without taking the last unit of some class from
     a part, or sizes further from what is wanted than they are and than one image.
     """
-    rng = np.random.default_rng(seed)
-    part_U = _Sharing(units, shares, rng).run()
-    return _Repair(units, shares, part_U, rng).run()
+    sharing = _Sharing(units, shares, np.random.default_rng(seed))
+    sharing.run()
+    return _Repair(sharing).run()
 
 
 class _Sharing:
@@ -81,39 +81,38 @@ class _Sharing:
 
     def __init__(self, units: Units, shares: Sequence[float], rng: np.random.Generator) -> None:
         share_K = np.asarray(shares, np.float64) / np.sum(shares)
-        self._units = units
-        self._rng = rng
+        self.units, self.rng = units, rng
         self._left_C = np.zeros(units.classes)
         np.add.at(self._left_C, units.labels, units.counts)
         self._wanted_CK = _wanted_CK(self._left_C, share_K)
-        self._wanted_K = units.sizes_U.sum() * share_K
-        self._part_U = np.full(len(units.sizes_U), -1, np.int64)
+        self.wanted_K = units.sizes_U.sum() * share_K
+        self.part_U = np.full(len(units.sizes_U), -1, np.int64)
         self._starts_U = np.searchsorted(units.owners, np.arange(len(units.sizes_U) + 1))
 
-    def run(self) -> Ints:
-        units, pairs_C = self._units, self._units.by_class()
+    def run(self) -> None:
+        """Share out all units."""
+        units, pairs_C = self.units, self.units.by_class()
         while (self._left_C > 0).any():
             rarest = int(np.where(self._left_C > 0, self._left_C, np.inf).argmin())
             pairs = pairs_C[rarest]
-            pairs = self._largest_first(pairs[self._part_U[units.owners[pairs]] < 0], units.counts)
+            pairs = self._largest_first(pairs[self.part_U[units.owners[pairs]] < 0], units.counts)
             for unit in units.owners[pairs].tolist():
                 self._place(unit, self._wanted_CK[rarest])
-        for unit in self._largest_first(np.flatnonzero(self._part_U < 0), units.sizes_U).tolist():
-            self._place(unit, self._wanted_K)
-        return self._part_U
+        for unit in self._largest_first(np.flatnonzero(self.part_U < 0), units.sizes_U).tolist():
+            self._place(unit, self.wanted_K)
 
     def _largest_first(self, choices: Ints, sizes: Ints) -> Ints:
         """In random order, but large ones while there is room for them; equals stay as drawn."""
-        drawn = self._rng.permutation(choices)
+        drawn = self.rng.permutation(choices)
         return drawn[np.argsort(-sizes[drawn], kind="stable")]
 
     def _place(self, unit: int, first_K: NDArray[np.float64]) -> None:
-        part = _most_wanted(first_K, self._wanted_K, self._rng)
+        part = _most_wanted(first_K, self.wanted_K, self.rng)
         own = slice(self._starts_U[unit], self._starts_U[unit + 1])
-        labels, counts = self._units.labels[own], self._units.counts[own]
-        self._part_U[unit] = part
+        labels, counts = self.units.labels[own], self.units.counts[own]
+        self.part_U[unit] = part
         self._wanted_CK[labels, part] -= counts
-        self._wanted_K[part] -= self._units.sizes_U[unit]
+        self.wanted_K[part] -= self.units.sizes_U[unit]
         self._left_C[labels] -= counts
 
 
@@ -142,21 +141,16 @@ def _most_wanted(
 class _Repair:
     """Exchanges that give parts a class which they lack and another part has twice."""
 
-    def __init__(
-        self, units: Units, shares: Sequence[float], part_U: Ints, rng: np.random.Generator
-    ) -> None:
-        share_K = np.asarray(shares, np.float64) / np.sum(shares)
-        self._units = units
-        self._rng = rng
-        self._part_U = part_U
-        sizes_K = np.bincount(part_U, units.sizes_U, len(share_K))
-        self._excess_K = sizes_K - units.sizes_U.sum() * share_K
+    def __init__(self, sharing: _Sharing) -> None:
+        units, part_U = sharing.units, sharing.part_U
+        self._units, self._rng, self._part_U = units, sharing.rng, part_U
+        self._excess_K = -sharing.wanted_K  # what a part was given is no longer wanted
         # The sum of the numbers of all units that have a class names the unit where there is one.
-        self._count_CK = np.zeros((units.classes, len(share_K)), np.int64)
+        self._count_CK = np.zeros((units.classes, len(self._excess_K)), np.int64)
         self._sum_CK = np.zeros_like(self._count_CK)
-        places = units.labels, part_U[units.owners]
-        np.add.at(self._count_CK, places, 1)
-        np.add.at(self._sum_CK, places, units.owners)
+        cells = units.labels, part_U[units.owners]
+        np.add.at(self._count_CK, cells, 1)
+        np.add.at(self._sum_CK, cells, units.owners)
 
     def run(self) -> Ints:
         if len(self._lacks()):
@@ -231,8 +225,8 @@ class _Repair:
 
     def _move(self, unit: int, part: int) -> None:
         labels, old = self._labels_U[unit], self._part_U[unit]
-        for place, sign in ((old, -1), (part, 1)):
-            self._excess_K[place] += sign * self._units.sizes_U[unit]
-            self._count_CK[labels, place] += sign
-            self._sum_CK[labels, place] += sign * unit
+        for one, sign in ((old, -1), (part, 1)):
+            self._excess_K[one] += sign * self._units.sizes_U[unit]
+            self._count_CK[labels, one] += sign
+            self._sum_CK[labels, one] += sign * unit
         self._part_U[unit] = part

@@ -111,7 +111,8 @@ def _rounded(times: Tensor, parts: Tensor, most: int) -> Tensor:
 def embed_in_onnx(path: Path, info: ExportInfo) -> None:
     """Put the resize before the graph of an ONNX file, whose input becomes RGB bytes N×H×W×3."""
     card, model = info.card, onnx.load(str(path))
-    resize = resize_graph(EmbeddedResize(card.geometry, card.mean, card.std))
+    opset = next(entry.version for entry in model.opset_import if not entry.domain)
+    resize = resize_graph(EmbeddedResize(card.geometry, card.mean, card.std), opset)
     resize.ir_version = model.ir_version
     whole = onnx.compose.merge_models(resize, model, io_map=[(_RESIZED, INPUT)])
     onnx.checker.check_model(whole, full_check=True)
@@ -130,9 +131,9 @@ def embed_in_ir(model: ov.Model, info: ExportInfo) -> ov.Model:
     return ov.Model(model.get_results(), resize.get_parameters(), model.get_friendly_name())
 
 
-def resize_graph(resize: EmbeddedResize) -> onnx.ModelProto:
+def resize_graph(resize: EmbeddedResize, opset: int = 18) -> onnx.ModelProto:
     """As ONNX, with names that no classifier has."""
     sides = {axis: torch.export.Dim(name, min=1) for axis, name in enumerate("NHW")}
     example = torch.zeros(2, 30, 40, 3, dtype=torch.uint8)
-    graph = to_proto(resize, example, sides, [PICTURE], [_RESIZED])
+    graph = to_proto(resize, example, sides, [PICTURE], [_RESIZED], opset)
     return onnx.compose.add_prefix(graph, "resize_", rename_inputs=False, rename_outputs=False)

@@ -12,6 +12,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from mlc_cli.core.exporting.rule_graph import RuleMargins
 from mlc_cli.core.inference.explain import evidence
 from mlc_cli.core.inference.runtime.metadata import SECTION, ExportInfo, to_entries
 from mlc_cli.core.inference.runtime.thresholds import threshold_logits
@@ -28,7 +29,8 @@ class ExportGraph(nn.Module):
 
     Args:
         classifier: In evaluation mode, on the CPU.
-        info: Of the file; if thresholds are folded, their logits are subtracted.
+        info: Of the file; if thresholds are folded, their logits are subtracted, and if rules are,
+            logits obey them.
         saliency: Whether to give maps too, uint8 N×C×h×w, each stretched to 0..255.
     """
 
@@ -39,6 +41,7 @@ class ExportGraph(nn.Module):
         self.classifier = classifier
         self._saliency = saliency
         self._classes = range(len(info.card.classes))
+        self._margins = RuleMargins(info.card) if info.card.rules.folded else None
         folded = info.card.thresholds if info.folded else None
         shift_C = torch.from_numpy(threshold_logits(folded)) if folded else None
         self.register_buffer("_shift_C", shift_C)
@@ -47,6 +50,8 @@ class ExportGraph(nn.Module):
         """Logits, or logits and maps."""
         map_NDHW = self.classifier.backbone(images_N3HW)
         logits_NC: Tensor = self.classifier.head(map_NDHW)
+        if self._margins is not None:
+            logits_NC = self._margins(logits_NC) + self._margins.thresholds_C
         if self._shift_C is not None:
             logits_NC = logits_NC - self._shift_C
         if not self._saliency:
@@ -60,7 +65,9 @@ def _stretch(maps_NCHW: Tensor) -> Tensor:
     return ((maps_NCHW - lowest) / span * 255).round().to(torch.uint8)
 
 
-def write_onnx(path: Path, classifier: Classifier, info: ExportInfo, *, saliency: bool) -> None:
+def write_onnx(
+    path: Path, classifier: Classifier, info: ExportInfo, *, saliency: bool, opset: int = 18
+) -> None:
     """Export to a file with a free batch size, and check it.
 
     Args:
@@ -68,15 +75,16 @@ def write_onnx(path: Path, classifier: Classifier, info: ExportInfo, *, saliency
         classifier: In evaluation mode, on the CPU.
         info: What the file is to know.
         saliency: Whether to give saliency maps too.
+        opset: Operator set; the IR version is the lowest that has it.
 
     Raises:
-        MlcError: The model cannot be exported.
+        MlcError: The model cannot be exported, or not in this operator set.
     """
     graph = ExportGraph(classifier, info, saliency=saliency).eval()
     example = torch.zeros(2, 3, *info.card.input_size)
     batch = torch.export.Dim("N", min=1)
     outputs = [LOGITS, SALIENCY] if saliency else [LOGITS]
-    model = to_proto(graph, example, {0: batch}, [INPUT], outputs)
+    model = to_proto(graph, example, {0: batch}, [INPUT], outputs, opset)
     _check_batch(model)
     for key, text in to_entries(info, normalised_inside=info.embedded).items():
         entry = model.metadata_props.add()
@@ -87,7 +95,12 @@ def write_onnx(path: Path, classifier: Classifier, info: ExportInfo, *, saliency
 
 
 def to_proto(
-    graph: nn.Module, example: Tensor, free: dict[int, Any], inputs: list[str], outputs: list[str]
+    graph: nn.Module,
+    example: Tensor,
+    free: dict[int, Any],
+    inputs: list[str],
+    outputs: list[str],
+    opset: int,
 ) -> onnx.ModelProto:
     """Trace a module with one input, some of whose axes are free.
 
@@ -105,6 +118,7 @@ def to_proto(
                 output_names=outputs,
                 dynamic_shapes=(free,),
                 external_data=False,
+                opset_version=opset,
             )
     except Exception as error:  # whatever a model of timm does that torch cannot export
         raise MlcError(
@@ -112,7 +126,14 @@ def to_proto(
             "--debug shows all of it. Another backbone may go: `mlc presets` lists some that do.",
         ) from error
     assert program is not None
-    return program.model_proto
+    model = program.model_proto
+    given = next(entry.version for entry in model.opset_import if not entry.domain)
+    if given != opset:
+        raise MlcError(
+            f"this model cannot be written in opset {opset}", f"Export with --set opset={given}."
+        )
+    model.ir_version = onnx.helper.find_min_ir_version_for(list(model.opset_import))
+    return model
 
 
 def mark_onnx(path: Path, parity: str) -> None:

@@ -33,12 +33,9 @@ def template(name: str) -> Template:
 
 
 def write_page(path: Path, name: str, **content: Any) -> None:
-    """Fill a template into a file, atomically and piece by piece.
+    """Fill the template of that name into a file, atomically and piece by piece.
 
-    Args:
-        path: The HTML file.
-        name: Of the template.
-        content: What the template prints; `title` and `about`, a line below it, are in each.
+    Each prints `title` and `about`, a line below it.
 
     Raises:
         MlcError: The file cannot be written.

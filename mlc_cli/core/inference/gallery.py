@@ -6,8 +6,8 @@ The browser draws cards only as they come near the screen, so that thousands ope
 import base64
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,17 +23,6 @@ _SCORES_KEPT = 50  # of an image: enough to sort by, little enough for ten thous
 _MOST_LABELS = 500  # of more classes, only those that were predicted can be chosen
 
 
-@dataclass(frozen=True)
-class Card:
-    """An image on the page: its path and thumbnail, and its classes with their heat maps if any."""
-
-    path: str
-    uri: str
-    decided: dict[int, str]
-    unsure: list[int]
-    scores: dict[int, float]
-
-
 class Gallery:
     """Collects predictions and writes the page.
 
@@ -45,7 +34,7 @@ class Gallery:
     def __init__(self, classes: Sequence[str], most: int) -> None:
         self._classes = classes
         self._most = most
-        self._cards: list[Card] = []
+        self._cards: list[dict[str, Any]] = []
         self._errors: list[tuple[str, str]] = []
         self._seen = 0
 
@@ -72,7 +61,7 @@ class Gallery:
         """
         if self.left_out:
             about += f" · the first {self._most:,} of {self._seen:,} images"
-        counts = Counter(c for card in self._cards for c in card.decided)
+        counts = Counter(c for card in self._cards for c in card["decided"])
         many = len(self._classes) > _MOST_LABELS
         write_page(
             path,
@@ -86,19 +75,19 @@ class Gallery:
         )
 
 
-def _card(prediction: Prediction, preview: bytes) -> Card:
+def _card(prediction: Prediction, preview: bytes) -> dict[str, Any]:
+    """What the page shows of an image: its decided classes have heat maps, or empty texts."""
     pixels = cv2.imdecode(np.frombuffer(preview, np.uint8), cv2.IMREAD_COLOR_RGB)
-    unsure = list(prediction.unsure or ())
+    unsure, heat = list(prediction.unsure or ()), prediction.heat_KHW
     kept = sorted({*prediction.ranked(_SCORES_KEPT), *prediction.decided, *unsure})
-    heat = prediction.heat_KHW
     heats = [""] * len(prediction.decided) if heat is None else map(heat_uri, heat)
-    return Card(
-        path=prediction.image,
-        uri=thumbnail(np.asarray(pixels, np.uint8), _SIDE, _QUALITY),
-        decided=dict(zip(prediction.decided, heats, strict=True)),
-        unsure=unsure,
-        scores={c: round(float(prediction.probabilities_C[c]), 3) for c in kept},
-    )
+    return {
+        "path": prediction.image,
+        "uri": thumbnail(np.asarray(pixels, np.uint8), _SIDE, _QUALITY),
+        "decided": dict(zip(prediction.decided, heats, strict=True)),
+        "unsure": unsure,
+        "scores": {c: round(float(prediction.probabilities_C[c]), 3) for c in kept},
+    }
 
 
 def heat_uri(heat_HW: NDArray[np.float32]) -> str:

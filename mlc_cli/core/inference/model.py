@@ -21,6 +21,7 @@ from mlc_cli.core.inference.engines import OpenedModel, is_exported
 from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.predicting import Predictor
 from mlc_cli.core.inference.results import Prediction, Predictions
+from mlc_cli.core.inference.views import Views, with_views
 from mlc_cli.core.loading.memory import (
     Channels,
     ImageLike,
@@ -156,6 +157,8 @@ class Model:
         channels: Channels = ...,
         batch_size: int = ...,
         explain: bool = ...,
+        tta: Views = ...,
+        tiles: int = ...,
     ) -> Iterator[Prediction]: ...
     @overload
     def predict(
@@ -165,6 +168,8 @@ class Model:
         channels: Channels = ...,
         batch_size: int = ...,
         explain: bool = ...,
+        tta: Views = ...,
+        tiles: int = ...,
     ) -> Predictions: ...
     def predict(
         self,
@@ -173,6 +178,8 @@ class Model:
         channels: Channels = "RGB",
         batch_size: int = 32,
         explain: bool = False,
+        tta: Views = "none",
+        tiles: int = 0,
     ) -> Iterator[Prediction] | Predictions:
         """Say which labels images have, as `mlc predict` does.
 
@@ -182,6 +189,9 @@ class Model:
             channels: Their order in arrays; OpenCV's is `BGR`.
             batch_size: Images a batch.
             explain: Whether to add heat maps, for a checkpoint.
+            tta: `flip` takes the mean of the logits of each picture and its mirror image.
+            tiles: So many tiles a side, beside the whole; the largest probability counts. What a
+                promise of the thresholds says is of the views that they were chosen with.
 
         Returns:
             A list with a prediction for each image, in their order; of an iterator, an iterator
@@ -189,16 +199,17 @@ class Model:
 
         Raises:
             DataError: A file or folder of a list is missing.
-            UsageError: An array is no image, or heat maps are asked of an exported file.
+            UsageError: An array is no image, or heat maps are asked of an exported file or of
+                several views.
         """
         many = one_or_many(images)
-        predictor = self.predictor(explain=explain)
+        predictor = self.predictor(explain=explain, tta=tta, tiles=tiles)
         if not isinstance(many, Iterator):
             many = list(many)
             check_sources(many)
         batches = predictor.stream(
             to_items(many, channels),
-            PictureReader(self.geometry),
+            PictureReader(self.geometry.tiled(tiles)),
             batch_size=batch_size,
             threads=usable_cores(),
         )
@@ -224,12 +235,14 @@ class Model:
             return np.empty((0, len(self.classes)), np.float32)
         return self.opened.engine(np.stack(images))
 
-    def predictor(self, *, explain: bool = False) -> Predictor:
+    def predictor(self, *, explain: bool = False, tta: Views = "none", tiles: int = 0) -> Predictor:
         """What commands and programs run alike.
 
         Raises:
-            UsageError: Heat maps are asked of an exported file.
+            UsageError: Heat maps are asked of an exported file or of several views.
         """
+        if explain and (tta != "none" or tiles > 1):
+            raise UsageError("--explain shows one view of a picture: leave out --tta and --tiles")
         if explain and is_exported(self.path):
             raise UsageError(
                 f"--explain needs a checkpoint: {self.path} gives its logits alone",
@@ -237,5 +250,10 @@ class Model:
                 " maps into an exported model, for other clients.",
             )
         return Predictor(
-            self.opened.engine, self.thresholds, self.classes, explain, self.lower_thresholds
+            with_views(self.opened.engine, tta, tiles),
+            self.thresholds,
+            self.classes,
+            explain,
+            self.lower_thresholds,
+            self.opened.card.bound,
         )

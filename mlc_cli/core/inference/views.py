@@ -4,11 +4,14 @@ Names of arrays: N images, V views of each, C classes.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.inference.engines import Engine
+
+Views = Literal["none", "flip"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class ViewsEngine:
         return found
 
 
-def with_views(engine: Engine, tta: str, tiles: int) -> Engine:
+def with_views(engine: Engine, tta: Views, tiles: int) -> Engine:
     """The engine itself where there is one view."""
     flip = tta == "flip"
     return ViewsEngine(engine, flip) if flip or tiles > 1 else engine

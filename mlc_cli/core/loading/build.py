@@ -18,10 +18,9 @@ from mlc_cli.core.datasets.checks import (
     check_images,
     check_leak,
     check_same_classes,
-    leak_message,
-    shared_images,
 )
 from mlc_cli.core.datasets.digits import make_digits
+from mlc_cli.core.datasets.older import later_unknown
 from mlc_cli.core.images.geometry import Geometry, Interpolation
 from mlc_cli.core.images.scaled import SizeHW
 from mlc_cli.core.loading.augment import (
@@ -56,7 +55,7 @@ from mlc_cli.settings.data import (
     TorchvisionRandAugmentSettings,
 )
 from mlc_cli.settings.presets import preset_names
-from mlc_cli.text import nearest
+from mlc_cli.text import nearest, some
 
 _LOG = logging.getLogger(__name__)
 _WAYS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)
@@ -94,11 +93,13 @@ def read_splits(settings: DataSettings) -> Splits:
     make_if_missing(settings)
     train, val = (read_split(settings, name) for name in (settings.train, settings.val))
     check_same_classes(train, val)
-    if settings.on_leak == "error":
-        check_leak(train, val)
-        return Splits(train, val, ())
-    shared = shared_images(train, val)
-    return Splits(train, val, (leak_message(train, val, shared),) if shared else ())
+    if settings.unknown_in and not train.unknown_C().any() and not val.unknown_C().any():
+        raise DataError(
+            f"unknown_in: {some(settings.unknown_in)} lists none of the images, or has all classes",
+            "Name the file that the images were labelled with before; paths are compared.",
+        )
+    warnings = check_leak(train, val, refuse=settings.on_leak == "error")
+    return Splits(train, val, warnings)
 
 
 def read_split(settings: DataSettings, file: str) -> Annotation:
@@ -115,6 +116,9 @@ def read_split(settings: DataSettings, file: str) -> Annotation:
             f"Get it with: mlc dataset-download {root.name} {root}",
         )
     annotation = read_annotation(root / file, image_root)
+    for older in settings.unknown_in:
+        before = read_annotation(Path(older).expanduser())
+        annotation = later_unknown(annotation, before, settings.renames)
     check_images(annotation, allow_outside=settings.allow_outside_root)
     return annotation
 

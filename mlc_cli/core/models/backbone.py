@@ -16,6 +16,13 @@ from mlc_cli.errors import SettingsError, WeightsError
 
 RGB = tuple[float, float, float]
 
+_NORMS = ("fc_norm", "head.norm")
+_BEHIND_POOLING = ("head.", "pre_logits.", "attn_pool.")
+_CONVOLUTIONS = ("conv_head.", "norm_head.")
+_BEHIND_POOLING_OF = dict.fromkeys(
+    ("mobilenetv3", "fasternet", "ghostnet", "lcnetv2", "repghost"), _CONVOLUTIONS
+) | {"lowformer": ("in_conv.", "pre_classifier.")}
+
 
 class Backbone(nn.Module):
     """A timm model without its classifier.
@@ -26,10 +33,19 @@ class Backbone(nn.Module):
     `freeze_bn` keeps the running statistics of batch normalisation as they are; that many leading
     stages, stem first, do not learn. `mean` and `std` of RGB, in 0..1, are those that the weights
     of timm expect.
+
+    The map is what the classifier of timm pools. Where a norm comes behind the pooling there (as
+    in ConvNeXt and DaViT), it is applied to the map, in `head` if `last_norm`. What else is
+    behind the pooling does not act, nor learn.
     """
 
     def __init__(
-        self, model: nn.Module, *, freeze_bn: bool = False, freeze_stages: int = 0
+        self,
+        model: nn.Module,
+        *,
+        freeze_bn: bool = False,
+        freeze_stages: int = 0,
+        last_norm: bool = True,
     ) -> None:
         super().__init__()
         self.model = model
@@ -38,13 +54,23 @@ class Backbone(nn.Module):
         self.mean: RGB = tuple(model.pretrained_cfg["mean"])  # type: ignore[index]
         self.std: RGB = tuple(model.pretrained_cfg["std"])  # type: ignore[index]
         self._channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
-        self._prefix = int(getattr(model, "num_prefix_tokens", 0))
+        family = type(model).__module__.rpartition(".")[2]
+        self._prefix = int(getattr(model, "num_prefix_tokens", family in ("volo", "coat")))
+        self._last_norms = [n for n in _last_norms(model) if last_norm or n == "fc_norm"]
+        behind = (*_BEHIND_POOLING, *_BEHIND_POOLING_OF.get(family, ()))
+        for name, parameter in model.named_parameters():
+            if name.startswith(behind) and not name.startswith((*self._last_norms, "fc_norm")):
+                parameter.requires_grad = False
         if freeze_stages:
             _freeze(model, freeze_stages)
 
     def forward(self, images_N3HW: Tensor) -> Tensor:
         """Feature map N×D×h×w of normalised images."""
         features: Tensor = self.model.forward_features(images_N3HW)  # type: ignore[operator]
+        if not isinstance(features, Tensor):
+            raise TypeError("it gives several maps of features, and not one")
+        for name in self._last_norms:
+            features = self.model.get_submodule(name)(features)
         if features.ndim == 3:
             tokens_NTD = features[:, self._prefix :]
             image_height, image_width = images_N3HW.shape[-2:]
@@ -61,6 +87,13 @@ class Backbone(nn.Module):
                 if self.freeze_bn or not any(learnt):
                     module.eval()
         return self
+
+
+def _last_norms(model: nn.Module) -> list[str]:
+    """Norms of timm's classifier for what is pooled, if they have something to say."""
+    modules = dict(model.named_modules())
+    weights = {name: list(modules[name].parameters()) for name in _NORMS if name in modules}
+    return [n for n, found in weights.items() if found and len(found[0]) == model.num_features]
 
 
 def _rows(positions: int, aspect: float) -> int:
@@ -111,7 +144,7 @@ def create_backbone(
     """
     name = name.removeprefix("timm/")
     config = _config(name)
-    arguments: dict[str, Any] = {"num_classes": 0, "global_pool": ""}
+    arguments: dict[str, Any] = {"num_classes": 0}
     if config.fixed_input_size:
         arguments["img_size"] = size
     if drop_path:
@@ -142,11 +175,26 @@ def _config(name: str) -> Any:
 
 def _create(name: str, arguments: dict[str, Any]) -> nn.Module:
     try:
-        model: nn.Module = timm.create_model(name, pretrained=False, **arguments)
+        return _make(name, arguments, pretrained=False)
     except (TypeError, AssertionError, ValueError, RuntimeError) as error:
         raise SettingsError(
             f"model.backbone: {name} cannot be made with these settings: {error}"
         ) from None
+
+
+def _make(name: str, arguments: dict[str, Any], *, pretrained: bool) -> nn.Module:
+    """Without pooling, but where timm cannot do that, or has the last norm behind the pooling."""
+    try:
+        model: nn.Module = timm.create_model(
+            name, pretrained=pretrained, global_pool="", **arguments
+        )
+    except (TypeError, AssertionError, ValueError, RuntimeError):
+        return timm.create_model(name, pretrained=pretrained, **arguments)
+    if hasattr(model, "fc_norm"):
+        with torch.device("meta"):
+            own = _last_norms(timm.create_model(name, **arguments))
+        if "fc_norm" in own:
+            return timm.create_model(name, pretrained=pretrained, **arguments)
     return model
 
 
@@ -161,7 +209,7 @@ def _create_pretrained(name: str, hub_id: str | None, arguments: dict[str, Any])
             f"the pretrained weights of {name} cannot be had: the hub is not reachable", hint
         )
     try:
-        model: nn.Module = timm.create_model(name, pretrained=True, **arguments)
+        model = _make(name, arguments, pretrained=True)
     except Exception as error:
         _create(name, arguments)  # is the fault in the settings, it says so
         reason = " ".join(str(error).split())[:200]

@@ -1,6 +1,7 @@
 """From model settings to a model."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from mlc_cli.core.models.heads.graph import (
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
 from mlc_cli.core.models.label_graph import build_label_graph
-from mlc_cli.core.models.weights.backbone import LoadReport
+from mlc_cli.core.models.weights.backbone import LoadReport, in_names_of
 from mlc_cli.core.models.weights.load import load
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.checkpoint import read_card, read_state
@@ -63,6 +64,9 @@ def build_model(
     classes: list[str] | list[int],
     size: tuple[int, int],
     graph: LabelGraph | None = None,
+    rename: Mapping[str, str] | None = None,
+    *,
+    last_norm: bool = True,
 ) -> BuiltModel:
     """Build a model with its starting weights.
 
@@ -71,6 +75,8 @@ def build_model(
         classes: Class names in the order of the logits.
         size: Height and width of the images.
         graph: Of the labels, for a graph head.
+        rename: Names of classes now, by those in the starting weights.
+        last_norm: Whether to apply a norm of timm's classifier.
 
     Raises:
         SettingsError: The backbone or head cannot be made.
@@ -83,15 +89,24 @@ def build_model(
         drop_path=settings.drop_path,
     )
     backbone = Backbone(
-        timm_model, freeze_bn=settings.freeze_bn, freeze_stages=settings.freeze_stages
+        timm_model,
+        freeze_bn=settings.freeze_bn,
+        freeze_stages=settings.freeze_stages,
+        last_norm=last_norm,
     )
     head = build_head(settings.head, backbone.channels, len(classes), graph)
     classifier = Classifier(backbone, head)
     report = None
     if settings.weights:
         path = Path(settings.weights).expanduser()
-        reset = settings.on_class_change == "reset_head"
-        report = load(classifier, path, classes, settings.weight_classes, reset_head=reset)
+        report = load(
+            classifier,
+            path,
+            classes,
+            settings.weight_classes,
+            reset_head=settings.on_class_change == "reset_head",
+            rename=rename or {} if settings.on_class_change == "keep" else None,
+        )
     return BuiltModel(
         classifier, settings.mean or backbone.mean, settings.std or backbone.std, report
     )
@@ -119,9 +134,13 @@ def _rebuild(card: ModelCard, state: dict[str, Tensor]) -> Classifier:
     settings = ModelSettings.model_validate({**card.model, "pretrained": False, "weights": None})
     graph = LabelGraph.of(state, "head.") if settings.head.name == "graph" else None
     try:
-        classifier = build_model(settings, card.classes, card.input_size, graph).classifier
+        built = build_model(
+            settings, card.classes, card.input_size, graph, last_norm=card.last_norm
+        )
     except SettingsError as error:
         raise ValueError(error.message) from None
+    classifier = built.classifier
+    state = in_names_of(classifier.state_dict(), state)
     kinds = {name: tensor.dtype for name, tensor in classifier.state_dict().items()}
     wrong = [name for name, tensor in state.items() if tensor.dtype != kinds.get(name)]
     wrong += [name for name, tensor in state.items() if not tensor.isfinite().all()]

@@ -1,7 +1,7 @@
 """From train settings to everything that the loop needs."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -31,7 +31,7 @@ from mlc_cli.core.system.device import make_deterministic, pick_device, seed_ste
 from mlc_cli.core.system.distributed import Group, current
 from mlc_cli.core.system.downloads.build import build_cache, with_weights
 from mlc_cli.core.system.precision import Precision, allow_tf32, pick_precision
-from mlc_cli.core.training.checks import REPAIR, check_share, check_sync_bn, refuse_parts
+from mlc_cli.core.training.checks import REPAIR, by_rules, check_share, check_sync_bn, refuse_parts
 from mlc_cli.core.training.events import OnTick, Tick
 from mlc_cli.core.training.loop import Plan
 from mlc_cli.core.training.losses.build import build_loss
@@ -90,10 +90,7 @@ def prepare(
     Args:
         settings: Of the training.
         on_tick: Called while weights are fetched.
-        resumed: Whether a saved state brings the weights, so that no others are needed.
-
-    Raises:
-        MlcError: Something cannot be read, built or had.
+        resumed: Whether a saved state brings the weights.
     """
     trains = settings.epochs > 0 or settings.warm_start is not None
     if not trains and not settings.model.weights:
@@ -109,14 +106,21 @@ def prepare(
     splits = read_splits(settings.data)
     check_share(settings.batch_size, len(splits.train), group)
     seed_step(settings.seed, 0)
-    classes, graph = list(splits.train.classes), label_graph(settings.model.head, splits.train)
+    learnt = replace(splits, train=by_rules(splits.train)) if settings.loss.rules else splits
+    classes, graph = list(splits.train.classes), label_graph(settings.model.head, learnt.train)
     with group.main_first():  # it may fetch weights, which the others then find
         if settings.download.offline:
             stay_offline()
         model = settings.model.model_copy(update={"weights": None, "pretrained": False})
         if not resumed:
             model = with_weights(settings.model, settings.download, partial(_tell, on_tick))
-        built = build_model(model, classes, settings.data.input_size, graph)  # type: ignore[arg-type]
+        built = build_model(
+            model,
+            classes,  # type: ignore[arg-type]
+            settings.data.input_size,
+            graph,
+            settings.data.renames,
+        )
     if not trains and built.report:
         refuse_parts(built.report)
     if settings.sync_bn and group.size > 1:
@@ -126,7 +130,7 @@ def prepare(
     broadcast_module(classifier)
     normalise = Normalise(built.mean, built.std, device, channels_last=settings.channels_last)
     optimizer = _optimizer(settings, classifier)
-    plan = _plan(settings, splits, built, normalise, optimizer, precision, group)
+    plan = _plan(settings, learnt, built, normalise, optimizer, precision, group)
     card = _card(settings, splits, built)
     return Training(
         settings=settings,
@@ -195,7 +199,7 @@ def _plan(
         accumulate=settings.optim.accumulate,
         epochs=settings.epochs,
         eval_every=settings.eval_every,
-        warm_start=_warm_start(settings, lambda: as_evaluated(splits.train), prior=built.new_head),
+        warm_start=_warm_start(settings, lambda: as_evaluated(splits.train), built),
     )
 
 
@@ -225,7 +229,7 @@ def _readers(
 
 
 def _warm_start(
-    settings: TrainSettings, batches: Callable[[], Batches], *, prior: bool
+    settings: TrainSettings, batches: Callable[[], Batches], built: BuiltModel
 ) -> WarmStart | None:
     warm = settings.warm_start
     if warm is None:
@@ -233,7 +237,8 @@ def _warm_start(
     return WarmStart(
         **warm.model_dump(exclude={"max_gigabytes"}),
         batches=batches(),
-        prior=prior,
+        prior=built.new_head,
+        kept=built.report.kept if built.report else None,
         max_bytes=warm.max_gigabytes * 1e9,
         seed=settings.seed,
     )
@@ -289,4 +294,5 @@ def _card(settings: TrainSettings, splits: Splits, built: BuiltModel) -> ModelCa
             settings.data.train: fingerprint(splits.train),
             settings.data.val: fingerprint(splits.val),
         },
+        rules=splits.train.rules,
     )

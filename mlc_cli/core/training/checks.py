@@ -1,12 +1,16 @@
-"""What is refused before a training begins."""
+"""What is refused before a training begins, and what is advised."""
 
 import torch
 
+from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.datasets.completing import completed
 from mlc_cli.core.models.weights.backbone import LoadReport
 from mlc_cli.core.system.distributed import Group
 from mlc_cli.errors import SettingsError
 
 REPAIR = "Train the head alone with `--set warm_start.epochs=20`, or give --epochs."
+MUCH = 0.2
+"""Part of the labels that is unknown from which the loss matters."""
 
 
 def check_share(batch_size: int, images: int, group: Group) -> None:
@@ -41,3 +45,30 @@ def refuse_parts(report: LoadReport) -> None:
         + "; ".join([lacks, *report.notes]),
         REPAIR,
     )
+
+
+def advice_on_unknown(train: Annotation, unknown: str) -> str:
+    """What the states of the labels make of `loss.unknown`; empty where nothing is to be said."""
+    classes = len(train.classes)
+    unknown_C, positives_C = train.unknown_C(), train.positives.counts_C(classes)
+    part = unknown_C.sum() / (len(train) * classes)
+    selective = "`--set loss.unknown=selective` takes the unlikely ones among them for absent"
+    if unknown == "ignore" and (unknown_C + positives_C).sum() == len(train) * classes:
+        return (
+            f"no label is known to be absent, so that all would be learnt as present: {selective}"
+        )
+    if unknown == "ignore" and part >= MUCH:
+        return f"{part:.0%} of the labels are unknown, and the loss leaves them out; {selective}"
+    if not part and classes > 2 and (train.positives.sizes_N() == 1).all():
+        return (
+            "every image has exactly one label: if an image may show others that were not looked"
+            ' for, write `"unlisted": "unknown"` into the annotation file; ' + selective
+        )
+    return ""
+
+
+def by_rules(split: Annotation) -> Annotation:
+    """A split with all that follows by its label rules; a SettingsError if it has none."""
+    if not split.rules:
+        raise SettingsError(f"loss.rules: {split.source} has no label rules")
+    return completed(split)

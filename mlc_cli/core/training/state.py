@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field, TypeAdapter
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
@@ -196,18 +197,20 @@ class TrainState:
             _check_sums(path)
             content = torch.load(path, map_location="cpu", weights_only=True)
             self.model.load_state_dict(content["model"])
+            _check_optimizer(self.optimizer, content["optimizer"])
             self.optimizer.load_state_dict(content["optimizer"])
-            self.schedule.load(content["schedule"])
+            self.schedule.load(_like(self.schedule.state(), content["schedule"], "schedule"))
             self.scaler.load_state_dict(content["scaler"])
             if self.ema:
                 weights, self.ema.steps = content["ema"]
                 self.ema.model.load_state_dict(weights)
             if self.early_stop:
-                self.early_stop = EarlyStop(**content["early_stop"])
-            self.losses.load(content["losses"])
-            self.best = Best(**content["best"])
-            self.position = Position(**content["position"])
-            self.metrics = content["metrics"]
+                kept = _like(vars(self.early_stop), content["early_stop"], "early_stop")
+                self.early_stop = EarlyStop(**kept)
+            self.losses.load(_LOSSES.validate_python(content["losses"], strict=True))
+            self.best = Best(**_like(vars(self.best), content["best"], "best"))
+            self.position = Position(**_like(vars(self.position), content["position"], "position"))
+            self.metrics = _METRICS.validate_python(content["metrics"], strict=True)
             before = content.get("processes", 1)
             data = {name: Fingerprint(**kept) for name, kept in content.get("data", {}).items()}
         except (
@@ -241,3 +244,45 @@ def _check_sums(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         if damaged := archive.testzip():
             raise ValueError(f"the checksum of {damaged} is another")
+
+
+_LOSSES = TypeAdapter(
+    tuple[Annotated[float, Field(allow_inf_nan=False)], Annotated[int, Field(ge=0)]]
+)
+_METRICS = TypeAdapter(list[dict[str, float | int | bool | None]])
+
+
+def _like(own: Mapping[str, Any], found: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Values of the same names and types as ours, or ValueError."""
+    kinds, wanted = ({k: _kind(v) for k, v in one.items()} for one in (found, own))
+    if kinds != wanted:
+        raise ValueError(f"{name} is of another kind")
+    if any((v < 0) if type(v) is int else isinstance(v, float) and math.isnan(v)
+           for v in found.values()):  # fmt: skip
+        raise ValueError(f"{name} holds a number that cannot be")
+    return dict(found)
+
+
+def _kind(value: Any) -> type:
+    return float if type(value) is int else type(value)
+
+
+_OF_THE_RUN = {"params", "lr", "foreach", "fused", "capturable"}
+"""What of a group of an optimiser is not said by the settings."""
+
+
+def _check_optimizer(optimizer: torch.optim.Optimizer, found: Mapping[str, Any]) -> None:
+    """Raise ValueError where the state of an optimiser is of another one, or would break a step."""
+    parameters: list[Tensor] = []
+    for own, group in zip(optimizer.param_groups, found["param_groups"], strict=True):
+        parameters += own["params"]
+        _like({"lr": float(own["lr"])}, {"lr": group["lr"]}, "a learning rate")
+        fixed = own.keys() - _OF_THE_RUN
+        if any(group.get(key, own[key]) != own[key] for key in fixed):
+            raise ValueError("the optimiser is another")
+    for number, kept in found["state"].items():
+        tensors = [value for value in kept.values() if value is not None]
+        shapes = {value.shape for value in tensors}
+        finite = all(bool(value.isfinite().all()) for value in tensors)
+        if not finite or not shapes <= {parameters[number].shape, torch.Size()}:
+            raise ValueError("the optimiser keeps what does not fit its parameters")

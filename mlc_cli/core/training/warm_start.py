@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.base import Head
+from mlc_cli.core.models.weights.class_order import BY_CLASS, BY_GROUP
 from mlc_cli.core.system.device import in_slices, seed_step
 from mlc_cli.core.system.precision import Precision, autocast
 from mlc_cli.core.training.losses.base import MultilabelLoss
@@ -46,6 +47,7 @@ class WarmStart:
         flip: Also use the mirrored images.
         max_bytes: Largest memory for the features.
         seed: Of the order and of dropout.
+        kept: Places of classes that the head knows; only what it holds of the others is trained.
     """
 
     batches: Batches
@@ -58,6 +60,7 @@ class WarmStart:
     flip: bool
     max_bytes: float
     seed: int
+    kept: tuple[int, ...] | None = None
 
     def run(
         self,
@@ -138,10 +141,13 @@ class WarmStart:
         on_batch: OnBatch,
     ) -> None:
         head.train()
+        known = [] if self.kept is None else _rows(head, self.kept)
         if self.prior:
             head.set_prior(_frequencies(targets).to(head.scale.device))
         device = head.scale.device
         learnt = [p for p in head.parameters() if p.requires_grad]
+        if known:  # what classes share stays, so that the rows of one do not move another
+            learnt = [p for p, _ in known]
         groups = [
             {"params": [p for p in learnt if p.ndim > 1], "weight_decay": self.weight_decay},
             {"params": [p for p in learnt if p.ndim <= 1], "weight_decay": 0.0},
@@ -159,6 +165,9 @@ class WarmStart:
             torch.autograd.backward(loss(logits, targets[chosen].to(device, non_blocking=True)))
             optimizer.step()
             on_batch(step + 1, steps)
+        with torch.no_grad():
+            for parameter, rows in known:
+                parameter[list(self.kept or ())] = rows
 
     def _order(self, images: int) -> Iterator[Tensor]:
         for epoch in range(self.epochs):
@@ -167,9 +176,20 @@ class WarmStart:
                 yield torch.from_numpy(order[start : start + self.batch_size])
 
 
+def _rows(head: Head, kept: tuple[int, ...]) -> list[tuple[nn.Parameter, Tensor]]:
+    """Parameters that have a row for each class, and a copy of what they hold of some classes."""
+    named = head.named_parameters()
+    own = [p for name, p in named if p.requires_grad and name in BY_CLASS | BY_GROUP]
+    return [(p, p.detach()[list(kept)].clone()) for p in own]
+
+
 def _frequencies(targets_NC: Tensor) -> Tensor:
-    """Part of the known images that have each class, kept away from 0 and 1."""
+    """Part of the known images that have each class, kept away from 0 and 1.
+
+    Where none is known to lack it, part of all images.
+    """
     present, known = (targets_NC == 1).sum(0), (targets_NC >= 0).sum(0)
+    known = known.where(known > present, len(targets_NC))
     return (present / known.clamp(min=1)).clamp(1e-4, 1 - 1e-4)
 
 

@@ -191,3 +191,26 @@ def test_a_model_that_fixes_the_batch_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MlcError, match="fixes the batch size of 'logits'"):
         write_onnx(tmp_path / "m.onnx", classifier, _info(), saliency=False)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("opset", "version"), [(18, 8), (20, 9)])
+def test_the_operator_set_is_that_of_the_settings_in_the_lowest_version(
+    exported: Exported, pixels: Callable[..., Tensor], tmp_path: Path, opset: int, version: int
+) -> None:
+    made = exported()
+    path = tmp_path / "x.onnx"
+    write_onnx(path, made.classifier, made.info, saliency=False, opset=opset)
+    model = onnx.load(str(path))
+    assert [entry.version for entry in model.opset_import if not entry.domain] == [opset]
+    assert model.ir_version == version
+    images = pixels(2)
+    np.testing.assert_allclose(run(path, images)[0], made.expected(images), atol=1e-4)
+
+
+def test_a_model_that_an_operator_set_cannot_hold_is_refused_with_one_that_can(
+    exported: Exported, tmp_path: Path
+) -> None:
+    made = exported(backbone="test_vit", size=(32, 32))
+    with pytest.raises(MlcError, match="cannot be written in opset 17") as caught:
+        write_onnx(tmp_path / "x.onnx", made.classifier, made.info, saliency=False, opset=17)
+    assert caught.value.hint == "Export with --set opset=18."

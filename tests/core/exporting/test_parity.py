@@ -126,3 +126,22 @@ def test_a_gain_of_map_is_no_drop_but_a_difference() -> None:
     gain = Difference(0.0, 0.0, 1.0, mean_ap=0.02)
     assert Limits(mean_ap_drop=0.0).faults(gain) == []
     assert Limits(mean_ap=0.01).faults(gain) == ["mAP differs by 0.02, more than 0.01"]
+
+
+def test_ranks_that_swap_among_equal_logits_are_no_fault() -> None:
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 2, (40, 1)).astype(np.int8)
+    logits = (1 + rng.random((40, 1)) * 1e-6).astype(np.float32)
+    other = (logits[::-1]).copy()
+    found = compare(other, logits, targets, np.array([0.5]))
+    assert found.decisions == 1
+    assert abs(found.mean_ap) > 1e-3
+    assert Limits(mean_ap=1e-4).faults(found) == []
+
+
+def test_ranks_that_swap_over_a_distance_are_a_fault() -> None:
+    targets = np.int8([[1], [0], [1], [0]])
+    logits = np.array([[0.4], [0.3], [0.2], [0.1]], np.float32)
+    found = compare(logits[::-1].copy(), logits, targets, np.array([0.5]))
+    assert abs(found.mean_ap) > 0.1
+    assert len(Limits(mean_ap=1e-4).faults(found)) == 1

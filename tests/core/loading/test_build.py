@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -52,6 +53,21 @@ def test_leak_is_an_error_or_a_warning(make_dataset: Callable[..., Path]) -> Non
         read_splits(settings(root, val="train.json"))
     (warning,) = read_splits(settings(root, val="train.json", on_leak="warn")).warnings
     assert "24 of 24 images" in warning
+
+
+def test_older_files_make_later_classes_unknown(make_dataset: Callable[..., Path]) -> None:
+    root = make_dataset(24, 12)
+    content = json.loads((root / "train.json").read_text())
+    first, *others = content["classes"]
+    kept = [[path, [n for n in names if n != first]] for path, names in content["images"][:9]]
+    (root / "then.json").write_text(json.dumps({"classes": others, "images": kept}))
+    splits = read_splits(settings(root, unknown_in=[str(root / "then.json")]))
+    absent = sum(first not in names for _, names in content["images"][:9])
+    assert splits.train.unknown_C().tolist() == [absent] + [0] * len(others)
+    assert not splits.val.unknown_C().any()
+    (root / "then.json").write_text(json.dumps(content | {"images": [["x.png", []]]}))
+    with pytest.raises(DataError, match=r"then\.json lists none of the images, or has all"):
+        read_splits(settings(root, unknown_in=[str(root / "then.json")]))
 
 
 def test_image_root_replaces_the_folder_of_the_file(make_dataset: Callable[..., Path]) -> None:

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from mlc_cli.core.models.backbone import Backbone, create_backbone, layer_depths, stages
+from mlc_cli.core.models.complexity import complexity
 from mlc_cli.errors import SettingsError, WeightsError
 
 
@@ -48,7 +49,7 @@ def test_map_with_channels_last_is_turned() -> None:
 def test_tokens_are_laid_out_in_rows_without_the_prefix(name: str, size: tuple[int, int]) -> None:
     model = backbone(name, size).eval()
     found = model(images(size))
-    tokens = model.model.forward_features(images(size))
+    tokens = model.model.fc_norm(model.model.forward_features(images(size)))
     rows, columns = size[0] // 16, size[1] // 16
     prefix = model.model.num_prefix_tokens
     assert prefix > 0
@@ -222,3 +223,60 @@ def test_cached_weights_are_loaded_without_a_network(
         if not name.startswith("head.") and (size == (160, 160) or name != "pos_embed"):
             assert torch.equal(found[name], value), name
     assert found["pos_embed"].shape[1] == 1 + size[0] * size[1] // 256
+
+
+FAMILIES = {
+    "beit_base_patch16_224": 64, "cait_xxs24_224": 64, "coat_lite_tiny": 64, "convit_tiny": 64,
+    "test_convnext": 64, "cpubone_nano": 64, "csatv2": 64, "davit_tiny": 64,
+    "edgenext_xx_small": 64, "efficientvit_b0": 64, "efficientvit_m0": 64, "fasternet_t0": 64,
+    "ghostnet_050": 64, "hgnetv2_b0": 64, "hiera_tiny_224": 64, "inception_next_atto": 64,
+    "lcnetv2_small": 64, "lowformer_b0": 64, "test_mambaout": 64, "poolformerv2_s12": 64,
+    "mobilenetv3_small_050": 64, "pit_ti_224": 64, "rdnet_tiny": 64, "repghostnet_050": 64,
+    "tiny_vit_5m_224": 64, "test_vit_relpos": 64, "vitamin_small_224": 64, "volo_d1_224": 64,
+}  # fmt: skip
+"""The smallest architectures of the families that are out of the ordinary; by hand all were run."""
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_parameter_that_learns_acts(name: str) -> None:
+    model = backbone(name, (64, 64)).train()
+    found = model(images((64, 64)))
+    assert found.ndim == 4
+    assert found.shape[:2] == (2, model.channels)
+    (found.mean((2, 3)) ** 2).sum().backward()
+    assert [k for k, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["test_convnext", "test_mambaout", "davit_tiny"])
+def test_the_last_norm_is_applied_to_the_map(name: str) -> None:
+    model, without = backbone(name).eval(), backbone(name, last_norm=False).eval()
+    model.model.head.norm.weight.fill_(2)
+    model.model.head.norm.bias.fill_(3)
+    found = model(images((64, 96)))
+    deviations = found.std(1, correction=0)
+    torch.testing.assert_close(deviations, torch.full_like(deviations, 2), rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(found.mean(1), torch.full_like(found.mean(1), 3))
+    assert not without.model.head.norm.weight.requires_grad
+    assert without(images((64, 96))).mean().abs() < 1
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit_relpos", "volo_d1_224"])
+def test_features_are_those_of_timm_before_pooling(name: str) -> None:
+    model = backbone(name, (64, 64)).eval()
+    own = model.model.forward_features(images((64, 64)))
+    found = model(images((64, 64))).flatten(2)
+    if own.ndim == 4:
+        assert torch.equal(found, own.flatten(2))
+        return
+    tokens = own[:, 1:] if name == "volo_d1_224" else model.model.fc_norm(own)
+    assert torch.equal(found.mT, tokens)
+
+
+@pytest.mark.parametrize(
+    "name", ["coat_tiny", "crossvit_tiny_240", "efficientvim_m1", "halonet_h1"]
+)
+def test_what_gives_no_map_is_refused_by_name(name: str) -> None:
+    with pytest.raises(SettingsError, match="cannot take images of 240x240"):
+        complexity(backbone(name, (240, 240)), (240, 240))

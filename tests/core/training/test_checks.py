@@ -1,5 +1,6 @@
-"""What is refused before a training begins."""
+"""What is refused before a training begins, and what is advised where labels are unknown."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import torch
 from timm.layers import convert_sync_batchnorm
 from torch import nn
 
+from mlc_cli.core.datasets.annotations import read_annotation
 from mlc_cli.core.system.distributed import Group
 from mlc_cli.core.training.build import prepare
-from mlc_cli.core.training.checks import check_sync_bn
+from mlc_cli.core.training.checks import advice_on_unknown, check_sync_bn
 from mlc_cli.core.training.optim.sam import frozen_bn_statistics
 from mlc_cli.errors import SettingsError
 from mlc_cli.settings.train import TrainSettings
@@ -54,3 +56,23 @@ def test_a_synchronised_model_has_the_same_weights_and_keeps_still_where_it_is_t
     with frozen_bn_statistics(layers):
         synchronised(images)
     assert all(torch.equal(before[k], v) for k, v in synchronised.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("images", "unlisted", "unknown", "words"),
+    [
+        ([["1.jpg", ["a", "b"]], ["2.jpg", ["c"]]], "unknown", "ignore", "learnt as present"),
+        ([["1.jpg", ["a", "b"]], ["2.jpg", ["c"]]], "unknown", "selective", ""),
+        ([["1.jpg", ["a"], ["b"]], ["2.jpg", ["c"], ["a"]]], "unknown", "ignore", "33% of the"),
+        ([["1.jpg", ["a"], ["b"]], ["2.jpg", ["c", "b"]]], "absent", "ignore", ""),
+        ([["1.jpg", ["a"]], ["2.jpg", ["c"]]], "absent", "ignore", "exactly one label"),
+        ([["1.jpg", ["a"]], ["2.jpg", []]], "absent", "ignore", ""),
+    ],
+)
+def test_the_choice_is_explained_where_labels_call_for_it(
+    tmp_path: Path, images: list[Any], unlisted: str, unknown: str, words: str
+) -> None:
+    content = {"classes": ["a", "b", "c"], "unlisted": unlisted, "images": images}
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    advice = advice_on_unknown(read_annotation(tmp_path / "train.json"), unknown)
+    assert (words in advice) if words else not advice

@@ -2,13 +2,16 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from mlc_cli.core.evaluation.metrics import average_precision_C
 from mlc_cli.core.inference.scoring import Scorer
 from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.core.models.weights.class_order import BY_CLASS, BY_GROUP
 from mlc_cli.core.runs.checkpoint import save_checkpoint
 from mlc_cli.core.training.build import Training, prepare
 from mlc_cli.core.training.loop import train
@@ -167,3 +170,29 @@ def test_a_head_from_starting_weights_keeps_its_biases(warm: Prepare, tmp_path: 
     )  # fmt: skip
     run(again)
     torch.testing.assert_close(again.state.model.head.linear.bias, torch.full((3,), 7.0))
+
+
+@pytest.mark.parametrize("head", ["linear", "cosine", "ml_decoder"])
+def test_only_what_the_head_holds_of_new_classes_is_trained(
+    warm: Prepare, tmp_path: Path, head: str
+) -> None:
+    first = warm(head)
+    run(first)
+    names = list(first.card.classes)
+    card = replace(first.card, classes=[names[0], names[2], "~gone"])
+    before = first.state.model.state_dict()
+    save_checkpoint(tmp_path / "x.safetensors", before, card)
+    again = warm(head, f"model.weights={tmp_path}/x.safetensors")
+    assert again.built.report is not None
+    assert f"new: {names[1]}; gone: ~gone" in again.built.report.notes[0]
+    run(again)
+    for name, value in again.state.model.state_dict().items():
+        if name.removeprefix("head.") in BY_CLASS | BY_GROUP:
+            assert torch.equal(value[[0, 2]], before[name][[0, 1]])
+            if head != "ml_decoder":  # rows do not hang together: this one is learnt as at first
+                assert torch.equal(value[1], before[name][1])
+        else:
+            assert torch.equal(value, before[name]), name
+    scorer = Scorer(again.plan.step.normalise, again.plan.scorer.device, "fp32")
+    evaluation = scorer(again.state.model, again.plan.val)
+    assert average_precision_C(evaluation.probabilities_NC, evaluation.targets_NC)[1] > 0.6

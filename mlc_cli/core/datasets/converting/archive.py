@@ -7,27 +7,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mlc_cli.core.datasets.formats.parquet import parquet_files, unpack_parquet
+from mlc_cli.core.datasets.formats.shared.images import holds_images
 from mlc_cli.core.system.downloads.unpack import entries
 from mlc_cli.core.system.files import folder_beside, named_faults
-from mlc_cli.errors import DataError
+from mlc_cli.errors import DataError, MlcError
 
 SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
+_DEPTH = 3
+"""How often zip files in zip files are looked for."""
 _OF_SYSTEMS = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|Thumbs\.db$|\._)")
 
 
 @contextmanager
-def unpacked(source: Path, dest: Path, most_gb: float) -> Iterator[Path]:
+def unpacked(source: Path, dest: Path, most_gb: float, *, inner: bool = True) -> Iterator[Path]:
     """What is in an archive, as a folder (or as its only file) that is removed at the end.
 
-    It is made on the disk of `dest`. Any file without a name such as `a.zip` or `a.tar.gz`
-    is given back as it is.
+    It is made on the disk of `dest`. So are zip files in it, those of a folder without images, but
+    not if these are elsewhere (`inner`), and images in Parquet; all else is given back as it is.
 
     Raises:
         DataError: It is damaged, larger than `most_gb` gigabytes, encrypted, or has links or
             entries that lead out of it; then nothing is unpacked.
         MlcError: There is no room, or the folder cannot be made.
     """
-    if not (source.name.lower().endswith(SUFFIXES) and source.is_file()):
+    whole = source.name.lower().endswith(SUFFIXES) and source.is_file()
+    zips, tables = [], parquet_files(source)
+    if inner and source.is_dir() and not tables:
+        zips = sorted(filter(Path.is_file, source.glob("*.zip")))
+        zips = [] if zips and holds_images(source) else zips
+    if not (whole or tables or zips):
         yield source
         return
     real = Path(os.path.realpath(dest)).parent
@@ -35,7 +44,21 @@ def unpacked(source: Path, dest: Path, most_gb: float) -> Iterator[Path]:
     with folder_beside(near / source.stem) as folder:
         place = folder / source.stem.removesuffix(".tar")
         place.mkdir()
-        _unpack(source, place, min(most_gb * 1e9, shutil.disk_usage(near).free))
+        most = min(most_gb * 1e9, shutil.disk_usage(near).free)
+        if whole:
+            most -= _unpack(source, place, most)
+        elif zips:
+            shutil.copytree(
+                source, place, ignore=shutil.ignore_patterns("*.zip"), dirs_exist_ok=True
+            )
+        for file in zips:
+            most -= _unpack(file, place / file.stem, most)
+        with _named_as(place, source):
+            for file in (path for _ in range(_DEPTH) for path in sorted(place.rglob("*.zip"))):
+                most -= _unpack(file, file.with_suffix(""), most)
+                file.unlink()
+            for file in tables or parquet_files(place):
+                most -= unpack_parquet(file, place, most)
         while len(inside := list(place.iterdir())) == 1:
             place = inside[0]
             if not place.is_dir():
@@ -43,7 +66,18 @@ def unpacked(source: Path, dest: Path, most_gb: float) -> Iterator[Path]:
         yield place
 
 
-def _unpack(source: Path, place: Path, most: float) -> None:
+@contextmanager
+def _named_as(place: Path, source: Path) -> Iterator[None]:
+    """Messages name the source, not the folder that it is unpacked in."""
+    try:
+        yield
+    except MlcError as error:
+        error.message = error.message.replace(str(place), str(source))
+        raise
+
+
+def _unpack(source: Path, place: Path, most: float) -> int:
+    """Unpack an archive; the number of bytes is at most `most`."""
     hint = "Unpack it by hand, look at what is in it, and convert the folder."
     with named_faults(source, "cannot be unpacked", hint=hint), entries(source, "") as found:
         wanted = [entry for entry in found if not _OF_SYSTEMS.search(entry.name)]
@@ -61,3 +95,4 @@ def _unpack(source: Path, place: Path, most: float) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             with entry.open() as reader, target.open("xb") as writer:
                 shutil.copyfileobj(reader, writer, 1 << 20)
+    return size

@@ -105,28 +105,31 @@ def _changed(annotation: Annotation, new: Sequence[Label | None], flag: str) -> 
     if not kept:
         raise DataError(f"{annotation.source}: {flag} leaves no class")
     classes = sorted_classes([*kept], annotation.source)
-    place = {name: number for number, name in enumerate(classes)}
-    place_C = np.array([-1 if name is None else place[name] for name in new])
-    present, _ = _codes(annotation.positives, place_C, len(classes))
+    index = {name: number for number, name in enumerate(classes)}
+    index_C = np.array([-1 if name is None else index[name] for name in new])
+    present, _ = _codes(annotation.positives, index_C, len(classes))
     if annotation.positives.sizes_N().any() and not len(present):
         raise DataError(f"{annotation.source}: has labels, but {flag} leaves none of them")
-    others, times = _codes(annotation.others, place_C, len(classes))
+    others, times = _codes(annotation.others, index_C, len(classes))
     if annotation.unlisted == "unknown":  # absent only if all that are joined are
-        parts = np.bincount(place_C[place_C >= 0], minlength=len(classes))
+        parts = np.bincount(index_C[index_C >= 0], minlength=len(classes))
         others = others[times == parts[others % len(classes)]]
     others = others[~among(others, present)]
+    pairs = zip(annotation.class_names, new, strict=True)
+    names = {old: None if name is None else str(name) for old, name in pairs}
     return replace(
         annotation,
         classes=classes,
         positives=label_sets(present, len(annotation), len(classes)),
         others=label_sets(others, len(annotation), len(classes)),
+        rules=annotation.rules.renamed(names).among(classes, annotation.source),
     )
 
 
-def _codes(sets: LabelSets, place_C: Ints, classes: int) -> tuple[Ints, NDArray[np.int64]]:
+def _codes(sets: LabelSets, index_C: Ints, classes: int) -> tuple[Ints, NDArray[np.int64]]:
     """Labels as image × classes + class, sorted, and how many labels became each."""
     owners_L = np.repeat(np.arange(len(sets.starts) - 1), sets.sizes_N())
-    places_L = place_C[sets.indices]
-    codes_L = (owners_L * classes + places_L)[places_L >= 0]
+    indexes_L = index_C[sets.indices]
+    codes_L = (owners_L * classes + indexes_L)[indexes_L >= 0]
     codes, times = np.unique(codes_L, return_counts=True)
     return codes, times

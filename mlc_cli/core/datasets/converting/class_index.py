@@ -35,7 +35,7 @@ class ClassIndex(dict[Label, int]):
         self[label] = position
         return position
 
-    def names(self, place: Path) -> tuple[Label, ...]:
+    def names(self, origin: Path) -> tuple[Label, ...]:
         """The classes in sorted order.
 
         Raises:
@@ -44,21 +44,21 @@ class ClassIndex(dict[Label, int]):
         names = self._unsorted()
         if not names:
             raise DataError(
-                f"{place}: no image has a label, and no classes are listed",
+                f"{origin}: no image has a label, and no classes are listed",
                 "Name the classes with --classes.",
             )
-        return sorted_classes(names, place)
+        return sorted_classes(names, origin)
 
     def sorted_rank_P(self, names: Sequence[Label]) -> NDArray[np.int64]:
         """Place of each position in the order of `names`."""
-        rank = {name: place for place, name in enumerate(names)}
+        rank = {name: number for number, name in enumerate(names)}
         return np.array([rank[name] for name in self._unsorted()], np.int64)
 
     def _unsorted(self) -> list[Label]:
         return list(self) if self._fixed is None else list(self._fixed)
 
     def check_unknown_labels(
-        self, counts: Sequence[int], place: Path, dropped: IssueLog, *, drop: bool
+        self, counts: Sequence[int], origin: Path, dropped: IssueLog, *, drop: bool
     ) -> None:
         """Drop the labels that are not in the fixed list, in the order of their counts.
 
@@ -73,7 +73,7 @@ class ClassIndex(dict[Label, int]):
                 dropped.add("labels that are not among the classes", lines[-1], count)
         if lines and not drop:
             raise DataError(
-                f"{place}: {len(lines)} labels are not among the {len(self._by_text)} classes:\n"
+                f"{origin}: {len(lines)} labels are not among the {len(self._by_text)} classes:\n"
                 + listing(lines, len(lines)),
                 "Add them to --classes, or leave them out with `--set on_unknown_class=drop`.",
             )

@@ -34,7 +34,7 @@ class Findings:
         dropped: What of the source is not in the result.
         noted: What else a user of the result should know.
         remarks: What the reader has to say of how it read.
-        named: Other names for places in all of this, such as that of a zip file.
+        named: Other names for paths in all of this, such as that of a zip file.
     """
 
     dropped: IssueLog = field(default_factory=IssueLog)
@@ -44,11 +44,11 @@ class Findings:
 
     def said(self, text: str) -> str:
         """A text with these other names."""
-        for place, name in self.named.items():
-            text = text.replace(place, name)
+        for old, name in self.named.items():
+            text = text.replace(old, name)
         return text
 
-    def settle(self) -> None:
+    def use_names(self) -> None:
         """Use these names in all that was found."""
         for log in (self.dropped, self.noted):
             for kind, examples in log.examples.items():
@@ -98,7 +98,7 @@ class Collected:
 
 def collect(
     source: Source,
-    place: Path,
+    origin: Path,
     findings: Findings,
     *,
     classes: Sequence[Label] | None = None,
@@ -113,11 +113,11 @@ def collect(
     rows = _Rows(ClassIndex(source.classes if classes is None else classes))
     rows.read(source, findings, join_splits=join_splits)
     if not rows.split_N:
-        raise DataError(f"{place}: no images were found", findings.dropped.lines())
-    names = rows.positions.names(place)
+        raise DataError(f"{origin}: no images were found", findings.dropped.lines())
+    names = rows.positions.names(origin)
     positions_L = np.concatenate([labels.positions_L() for labels in rows.lists])
     counts = np.bincount(-1 - positions_L[positions_L < 0]).tolist()
-    rows.positions.check_unknown_labels(counts, place, findings.dropped, drop=drop_unknown_labels)
+    rows.positions.check_unknown_labels(counts, origin, findings.dropped, drop=drop_unknown_labels)
     paths = rows.paths()
     _note_twins(paths, findings.noted)
     again = [name for name in rows.splits if "trainval" in name.lower()]
@@ -130,13 +130,14 @@ def collect(
     kind = f"labels both present and {other} (present counts)"
     _add(findings.dropped, kind, paths, others[both] // len(names))
     annotation = Annotation(
-        source=place,
+        source=origin,
         folder=source.image_root,
         classes=names,
         paths=paths,
         positives=label_sets(present, len(paths), len(names)),
         others=label_sets(others[~both], len(paths), len(names)),
         unlisted=source.unlisted,
+        rules=source.rules.renamed({name: name for name in map(str, names)}).among(names, origin),
     )
     cells = {_plain(path): own for path, own in source.cells.items()}
     cells_N = [cells.get(path, {}) for path in paths] if cells else ()
@@ -231,12 +232,33 @@ def _plain(path: str) -> str:
     return root + "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
+def check_floor(annotation: Annotation, findings: Findings) -> None:
+    """Refuse a result without any label: nothing can be learnt or measured with it.
+
+    Raises:
+        DataError: No image has a label; names the most frequent reason to drop some.
+    """
+    if annotation.positives.sizes_N().any():
+        return
+    dropped = findings.dropped.counts
+    if not dropped:
+        raise DataError(
+            f"{annotation.source}: none of its {len(annotation)} images has a label",
+            "Are the labels in other files, or is it another format? Name it in place of auto.",
+        )
+    kind = max(dropped, key=lambda name: dropped[name])
+    raise DataError(
+        f"{annotation.source}: none of the labels would be left. {findings.dropped.lines()}",
+        f"The likely cause: {kind}.",
+    )
+
+
 def among(codes: Ints, sorted_codes: Ints) -> NDArray[np.bool_]:
     """Which codes are among others."""
     if not len(sorted_codes):
         return np.zeros(len(codes), np.bool_)
-    places = np.searchsorted(sorted_codes, codes)
-    return np.equal(sorted_codes[np.minimum(places, len(sorted_codes) - 1)], codes)
+    positions = np.searchsorted(sorted_codes, codes)
+    return np.equal(sorted_codes[np.minimum(positions, len(sorted_codes) - 1)], codes)
 
 
 def label_sets(codes: Ints, images: int, classes: int) -> LabelSets:

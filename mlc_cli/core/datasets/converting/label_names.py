@@ -23,7 +23,7 @@ _TABLE = re.compile(
 _NUMBER_FIRST, _NUMBER_LAST = re.compile(r"(\d+)[\s,;:]+(.+)"), re.compile(r"(.+?)[,;:\t]\s*(\d+)")
 
 
-def name_numbers(source: Source, place: Path, file: Path | None) -> Source:
+def name_numbers(source: Source, origin: Path, file: Path | None) -> Source:
     """A source whose labels are names where they were numbers.
 
     The table of names is `file`, or else one that lies beside the source, has a name such as
@@ -42,10 +42,10 @@ def name_numbers(source: Source, place: Path, file: Path | None) -> Source:
     numbers = {id_key(label) for sample in first for label in sample.labels}
     if not numbers or not all(type(number) is int for number in numbers):
         return source
-    folder = place if place.is_dir() else place.parent
+    folder = origin if origin.is_dir() else origin.parent
     found = {}
     for path in sorted(folder.iterdir()):
-        if path != place and _TABLE.fullmatch(path.name) and is_file(path):
+        if path != origin and _TABLE.fullmatch(path.name) and is_file(path):
             try:
                 names = read_label_names(path)
             except DataError:

@@ -87,10 +87,10 @@ def _elsewhere(
 
 def _inside(path: str, folder: Path) -> str:
     """An absolute path into a folder as one below it; empty for others."""
-    place = Path(path)
-    if not place.is_absolute() or not place.is_relative_to(folder.absolute()):
+    full = Path(path)
+    if not full.is_absolute() or not full.is_relative_to(folder.absolute()):
         return ""
-    return place.relative_to(folder.absolute()).as_posix()
+    return full.relative_to(folder.absolute()).as_posix()
 
 
 def _prefix(folder: Path, searched: Path) -> str:
@@ -110,8 +110,8 @@ def _moved(whole: Collected, elsewhere: list[str], searched: Path) -> Collected:
     return replace(whole, annotation=moved)
 
 
-def searched_folder(place: Path, root: Path, images: Path | None) -> Path:
+def searched_folder(origin: Path, root: Path, images: Path | None) -> Path:
     """Where images are looked for: the source itself if their folder is in it."""
-    source = place if place.is_dir() else place.parent
+    source = origin if origin.is_dir() else origin.parent
     inside = images is None and root.resolve().is_relative_to(source.resolve())
     return source if inside else root

@@ -48,9 +48,9 @@ def inspect_existing(folder: Path) -> Destination:
     """
     if os.path.lexists(folder) and not is_folder(folder):
         raise DataError(f"{folder}: is there already and no folder; the result is one")
-    records = _list(_read(folder / RECORD), "conversions")
+    records = _list(folder / RECORD, "conversions")
     names = dict.fromkeys([*SPLITS, *(split for record in records for split in _splits(record))])
-    found = {name: _list(_read(folder / f"{name}.json"), "classes") for name in names}
+    found = {name: _list(folder / f"{name}.json", "classes") for name in names}
     classes = {
         name: frozenset(label for label in own if isinstance(label, str | int))
         for name, own in found.items()
@@ -64,11 +64,8 @@ def _splits(record: Any) -> list[str]:
     return list(splits) if isinstance(splits, dict) else []
 
 
-def _list(content: dict[str, Any], key: str) -> list[Any]:
-    value = content.get(key)
-    return value if isinstance(value, list) else []
-
-
-def _read(path: Path) -> dict[str, Any]:
+def _list(path: Path, key: str) -> list[Any]:
+    """A list in a JSON file; empty if there is none."""
     content = read_json(path) if is_file(path) else {}
-    return content if isinstance(content, dict) else {}
+    value = content.get(key) if isinstance(content, dict) else None
+    return value if isinstance(value, list) else []

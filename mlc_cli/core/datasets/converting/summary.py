@@ -10,6 +10,9 @@ from mlc_cli.core.datasets.counts import SplitCounts
 from mlc_cli.core.html.notebook import table
 from mlc_cli.core.system.issues import IssueLog
 
+_IMAGES = ("images", "rows", "tasks", "frames", "names")
+"""How the kinds begin of what is dropped as images; the others are dropped as labels."""
+
 
 @dataclass(frozen=True)
 class Conversion:
@@ -46,6 +49,16 @@ class Conversion:
     noted: IssueLog
     files: tuple[str, ...]
     beside: tuple[str, ...]
+
+    def large_losses(self) -> str:
+        """One line on what lost more than a tenth; empty if nothing did."""
+        splits, parts = self.splits.values(), []
+        for kind, count in self.dropped.counts.items():
+            of_images = kind.startswith(_IMAGES)
+            whole = count + sum(split.images if of_images else split.labels for split in splits)
+            if count > 0.1 * whole:
+                parts.append(f"{count} {kind} ({count / whole:.0%})")
+        return f"warning: much was dropped: {'; '.join(parts)}" if parts else ""
 
     def _repr_html_(self) -> str:
         """In a notebook: the splits and what was dropped."""

@@ -28,7 +28,8 @@ _OPENINGS = (
 _SUFFIXES = {
     **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods"), ("is a spreadsheet", _CSV)),
     **dict.fromkeys((".tfrecord", ".tfrecords", ".record"), ("is a TFRecord", _COCO)),
-    **dict.fromkeys((".parquet", ".arrow"), ("is a table of Parquet or Arrow", _IMAGES)),
+    ".parquet": ("is a table of Parquet", "Convert it alone, with `parquet` as the format."),
+    ".arrow": ("is a table of Arrow", "Save it as Parquet: ds.to_parquet('train.parquet')."),
     ".tar": ("is an archive, perhaps a WebDataset", "Unpack it, and write labels as CSV."),
     **dict.fromkeys((".pkl", ".pickle", ".npz", ".npy"), ("holds objects of Python", _IMAGES)),
     **dict.fromkeys((".h5", ".hdf5", ".mdb"), ("is a data base of images", _IMAGES)),

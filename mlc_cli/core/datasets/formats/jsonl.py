@@ -9,7 +9,7 @@ A file in a folder that is called as a split is of that split, as is one that is
 """
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,19 @@ import msgspec
 from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.images import is_address
-from mlc_cli.core.datasets.formats.shared.json_files import FileKind
+from mlc_cli.core.datasets.formats.shared.json_files import (
+    STATES_REMARK,
+    FileKind,
+    are_states,
+    present_in,
+)
 from mlc_cli.core.datasets.formats.shared.layout import split_of, unsplit
 from mlc_cli.core.datasets.formats.shared.lines import text_lines
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames, relative_prefix
 from mlc_cli.core.datasets.formats.shared.tables import called_labels
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
+from mlc_cli.text import some
 
 _IMAGE, _ADDRESS, _META = "file_name", "source-ref", "-metadata"
 _TEXTS = ("text", "caption", "prompt", "description")
@@ -54,19 +60,22 @@ class JsonLinesReader:
 
     name = "jsonl"
     title = "JSON lines"
-
-    def detect(self, source: Path) -> str | None:
-        """Which files have lines that name an image."""
-        return _FILES.seen(source)
+    detect = staticmethod(_FILES.seen)
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or all of a folder, where every line is JSON and a key is of labels."""
         files = _FILES.existing(source)
         root = images or (source if source.is_dir() else source.parent)
         rows = {file: list(_rows(file)) for file in files}
+        keys = {file: _keys(file, own) for file, own in rows.items()}
+        said = {line: None for file in files for line in _take_apart(rows[file], keys[file])}
         return Source(
             image_root=root,
-            samples=_samples(rows, root, images, dropped),
+            samples=_samples(rows, keys, root, images, dropped),
+            remarks=(
+                *said,
+                *(line for file in files for line in _unused(rows[file], keys[file])),
+            ),
             unsplit=unsplit({file: len(own) for file, own in rows.items()}),
         )
 
@@ -84,14 +93,16 @@ def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _samples(
     rows: Mapping[Path, list[tuple[int, dict[str, Any]]]],
+    keys: Mapping[Path, list[str]],
     root: Path,
     images: Path | None,
     dropped: IssueLog,
 ) -> Iterator[Sample]:
     finder = ImageNames(root, dropped)
+    classes: dict[Label, None] = {}
+    blank: list[tuple[str, str, str]] = []
     for file, own in rows.items():
         prefix = "" if images else relative_prefix(file.parent, root)
-        keys = _keys(file, own)
         for number, row in own:
             name = row.get(_IMAGE) or row.get(_ADDRESS)
             if not isinstance(name, str):
@@ -100,8 +111,39 @@ def _samples(
             path = finder.find(name) if is_address(name) else posixpath.join(prefix, name)
             if path is not None:
                 where = f"{file}, line {number}"
-                labels = [label for key in keys for label in _labels(row, key, where, dropped)]
+                labels = [one for key in keys[file] for one in _labels(row, key, where, dropped)]
+                if all(row.get(key) is None for key in keys[file]):
+                    blank.append((path, split_of(file), where))
+                    continue
+                classes |= dict.fromkeys(labels)
                 yield Sample(path, labels, (), split_of(file))
+    for path, split, where in blank:
+        dropped.add("lines without labels (all their states are unknown)", where)
+        yield Sample(path, (), [*classes], split)
+
+
+def _take_apart(rows: list[tuple[int, dict[str, Any]]], keys: Sequence[str]) -> Iterator[str]:
+    """Make lists of texts with separators, and of lists of states; say so."""
+    for key in keys:
+        values = [row[key] for _, row in rows if row.get(key) is not None]
+        if values and all(isinstance(value, list) for value in values) and are_states(values):
+            yield STATES_REMARK
+            for _, row in rows:
+                row[key] = None if row.get(key) is None else present_in(row[key])
+        elif all(isinstance(value, str) for value in values):
+            marks = (mark for mark in "|;," if any(mark in value for value in values))
+            if mark := next(marks, ""):
+                yield f"separator of labels: {mark}"
+                for _, row in rows:
+                    value = row.get(key)
+                    row[key] = value and [part.strip() for part in value.split(mark)]
+
+
+def _unused(rows: list[tuple[int, dict[str, Any]]], used: Sequence[str]) -> list[str]:
+    """Which keys are not read."""
+    known = {_IMAGE, _ADDRESS, *used, *(f"{key}{_META}" for key in used)}
+    rest = dict.fromkeys(key for _, row in rows for key in row if key not in known)
+    return [f"keys that are not used: {some([*rest], 30)}"] if rest else []
 
 
 def _keys(file: Path, rows: list[tuple[int, dict[str, Any]]]) -> list[str]:
@@ -128,10 +170,16 @@ def _labels(row: Mapping[str, Any], key: str, where: str, dropped: IssueLog) -> 
         boxes = value["annotations"]
         value = [box.get("class_id") if isinstance(box, dict) else None for box in boxes]
     elif isinstance(value, dict):
-        value = next((own for name, own in value.items() if called_labels(name)), None)
-    for item in value if isinstance(value, list) else [value]:
+        value = _called(value)
+    values = value if isinstance(value, list) else [value]
+    for item in (_called(one) if isinstance(one, dict) else one for one in values):
         label = names.get(str(item), item) if isinstance(names, dict) else item
         if isinstance(label, str | int) and not isinstance(label, bool) and label != "":
             yield label
         elif label is not None and label != "":
             dropped.add("values that are no label", f"{where}, {key:.40}: {label!r:.80}")
+
+
+def _called(item: Mapping[str, Any]) -> Any:
+    """What an object has under a key that is called after labels."""
+    return next((own for name, own in item.items() if called_labels(name)), None)

@@ -4,13 +4,11 @@
 number or a name.
 """
 
-import os
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 
-from mlc_cli.core.datasets.formats.shared.images import is_image, same_name
+from mlc_cli.core.datasets.formats.shared.images import ImageIndex, is_image
 from mlc_cli.core.datasets.formats.shared.lines import is_file, text_lines
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
@@ -20,20 +18,14 @@ LISTS = ("classes.txt", "obj.names", "notes.txt", "README.txt", "requirements.tx
 
 
 class LabelFiles:
-    """Finds and reads the label files of images.
-
-    Args:
-        names: Name of each class by its number; `None` where no file tells them.
-        root: Folder whose label files count for images that are not where their list says.
-        dropped: Takes lines that are no box, and images if no label file at all is found.
-    """
+    """Finds and reads the label files of images."""
 
     def __init__(self, names: Mapping[int, str] | None, root: Path, dropped: IssueLog) -> None:
         self._names = names
         self._known = set((names or {}).values())
-        self._root = root
+        self._root = root.absolute()
         self._dropped = dropped
-        self._by_stem: dict[str, Path | None] | None = None
+        self._index = ImageIndex(root.absolute(), (".txt",))
         self._missing: list[str] = []
         self._found = False
 
@@ -67,26 +59,18 @@ class LabelFiles:
         self._dropped.add(kind, where, len(self._missing))
 
     def _file(self, image: str) -> Path | None:
-        file = label_file(image)
-        beside = Path(re.sub(r"\.[^./]*$", "", image) + ".txt")
-        for place in dict.fromkeys((file, beside)):
+        """The label file in one of two places, perhaps with a name that differs in its writing.
+
+        That of an image that is not there may be in any folder.
+        """
+        places = (label_file(image), Path(re.sub(r"\.[^./]*$", "", image) + ".txt"))
+        for place in places:
             if is_file(place):
                 return place
-            if alike := _alike(place):
-                return alike
-        return None if is_file(Path(image)) else self._stems().get(beside.stem)
-
-    def _stems(self) -> dict[str, Path | None]:
-        """Label files below the root by their stem; `None` where several have it."""
-        if self._by_stem is None:
-            self._by_stem = {}
-            for folder, _, names in os.walk(self._root):
-                for name in names:
-                    if name.endswith(".txt") and name not in LISTS:
-                        stem = name.removesuffix(".txt")
-                        again = stem in self._by_stem
-                        self._by_stem[stem] = None if again else Path(folder, name)
-        return self._by_stem
+        found = [self._root / path for path in self._index.find(places[0].as_posix())]
+        if is_file(Path(image)):
+            found = [file for file in found if file.parent in (places[0].parent, places[1].parent)]
+        return found[0] if len(found) == 1 else None
 
     def _name(self, line: str) -> tuple[str, str]:
         """The class of a box, and why the line is left out if it is."""
@@ -129,18 +113,3 @@ def _is_number(word: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _alike(file: Path) -> Path | None:
-    """A file of the same folder whose name differs in percent-encoding or Unicode form alone."""
-    try:
-        changed = file.parent.stat().st_mtime_ns
-    except OSError:
-        return None
-    return _files_by_name(file.parent, changed).get(same_name(file.name))
-
-
-@lru_cache(maxsize=8)
-def _files_by_name(folder: Path, _changed: int) -> dict[str, Path]:
-    """Label files of a folder, as it was when it last changed."""
-    return {same_name(file.name): file for file in folder.glob("*.txt")}

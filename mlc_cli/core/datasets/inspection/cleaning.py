@@ -5,7 +5,8 @@ The rules, in this order:
 1. Images that cannot be used are left out.
 2. An image that is in several splits, by its path or its bytes, stays in the first of train, val
    and test alone.
-3. Of files with the same bytes in one split the first stays, with what all of them know; if their
+3. Images have what their labels imply by the label rules, too.
+4. Of files with the same bytes in one split the first stays, with what all of them know; if their
    labels contradict each other, all stay and are named.
 
 Nearly equal pictures stay: a person has to look at them.
@@ -18,13 +19,13 @@ from pathlib import Path, PurePosixPath
 
 from mlc_cli.core.datasets.annotations import Annotation, PackedStrings, SetsBuilder
 from mlc_cli.core.datasets.columns import read_columns, write_columns
-from mlc_cli.core.datasets.converting.copying import put_file
+from mlc_cli.core.datasets.converting.copying import atomic_output, put_file
 from mlc_cli.core.datasets.formats.mlc import MLC_WRITER
 from mlc_cli.core.datasets.inspection.collection import Collection, Labels
 from mlc_cli.core.datasets.inspection.inspect import Inspection
-from mlc_cli.core.system.files import folder_beside, write_json
+from mlc_cli.core.system.files import write_json
 from mlc_cli.core.system.issues import IssueLog
-from mlc_cli.errors import DataError, MlcError, UsageError
+from mlc_cli.errors import DataError, UsageError
 
 LEFT_OUT = "left_out.json"
 OUTSIDE = "outside"
@@ -61,7 +62,8 @@ def plan_cleaning(inspection: Inspection) -> Plan:
     files = inspection.files
     for row, reason in (files.problems if files else {}).items():
         plan.left_out[row] = f"the file {reason}"
-    _part_splits(collection, plan)
+    for row, first in collection.shared_paths():  # rule 2 by path
+        plan.left_out.setdefault(row, f"the same file is in {first}")
     for group in inspection.duplicates.copies if inspection.duplicates else ():
         _join_copies(collection, group.rows, plan)
     for name in collection.names:
@@ -70,18 +72,8 @@ def plan_cleaning(inspection: Inspection) -> Plan:
     return plan
 
 
-def _part_splits(collection: Collection, plan: Plan) -> None:
-    """Rule 2 by path; a file that cannot be used may still be in several splits."""
-    seen: dict[str, str] = {}
-    for name, split in collection.splits.items():
-        for row, path in zip(collection.rows(name), split.paths, strict=True):
-            first = seen.setdefault(os.path.normpath(split.folder / path), name)
-            if first != name:
-                plan.left_out.setdefault(row, f"the same file is in {first}")
-
-
 def _join_copies(collection: Collection, rows: tuple[int, ...], plan: Plan) -> None:
-    """Rule 2 by bytes, then rule 3."""
+    """Rule 2 by bytes, then rule 4."""
     rows = tuple(row for row in rows if row not in plan.left_out)
     if not rows:
         return
@@ -125,24 +117,15 @@ def write_clean(
     destination: Path,
     progress: Callable[[int, int], object] | None = None,
 ) -> None:
-    """Write the cleaned copy under a temporary name, then rename it.
+    """Write the cleaned copy, which appears only when it is whole.
 
     Images become hard links, or copies where the file system allows none.
 
     Raises:
         MlcError: It cannot be written.
     """
-    try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        with folder_beside(destination) as temporary:
-            _write(inspection, plan, temporary, progress)
-            temporary.chmod(0o755)
-            temporary.rename(destination)
-    except OSError as error:
-        raise MlcError(
-            f"--fix {destination} cannot be written: {error.strerror or error}",
-            "Free some space or choose another place; the data set itself is untouched.",
-        ) from error
+    with atomic_output(destination) as folder:
+        _write(inspection, plan, folder, progress)
 
 
 def _write(

@@ -3,6 +3,7 @@
 Images of all splits stand in one row of numbers, split after split: the *rows*.
 """
 
+import os
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -129,6 +130,15 @@ class Collection:
         for split in self.splits.values():
             for path in split.paths:
                 yield split, path
+
+    def shared_paths(self) -> Iterator[tuple[int, str]]:
+        """Rows of images whose path is in an earlier split, too, and that split."""
+        seen: dict[str, str] = {}
+        for row, (split, path) in enumerate(self.files()):
+            name = self.split_name(row)
+            first = seen.setdefault(os.path.normpath(split.folder / path), name)
+            if first != name:
+                yield row, first
 
 
 def read_collection(source: Path, image_root: Path | None = None) -> Collection:

@@ -1,6 +1,7 @@
 """Images that are there more than once: the same bytes, or nearly the same picture.
 
-Names of arrays: K contents (files with different bytes), U hashes that are different.
+Names of arrays: R rows of files that can be used, K contents (files with different bytes), U hashes
+that are different.
 """
 
 from collections.abc import Iterator
@@ -55,12 +56,20 @@ class Duplicates:
 def find_duplicates(collection: Collection, files: Files, distance: int) -> Duplicates:
     """Find copies, and pictures whose hashes differ in at most `distance` bits of 64."""
     rows = np.flatnonzero(files.usable_N)
-    order = rows[np.argsort(files.facts_N["digest"][rows], kind="stable")]
-    digests = files.facts_N["digest"][order]
-    starts = np.flatnonzero(np.concatenate([[True], digests[1:] != digests[:-1]])[: len(order)])
-    groups = [tuple(group.tolist()) for group in np.split(order, starts[1:]) if len(group) > 1]
-    copies = [Copies(group, _contradict(collection, group)) for group in sorted(groups)]
-    contents = _Contents.of(collection, files, order, starts)
+    _, first_K, content_R, sizes_K = np.unique(
+        files.facts_N["digest"][rows], return_index=True, return_inverse=True, return_counts=True
+    )
+    by_content = np.split(rows[np.argsort(content_R, kind="stable")], np.cumsum(sizes_K)[:-1])
+    groups = sorted(tuple(group.tolist()) for group in by_content if len(group) > 1)
+    copies = [Copies(group, _contradict(collection, group)) for group in groups]
+    bounds = [collection.rows(name).stop for name in collection.names]
+    splits_K = np.zeros(len(first_K), np.int64)
+    np.bitwise_or.at(splits_K, content_R, 1 << np.searchsorted(bounds, rows, side="right"))
+    kept = np.argsort(first_K)
+    kept = kept[~files.facts_N["flat"][rows[first_K[kept]]]]
+    rows_K = rows[first_K[kept]]
+    facts_K = files.facts_N[rows_K]
+    contents = _Contents(rows_K, splits_K[kept], facts_K["coarse"], facts_K["fine"])
     found, complete = contents.pairs(distance)
     alike = [
         Alike(first, second, bits, _contradict(collection, (first, second)))
@@ -86,25 +95,6 @@ class _Contents:
     splits_K: NDArray[np.int64]
     coarse_K: NDArray[np.uint64]
     fine_K4: NDArray[np.uint64]
-
-    @classmethod
-    def of(
-        cls,
-        collection: Collection,
-        files: Files,
-        order: NDArray[np.int64],
-        starts: NDArray[np.int64],
-    ) -> "_Contents":
-        """Contents of rows that are ordered by their bytes."""
-        bounds = [collection.rows(name).stop for name in collection.names]
-        bits = 1 << np.searchsorted(bounds, order, side="right").astype(np.int64)
-        splits_K = np.bitwise_or.reduceat(bits, starts) if len(order) else bits
-        rows_K = order[starts]  # the sort was stable: the first of equals is the first row
-        kept = np.argsort(rows_K)
-        kept = kept[~files.facts_N["flat"][rows_K[kept]]]
-        rows_K = rows_K[kept]
-        facts_K = files.facts_N[rows_K]
-        return cls(rows_K, splits_K[kept], facts_K["coarse"], facts_K["fine"])
 
     def pairs(self, distance: int) -> tuple[set[tuple[int, int, int]], bool]:
         """Pairs of rows with their distance, and whether these are all."""

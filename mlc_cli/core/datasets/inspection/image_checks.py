@@ -90,13 +90,13 @@ def _sort_copies(
     for group in duplicates.copies:
         first, *others = group.rows
         home, title = collection.split_name(first), collection.title(first)
-        places = {row: os.path.normpath(collection.file(row)) for row in group.rows}
-        at_home = {places[row] for row in group.rows if collection.split_name(row) == home}
+        paths = {row: os.path.normpath(collection.file(row)) for row in group.rows}
+        at_home = {paths[row] for row in group.rows if collection.split_name(row) == home}
         for row in others:
             split = collection.split_name(row)
             if split == home and not group.contradict:
                 inside.append(f"{collection.title(row)} = {collection.path(first)}")
-            elif split != home and places[row] not in at_home:
+            elif split != home and paths[row] not in at_home:
                 across.setdefault((home, split), []).append(f"{collection.path(row)} = {title}")
     return inside, across
 

@@ -87,8 +87,8 @@ def misspellings(names: Sequence[str]) -> list[Pair]:
     pairs = {
         (first, second)
         for numbers in shared.values()
-        for place, first in enumerate(numbers)
-        for second in numbers[place + 1 :]
+        for index, first in enumerate(numbers)
+        for second in numbers[index + 1 :]
         if _differ_by_a_letter(words[first], words[second])
     }
     doubles = {frozenset(pair) for pair in plurals(names)}
@@ -99,10 +99,10 @@ def misspellings(names: Sequence[str]) -> list[Pair]:
 def _with_gaps(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """The words themselves, and all ways to leave out one letter of a long one."""
     yield words
-    for place, word in enumerate(words):
+    for index, word in enumerate(words):
         if len(word) >= SHORTEST_WORD - 1:
             for gap in range(len(word)):
-                yield (*words[:place], word[:gap] + word[gap + 1 :], *words[place + 1 :])
+                yield (*words[:index], word[:gap] + word[gap + 1 :], *words[index + 1 :])
 
 
 def _differ_by_a_letter(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
@@ -114,12 +114,12 @@ def _differ_by_a_letter(first: tuple[str, ...], second: tuple[str, ...]) -> bool
         return False
     if len(short) < len(long):
         return any(short == long[:gap] + long[gap + 1 :] for gap in range(len(long)))
-    places = [place for place, (a, b) in enumerate(zip(short, long, strict=True)) if a != b]
-    if len(places) == 1:
+    indexes = [index for index, (a, b) in enumerate(zip(short, long, strict=True)) if a != b]
+    if len(indexes) == 1:
         return True
     return (
-        len(places) == 2
-        and places[1] == places[0] + 1
-        and short[places[0]] == long[places[1]]
-        and short[places[1]] == long[places[0]]
+        len(indexes) == 2
+        and indexes[1] == indexes[0] + 1
+        and short[indexes[0]] == long[indexes[1]]
+        and short[indexes[1]] == long[indexes[0]]
     )

@@ -1,6 +1,7 @@
 """Pairs of 64-bit hashes that differ in few bits, without comparing all with all."""
 
-from itertools import pairwise
+from collections.abc import Iterator
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -31,29 +32,31 @@ def near_pairs(hashes_U: NDArray[np.uint64], distance: int, most: int) -> Near:
     """
     edges = np.linspace(0, BITS, distance + 2).astype(int).tolist()
     masks = [np.uint64(((1 << stop) - 1) ^ ((1 << start) - 1)) for start, stop in pairwise(edges)]
-    found = _Collector(most)
-    for band, mask in enumerate(masks):
-        _compare_within(hashes_U, mask, masks[:band], distance, found)
-        if not found.complete:
+    bands = (
+        _pairs_within(hashes_U, mask, masks[:band], distance) for band, mask in enumerate(masks)
+    )
+    parts, found = [_NONE], 0
+    for part in chain.from_iterable(bands):
+        parts.append(part)
+        found += len(part[0])
+        if found > most:
             break
-    return found.result()
+    one, other, counts = (np.concatenate(column)[:most] for column in zip(*parts, strict=True))
+    first, second = np.minimum(one, other), np.maximum(one, other)
+    order = np.lexsort((second, first))
+    return Near(first[order], second[order], counts[order], found <= most)
 
 
-def _compare_within(
-    hashes_U: NDArray[np.uint64],
-    mask: np.uint64,
-    earlier: list[np.uint64],
-    distance: int,
-    found: "_Collector",
-) -> None:
+def _pairs_within(
+    hashes_U: NDArray[np.uint64], mask: np.uint64, earlier: list[np.uint64], distance: int
+) -> Iterator[_Pairs]:
     """Compare hashes that are equal under a mask, each with its next, next but one, and so on."""
     keys_U = hashes_U & mask
     order_U = np.argsort(keys_U, kind="stable")
     keys_U, sorted_U = keys_U[order_U], hashes_U[order_U]
     ends_U = np.searchsorted(keys_U, keys_U, side="right")
-    rows = np.arange(len(hashes_U))
-    step = 0
-    while found.complete:
+    rows, step = np.arange(len(hashes_U)), 0
+    while True:
         step += 1
         rows = rows[rows + step < ends_U[rows]]
         if not len(rows):
@@ -63,30 +66,4 @@ def _compare_within(
         close = np.flatnonzero(counts <= distance)
         for other in earlier:  # a pair belongs to the first band in which it is equal
             close = close[(bits[close] & other) != 0]
-        found.add(order_U[rows[close]], order_U[rows[close] + step], counts[close])
-
-
-class _Collector:
-    """Pairs up to a number."""
-
-    def __init__(self, most: int) -> None:
-        self._left = most
-        self._parts: list[_Pairs] = []
-        self.complete = True
-
-    def add(
-        self, one: NDArray[np.int64], other: NDArray[np.int64], counts: NDArray[np.uint8]
-    ) -> None:
-        """Add pairs; those beyond the number are left out and make the result incomplete."""
-        self.complete = len(one) <= self._left
-        kept = slice(self._left)
-        self._parts.append((one[kept], other[kept], counts[kept]))
-        self._left -= len(one[kept])
-
-    def result(self) -> Near:
-        """All pairs, in the order of their positions."""
-        parts = [_NONE, *self._parts]
-        one, other, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
-        first, second = np.minimum(one, other), np.maximum(one, other)
-        order = np.lexsort((second, first))
-        return Near(first[order], second[order], counts[order], self.complete)
+        yield order_U[rows[close]], order_U[rows[close] + step], counts[close]

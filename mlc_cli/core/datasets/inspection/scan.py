@@ -15,6 +15,7 @@ from mlc_cli.core.datasets.inspection.collection import Collection
 from mlc_cli.core.images.decode import look
 from mlc_cli.core.images.folder import ImageFolder
 from mlc_cli.core.images.scaled import GREY_FLAGS, SizeHW, orientation, part_of
+from mlc_cli.core.system.files import read_bytes
 from mlc_cli.core.system.threads import in_threads
 from mlc_cli.errors import BadImageError
 
@@ -24,13 +25,13 @@ _GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
 _SIDE = 32  # of what the hash is computed from
 _ENOUGH = 64  # pixels of the shorter side that a reduced decode must leave
 _FLAT = 3.0  # grey levels: below this deviation a picture shows nothing to compare
-_DIGEST = 16  # bytes of it are kept
 _FACTS = np.dtype([
     ("width", "i4"), ("height", "i4"), ("form", "S10"), ("grey", "?"), ("transparent", "?"),
-    ("exif_rotated", "?"), ("flat", "?"), ("digest", f"S{_DIGEST}"), ("coarse", "u8"),
-    ("fine", "u8", 4),
+    ("exif_rotated", "?"), ("flat", "?"), ("size", "u8"), ("coarse", "u8"), ("fine", "u8", 4),
+    ("digest", "S16"),
 ])  # fmt: skip
-"""Fields of `FileScan`, 80 bytes a file; zeros where a file cannot be used."""
+"""Fields of `FileScan`, and what only files of the same bytes have in common; 88 bytes a file,
+zeros where it cannot be used."""
 
 
 class FileScan(NamedTuple):
@@ -42,7 +43,7 @@ class FileScan(NamedTuple):
         form: Format, such as `JPEG`.
         exif_rotated: Whether EXIF says to turn or mirror it.
         flat: Whether it is of one shade.
-        digest: Of its bytes, 16 of SHA-256.
+        size: Of the file in bytes.
         coarse: Hash of what it shows, 8 bytes.
         fine: The same in more detail, 32 bytes.
     """
@@ -55,7 +56,7 @@ class FileScan(NamedTuple):
     transparent: bool = False
     exif_rotated: bool = False
     flat: bool = False
-    digest: bytes = b""
+    size: int = 0
     coarse: bytes = b""
     fine: bytes = b""
     damage: str = ""
@@ -79,7 +80,7 @@ def scan_file(path: Path, max_pixels: float = 200e6) -> FileScan:
         transparent=header.transparent,
         exif_rotated=orientation(header.exif) > 1,
         flat=float(cv2.meanStdDev(small)[1][0, 0]) < _FLAT,
-        digest=hashlib.sha256(content).digest()[:_DIGEST],
+        size=len(content),
         coarse=perceptual_hash(frequencies, 8),
         fine=perceptual_hash(frequencies, 16),
     )
@@ -152,7 +153,26 @@ def scan_files(
             hashes = np.frombuffer(found.coarse, np.uint64)[0], np.frombuffer(found.fine, np.uint64)
             if found.damage:
                 files.damaged[row] = found.damage
-            files.facts_N[row] = (*found[1:-3], *hashes)
+            files.facts_N[row] = (*found[1:-3], *hashes, b"")
         if progress:
             progress(row + 1, len(collection))
+    _tell_copies(collection, files, threads)
     return files
+
+
+def _tell_copies(collection: Collection, files: Files, threads: int) -> None:
+    """Give files digests; only those are read again whose size and hashes are those of another."""
+    hashes_N, digests_N = files.facts_N[["size", "coarse", "fine"]], files.facts_N["digest"]
+    alike: dict[bytes, list[int]] = {}
+    for row in np.flatnonzero(files.usable_N).tolist():
+        alike.setdefault(hashes_N[row].tobytes(), []).append(row)
+        digests_N[row] = str(row)
+    rows = [row for group in alike.values() if len(group) > 1 for row in group]
+
+    def digest(path: Path) -> bytes:
+        return hashlib.sha256(read_bytes(path)).digest()[:16]
+
+    for row, found in zip(
+        rows, in_threads(digest, map(collection.file, rows), threads), strict=True
+    ):
+        digests_N[row] = found

@@ -93,25 +93,25 @@ class Statistics:
 def count(collection: Collection) -> Statistics:
     """Count the labels of a collection."""
     classes = collection.classes
-    place = {name: c for c, name in enumerate(classes)}
+    column = {name: c for c, name in enumerate(classes)}
     splits = {name: count_split(split) for name, split in collection.splits.items()}
     shape = len(splits), len(classes)
     positives_SC, unknown_SC = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     listed_SC = np.zeros(shape, np.bool_)
     labels = []
     for s, (name, split) in enumerate(collection.splits.items()):
-        places = np.array([place[label] for label in split.classes])
-        positives_SC[s, places] = splits[name].positives_C
-        unknown_SC[s, places] = splits[name].unknown_C
-        listed_SC[s, places] = True
-        labels.append(_sparse(split, places, len(classes)))
+        columns_C = np.array([column[label] for label in split.classes])
+        positives_SC[s, columns_C] = splits[name].positives_C
+        unknown_SC[s, columns_C] = splits[name].unknown_C
+        listed_SC[s, columns_C] = True
+        labels.append(_sparse(split, columns_C, len(classes)))
     stacked = vstack(labels) if labels else csr_array((0, 0), dtype=np.int64)
     together = csr_array(stacked.T @ stacked)
     return Statistics(classes, splits, positives_SC, unknown_SC, listed_SC, together)
 
 
-def _sparse(split: Annotation, places: NDArray[np.int64], classes: int) -> csr_array:
+def _sparse(split: Annotation, columns_C: NDArray[np.int64], classes: int) -> csr_array:
     """Labels of a split as a sparse matrix of ones, images×classes."""
-    columns = places[split.positives.indices]
+    columns = columns_C[split.positives.indices]
     ones = np.ones(len(columns), np.int64)
     return csr_array((ones, columns, split.positives.starts), shape=(len(split), classes))

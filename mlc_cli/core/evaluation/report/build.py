@@ -6,7 +6,7 @@ from typing import Any
 
 from mlc_cli.core.evaluation.diagnosis import choose_images, diagnose
 from mlc_cli.core.evaluation.report import charts
-from mlc_cli.core.evaluation.report.content import MOST_CHARTS, SUMMARY, Content
+from mlc_cli.core.evaluation.report.content import Content
 from mlc_cli.core.evaluation.results import Evaluation
 from mlc_cli.core.evaluation.scores import ScoredSplit
 from mlc_cli.core.html.page import write_page
@@ -34,7 +34,9 @@ def make_report(path: Path, split: str, scored: ScoredSplit, evaluation: Evaluat
         MlcError: It cannot be written.
     """
     scores = scored.scores
-    diagnosis = diagnose(scores.probabilities_NC, scores.targets_NC, evaluation.thresholds_C)
+    diagnosis = diagnose(
+        scores.probabilities_NC, scores.targets_NC, evaluation.thresholds_C, scores.bound
+    )
     chosen = choose_images(diagnosis, MOST_PICTURES)
     paths = {image: scored.folder / scores.paths[image] for image in chosen.images}
     content = Content(
@@ -50,14 +52,7 @@ def make_report(path: Path, split: str, scored: ScoredSplit, evaluation: Evaluat
         warnings=_warnings(split, scored.card, evaluation),
         out_of_fold=_out_of_fold(scored.checkpoint, evaluation) if split == "val" else {},
     )
-    write_page(path, TEMPLATE, **context(content))
-
-
-def context(content: Content) -> dict[str, Any]:
-    """What the template prints."""
-    return {
-        "report": content, "charts": charts, "summary": SUMMARY, "most_charts": MOST_CHARTS,
-    }  # fmt: skip
+    write_page(path, TEMPLATE, report=content, charts=charts)
 
 
 def _run_name(checkpoint: Path) -> str:
@@ -77,11 +72,13 @@ def _warnings(split: str, card: ModelCard, evaluation: Evaluation) -> list[str]:
 def _facts(scored: ScoredSplit, evaluation: Evaluation) -> dict[str, str]:
     card = scored.card
     weights = "moving average of the weights" if card.averaged else "weights as trained"
+    head = card.model.get("head")
+    kind = head.get("name", "?") if isinstance(head, dict) else "?"
     return {
         "Checkpoint": str(scored.checkpoint),
         "Data": str(scored.source),
         "Trained": f"{card.epoch} epochs, {weights}",
-        "Model": _model(card),
+        "Model": f"{card.model.get('backbone', '?')}, head {kind}",
         "Input": str(card.geometry),
         "Thresholds": _thresholds(evaluation),
         "Written by": ", ".join(f"{name} {version}" for name, version in card.versions.items()),
@@ -95,12 +92,6 @@ def _thresholds(evaluation: Evaluation) -> str:
     if (used_C == used_C[0]).all():
         return f"{used_C[0]:.4g} for all labels"
     return f"one for each label, {used_C.min():.3f} to {used_C.max():.3f}"
-
-
-def _model(card: ModelCard) -> str:
-    head = card.model.get("head")
-    kind = head.get("name", "?") if isinstance(head, dict) else "?"
-    return f"{card.model.get('backbone', '?')}, head {kind}"
 
 
 def _history(checkpoint: Path) -> list[dict[str, Any]]:

@@ -12,6 +12,8 @@ from mlc_cli.core.evaluation.metrics import Floats
 from mlc_cli.core.evaluation.reliability import Reliability, wilson
 from mlc_cli.core.html.svg import Plot, round_ticks
 
+MOST_CHARTS = 300
+SUMMARY = ("CP", "CR", "CF1", "OP", "OR", "OF1")
 ENDS = (0.0, 0.5, 1.0)
 FIFTHS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 Points = list[tuple[float, float]]
@@ -27,8 +29,8 @@ def pr_chart(name: str, curve: Curve, precision: float, recall: float, chance: f
     plot.line([(0, chance), (1, chance)], "soft")
     lefts = [0.0, *curve.recall.tolist()]
     corners: Points = []  # as steps: the area below them is the average precision
-    for place, height in enumerate(curve.precision.tolist()):
-        corners += [(lefts[place], height), (lefts[place + 1], height)]
+    for index, height in enumerate(curve.precision.tolist()):
+        corners += [(lefts[index], height), (lefts[index + 1], height)]
     plot.line(corners)
     if math.isfinite(precision) and math.isfinite(recall):
         plot.dot(recall, precision, f"P {precision:.3f}, R {recall:.3f}")

@@ -19,8 +19,7 @@ from mlc_cli.core.html.words import gauge, name, span, value
 from mlc_cli.core.images.thumbnails import Picture
 from mlc_cli.text import some
 
-MATRIX_LABELS, MOST_CHARTS = 14, 300
-SUMMARY = ("CP", "CR", "CF1", "OP", "OR", "OF1")
+MATRIX_LABELS = 14
 CURVES = {
     "Training loss": ("train/loss",),
     "Validation mAP": ("val/mAP", "val/mAP_ema"),
@@ -92,10 +91,7 @@ class Content:
         return np.argsort(self.evaluation.ap_C, kind="stable").tolist()  # type: ignore[no-any-return]
 
     def confidence(self) -> tuple[float, float]:
-        """Mean of the probabilities of 0.5 and more, and how often they are right.
-
-        Both are nan where there are fewer than 50.
-        """
+        """Mean of the probabilities from 0.5 and how often they are right; nan for less than 50."""
         scores_NC, targets_NC = self.scores.probabilities_NC, self.scores.targets_NC
         sure_NC = (scores_NC >= 0.5) & (targets_NC >= 0)
         if np.count_nonzero(sure_NC) < 50:
@@ -126,14 +122,14 @@ class Content:
     def top_rows(self) -> Iterator[Cells]:
         """A row of metrics for each way to decide on at most three labels an image."""
         for way, metrics in self.evaluation.top_3.items():
-            numbers = [value(getattr(metrics, key)) for key in SUMMARY]
+            numbers = [value(getattr(metrics, key)) for key in charts.SUMMARY]
             yield [f"top 3, {way.replace('_', ' ')}", *numbers]
 
     def class_rows(self) -> Iterator[Cells]:
         """A row of metrics for each class, the weakest first."""
         evaluation, decisions = self.evaluation, self.decisions
         link = Markup('<a href="#chart-{}">{}</a>')
-        for place, c in enumerate(self.by_ap):
+        for rank, c in enumerate(self.by_ap):
             title, ap = name(evaluation.classes[c]), evaluation.ap_C[c]
             numbers = [
                 array_C[c]
@@ -143,7 +139,7 @@ class Content:
                 )
             ]  # fmt: skip
             yield [
-                link.format(c, title) if place < MOST_CHARTS else title,
+                link.format(c, title) if rank < charts.MOST_CHARTS else title,
                 gauge(value(ap), ap),
                 span(self.diagnosis.intervals.ap_C[c], 2) or "–",
                 *map(value, numbers),

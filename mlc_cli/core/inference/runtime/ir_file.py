@@ -52,7 +52,9 @@ class IrEngine:
         _check_device(device)
         self.on_host = device.startswith("CPU")
         model, sealed = read_ir(path)
-        self.info: ExportInfo = from_entries(read_entries(model), path, sealed=sealed)
+        with named_faults(path, "its metadata is damaged", CheckpointError):
+            entries = read_entries(model)
+        self.info: ExportInfo = from_entries(entries, path, sealed=sealed)
         with named_faults(path, "is not a graph of mlc", CheckpointError):
             image, logits = model.input(0).partial_shape, model.output(0).partial_shape
             check_shapes(self.info, _known(image), _known(logits), path)

@@ -43,7 +43,8 @@ class OnnxEngine:
             keep_freed_memory()
         sealed = check_sealed(path)
         self._session = _open(path, providers)
-        entries = self._session.get_modelmeta().custom_metadata_map
+        with named_faults(path, "its metadata is damaged", CheckpointError):
+            entries = self._session.get_modelmeta().custom_metadata_map
         prefix = f"{SECTION} "
         self.info: ExportInfo = from_entries(
             {key.removeprefix(prefix): text for key, text in entries.items()}, path, sealed=sealed

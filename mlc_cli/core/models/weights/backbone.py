@@ -1,5 +1,6 @@
 """Weights of a backbone, in the names of timm, of today and of before."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from mlc_cli.core.models.weights.files import WeightsFile, is_old_tresnet
 from mlc_cli.errors import WeightsError
+from mlc_cli.text import some
 
 PREFIXES = ("module.", "nncf_module.", "_orig_mod.", "backbone.", "model.")
 State = Mapping[str, Tensor]
@@ -26,6 +28,7 @@ class LoadReport:
         origin: Whose checkpoint it was recognised as; empty for weights of a backbone.
         head: Whether the head came along with the backbone.
         notes: What was assumed, and why something was not taken.
+        kept: Places of the classes that the head knows, where others are new.
     """
 
     source: str
@@ -36,6 +39,7 @@ class LoadReport:
     origin: str = ""
     head: bool = False
     notes: tuple[str, ...] = ()
+    kept: tuple[int, ...] | None = None
 
     @property
     def whole(self) -> bool:
@@ -65,7 +69,7 @@ def load_backbone(model: nn.Module, file: WeightsFile) -> LoadReport:
         WeightsError: Nothing in it fits.
     """
     own = model.state_dict()
-    state = _in_names_of_today(file.tensors, own)
+    state, resampled = resized(model, _in_names_of_today(file.tensors, own))
     fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     if len(fitting) < len(own) / 2:
         raise WeightsError(
@@ -75,7 +79,42 @@ def load_backbone(model: nn.Module, file: WeightsFile) -> LoadReport:
     model.load_state_dict(fitting, strict=False)
     missing, unused, mismatched = compare(state, own)
     missing = tuple(name for name in missing if not name.endswith("num_batches_tracked"))
-    return LoadReport(str(file.path), len(fitting), missing, unused, mismatched)
+    return LoadReport(str(file.path), len(fitting), missing, unused, mismatched, notes=resampled)
+
+
+def resized(
+    model: nn.Module, state: dict[str, Tensor], prefix: str = ""
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Position embeddings and the like for the size of a timm model's images, as timm does it.
+
+    Args:
+        model: The timm model.
+        state: Tensors in its names.
+        prefix: Before these names.
+
+    Returns:
+        The tensors, and a note if some were resampled.
+    """
+    own = {prefix + name: value for name, value in model.state_dict().items()}
+    _, _, others = compare(state, own)
+    convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    if not others or convert is None:
+        return state, ()
+    parts = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    try:
+        found = {prefix + name: value for name, value in convert(dict(parts), model).items()}
+    except Exception:  # it is for other models than this file: what does not fit is told as ever
+        return state, ()
+    better = [k for k in own if k in found and k in state and found[k].shape == own[k].shape
+              and found[k].shape != state[k].shape]  # fmt: skip
+    note = f"resampled for the size of the images: {some(better, 3)}"
+    return {**state, **{name: found[name] for name in better}}, (note,) if better else ()
+
+
+def in_names_of(own: State, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of older files, where the last norm of ViTs that pool a mean had another name."""
+    names = {name: name.replace(".norm.", ".fc_norm.") for name in state if name not in own}
+    return {names.get(name, name): value for name, value in state.items()}
 
 
 def fits(model: nn.Module, file: WeightsFile) -> bool:

@@ -18,6 +18,8 @@ BY_CLASS = {
     "pooled.weight", "pooled.linear.weight", "pooled.linear.bias",
 }  # fmt: skip
 """Tensors of heads, in the names of mlc, whose first axis is that of the classes."""
+BY_GROUP = {"class_vectors", "queries"}
+"""The same of an ML-Decoder that has a group for each class."""
 _NAMES: TypeAdapter[Classes] = TypeAdapter(Classes)
 UNLISTED = {
     "nus-wide": "ConceptsList/Concepts81.txt of the data set, if the head follows it",
@@ -70,6 +72,25 @@ def positions(theirs: Sequence[str | int], ours: Sequence[str | int]) -> list[in
     if len(place) != len(theirs) or place.keys() != {str(name) for name in ours}:
         return None
     return [place[str(name)] for name in ours]
+
+
+def kept_rows(
+    state: Mapping[str, Tensor], own: Mapping[str, Tensor], order: Sequence[int | None]
+) -> dict[str, Tensor]:
+    """A head, in the names of mlc, for other classes: what `state` knows of those that stay.
+
+    Args:
+        state: Of a head for the classes of a file.
+        own: Of a new head of the same kind.
+        order: Place in the file of each class of `own`; `None` for new ones.
+    """
+    stay = [c for c, place in enumerate(order) if place is not None]
+    places = [place for place in order if place is not None]
+    moved = dict(state)
+    for name in (BY_CLASS | BY_GROUP) & state.keys() & own.keys():
+        moved[name] = own[name].clone()
+        moved[name][stay] = state[name][places]
+    return moved
 
 
 def reordered(state: Mapping[str, Tensor], order: list[int]) -> dict[str, Tensor]:

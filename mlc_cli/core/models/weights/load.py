@@ -1,6 +1,7 @@
 """Checkpoints, of mlc and of other systems, as starting weights: the backbone, and the head."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +10,14 @@ from torch import Tensor
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.base import Head
 from mlc_cli.core.models.heads.graph import GraphHead, GraphLayer, GraphWeights
-from mlc_cli.core.models.weights.backbone import LoadReport, compare, load_backbone
-from mlc_cli.core.models.weights.class_order import Classes, positions, reordered
+from mlc_cli.core.models.weights.backbone import LoadReport, compare, load_backbone, resized
+from mlc_cli.core.models.weights.class_order import Classes, kept_rows, positions, reordered
 from mlc_cli.core.models.weights.files import read_weights
 from mlc_cli.core.models.weights.recognise import Foreign, recognise
 from mlc_cli.core.runs.checkpoint import has_card, read_card, read_state
 from mlc_cli.core.runs.folder import find_checkpoint
 from mlc_cli.errors import WeightsError
+from mlc_cli.text import nearest, some
 
 OTHER_CLASSES = "its classes are not those of the data set"
 UNNAMED = (
@@ -30,7 +32,13 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def load(
-    model: Classifier, path: Path, classes: Classes, weight_classes: str | None, *, reset_head: bool
+    model: Classifier,
+    path: Path,
+    classes: Classes,
+    weight_classes: str | None,
+    *,
+    reset_head: bool,
+    rename: Mapping[str, str] | None = None,
 ) -> LoadReport:
     """Load a file of any origin into a model for `classes`.
 
@@ -40,6 +48,8 @@ def load(
         classes: Class names of the model.
         weight_classes: Those of the file, as `listed_classes` takes them.
         reset_head: Whether the file may be a checkpoint for other classes.
+        rename: Names of classes now, by those in a checkpoint of mlc, of which the head keeps what
+            it knows of classes that stay; `None` refuses other classes.
 
     Raises:
         WeightsError: It is for other classes or another model, or something in it is not known.
@@ -48,7 +58,9 @@ def load(
     if is_checkpoint(path):
         if weight_classes:
             raise WeightsError(f"{path}: names its classes itself; leave out --weight-classes")
-        return load_checkpoint(model, path, classes, reset_head=reset_head)
+        return load_checkpoint(model, path, classes, reset_head=reset_head, rename=rename)
+    if rename:
+        raise WeightsError(f"{path}: only checkpoints of mlc have classes to rename")
     file = read_weights(path)
     foreign = recognise(file, weight_classes)
     if foreign:
@@ -57,26 +69,95 @@ def load(
 
 
 def load_checkpoint(
-    model: Classifier, path: Path, classes: Classes, *, reset_head: bool
+    model: Classifier,
+    path: Path,
+    classes: Classes,
+    *,
+    reset_head: bool,
+    rename: Mapping[str, str] | None = None,
 ) -> LoadReport:
     """Load a checkpoint of mlc, head included, as `load` does."""
     card, state = read_card(path), read_state(path)
     same = list(card.classes) == list(classes)
-    if not same and not reset_head:
+    kept: tuple[int, ...] | None = None
+    notes: tuple[str, ...] = ()
+    if rename is not None and (rename or not same):
+        order = _places(path, card.classes, classes, rename)
+        kept = tuple(c for c, place in enumerate(order) if place is not None)
+        same = len(kept) == len(classes)
+        notes = (_changes(card.classes, classes, order),)
+        state = _with_kept_rows(path, model, state, order)
+    elif not same and not reset_head:
         raise _other_classes(path, len(card.classes), len(classes))
-    left_out = () if same else tuple(k for k in state if k.startswith("head."))
-    kept = {k: v for k, v in state.items() if k not in left_out}
-    missing, unknown, mismatched = compare(kept, model.state_dict())
+    state, resampled = resized(model.backbone.model, state, "backbone.model.")
+    notes = (*notes, *resampled)
+    drops_head = not same and kept is None
+    left_out = tuple(k for k in state if k.startswith("head.")) if drops_head else ()
+    loaded = {k: v for k, v in state.items() if k not in left_out}
+    missing, unknown, mismatched = compare(loaded, model.state_dict())
     wrong = unknown + tuple(fault.partition(":")[0] for fault in mismatched)
-    if wrong or (same and missing):
+    if wrong or (missing and not drops_head):
         raise WeightsError(
             f"{path}: is for another model: {', '.join((*wrong, *missing)[:3])} do not fit",
             f"It was trained with backbone {card.model.get('backbone')} and head"
             f" {card.model.get('head', {}).get('name')}.",
         )
-    model.load_state_dict(kept, strict=False)
+    model.load_state_dict(loaded, strict=False)
     origin = "a checkpoint of mlc"
-    return LoadReport(str(path), len(kept), missing, left_out, (), origin, head=same)
+    if kept is not None:
+        new = [str(name) for c, name in enumerate(classes) if c not in kept]
+        missing = tuple(f"what the head knows of {name}" for name in new)
+    report = LoadReport(str(path), len(loaded), missing, left_out, (), origin, notes=notes)
+    return replace(report, head=same, kept=None if same else kept)
+
+
+def _places(
+    path: Path, theirs: Classes, ours: Classes, rename: Mapping[str, str]
+) -> list[int | None]:
+    """Place among `theirs` of each of `ours`, by the name that it has now."""
+    names = [str(name) for name in theirs]
+    for old, new in rename.items():
+        if old not in names or new not in map(str, ours):
+            wrong, among = (old, names) if old not in names else (new, list(map(str, ours)))
+            raise WeightsError(
+                f"rename {old}={new}: there is no class {wrong}{nearest(wrong, among)}",
+                "The old name is that of the weights, the new one that of the data set.",
+            )
+    now = [rename.get(name, name) for name in names]
+    if len(set(now)) < len(now):
+        raise WeightsError(f"{path}: after renaming, two of its classes have the same name")
+    place = {name: position for position, name in enumerate(now)}
+    order = [place.get(str(name)) for name in ours]
+    if all(one is None for one in order):
+        raise _other_classes(path, len(theirs), len(ours))
+    return order
+
+
+def _changes(theirs: Classes, ours: Classes, order: list[int | None]) -> str:
+    """What became of the classes, in words."""
+    new = [str(name) for name, place in zip(ours, order, strict=True) if place is None]
+    gone = [str(name) for c, name in enumerate(theirs) if c not in order]
+    told = [f"{len(ours) - len(new)} classes keep what the head knows of them"]
+    told += [f"{word}: {some(names)}" for word, names in (("new", new), ("gone", gone)) if names]
+    return "; ".join(told)
+
+
+def _with_kept_rows(
+    path: Path, model: Classifier, state: Mapping[str, Tensor], order: list[int | None]
+) -> dict[str, Tensor]:
+    head = {k.removeprefix("head."): v for k, v in state.items() if k.startswith("head.")}
+    vectors_GME = head.get("class_vectors")
+    own = model.head.state_dict()
+    shared = "weights.links_CC" in head
+    if vectors_GME is not None and "class_vectors" in own:
+        shared = max(vectors_GME.shape[1], own["class_vectors"].shape[1]) > 1
+    if shared:
+        raise WeightsError(
+            f"{path}: its head holds several classes in one, so that none can be added or removed",
+            "To keep the backbone and train a new head: `--set model.on_class_change=reset_head`.",
+        )
+    moved = kept_rows(head, own, order)
+    return {**state, **{f"head.{name}": value for name, value in moved.items()}}
 
 
 def _load_foreign(
@@ -102,6 +183,7 @@ def _load_foreign(
             target.load_state_dict(state)
             model.head = target
             notes = _assumed(target, foreign, moved=order != sorted(order))
+            notes = (*report.notes, *notes)
             return replace(report, loaded=report.loaded + len(state), head=True, notes=notes)
         refusal = f"it does not fit: {faults[0]}"
         if len(state.get("queries", ())) != len(foreign.state.get("queries", ())):
@@ -111,7 +193,10 @@ def _load_foreign(
         missing=report.missing + tuple(f"head.{name}" for name in model.head.state_dict()),
         unused=report.unused + foreign.names,
         mismatched=report.mismatched + tuple(f"head.{one}" for one in wrong),
-        notes=(f"the head of the file is not used: {refusal}",) if foreign.kinds else (),
+        notes=(
+            *report.notes,
+            *([f"the head of the file is not used: {refusal}"] if foreign.kinds else []),
+        ),
     )
 
 

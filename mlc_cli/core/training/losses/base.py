@@ -23,6 +23,30 @@ class ElementLoss(Protocol):
 
 
 @dataclass(frozen=True)
+class Selective:
+    """Unknown labels as absent ones, as far as that is safe (Ben-Baruch et al. 2022).
+
+    Attributes:
+        elements: Of unknown labels.
+        weight: Of them against known ones.
+        likeliest: That many times the images of a batch are left out, those of the highest logits.
+        frequent_C: Classes whose unknown labels are left out.
+    """
+
+    elements: ElementLoss
+    weight: float = 1.0
+    likeliest: float = 0.0
+    frequent_C: Tensor | None = None
+
+    def counted(self, logits_NC: Tensor, unknown_NC: Tensor) -> Tensor:
+        """The unknown labels that are taken for absent, N×C."""
+        counted_NC = unknown_NC if self.frequent_C is None else unknown_NC & ~self.frequent_C
+        number = min(round(self.likeliest * len(logits_NC)), logits_NC.numel())
+        likely = torch.where(unknown_NC, logits_NC, -torch.inf).flatten().topk(number).indices
+        return counted_NC.flatten().index_fill(0, likely, value=False).view_as(unknown_NC)
+
+
+@dataclass(frozen=True)
 class MultilabelLoss:
     """A loss over a batch: smoothing, elements, class weights, mask, reduction.
 
@@ -31,12 +55,14 @@ class MultilabelLoss:
         reduction: Sum over classes, then mean (`batch_mean`) or sum over images.
         label_smoothing: e turns targets t into t (1 - e) + (1 - t) e.
         pos_weight_C: Weight of the positive term of each class, if any.
+        unknown: What is made of unknown labels; `None` leaves them out.
     """
 
     elements: ElementLoss
     reduction: Reduction
     label_smoothing: float = 0.0
     pos_weight_C: Tensor | None = None
+    unknown: Selective | None = None
 
     def __call__(self, logits_NC: Tensor, targets_NC: Tensor) -> Tensor:
         """Scalar loss; images without any known label count in the mean and add nothing."""
@@ -51,4 +77,9 @@ class MultilabelLoss:
             if self.pos_weight_C is not None:
                 positive = positive * self.pos_weight_C
             total = torch.where(known, positive + negative, 0.0).sum()
+            if self.unknown:
+                counted = self.unknown.counted(logits.detach(), ~known)
+                present, absent = self.unknown.elements(logits, targets)
+                terms = torch.where(counted, present + absent, 0.0)
+                total = total + self.unknown.weight * terms.sum()
             return total / len(logits) if self.reduction == "batch_mean" else total

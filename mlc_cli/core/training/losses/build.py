@@ -1,10 +1,12 @@
 """From loss settings to a loss."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mlc_cli.core.training.losses.base import ElementLoss, MultilabelLoss
+from mlc_cli.core.training.losses.base import ElementLoss, MultilabelLoss, Selective
 from mlc_cli.core.training.losses.elements import Aam, Asl, Bce
 from mlc_cli.settings.loss import AamSettings, AslSettings, BceSettings, LossSettings
 
@@ -24,16 +26,42 @@ def build_loss(
     Args:
         settings: Of the loss.
         scale: Factor that the logits contain.
-        positives_C: Positive images of each class in training, for `pos_weight: auto`.
+        positives_C: Positive images of each class in training.
         negatives_C: Negative ones; those whose state is unknown are neither.
         device: Where the logits will be.
     """
+    elements = _build_elements(settings, scale)
     return MultilabelLoss(
-        _build_elements(settings, scale),
+        elements,
         settings.reduction,
         settings.label_smoothing,
         _pos_weight(settings.pos_weight, positives_C, negatives_C, device),
+        _unknown(settings, elements, positives_C, negatives_C, device),
     )
+
+
+def _unknown(
+    settings: LossSettings,
+    elements: ElementLoss,
+    positives_C: NDArray[np.int64],
+    negatives_C: NDArray[np.int64],
+    device: torch.device,
+) -> Selective | None:
+    """A class of which no absence is known tells nothing of how frequent it is."""
+    if settings.unknown == "ignore":
+        return None
+    if settings.unknown == "absent":
+        return Selective(elements)
+    wanted = settings.selective
+    if isinstance(elements, Bce):
+        focused: ElementLoss = Asl(wanted.gamma, 0.0, 0.0, focal_gradient=False)
+    else:
+        assert isinstance(elements, Asl | Aam)
+        focused = replace(elements, gamma_neg=wanted.gamma)
+    known_C = np.maximum(positives_C + negatives_C, 1)
+    frequent_C = (positives_C / known_C > wanted.frequent) & (negatives_C > 0)
+    on_device = torch.tensor(frequent_C, device=device)
+    return Selective(focused, wanted.weight, wanted.likeliest, on_device)
 
 
 def _build_elements(settings: LossSettings, scale: float) -> ElementLoss:

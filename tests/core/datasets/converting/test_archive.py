@@ -2,6 +2,7 @@
 
 import shutil
 import stat
+from io import BytesIO
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
@@ -103,4 +104,41 @@ def test_damaged_files_are_refused(tmp_path: Path, damage: str) -> None:
         unpacked(source, tmp_path / "out", 1),
     ):
         pytest.fail("was unpacked")
+    assert names_below(tmp_path) == ["a.zip"]
+
+
+def zipped(*entries: tuple[str, bytes]) -> bytes:
+    stream = BytesIO()
+    with ZipFile(stream, "w") as archive:
+        for name, content in entries:
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def test_zip_files_in_zip_files_and_beside_annotations_are_unpacked(tmp_path: Path) -> None:
+    images = zipped(("x/1.jpg", b"1"))
+    whole = zipped(("images.zip", images), ("a.json", b"{}"))
+    found = ["a.json", "images", "images/x", "images/x/1.jpg"]
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "images.zip").write_bytes(images)
+    (folder / "a.json").write_bytes(b"{}")
+    for source in (make(tmp_path / "a.zip", ("d/whole.zip", whole)), folder):
+        with unpacked(source, tmp_path / "out", 1) as place:
+            assert names_below(place) == found
+    assert names_below(folder) == ["a.json", "images.zip"]
+    with unpacked(folder, tmp_path / "out", 1, inner=False) as place:
+        assert place == folder
+    (folder / "deep").mkdir()
+    (folder / "deep" / "2.jpg").touch()  # what is unpacked already
+    with unpacked(folder, tmp_path / "out", 1) as place:
+        assert place == folder
+
+
+@pytest.mark.parametrize("entry", [("../x.jpg", b"x"), ("x.jpg", b"x" * 2000)])
+def test_the_limits_hold_for_zip_files_in_zip_files(tmp_path: Path, entry) -> None:
+    source = make(tmp_path / "a.zip", ("b.zip", zipped(entry)), ("c", b""))
+    with pytest.raises(DataError) as caught, unpacked(source, tmp_path / "o", 3e-6):
+        pass
+    assert str(source / "b.zip") in caught.value.message
     assert names_below(tmp_path) == ["a.zip"]

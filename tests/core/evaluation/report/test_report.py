@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mlc_cli.core.evaluation.diagnosis import choose_images, diagnose
-from mlc_cli.core.evaluation.report.build import TEMPLATE, context
+from mlc_cli.core.evaluation.report import charts
+from mlc_cli.core.evaluation.report.build import TEMPLATE
 from mlc_cli.core.evaluation.report.content import Content
 from mlc_cli.core.evaluation.results import evaluate
 from mlc_cli.core.evaluation.scores import SavedScores
@@ -56,7 +57,7 @@ def content(
 
 
 def report_html(made: Content) -> str:
-    return template(TEMPLATE).render(**context(made))
+    return template(TEMPLATE).render(report=made, charts=charts)
 
 
 def page_of(*arguments: Any, **others: Any) -> Page:

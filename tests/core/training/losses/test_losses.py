@@ -10,7 +10,13 @@ from torch import Tensor
 from mlc_cli.core.training.losses.base import ElementLoss, MultilabelLoss
 from mlc_cli.core.training.losses.build import build_loss
 from mlc_cli.core.training.losses.elements import Aam, Asl, Bce
-from mlc_cli.settings.loss import AamSettings, AslSettings, BceSettings, LossSettings
+from mlc_cli.settings.loss import (
+    AamSettings,
+    AslSettings,
+    BceSettings,
+    LossSettings,
+    SelectiveSettings,
+)
 
 COSINES = torch.tensor([[0.9, -0.8, 0.1], [-0.3, 0.5, -0.95]])
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [-3.0, 0.2, -0.4]])
@@ -18,12 +24,16 @@ TARGETS = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 GAMMAS = (0.0, 0.5, 1.0, 4.0)
 
 
-def build(settings: LossSettings, scale: float = 1.0) -> MultilabelLoss:
+def build(
+    settings: LossSettings,
+    scale: float = 1.0,
+    counts: tuple[list[int], list[int]] = ([1, 1, 1], [1, 1, 1]),
+) -> MultilabelLoss:
     return build_loss(
         settings,
         scale=scale,
-        positives_C=np.array([1, 1, 1]),
-        negatives_C=np.array([1, 1, 1]),
+        positives_C=np.array(counts[0]),
+        negatives_C=np.array(counts[1]),
         device=torch.device("cpu"),
     )
 
@@ -279,3 +289,77 @@ def test_pos_weight_acts_as_that_of_torch(soft: bool) -> None:
             logits, targets, pos_weight=weights, reduction="sum"
         ),
     )
+
+
+def literal_selective(
+    logits: np.ndarray,
+    targets: np.ndarray,
+    gammas: tuple[float, float, float],
+    clip: float,
+    weight: float,
+    likeliest: int,
+    frequent_C: np.ndarray,
+) -> float:
+    """Class-aware selective loss as the paper writes it, label by label."""
+    rows, classes = targets.shape
+    p = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    unknown = [(n, c) for n in range(rows) for c in range(classes) if targets[n, c] == -1]
+    left_out = set(sorted(unknown, key=lambda at: -p[at])[: likeliest * rows])
+    left_out |= {(n, c) for n, c in unknown if frequent_C[c]}
+    total = 0.0
+    for n in range(rows):
+        for c in range(classes):
+            q = min(1 - p[n, c] + clip, 1)
+            if targets[n, c] == 1:
+                total -= (1 - p[n, c]) ** gammas[0] * np.log(p[n, c])
+            elif targets[n, c] == 0:
+                total -= (1 - q) ** gammas[1] * np.log(q)
+            elif (n, c) not in left_out:
+                total -= weight * (1 - q) ** gammas[2] * np.log(q)
+    return total
+
+
+@pytest.mark.parametrize("likeliest", [0, 1, 2])
+@pytest.mark.parametrize("name", ["bce", "asl"])
+def test_selective_loss_equals_the_literal_formula(name: str, likeliest: int) -> None:
+    rng = np.random.default_rng(likeliest)
+    logits = rng.normal(0, 2, (40, 3))
+    targets = rng.integers(-1, 2, (40, 3))
+    selective = SelectiveSettings(likeliest=likeliest, frequent=0.5, gamma=3, weight=0.5)
+    shared = {"reduction": "sum", "unknown": "selective", "selective": selective}
+    settings: LossSettings = BceSettings(**shared)
+    gammas, clip = (0.0, 0.0, 3.0), 0.0
+    if name == "asl":
+        settings = AslSettings(gamma_neg=1, gamma_pos=0.5, clip=0.05, **shared)
+        gammas, clip = (0.5, 1.0, 3.0), 0.05
+    counts = ([6, 3, 9], [4, 7, 0])  # the last tells nothing of how frequent it is
+    expected = literal_selective(
+        logits, targets, gammas, clip, 0.5, likeliest, np.array([True, False, False])
+    )
+    found = build(settings, 1.0, counts)(torch.tensor(logits), torch.tensor(targets))
+    assert float(found) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["bce", "asl", "aam"])
+def test_unknown_labels_taken_for_absent_are_absent(name: str) -> None:
+    kind = {"bce": BceSettings, "asl": AslSettings, "aam": AamSettings}[name]
+    targets = torch.tensor([[1.0, -1.0, 0.0], [-1.0, 1.0, -1.0]])
+    absent = build(kind(unknown="absent", label_smoothing=0.1), 17.0)(LOGITS, targets)
+    plain = build(kind(label_smoothing=0.1), 17.0)(LOGITS, targets.clamp(min=0))
+    assert float(absent) == pytest.approx(float(plain))
+
+
+def test_selective_aam_focuses_on_unknown_labels_by_themselves() -> None:
+    everything = SelectiveSettings(likeliest=0, frequent=1, gamma=2)
+    loss = build(AamSettings(unknown="selective", selective=everything), 17.0)
+    unknown = float(loss(LOGITS, torch.full((2, 3), -1.0)))
+    absent = float(build(AamSettings(gamma_neg=2), 17.0)(LOGITS, torch.zeros(2, 3)))
+    assert unknown == pytest.approx(absent)
+
+
+def test_of_nothing_but_the_likeliest_unknown_labels_comes_no_gradient() -> None:
+    logits = LOGITS.clone().requires_grad_()
+    selective = SelectiveSettings(likeliest=50)
+    loss = build(BceSettings(unknown="selective", selective=selective))
+    loss(logits, torch.full((2, 3), -1.0)).backward()
+    assert float(logits.grad.abs().sum()) == 0

@@ -3,16 +3,18 @@
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from unicodedata import normalize
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
 
-_SUFFIXES = frozenset(IMAGE_SUFFIXES)
 _SHORT = frozenset((".jpg", ".png"))
 """The usual ones, which are looked for first."""
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/(?:/[^/]*)?", re.IGNORECASE)
+_LEFT_OUT = (".", "SegmentationClass", "SegmentationObject")
+"""How folders begin that are hidden, or have the masks of Pascal VOC."""
 _UPLOAD_MARK = re.compile(r"[0-9a-f]{8}-")
 
 
@@ -20,87 +22,99 @@ class ImageIndex:
     """Image files below a folder, found by the tail of a path.
 
     The folder is walked once, when it is first asked. Hidden folders are left out.
-
-    Args:
-        root: The folder.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> None:
         self._root = root
-        self._folders: dict[str, str] | None = None
+        self._suffixes = tuple(suffixes)
         self._again: dict[str, list[str]] = {}
-        self._loose: dict[str, list[str]] | None = None
+        self._alike_again: dict[str, list[str]] = {}
 
-    def named(self, name: str) -> list[str]:
-        """Paths below the root, with forward slashes, of files of this name, sorted."""
-        folder = self._walked().get(name)
-        if folder is None:
-            return []
-        return [folder + name, *(other + name for other in self._again.get(name, ()))]
+    @cached_property
+    def _names(self) -> dict[str, set[str]]:
+        """Names of the files of each folder, which is told by what stands before a name."""
+        return {prefix: set(names) for prefix, names in _folders(self._root, self._suffixes)}
+
+    @cached_property
+    def _first(self) -> dict[str, str]:
+        """The first folder of each name; all folders of a name of several are in `_again`."""
+        first: dict[str, str] = {}
+        for prefix, names in reversed(self._names.items()):  # so that the first counts
+            first.update(dict.fromkeys(names, prefix))
+        if len(first) < sum(map(len, self._names.values())):
+            for prefix, names in self._names.items():
+                for name in names:
+                    if first[name] != prefix:
+                        self._again.setdefault(name, [first[name]]).append(prefix)
+        return first
+
+    @cached_property
+    def _loosely(self) -> dict[str, str]:
+        """The first path of each loose name; all paths of several are in `_alike_again`."""
+        loosely: dict[str, str] = {}
+        for prefix, names in self._names.items():
+            for name in names:
+                path, key = prefix + name, _loose(name)
+                if (first := loosely.setdefault(key, path)) is not path:
+                    self._alike_again.setdefault(key, [first]).append(path)
+        return loosely
 
     def stemmed(self, stem: str) -> list[str]:
         """Paths of files whose name without suffix is this one, sorted."""
-        found = self._keyed().get(_loose(f"{stem}."), [])
-        return [path for path in found if path.rpartition("/")[2].rpartition(".")[0] == stem]
+        found = self._keyed(_loose(f"{stem}."))
+        return sorted(path for path in found if _stem(path) == stem)
 
     def find(self, reference: str, near: str = "") -> list[str]:
         """Files that a reference can mean; more than one if that is not clear.
 
-        Of several with the name of the reference, that counts which agrees with most of the
-        folders before the name, then that below `near`. A name that no file has may differ in
-        percent-encoding, Unicode form, case, leading zeros, a missing suffix, and the mark of
-        eight hexadecimal digits that an upload puts before it.
-
-        Args:
-            reference: A path with either slash, or an address.
-            near: Name of a folder to prefer.
+        That counts which is there; else of several with the name of the reference that which agrees
+        with most of the folders before the name, then that below `near`. A name that no file has
+        may differ in percent-encoding, Unicode form, case, leading zeros, a missing suffix, and the
+        mark of eight hexadecimal digits that an upload puts before it.
         """
-        name = reference[reference.rfind("/") + 1 :]
-        if (prefix := self._walked().get(name)) is not None and name not in self._again:
+        if "\\" in reference:
+            reference = reference.replace("\\", "/")
+        cut = reference.rfind("/") + 1
+        name = reference[cut:]
+        if name in self._names.get(reference[:cut], ()):  # most of those that are there
+            return [reference]
+        if (prefix := self._first.get(name)) is not None and name not in self._again:
             return [prefix + name]  # without taking the reference apart, as most are found so
         *folders, name = reference_parts(reference)
-        found = self.named(name) or self._alike(name)
+        found = self._called(name)
         if not found and (bare := _UPLOAD_MARK.sub("", name, count=1)) != name:
-            found = self.named(bare) or self._alike(bare)
+            found = self._called(bare)
         if len(found) > 1:
             found = _best(found, lambda path: _shared(folders, path.split("/")[:-1]))
         if len(found) > 1 and near:
             found = _best(found, lambda path: near in path.split("/")[:-1])
         return found
 
-    def _alike(self, name: str) -> list[str]:
+    def _called(self, name: str) -> list[str]:
+        """Paths of files of a name, or of those that are called alike."""
+        if (prefix := self._first.get(name)) is not None:
+            return [own + name for own in self._again.get(name, (prefix,))]
         if not name:
             return []
-        suffixed = is_image(name)
-        found = self._keyed().get(_loose(name if suffixed else f"{name}."), [])
+        stem, dot, suffix = name.rpartition(".")
+        suffixed = f"{dot}{suffix.lower()}" in self._suffixes
+        found = self._keyed(_loose(name if suffixed else f"{name}."))
         if suffixed:
-            suffix = name.rpartition(".")[2].lower()
+            suffix = suffix.lower()
             found = [path for path in found if path.rpartition(".")[2].lower() == suffix]
-        stem = name.rpartition(".")[0] if suffixed else name
-        same = [path for path in found if path.rpartition("/")[2].rpartition(".")[0] == stem]
+        if len(found) < 2:
+            return found
+        stem = stem if suffixed else name
+        same = [path for path in found if _stem(path) == stem]
         return same or found
 
-    def _walked(self) -> dict[str, str]:
-        """The first folder of each name; further ones are few."""
-        if self._folders is None:
-            self._folders = {}
-            for prefix, names in _folders(self._root):
-                if not self._folders.keys().isdisjoint(names):
-                    again = self._folders.keys() & set(names)
-                    for name in again:
-                        self._again.setdefault(name, []).append(prefix)
-                    self._folders.update((name, prefix) for name in names if name not in again)
-                else:
-                    self._folders.update(dict.fromkeys(names, prefix))
-        return self._folders
+    def _keyed(self, key: str) -> list[str]:
+        first = self._loosely.get(key)
+        return [] if first is None else self._alike_again.get(key, [first])
 
-    def _keyed(self) -> dict[str, list[str]]:
-        if self._loose is None:
-            self._loose = {}
-            for name, prefix in self._walked().items():
-                again = [other + name for other in self._again.get(name, ())]
-                self._loose.setdefault(_loose(name), []).extend((prefix + name, *again))
-        return self._loose
+
+def _stem(path: str) -> str:
+    return path.rpartition("/")[2].rpartition(".")[0]
 
 
 def is_image(name: str) -> bool:
@@ -115,14 +129,12 @@ def is_address(reference: str) -> bool:
 
 def reference_parts(reference: str) -> list[str]:
     """Folders and name of a path or an address, without host, query and escapes."""
-    if is_address(reference) or reference.startswith("/data/"):
-        try:
-            address = urlsplit(reference)
-        except ValueError:  # brackets that are no IPv6 address
-            return reference.split("/")
-        local = address.query.partition("d=")[2] if address.path.endswith("local-files/") else ""
-        return unquote(local or address.path).split("/")
-    return reference.replace("\\", "/").split("/")
+    address = _ADDRESS.match(reference)
+    if address is None and not reference.startswith("/data/"):
+        return reference.replace("\\", "/").split("/")
+    place, _, query = reference[address.end() if address else 0 :].partition("#")[0].partition("?")
+    local = query.partition("d=")[2] if place.endswith("local-files/") else ""
+    return unquote(local or place).split("/")
 
 
 def same_name(name: str) -> str:
@@ -153,31 +165,43 @@ def _shared(folders: list[str], others: list[str]) -> int:
     return count
 
 
+def holds_images(root: Path) -> bool:
+    """Whether there is an image below a folder."""
+    return any(names for _, names in _folders(root, IMAGE_SUFFIXES))
+
+
 def walk_images(root: Path) -> list[str]:
     """Image files below a folder as sorted paths relative to it, with forward slashes."""
-    return [prefix + name for prefix, names in _folders(root) for name in sorted(names)]
+    return [prefix + name for prefix, names in _folders(root, IMAGE_SUFFIXES)
+            for name in sorted(names)]  # fmt: skip
 
 
-def _folders(root: Path) -> Iterator[tuple[str, list[str]]]:
-    """Folders below a root, as what stands before a name, and the images of each.
+def _folders(root: Path, suffixes: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Folders below a root, as what stands before a name, and the files of each with a suffix.
 
-    What is hidden, and what links lead to, is left out. As `os.walk`, but it makes no lists of what
-    is no image.
+    What is hidden, and what links lead to, is left out.
     """
+    short, every = _SHORT.intersection(suffixes), frozenset(suffixes)
     waiting = [("", str(root))]
     while waiting:
         prefix, place = waiting.pop()
-        below, images = [], []
+        below, files = [], []
         try:
             with os.scandir(place) as entries:
                 for entry in entries:
-                    name = entry.name
-                    if entry.is_dir():
-                        if not name.startswith(".") and not entry.is_symlink():
-                            below.append((f"{prefix}{name}/", entry.path))
-                    elif name[-4:] in _SHORT or name[name.rfind(".") :].lower() in _SUFFIXES:
-                        images.append(name)
+                    if not entry.is_dir():
+                        files.append(entry.name)
+                    elif not entry.name.startswith(_LEFT_OUT) and not entry.is_symlink():
+                        below.append((f"{prefix}{entry.name}/", entry.path))
         except OSError:  # no folder, or one without permission
             continue
-        yield prefix, [name for name in images if name[0] != "."]
+        yield (
+            prefix,
+            [
+                name
+                for name in files
+                if (name[-4:] in short or name[name.rfind(".") :].lower() in every)
+                and name[0] != "."
+            ],
+        )
         waiting += sorted(below, reverse=True)

@@ -1,7 +1,7 @@
 """Which images the page shows, and their thumbnails."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,14 +14,8 @@ MOST_GROUPS, MOST_COPIES = 30, 4
 MOST_PAIRS = 40
 
 
-@dataclass(frozen=True)
-class Shown:
-    """Images on the page; some five kilobytes each, and at most 600.
-
-    Attributes:
-        examples: Rows of images with a class, by its place; classes without are left out.
-        pictures: Thumbnails by row.
-    """
+class Shown(NamedTuple):
+    """Rows of examples by the index of their class, and thumbnails by row; at most 600."""
 
     examples: Mapping[int, Sequence[int]]
     pictures: Mapping[int, Picture]
@@ -52,7 +46,7 @@ def _choose_examples(
     ranked = np.argsort(-positives_C, kind="stable").tolist()
     wanted = {c for c in ranked[:MOST_EXAMPLES] if positives_C[c]}
     each = max(1, min(EXAMPLES, MOST_EXAMPLES // max(1, len(wanted))))
-    place = {name: c for c, name in enumerate(statistics.classes)}
+    index = {name: c for c, name in enumerate(statistics.classes)}
     examples: dict[int, Sequence[int]] = {}
     used: set[int] = set()
     for name, split in collection.splits.items():
@@ -61,7 +55,7 @@ def _choose_examples(
         counts_C = split.positives.counts_C(len(split.classes))
         rows_by_class = np.split(owners, np.cumsum(counts_C)[:-1])
         for number in np.argsort(counts_C, kind="stable"):
-            c = place[split.classes[number]]
+            c = index[split.classes[number]]
             if c not in wanted or c in examples:
                 continue
             rows = [row for row in rows_by_class[number].tolist() if row not in unusable]
@@ -75,5 +69,5 @@ def _choose_examples(
 
 def _spread(rows: Sequence[int], number: int) -> list[int]:
     """So many of the rows, at even distances."""
-    places = np.linspace(0, len(rows) - 1, min(number, len(rows))).round().astype(int)
-    return [rows[place] for place in places]
+    picks = np.linspace(0, len(rows) - 1, min(number, len(rows))).round().astype(int)
+    return [rows[pick] for pick in picks]
