@@ -9,7 +9,7 @@ import numpy as np
 from mlc_cli.core.datasets.stratify import stratify
 from mlc_cli.core.evaluation.metrics import DecisionMetrics, Floats, decision_metrics
 from mlc_cli.core.evaluation.objectives import Objective, parse_band
-from mlc_cli.core.evaluation.out_of_fold import OutOfFold, out_of_fold, strongest_equivalent
+from mlc_cli.core.evaluation.out_of_fold import out_of_fold, strongest_equivalent
 from mlc_cli.core.evaluation.promises import Floor
 from mlc_cli.core.evaluation.results import SUMMARY, number
 from mlc_cli.core.evaluation.scores import SavedScores, read_scores
@@ -27,7 +27,13 @@ from mlc_cli.core.models.weights.load import is_checkpoint
 from mlc_cli.core.runs.chain import chain_of
 from mlc_cli.core.runs.checkpoint import read_card, read_state, save_checkpoint
 from mlc_cli.core.system.distributed import current
-from mlc_cli.core.system.files import result_folder, write_atomic, write_json, write_text
+from mlc_cli.core.system.files import (
+    only_writer,
+    result_folder,
+    write_atomic,
+    write_json,
+    write_text,
+)
 from mlc_cli.errors import MlcError, SettingsError
 from mlc_cli.settings.resolve import as_yaml
 from mlc_cli.settings.thresholds import ThresholdSettings
@@ -140,9 +146,14 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     thresholds = fit_thresholds(*arrays, objective, settings.min_positives)
     overall = fit_overall(*arrays, objective)
     folds = settings.folds if len(scores.paths) >= 2 * settings.folds > 2 else 0
-    tried = _out_of_fold(settings, scores, objective) if folds else []
+    strengths, tried = _strengths(settings, objective), []
+    if folds:
+        fold_N = stratify(scores.targets_NC, [1.0] * folds, settings.seed)
+        tried = out_of_fold(
+            *arrays, objective, settings.min_positives, strengths=strengths, fold_N=fold_N
+        )
     best = strongest_equivalent(tried)
-    strength = best.strength if best else _strengths(settings, objective)[0]
+    strength = best.strength if best else strengths[0]
     per_class_C = shrink(thresholds, overall, scores.targets_NC, strength)
     lower = fit_thresholds(*arrays, low, settings.min_positives) if low else None
     result = ThresholdResult(
@@ -165,7 +176,10 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         stored=not settings.scores and is_checkpoint(source),
         warning=warning,
     )
-    return _write(result, settings) if current().is_main else result
+    if not current().is_main:
+        return result
+    with only_writer(result.folder):
+        return _write(result, settings)
 
 
 def _objectives(settings: ThresholdSettings) -> tuple[Objective, Objective | None]:
@@ -195,19 +209,6 @@ def _promise(
         "not_promised": reasons(thresholds, scores.classes),
         "chain": None if settings.scores else chain_of(settings),
     }
-
-
-def _out_of_fold(
-    settings: ThresholdSettings, scores: SavedScores, objective: Objective
-) -> list[OutOfFold]:
-    return out_of_fold(
-        scores.probabilities_NC,
-        scores.targets_NC,
-        objective,
-        settings.min_positives,
-        strengths=_strengths(settings, objective),
-        fold_N=stratify(scores.targets_NC, [1.0] * settings.folds, settings.seed),
-    )
 
 
 def _strengths(settings: ThresholdSettings, objective: Objective) -> tuple[float, ...]:
