@@ -4,7 +4,6 @@ Names of arrays: N images, C classes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,22 +12,10 @@ from numpy.typing import NDArray
 from mlc_cli.core.evaluation.metrics import DecisionMetrics, metrics_of_decisions
 from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.thresholds import fit_overall, fit_thresholds, shrink
+from mlc_cli.core.rules import FREE, BoundRules
 
 CHANCE = 0.005
 """Difference of CF1 + OF1 out of fold that tells nothing."""
-
-
-@dataclass(frozen=True)
-class OutOfFold:
-    """What thresholds come to on images that they were not chosen on.
-
-    Attributes:
-        strength: Of the shrinkage.
-        fitted: Decisions at thresholds of the other folds.
-    """
-
-    strength: float
-    fitted: DecisionMetrics
 
 
 def out_of_fold(
@@ -39,7 +26,8 @@ def out_of_fold(
     *,
     strengths: Sequence[float],
     fold_N: NDArray[np.int64],
-) -> list[OutOfFold]:
+    rules: BoundRules = FREE,
+) -> dict[float, DecisionMetrics]:
     """Choose thresholds on all folds but one and decide on that one, for each in turn.
 
     All decisions together give the metrics, so that rare classes count as they do in sample.
@@ -51,35 +39,29 @@ def out_of_fold(
         min_positives: A class with fewer takes the overall threshold.
         strengths: Shrinkages to try.
         fold_N: Fold of each image, counted from 0; best multilabel-stratified.
+        rules: That decisions obey.
 
     Returns:
-        One outcome for each strength, in their order.
+        Decisions at thresholds of the other folds, by strength.
     """
     decisions = [np.zeros(targets_NC.shape, np.bool_) for _ in strengths]
     for fold in range(int(fold_N.max()) + 1):
         inside_N = fold_N == fold
         rest = probabilities_NC[~inside_N], targets_NC[~inside_N]
-        thresholds = fit_thresholds(*rest, objective, min_positives)
+        thresholds = fit_thresholds(*rest, objective, min_positives, rules)
         overall = fit_overall(*rest, objective)
         for decided_NC, strength in zip(decisions, strengths, strict=True):
             thresholds_C = shrink(thresholds, overall, rest[1], strength)
-            decided_NC[inside_N] = probabilities_NC[inside_N] >= thresholds_C
-    return [
-        OutOfFold(strength, metrics_of_decisions(decided_NC, targets_NC))
-        for strength, decided_NC in zip(strengths, decisions, strict=True)
-    ]
+            decided_NC[inside_N] = rules.decide(probabilities_NC[inside_N], thresholds_C)
+    metrics = [metrics_of_decisions(decided_NC, targets_NC) for decided_NC in decisions]
+    return dict(zip(strengths, metrics, strict=True))
 
 
-def strongest_equivalent(tried: list[OutOfFold]) -> OutOfFold | None:
+def strongest_equivalent(tried: dict[float, DecisionMetrics]) -> float:
     """The strongest shrinkage that is as good out of fold as the best, but for chance.
 
     Folds drawn otherwise move CF1 + OF1 by about this much; of equals the stronger pull carries
     over better to other images.
     """
-    best = max((_sum(outcome) for outcome in tried), default=0.0)
-    equals = [outcome for outcome in tried if _sum(outcome) >= best - CHANCE]
-    return max(equals, key=lambda outcome: outcome.strength, default=None)
-
-
-def _sum(outcome: OutOfFold) -> float:
-    return outcome.fitted.CF1 + outcome.fitted.OF1
+    sums = {strength: made.CF1 + made.OF1 for strength, made in tried.items()}
+    return max(strength for strength in sums if sums[strength] >= max(sums.values()) - CHANCE)

@@ -9,14 +9,7 @@ ROWS = 20
 def table(
     title: str, header: Sequence[str], rows: Sequence[Sequence[object]], *, strong: int = 0
 ) -> str:
-    """An HTML table of the first rows, and how many more there are.
-
-    Args:
-        title: Above it.
-        header: Titles of the columns.
-        rows: Their cells; texts are escaped.
-        strong: Rows from the top that are in bold.
-    """
+    """An HTML table of the first rows, so many of them in bold, and how many more there are."""
     lines = [_row(header, "th")]
     lines += [_row(row, "th" if i < strong else "td") for i, row in enumerate(rows[:ROWS])]
     more = f"<p>... and {len(rows) - ROWS} more</p>" if len(rows) > ROWS else ""

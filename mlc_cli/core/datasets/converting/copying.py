@@ -7,7 +7,7 @@ Into a folder that exists files are added; none is replaced unless the user says
 import filecmp
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -140,27 +140,22 @@ def _add_to(stage: Path, dest: Path, record: str | None) -> None:
         ),
         key=lambda file: (-len(file.parts), file),
     )
-    if record is not None:
-        new = [
-            file for file in files if str(file) != record and not _same(stage / file, dest / file)
-        ]
-        _check_free(dest, new)
+    taken = [
+        str(file)
+        for file in files
+        if record not in (None, str(file)) and _differs(stage / file, dest / file)
+    ]
+    if taken:
+        raise DataError(
+            f"{dest} has files of these names already:\n{listing(taken, len(taken))}",
+            "Choose another DEST, or replace them with `--overwrite`.",
+        )
     with undisturbed():  # annotations of one conversion go together
         for file in files:
             (dest / file).parent.mkdir(parents=True, exist_ok=True)
             (stage / file).replace(dest / file)
 
 
-def _check_free(dest: Path, files: Sequence[Path]) -> None:
-    """Refuse to replace files."""
-    taken = [str(file) for file in files if os.path.lexists(dest / file)]
-    if taken:
-        raise DataError(
-            f"{dest} has files of these names already:\n{listing(taken, len(taken))}",
-            "Choose another DEST, or replace them with `--overwrite`.",
-        )
-
-
-def _same(first: Path, second: Path) -> bool:
-    """Whether a file is there already, byte for byte."""
-    return second.is_file() and filecmp.cmp(first, second, shallow=False)
+def _differs(new: Path, old: Path) -> bool:
+    """Whether there is something else than the same bytes."""
+    return os.path.lexists(old) and not (old.is_file() and filecmp.cmp(new, old, shallow=False))

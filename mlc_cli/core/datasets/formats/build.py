@@ -4,32 +4,34 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Label
+from mlc_cli.core.datasets.formats import (
+    celeba,
+    coco,
+    csv_list,
+    csv_onehot,
+    cvat,
+    datumaro,
+    fiftyone,
+    image_folder,
+    imagenet_txt,
+    jsonl,
+    keywords,
+    label_studio,
+    labelme,
+    mlc,
+    mmpretrain,
+    nus_wide,
+    open_images,
+    vg500,
+    via,
+    voc,
+    yolo,
+)  # fmt: skip
 from mlc_cli.core.datasets.formats.base import Reader, Writer
-from mlc_cli.core.datasets.formats.celeba import CelebaReader
-from mlc_cli.core.datasets.formats.coco import COCO_WRITER, CocoReader
-from mlc_cli.core.datasets.formats.csv_list import CsvListReader, CsvListWriter
-from mlc_cli.core.datasets.formats.csv_onehot import CsvOnehotReader, CsvOnehotWriter
-from mlc_cli.core.datasets.formats.cvat import CvatReader
-from mlc_cli.core.datasets.formats.datumaro import DATUMARO_WRITER, DatumaroReader
-from mlc_cli.core.datasets.formats.fiftyone import FiftyOneReader, FiftyOneWriter
 from mlc_cli.core.datasets.formats.foreign import refuse_foreign
-from mlc_cli.core.datasets.formats.image_folder import ImageFolderReader
-from mlc_cli.core.datasets.formats.imagenet_txt import ImageNetTxtReader
-from mlc_cli.core.datasets.formats.jsonl import JsonLinesReader
-from mlc_cli.core.datasets.formats.keywords import TagFileReader, XmpReader
-from mlc_cli.core.datasets.formats.label_studio import LabelStudioReader
-from mlc_cli.core.datasets.formats.labelme import LabelMeReader
-from mlc_cli.core.datasets.formats.mlc import MLC_WRITER, MlcReader
-from mlc_cli.core.datasets.formats.mmpretrain import MmpretrainReader
-from mlc_cli.core.datasets.formats.nus_wide import NusWideReader
-from mlc_cli.core.datasets.formats.open_images import OpenImagesReader
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder, other_files
 from mlc_cli.core.datasets.formats.shared.states import StateRule
 from mlc_cli.core.datasets.formats.shared.tables import Told
-from mlc_cli.core.datasets.formats.vg500 import Vg500Reader
-from mlc_cli.core.datasets.formats.via import ViaReader
-from mlc_cli.core.datasets.formats.voc import VocReader
-from mlc_cli.core.datasets.formats.yolo import YoloReader
 from mlc_cli.core.system.files import read_json, read_text
 from mlc_cli.errors import DataError, UsageError
 from mlc_cli.settings.convert import ConvertSettings
@@ -42,40 +44,40 @@ def readers(settings: ConvertSettings) -> tuple[Reader, ...]:
     told = Told(table.image, table.labels, table.split, table.group, table.keep)
     rule = StateRule(table.minus_one, table.zero, table.blank)
     return (
-        MlcReader(),
-        CocoReader(settings.coco.crowd, settings.coco.min_area),
-        DatumaroReader(),
-        LabelStudioReader(),
-        LabelMeReader(),
-        ViaReader(),
-        FiftyOneReader(settings.fiftyone.null),
-        MmpretrainReader(),
-        Vg500Reader(settings.vg500.names),
-        VocReader(settings.voc.difficult),
-        NusWideReader(),
-        OpenImagesReader(settings.open_images.unverified),
-        CsvOnehotReader(rule, told),
-        CsvListReader(settings.csv.separator, told),
-        CvatReader(settings.cvat.attributes),
-        YoloReader(),
-        ImageNetTxtReader(),
-        CelebaReader(),
-        JsonLinesReader(),
-        TagFileReader(),
-        XmpReader(),
-        ImageFolderReader(),
+        mlc.MlcReader(),
+        coco.CocoReader(settings.coco.crowd, settings.coco.min_area),
+        datumaro.DatumaroReader(),
+        label_studio.LabelStudioReader(),
+        labelme.LabelMeReader(),
+        via.ViaReader(),
+        fiftyone.FiftyOneReader(settings.fiftyone.null),
+        mmpretrain.MmpretrainReader(),
+        vg500.Vg500Reader(settings.vg500.names),
+        voc.VocReader(settings.voc.difficult),
+        nus_wide.NusWideReader(),
+        open_images.OpenImagesReader(settings.open_images.unverified),
+        csv_onehot.CsvOnehotReader(rule, told),
+        csv_list.CsvListReader(settings.csv.separator, told),
+        cvat.CvatReader(settings.cvat.attributes),
+        yolo.YoloReader(),
+        imagenet_txt.ImageNetTxtReader(),
+        celeba.CelebaReader(),
+        jsonl.JsonLinesReader(),
+        keywords.TagFileReader(),
+        keywords.XmpReader(),
+        image_folder.ImageFolderReader(),
     )
 
 
 def writers() -> tuple[Writer, ...]:
     """All formats that can be written."""
     return (
-        MLC_WRITER,
-        COCO_WRITER,
-        DATUMARO_WRITER,
-        FiftyOneWriter(),
-        CsvOnehotWriter(),
-        CsvListWriter(),
+        mlc.MLC_WRITER,
+        coco.COCO_WRITER,
+        datumaro.DATUMARO_WRITER,
+        fiftyone.FiftyOneWriter(),
+        csv_onehot.CsvOnehotWriter(),
+        csv_list.CsvListWriter(),
     )
 
 

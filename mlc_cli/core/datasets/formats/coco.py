@@ -84,24 +84,15 @@ class _Part(Struct):
 
 
 class CocoReader:
-    """Reads COCO; an object of a category makes that a label of the image.
-
-    Args:
-        crowd: Whether objects that stand for a crowd count.
-        min_area: Objects of a smaller area, in square pixels, do not count. An object whose area
-            is not told counts.
-    """
+    """Reads COCO; an object of a category makes that a label of the image."""
 
     name = "coco"
     title = "COCO"
+    detect = staticmethod(_FILES.seen)
 
     def __init__(self, crowd: Literal["keep", "drop"] = "keep", min_area: float = 0) -> None:
         self._drop_crowd = crowd == "drop"
         self._min_area = min_area
-
-    def detect(self, source: Path) -> str | None:
-        """Which files list images or objects as COCO does."""
-        return _FILES.seen(source)
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or those of a folder that are of one layout."""

@@ -7,13 +7,19 @@ is an image without labels. A file, or a folder with a CSV file for each split.
 import ast
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.json_files import (
+    STATES_REMARK,
+    are_states,
+    present_in,
+)
 from mlc_cli.core.datasets.formats.shared.table_files import Rows, TableSet, look, place_of
 from mlc_cli.core.datasets.formats.shared.tables import HEAD, UNTOLD, Table, Told
 from mlc_cli.core.datasets.formats.shared.writing import (
@@ -53,11 +59,7 @@ def find_separator(cells: Sequence[str]) -> str:
 
 
 class CsvListReader:
-    """Reads CSV with a column that lists labels.
-
-    Args:
-        separator: Between labels; `None` finds it out from the first rows.
-    """
+    """Reads CSV with a column that lists labels."""
 
     name = "csv-list"
     title = "CSV with a column of labels"
@@ -83,6 +85,8 @@ class CsvListReader:
             separator = ""
         labels_of = _python_list if separator == PYTHON_LIST else partial(_separated, separator)
 
+        states = are_states(list(_readable(labels_of, first)))
+
         def samples(_: Table, columns: Sequence[int], rows: Rows) -> Iterator[Sample]:
             for where, row, path, split in rows:
                 try:
@@ -92,9 +96,19 @@ class CsvListReader:
                     kind = "rows whose labels are not a Python list"
                     dropped.add(kind, f"{where}: {cells!r:.80}")
                 else:
-                    yield Sample(path, labels, (), split)
+                    yield Sample(path, present_in(labels) if states else labels, (), split)
 
-        return tables.source(samples, [remark] if self._separator is None else [])
+        remarks = [remark] * (self._separator is None) + [STATES_REMARK] * states
+        return tables.source(samples, remarks)
+
+
+def _readable(
+    labels_of: Callable[[str], Sequence[str]], cells: Iterable[str]
+) -> Iterator[Sequence[str]]:
+    """Labels of the cells that are not empty, where they can be read."""
+    for cell in {cell for cell in cells if cell not in _EMPTY}:
+        with suppress(ValueError):
+            yield labels_of(cell)
 
 
 def _label_columns(table: Table) -> tuple[int, ...]:
@@ -128,8 +142,10 @@ def _python_list(cell: str) -> Sequence[str]:
         if cell == "set()"
         else _WITHOUT_COMMA.sub(lambda gap: f"{gap[0][0]},{gap[0][-1]}", cell)
     )
-    if text[1:-1].strip() and not {"'", '"'} & set(text) and not text[1:-1].strip("0123456789, "):
-        text = f"[{text[1:-1]}]"
+    if not {"'", '"'} & set(text) and text != "()":
+        inside, numbers = text[1:-1], not text[1:-1].strip("0123456789. \n")
+        parts = inside.split() if numbers else inside.split(",")
+        return [name for part in parts if (name := part.strip())]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

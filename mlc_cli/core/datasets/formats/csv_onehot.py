@@ -41,7 +41,8 @@ def _is_class(table: Table, column: int) -> bool:
     name, cells = table.header[column], table.cells(column)
     if name == _UNLABELED and table.path.name == "_classes.csv":
         return False
-    return not any(cells) or (any(map(is_flag, cells - {""})) and not _counts(name, cells))
+    flags = [is_flag(row[column]) for row in table.first if row[column]]
+    return not any(cells) or (2 * sum(flags) > len(flags) and not _counts(name, cells))
 
 
 def _counts(name: str, cells: set[str]) -> bool:
@@ -54,12 +55,7 @@ def _counts(name: str, cells: set[str]) -> bool:
 
 
 class CsvOnehotReader:
-    """Reads CSV with a column for each class.
-
-    Args:
-        rule: States that values stand for.
-        told: Columns that the user tells.
-    """
+    """Reads CSV with a column for each class."""
 
     name = "csv-onehot"
     title = "CSV with a column for each class"

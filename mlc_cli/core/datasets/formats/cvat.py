@@ -15,10 +15,9 @@ is a checkbox; of a choice it is the value.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 from xml.etree.ElementTree import Element
 
 from mlc_cli.core.datasets.formats.base import Sample, Source
@@ -47,27 +46,19 @@ _NO_LABEL = "tags and shapes without a label"
 
 
 class CvatReader:
-    """Reads CVAT for images and for video.
-
-    Args:
-        attributes: Whether attributes of tags are labels: a checkbox that is checked is one of its
-            name, a choice one of its value.
-    """
+    """Reads CVAT for images and for video."""
 
     name = "cvat"
     title = "CVAT"
+    detect = staticmethod(_FILES.seen)
 
     def __init__(self, attributes: Literal["ignore", "labels"] = "ignore") -> None:
         self._attributes = attributes == "labels"
 
-    def detect(self, source: Path) -> str | None:
-        """Name the XML files that begin with annotations."""
-        return _FILES.seen(source)
-
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or those of a folder."""
         files = _FILES.existing(source)
-        projects = {file: _Project.of(file) for file in files}
+        projects = {file: _project(file) for file in files}
         roots = {file: images or _beside(file) for file in files}
         root = roots[files[0]] if len(files) == 1 else images or source
         names = [name for project in projects.values() for name in project.labels]
@@ -91,7 +82,11 @@ class CvatReader:
             samples=samples,
             classes=list(dict.fromkeys(names)) or None,
             remarks=remarks,
-            unsplit=tuple(file.name for file in files if _tells_no_split(file)),
+            unsplit=tuple(
+                file.name
+                for file in files
+                if not split_of_name(file.stem) and not _SUBSET.search(opening(file))
+            ),
         )
 
 
@@ -99,12 +94,7 @@ def _beside(file: Path) -> Path:
     return found if (found := file.parent / "images").is_dir() else file.parent
 
 
-def _tells_no_split(file: Path) -> bool:
-    return not split_of_name(file.stem) and not _SUBSET.search(opening(file))
-
-
-@dataclass(frozen=True)
-class _Project:
+class _Project(NamedTuple):
     """What the head of a file says.
 
     Attributes:
@@ -117,28 +107,24 @@ class _Project:
     attributes: dict[str, str]
     attribute_labels: list[str]
 
-    @classmethod
-    def of(cls, file: Path) -> "_Project":
-        found = cls([], {}, [])
-        for label in takewhile(
-            lambda item: item.tag == "label", elements(file, "label", "image", "track")
-        ):
-            name = (label.findtext("name") or "").strip()
-            if name and label.find("parent") is None:
-                found.labels.append(name)
-            if label.findtext("type", "any") in ("any", "tag"):
-                for attribute in label.iterfind("attributes/attribute"):
-                    found.add(attribute)
-        return found
 
-    def add(self, attribute: Element) -> None:
-        """Note an attribute that a label has."""
-        name = (attribute.findtext("name") or "").strip()
-        kind = attribute.findtext("input_type", "text")
-        self.attributes[name] = kind
-        values = (attribute.findtext("values") or "").splitlines()
-        choices = [name] if kind == "checkbox" else values if kind in _CHOICES else []
-        self.attribute_labels.extend(v.strip() for v in choices if v.strip() not in _NO_CHOICE)
+def _project(file: Path) -> _Project:
+    found = _Project([], {}, [])
+    items = elements(file, "label", "image", "track")
+    for label in takewhile(lambda item: item.tag == "label", items):
+        name = (label.findtext("name") or "").strip()
+        if name and label.find("parent") is None:
+            found.labels.append(name)
+        if label.findtext("type", "any") not in ("any", "tag"):
+            continue
+        for attribute in label.iterfind("attributes/attribute"):
+            name = (attribute.findtext("name") or "").strip()
+            kind = found.attributes[name] = attribute.findtext("input_type", "text")
+            values = (attribute.findtext("values") or "").splitlines()
+            choices = [name] if kind == "checkbox" else values if kind in _CHOICES else []
+            stripped = (choice.strip() for choice in choices)
+            found.attribute_labels.extend(v for v in stripped if v not in _NO_CHOICE)
+    return found
 
 
 def _samples(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Annotation, State
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, load
+from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, id_key, load
 from mlc_cli.core.datasets.formats.shared.layout import split_of
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
 from mlc_cli.core.datasets.formats.shared.writing import (
@@ -48,21 +48,14 @@ class _Content(Struct):
 
 
 class FiftyOneReader:
-    """Reads classification data sets of FiftyOne.
-
-    Args:
-        null: State of all labels of an image that has `null` in their place.
-    """
+    """Reads classification data sets of FiftyOne."""
 
     name = "fiftyone"
     title = "FiftyOne image classification"
+    detect = staticmethod(_FILES.seen)
 
     def __init__(self, null: State = "unknown") -> None:
         self._null = null
-
-    def detect(self, source: Path) -> str | None:
-        """Which files of labels have an object of labels."""
-        return _FILES.seen(source)
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file of labels, its folder, or a folder of such folders, which are splits."""
@@ -104,13 +97,12 @@ class FiftyOneReader:
 def _name(item: Any, classes: Sequence[str | int]) -> str | None:
     """Name of a label, given by name, or by number, perhaps with a confidence."""
     label = item.get("label") if isinstance(item, dict) else item
-    if isinstance(label, str):
+    number = id_key(label) if isinstance(label, str | int | float) else None
+    if isinstance(label, str) and (type(number) is not int or label in map(str, classes)):
         return label
-    if type(label) is not int:
-        return None
-    if not classes:
-        return str(label)
-    return str(classes[label]) if 0 <= label < len(classes) else None
+    if type(number) is not int or not classes:
+        return None if type(number) is not int else str(number)
+    return str(classes[number]) if 0 <= number < len(classes) else None
 
 
 def _samples(

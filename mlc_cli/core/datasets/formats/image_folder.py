@@ -1,9 +1,9 @@
 """A folder for each class: `<split>/<class>/*.jpg` or `<class>/*.jpg`.
 
 The folders at the top are splits if all of them bear names of splits (train, val, test and the
-like), else classes. An image with several labels lies in several folders: files of a split that
-have the same bytes are one image, under the first of their paths. Files that only have the same
-name are not, since many tools number the images of each class.
+like), or those that do have folders of images; else classes. An image with several labels lies in
+several folders: files of a split that have the same bytes are one image, under the first of their
+paths. Files that only have the same name are not, as many tools number the images of each class.
 """
 
 import hashlib
@@ -63,21 +63,27 @@ class ImageFolderReader:
             raise DataError(
                 f"{root}: has no folders of classes", "Images are looked for in <class>/*.jpg."
             )
+        others = ", ".join(name for name in _folders(root) if name not in splits and splits)
         return Source(
             image_root=root,
             samples=(
                 sample for split in splits or [""] for sample in _samples(root, split, dropped)
             ),
             classes=classes,
+            remarks=(f"folders that are no splits are left out: {others:.300}",) if others else (),
         )
 
 
 def _layout(root: Path) -> tuple[list[str], list[str]]:
     """Names of the splits, and of the classes of all of them."""
     top = _folders(root)
-    if not all(map(meaning, top)):
+    splits = [name for name in top if meaning(name)]
+    if len(splits) < len(top):  # a class may be called test; a split has folders of images
+        below = (root / name / own for name in splits for own in _folders(root / name))
+        splits = splits if any(map(_has_image, below)) else []
+    if not splits:
         return [], top
-    return top, sorted({name for split in top for name in _folders(root / split)})
+    return splits, sorted({name for split in splits for name in _folders(root / split)})
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -103,10 +109,6 @@ def has_annotations(folder: Path, ignored: Sequence[str] = ()) -> bool:
     """Whether a folder has a file that another format would have.
 
     Such as train.txt, or 1.txt beside 1.jpg.
-
-    Args:
-        folder: The folder.
-        ignored: Suffixes that do not count.
     """
     names = [Path(entry.name) for entry in _entries(folder)]
     stems = {name.stem for name in names if is_image(name.name)}

@@ -18,7 +18,12 @@ import msgspec
 from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.images import is_address
-from mlc_cli.core.datasets.formats.shared.json_files import FileKind
+from mlc_cli.core.datasets.formats.shared.json_files import (
+    STATES_REMARK,
+    FileKind,
+    are_states,
+    present_in,
+)
 from mlc_cli.core.datasets.formats.shared.layout import split_of, unsplit
 from mlc_cli.core.datasets.formats.shared.lines import text_lines
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames, relative_prefix
@@ -55,10 +60,7 @@ class JsonLinesReader:
 
     name = "jsonl"
     title = "JSON lines"
-
-    def detect(self, source: Path) -> str | None:
-        """Which files have lines that name an image."""
-        return _FILES.seen(source)
+    detect = staticmethod(_FILES.seen)
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or all of a folder, where every line is JSON and a key is of labels."""
@@ -66,10 +68,14 @@ class JsonLinesReader:
         root = images or (source if source.is_dir() else source.parent)
         rows = {file: list(_rows(file)) for file in files}
         keys = {file: _keys(file, own) for file, own in rows.items()}
+        said = {line: None for file in files for line in _take_apart(rows[file], keys[file])}
         return Source(
             image_root=root,
             samples=_samples(rows, keys, root, images, dropped),
-            remarks=tuple(filter(None, (_unused(file, rows[file], keys[file]) for file in files))),
+            remarks=(
+                *said,
+                *(line for file in files for line in _unused(rows[file], keys[file])),
+            ),
             unsplit=unsplit({file: len(own) for file, own in rows.items()}),
         )
 
@@ -116,11 +122,28 @@ def _samples(
         yield Sample(path, (), [*classes], split)
 
 
-def _unused(file: Path, rows: list[tuple[int, dict[str, Any]]], used: Sequence[str]) -> str:
+def _take_apart(rows: list[tuple[int, dict[str, Any]]], keys: Sequence[str]) -> Iterator[str]:
+    """Make lists of texts with separators, and of lists of states; say so."""
+    for key in keys:
+        values = [row[key] for _, row in rows if row.get(key) is not None]
+        if values and all(isinstance(value, list) for value in values) and are_states(values):
+            yield STATES_REMARK
+            for _, row in rows:
+                row[key] = None if row.get(key) is None else present_in(row[key])
+        elif all(isinstance(value, str) for value in values):
+            marks = (mark for mark in "|;," if any(mark in value for value in values))
+            if mark := next(marks, ""):
+                yield f"separator of labels: {mark}"
+                for _, row in rows:
+                    value = row.get(key)
+                    row[key] = value and [part.strip() for part in value.split(mark)]
+
+
+def _unused(rows: list[tuple[int, dict[str, Any]]], used: Sequence[str]) -> list[str]:
     """Which keys are not read."""
     known = {_IMAGE, _ADDRESS, *used, *(f"{key}{_META}" for key in used)}
     rest = dict.fromkeys(key for _, row in rows for key in row if key not in known)
-    return f"{file.name}: keys that are not used: {some([*rest], 30)}" if rest else ""
+    return [f"keys that are not used: {some([*rest], 30)}"] if rest else []
 
 
 def _keys(file: Path, rows: list[tuple[int, dict[str, Any]]]) -> list[str]:

@@ -8,6 +8,7 @@ A flag that is true and the label of a shape are present; a flag that is false i
 import posixpath
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -16,6 +17,8 @@ from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, lo
 from mlc_cli.core.datasets.formats.shared.split_names import split_of_name
 from mlc_cli.core.system.issues import IssueLog
 
+_NO_CLASS = ("__ignore__", "_background_")
+"""What LabelMe itself writes first among its labels."""
 _FILES = FileKind(
     "shapes and imagePath",
     having(r'"shapes"\s*:\s*\[', r'"imagePath"\s*:|"imageData"\s*:'),
@@ -30,7 +33,7 @@ class _Shape(Struct, gc=False):
 
 class _Content(Struct):
     imagePath: str | None = None
-    flags: dict[str, bool] | None = None
+    flags: dict[str, Any] | None = None
     shapes: list[_Shape] = field(default_factory=list)
 
 
@@ -39,10 +42,7 @@ class LabelMeReader:
 
     name = "labelme"
     title = "LabelMe"
-
-    def detect(self, source: Path) -> str | None:
-        """Which files have shapes and the path of an image."""
-        return _FILES.seen(source)
+    detect = staticmethod(_FILES.seen)
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or all of a folder; each image is looked for beside its file."""
@@ -50,6 +50,7 @@ class LabelMeReader:
         contents = {file: load(file, _Content, _FILES.hint) for file in _FILES.existing(source)}
         names = [name for content in contents.values() for name in content.flags or {}]
         names += [one.label for c in contents.values() for one in c.shapes if one.label]
+        names = [name for name in names if name not in _NO_CLASS]
         samples = _samples(contents, root, dropped)
         return Source(images or root, samples, list(dict.fromkeys(names)))
 
@@ -61,6 +62,14 @@ def _samples(contents: Mapping[Path, _Content], root: Path, dropped: IssueLog) -
             continue
         below = file.parent.relative_to(root).as_posix()
         path = posixpath.normpath(posixpath.join(below, content.imagePath.replace("\\", "/")))
-        labels = [name for name, present in (content.flags or {}).items() if present]
-        labels += [shape.label for shape in content.shapes if shape.label]
+        labels = [
+            name
+            for name, present in (content.flags or {}).items()
+            if present in (True, "true", "True", "1")
+        ]
+        for shape in content.shapes:
+            if shape.label in _NO_CLASS:
+                dropped.add("shapes of what is no class", f"{file}: {shape.label}")
+            elif shape.label:
+                labels.append(shape.label)
         yield Sample(path, labels, (), (below != "." and split_of_name(below)) or "")

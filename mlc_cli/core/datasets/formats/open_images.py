@@ -13,7 +13,7 @@ any suffix in `images/<split>/`.
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import State
@@ -26,15 +26,12 @@ from mlc_cli.errors import DataError
 
 _STATES = {"1": True, "0": False, "1.0": True, "0.0": False}
 _SPLIT = re.compile(r"(?:^|[-_.])(train|validation|val|test)(?:[-_.]|$)", re.IGNORECASE)
+_TABLE = re.compile(r"(human-imagelabels|-bbox).*\.csv$")
 _COLUMNS = ("ImageID", "LabelName", "Confidence")
 
 
 class OpenImagesReader:
-    """Reads Open Images.
-
-    Args:
-        unverified: State of labels that nobody has verified.
-    """
+    """Reads Open Images."""
 
     name = "open-images"
     title = "Open Images"
@@ -55,7 +52,8 @@ class OpenImagesReader:
                 f"{source}: has no *-human-imagelabels.csv and no *-bbox.csv",
                 "Name the folder with the tables of labels and class-descriptions.csv.",
             )
-        tables = [(file, _columns(file)) for file in files]
+        for file in files:
+            _columns(file)
         folder = root_of(source)
         pictures = images or folder / "images"
         finder = None if not pictures.is_dir() or images else ImageNames(folder, dropped)
@@ -64,8 +62,8 @@ class OpenImagesReader:
             image_root=images or folder,
             samples=(
                 sample
-                for file, columns in tables
-                for sample in _found(self._samples(file, columns, names, images, dropped), finder)
+                for file in files
+                for sample in _found(self._samples(file, names, images, dropped), finder)
             ),
             unlisted=self._unverified,
             scattered=True,
@@ -73,32 +71,22 @@ class OpenImagesReader:
         )
 
     def _samples(
-        self,
-        file: Path,
-        columns: tuple[int, ...],
-        names: Mapping[str, str],
-        images: Path | None,
-        dropped: IssueLog,
+        self, file: Path, names: Mapping[str, str], images: Path | None, dropped: IssueLog
     ) -> Iterator[Sample]:
         """Samples of a table, one for each run of rows of one image."""
         split = _split(file)
         flat = not split or (images is not None and not (images / split).is_dir())
         prefix = "" if flat else f"{split}/"
-        keep_absent = self._unverified == "unknown"
-        present: list[str] = []
-        absent: list[str] = []
-        last = ""
-        for image, label, state in _rows(file, columns, dropped):
+        last, present, absent = "", list[str](), list[str]()
+        for image, label, state in chain(_rows(file, dropped), [("", "", True)]):
             if image != last:
                 if last:
                     yield Sample(f"{prefix}{last}.jpg", present, absent, split)
                 last, present, absent = image, [], []
             if state:
                 present.append(names.get(label, label))
-            elif keep_absent:
+            elif self._unverified == "unknown":
                 absent.append(names.get(label, label))
-        if last:
-            yield Sample(f"{prefix}{last}.jpg", present, absent, split)
 
 
 def _found(samples: Iterator[Sample], finder: ImageNames | None) -> Iterator[Sample]:
@@ -112,16 +100,12 @@ def _found(samples: Iterator[Sample], finder: ImageNames | None) -> Iterator[Sam
 
 def _tables(source: Path) -> list[Path]:
     files = _csv_files(source) if source.is_dir() else [source]
-    return [file for file in files if _is_table(file.name) and is_file(file)]
+    return [file for file in files if _TABLE.search(file.name) and is_file(file)]
 
 
 def _csv_files(folder: Path) -> list[Path]:
     """Files in a folder and in those below it, not deeper, where millions of images may be."""
     return sorted([*folder.glob("*.csv"), *folder.glob("*/*.csv")])
-
-
-def _is_table(name: str) -> bool:
-    return name.endswith(".csv") and ("human-imagelabels" in name or "-bbox" in name)
 
 
 def _split(file: Path) -> str:
@@ -142,11 +126,9 @@ def _columns(file: Path) -> tuple[int, ...]:
     return tuple(header.index(name) for name in needed)
 
 
-def _rows(
-    file: Path, columns: tuple[int, ...], dropped: IssueLog
-) -> Iterator[tuple[str, str, bool]]:
+def _rows(file: Path, dropped: IssueLog) -> Iterator[tuple[str, str, bool]]:
     """Image, label and whether it is present, row by row."""
-    image, label, *confidence = columns
+    image, label, *confidence = _columns(file)
     state: bool | None = True
     for number, row in islice(csv_rows(file), 1, None):
         try:

@@ -23,6 +23,8 @@ from mlc_cli.core.datasets.formats.shared.lines import filled_rows
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
+_OWN = ("caption", "public_domain", "image_url")
+"""Attributes that every project has from the start, which are no labels."""
 _NAME = re.compile(r'"filename"\s*:')
 _REGIONS = re.compile(r'"regions"\s*:\s*[\[{]')
 _TABLE = re.compile(r'"?#?\s*filename"?,[^\n]*region_attributes')
@@ -55,10 +57,7 @@ class ViaReader:
 
     name = "via"
     title = "VGG Image Annotator"
-
-    def detect(self, source: Path) -> str | None:
-        """Which files have regions of named files."""
-        return _FILES.seen(source)
+    detect = staticmethod(_FILES.seen)
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or those of a folder."""
@@ -101,7 +100,7 @@ def _load_table(file: Path) -> Iterator[_Image]:
 
 def _values(image: _Image) -> Iterator[tuple[str, Any]]:
     """Attributes of an image and of its regions."""
-    yield from image.file_attributes.items()
+    yield from (item for item in image.file_attributes.items() if item[0] not in _OWN)
     regions = image.regions.values() if isinstance(image.regions, dict) else image.regions
     for region in regions:
         yield from region.region_attributes.items()

@@ -50,11 +50,7 @@ class _Lists(NamedTuple):
 
 
 class VocReader:
-    """Reads Pascal VOC.
-
-    Args:
-        difficult: State of a class of which an image has only objects marked difficult.
-    """
+    """Reads Pascal VOC."""
 
     name = "voc"
     title = "Pascal VOC"
@@ -86,7 +82,8 @@ class VocReader:
                 "Name the folder that has Annotations, such as VOCdevkit/VOC2007.",
             )
         lists = _open_lists(folders[0] / "ImageSets/Main", folders[0] / "Annotations", dropped)
-        root = images or folders[0] / "JPEGImages"
+        pictures = folders[0] / "JPEGImages"
+        root = images or (pictures if pictures.is_dir() else folders[0])
         return Source(
             image_root=root,
             samples=self._samples(lists.images, ImageNames(root, dropped)),

@@ -18,13 +18,7 @@ LISTS = ("classes.txt", "obj.names", "notes.txt", "README.txt", "requirements.tx
 
 
 class LabelFiles:
-    """Finds and reads the label files of images.
-
-    Args:
-        names: Name of each class by its number; `None` where no file tells them.
-        root: Folder whose label files count for images that are not where their list says.
-        dropped: Takes lines that are no box, and images if no label file at all is found.
-    """
+    """Finds and reads the label files of images."""
 
     def __init__(self, names: Mapping[int, str] | None, root: Path, dropped: IssueLog) -> None:
         self._names = names

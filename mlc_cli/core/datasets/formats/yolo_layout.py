@@ -3,11 +3,10 @@
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -31,19 +30,16 @@ _LOOKED = 50
 """Text files that are looked at for boxes."""
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """Where the images of a data set are, and what its classes are called.
 
     Attributes:
-        file: The file that names the classes; the folder itself if none does.
         folder: Folder of the data set.
         names: Name of each class by its number, if a file tells.
         named: Folder from there that entries are relative to; may be empty.
         entries: Split, and a folder, pattern or list of images.
     """
 
-    file: Path
     folder: Path
     names: dict[int, str] | None
     named: str
@@ -99,12 +95,12 @@ def open_layout(source: Path) -> Layout:
                 f"{source}: has no data.yaml, obj.names or classes.txt with names of classes, and"
                 " no files of boxes"
             )
-        return Layout(source, source, None, "", [("", ".")])
+        return Layout(source, None, "", [("", ".")])
     if file.suffix in (".yaml", ".yml"):
         content = _load(file)
         given = content.get("path")
         named = given if isinstance(given, str) and given not in _NOTHING else ""
-        return Layout(file, file.parent, _names(content, file), named, _split_entries(content))
+        return Layout(file.parent, _names(content, file), named, _split_entries(content))
     file, entries = _darknet(file, folder)
     names = [line for _, line in text_lines(file)]
     if file.suffix == ".data" or not names:
@@ -112,7 +108,7 @@ def open_layout(source: Path) -> Layout:
     if not entries:
         lists = [path for path in sorted(folder.glob("*.txt")) if meaning(path.stem)]
         entries = [(path.stem, path.name) for path in lists] or [("", ".")]
-    return Layout(file, folder, dict(enumerate(names)), "", entries)
+    return Layout(folder, dict(enumerate(names)), "", entries)
 
 
 def _darknet(file: Path, folder: Path) -> tuple[Path, list[tuple[str, str]]]:

@@ -91,10 +91,7 @@ class Content:
         return np.argsort(self.evaluation.ap_C, kind="stable").tolist()  # type: ignore[no-any-return]
 
     def confidence(self) -> tuple[float, float]:
-        """Mean of the probabilities of 0.5 and more, and how often they are right.
-
-        Both are nan where there are fewer than 50.
-        """
+        """Mean of the probabilities from 0.5 and how often they are right; nan for less than 50."""
         scores_NC, targets_NC = self.scores.probabilities_NC, self.scores.targets_NC
         sure_NC = (scores_NC >= 0.5) & (targets_NC >= 0)
         if np.count_nonzero(sure_NC) < 50:

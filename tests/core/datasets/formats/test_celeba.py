@@ -2,8 +2,10 @@
 
 import pytest
 
+from mlc_cli.core.datasets.formats.build import readers
 from mlc_cli.core.datasets.formats.celeba import CelebaReader
 from mlc_cli.errors import DataError
+from mlc_cli.settings.convert import ConvertSettings
 
 ATTRIBUTES = """3
 5_o_Clock_Shadow Bald Smiling \n000001.jpg -1  1  1
@@ -22,7 +24,7 @@ def test_minus_one_is_absent(put, read_all) -> None:
     }
     assert reading.source.classes == ["5_o_Clock_Shadow", "Bald", "Smiling"]
     assert not reading.dropped.counts
-    assert CelebaReader().detect(file) == "count and names of attributes in list_attr_celeba.txt"
+    assert CelebaReader().detect(file) == "names of attributes in list_attr_celeba.txt"
 
 
 @pytest.mark.parametrize("folders", [("", "", ""), ("Anno/", "Eval/", "Img/")])
@@ -65,3 +67,18 @@ def test_columns_of_0_and_1_are_not_taken_for_it(put) -> None:
 def test_any_damage_ends_in_a_message(put, damaged_outcomes) -> None:
     file = put("list_attr_celeba.txt", ATTRIBUTES)
     assert damaged_outcomes(CelebaReader(), file, file) == {"read", "refused"}
+
+
+def test_kaggles_tables_are_read_with_their_splits(put, read_all) -> None:
+    put("c/list_attr_celeba.csv", "image_id,Bald,Young\n1.jpg,1,-1\n2.jpg,-1,1\n3.jpg,-1,-1\n")
+    folder = put("c/list_eval_partition.csv", "image_id,partition\n1.jpg,0\n2.jpg,1\n3.jpg,2\n")
+    assert [
+        reader.name
+        for reader in readers(ConvertSettings(source="x", dest="y"))
+        if reader.detect(folder.parent)
+    ] == ["celeba"]
+    assert read_all(CelebaReader(), folder.parent).states == {
+        ("train", "1.jpg"): ({"Bald"}, set()),
+        ("val", "2.jpg"): ({"Young"}, set()),
+        ("test", "3.jpg"): (set(), set()),
+    }

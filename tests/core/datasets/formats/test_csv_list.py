@@ -98,8 +98,8 @@ def test_two_columns_need_no_names(put, read_all) -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", ["['a', 3.5]", "__import__('os').system('x')", "[['a']]", "['a'", "{}",
-             "[" * 5000, "[" + "9" * 5000 + "]", "['\\d']x"]
+    "cell", ["['a', 3.5]", "__import__('os').system('x')", "[['a']]", "['a'", "[" * 5000,
+             "['\\d']x"]
 )  # fmt: skip
 def test_a_cell_that_is_no_list_is_a_counted_drop(put, read_all, cell: str) -> None:
     row = cell.replace('"', '""')

@@ -132,9 +132,131 @@ def tables(names: list[str], rng: Rng) -> Files:
     return {"import.csv": rng.choice(["\n", "\r\n"]).join(mixed(rows, rng))}
 
 
+def voc(names: list[str], rng: Rng) -> Files:
+    space, end = rng.choice(["", "\n  "]), rng.choice(["\n", "\r\n"])
+    files = {}
+    for name, labels in zip(names, LABELS, strict=True):
+        objects = [
+            f"<object>{space}"
+            + space.join(mixed([f"<name>{space}{label}{space}</name>", "<difficult>0</difficult>",
+                                "<bndbox><xmin>1</xmin></bndbox>"], rng))
+            + "</object>"
+            for label in labels * rng.choice([1, 2])
+        ]  # fmt: skip
+        parts = mixed(
+            [f"<filename>{name}</filename>", "<size><width>1</width></size>", *objects], rng
+        )
+        head = rng.choice(["", '<?xml version="1.0" encoding="utf-8"?>', "<!-- by hand -->"])
+        root = rng.choice(["<annotation>", '<annotation verified="yes">'])
+        stem = name.rpartition(".")[0]
+        files[f"Annotations/{stem}.xml"] = f"{head}{root}{space.join(parts)}</annotation>"
+    ids = [rng.choice([name, name.rpartition(".")[0]]) + rng.choice(["", " "]) for name in names]
+    files["ImageSets/Main/train.txt"] = end.join(mixed(ids, rng)) + rng.choice(["", end])
+    return files
+
+
+def datumaro(names: list[str], rng: Rng) -> Files:
+    items = [
+        {"id": name.rpartition(".")[0], "image": {"path": rng.choice(["", "images\\"]) + name},
+         "annotations": [{"id": 0, "type": rng.choice(["label", "bbox"]), "group": 0,
+                          "label_id": number(["dog", "cat"].index(label), rng)}
+                         for label in mixed(labels, rng)]}
+        for name, labels in zip(names, LABELS, strict=True)
+    ]  # fmt: skip
+    categories = {"label": {"labels": [{"name": "dog"}, {"name": "cat", "parent": ""}]}}
+    content = {"info": {}, "categories": categories, "items": mixed(items, rng)}
+    place = rng.choice(["annotations/default.json", "train.json", "annotations/train.json"])
+    return {place: dump(content, rng)}
+
+
+def mmpretrain(names: list[str], rng: Rng) -> Files:
+    folder = rng.choice(["", "./", "train/", "D:\\data\\"])
+    data = [
+        {"img_path": folder + name,
+         "gt_label": [number(["cat", "dog"].index(label), rng) for label in mixed(labels, rng)]}
+        for name, labels in zip(names, LABELS, strict=True)
+    ]  # fmt: skip
+    meta = {"classes": ["cat", "dog"], "dataset_type": "x"}
+    content = {"metainfo": meta, "data_list": mixed(data, rng)}
+    return {rng.choice(["train.json", "annotations/train.json"]): dump(content, rng)}
+
+
+def labelme(names: list[str], rng: Rng) -> Files:
+    files = {}
+    folder = rng.choice(["", "..\\images\\", "/home/me/"])
+    for name, labels in zip(names, LABELS, strict=True):
+        flagged = rng.random() < 0.5
+        shapes = [{"label": label, "points": [[1, 2]], "flags": {}, "shape_type": "polygon"}
+                  for label in labels * rng.choice([1, 2])]  # fmt: skip
+        content = {
+            "version": "5.0",
+            "flags": {own: own in labels for own in ("cat", "dog")} if flagged else {},
+            "shapes": [] if flagged else mixed(shapes, rng),
+            "imagePath": folder + name,
+            "imageData": rng.choice([None, "AAAA"]),
+        }
+        files[f"{name.rpartition('.')[0]}.json"] = dump(content, rng)
+    return files
+
+
+def manifest(names: list[str], rng: Rng) -> Files:
+    rows = []
+    for name, labels in zip(names, LABELS, strict=True):
+        numbers = [{"cat": 0, "dog": 5}[label] for label in labels]
+        classes = {str(own): {0: "cat", 5: "dog"}[own] for own in numbers}
+        meta = {"class-map": classes, "human-annotated": "yes", "creation-date": "2024-01-01"}
+        row = {"source-ref": f"s3://bucket/{rng.choice(['', 'x/'])}{name}", "kinds": numbers,
+               "kinds-metadata": meta}  # fmt: skip
+        rows.append(json.dumps({key: row[key] for key in mixed(list(row), rng)}))
+    return {rng.choice(["o.manifest", "output.jsonl"]): rng.choice(["\n", "\r\n"]).join(rows)}
+
+
+def open_images(names: list[str], rng: Rng) -> Files:
+    quote, end = rng.choice(["", '"']), rng.choice(["\n", "\r\n"])
+    columns = mixed(["ImageID", "Source", "LabelName", "Confidence"], rng)
+    rows = [
+        {"ImageID": name.rpartition(".")[0], "Source": "verification", "LabelName": f"/m/{label}",
+         "Confidence": rng.choice(["1", "1.0"] if label in labels else ["0", "0.0"])}
+        for name, labels in zip(names, LABELS, strict=True)
+        for label in mixed(["cat", "dog"], rng)
+    ]  # fmt: skip
+    lines = [columns, *([row[column] for column in columns] for row in mixed(rows, rng))]
+    table = end.join(",".join(f"{quote}{cell}{quote}" for cell in line) for line in lines)
+    head = rng.choice(["", f"LabelName,DisplayName{end}"])
+    place = rng.choice(["", "annotations/"])
+    return {f"{place}train-annotations-human-imagelabels.csv": table + rng.choice(["", end]),
+            "class-descriptions.csv": f"{head}/m/cat,cat{end}/m/dog,dog{end}"}  # fmt: skip
+
+
+def celeba(names: list[str], rng: Rng) -> Files:
+    order, end = mixed(["cat", "dog"], rng), rng.choice(["\n", "\r\n"])
+    lines = [
+        rng.choice([" ", "  ", "\t"]).join(
+            [name, *("1" if own in labels else "-1" for own in order)]
+        )
+        for name, labels in zip(names, LABELS, strict=True)
+    ]
+    place = rng.choice(["", "Anno/"])
+    text = end.join([str(len(names)), " ".join(order) + rng.choice(["", " "]), *mixed(lines, rng)])
+    return {f"{place}list_attr_celeba.txt": text + rng.choice(["", end])}
+
+
+def fiftyone(names: list[str], rng: Rng) -> Files:
+    named = rng.random() < 0.5
+    labels = {
+        name.rpartition(".")[0]: [
+            own if named else number(["cat", "dog"].index(own), rng) for own in mixed(labels, rng)
+        ]
+        for name, labels in zip(names, LABELS, strict=True)
+    }
+    return {"labels.json": dump({"classes": ["cat", "dog"], "labels": labels}, rng)}
+
+
 FORMS: Mapping[str, Callable[[list[str], Rng], Files]] = {
     "coco": coco, "label-studio": label_studio, "cvat": cvat, "jsonl": jsonl, "yolo": yolo,
-    "via": via, "csv-list": tables,
+    "via": via, "csv-list": tables, "voc": voc, "datumaro": datumaro, "mmpretrain": mmpretrain,
+    "labelme": labelme, "manifest": manifest, "open-images": open_images, "celeba": celeba,
+    "fiftyone": fiftyone,
 }  # fmt: skip
 
 
@@ -157,7 +279,7 @@ def converted(folder: Path) -> dict[str, set[str]]:
 @pytest.mark.parametrize("form", FORMS)
 def test_what_means_the_same_is_read_the_same(tmp_path: Path, form: str, seed: int) -> None:
     rng = random.Random(f"{form} {seed}")
-    suffix = rng.choice([".jpg", ".JPG", ".png", ".jpeg"])
+    suffix = ".jpg" if form == "open-images" else rng.choice([".jpg", ".JPG", ".png", ".jpeg"])
     names = [f"p{n}{suffix}" for n in range(len(LABELS))]
     mark = rng.choice(["", "\ufeff"])
     for name, content in FORMS[form](names, rng).items():

@@ -13,6 +13,8 @@ from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
 _SHORT = frozenset((".jpg", ".png"))
 """The usual ones, which are looked for first."""
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/(?:/[^/]*)?", re.IGNORECASE)
+_LEFT_OUT = (".", "SegmentationClass", "SegmentationObject")
+"""How folders begin that are hidden, or have the masks of Pascal VOC."""
 _UPLOAD_MARK = re.compile(r"[0-9a-f]{8}-")
 
 
@@ -20,10 +22,6 @@ class ImageIndex:
     """Image files below a folder, found by the tail of a path.
 
     The folder is walked once, when it is first asked. Hidden folders are left out.
-
-    Args:
-        root: The folder.
-        suffixes: Of the files, in small letters; by default those of images.
     """
 
     def __init__(self, root: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> None:
@@ -73,10 +71,6 @@ class ImageIndex:
         with most of the folders before the name, then that below `near`. A name that no file has
         may differ in percent-encoding, Unicode form, case, leading zeros, a missing suffix, and the
         mark of eight hexadecimal digits that an upload puts before it.
-
-        Args:
-            reference: A path with either slash, or an address.
-            near: Name of a folder to prefer.
         """
         if "\\" in reference:
             reference = reference.replace("\\", "/")
@@ -197,7 +191,7 @@ def _folders(root: Path, suffixes: Sequence[str]) -> Iterator[tuple[str, list[st
                 for entry in entries:
                     if not entry.is_dir():
                         files.append(entry.name)
-                    elif not entry.name.startswith(".") and not entry.is_symlink():
+                    elif not entry.name.startswith(_LEFT_OUT) and not entry.is_symlink():
                         below.append((f"{prefix}{entry.name}/", entry.path))
         except OSError:  # no folder, or one without permission
             continue

@@ -20,6 +20,8 @@ Id = int | float | str | None
 
 OPENING = 2**20
 Shape = TypeVar("Shape")
+_STATES = {"0", "1", "0.0", "1.0", "0.", "1."}
+STATES_REMARK = "lists of 0 and 1 are states of classes, which are called by their place"
 _WHOLE = re.compile(r"(0|-?[1-9][0-9]{0,17})(?:\.0+)?")
 
 
@@ -35,11 +37,6 @@ def id_key(value: Id) -> Id:
 
 def load(path: Path, shape: type[Shape], hint: str = "") -> Shape:
     """Content of a JSON file; what the shape does not name is skipped without being built.
-
-    Args:
-        path: The file, in UTF-8 with or without a byte-order mark.
-        shape: A msgspec structure, or any type built of plain ones.
-        hint: What the file should look like, for the message.
 
     Raises:
         DataError: The file cannot be read, is not JSON, or has another shape; says where.
@@ -71,14 +68,7 @@ def opening(path: Path) -> str:
 def numbered(
     numbers: Iterable[Any], names: Sequence[Label] | None, where: str, dropped: IssueLog
 ) -> list[Label]:
-    """Classes by their numbers.
-
-    Args:
-        numbers: As they are written; what is no number of a class is left out.
-        names: Of the classes; without any, their numbers are the names.
-        where: Place of the numbers, for people.
-        dropped: Takes what is left out.
-    """
+    """Classes by their numbers, or the numbers where there are no names; others are dropped."""
     labels: list[Label] = []
     for given in numbers:
         number = id_key(given)
@@ -87,6 +77,17 @@ def numbered(
         else:
             dropped.add("labels that are not the number of a class", f"{where}: {given!r:.80}")
     return labels
+
+
+def are_states(lists: Sequence[Sequence[Any]]) -> bool:
+    """Whether lists have 0 or 1 for each class: they are of one length, and have nothing else."""
+    values = {str(value) for own in lists for value in own}
+    return len(lists) > 1 < len(lists[0]) and len({*map(len, lists)}) == 1 and values <= _STATES
+
+
+def present_in(states: Sequence[Any]) -> list[int]:
+    """Places of 1 in a list of 0 and 1."""
+    return [place for place, state in enumerate(states) if float(state) == 1]
 
 
 def having(*patterns: str) -> Callable[[str], bool]:

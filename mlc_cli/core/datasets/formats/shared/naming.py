@@ -13,12 +13,7 @@ from mlc_cli.core.system.issues import IssueLog
 
 
 class ImageNames:
-    """Completes names, and finds images by what an address or an uploaded copy ends in.
-
-    Args:
-        root: Folder of the images; it is searched once, when that is needed first.
-        dropped: Takes names that fit several images.
-    """
+    """Completes names, and finds images by what an address or an uploaded copy ends in."""
 
     def __init__(self, root: Path, dropped: IssueLog) -> None:
         self.root = root
@@ -27,10 +22,6 @@ class ImageNames:
 
     def __call__(self, name: str, near: str = "") -> str | None:
         """Path of an image: forward slashes, and a suffix where the name has none.
-
-        Args:
-            name: As it is written.
-            near: Folder to prefer where images of several folders have the name.
 
         Returns:
             The path; the name itself if no image has it, `None` if several have.

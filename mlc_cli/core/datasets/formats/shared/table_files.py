@@ -63,7 +63,8 @@ def look(source: Path, told: Told = UNTOLD) -> Table | None:
         table = find_tables(source, told)[0]
     except DataError:
         return None
-    return None if any(names <= set(table.header) for names in _OF_OTHER_FORMATS) else table
+    known = any(names <= set(table.header) for names in _OF_OTHER_FORMATS)
+    return None if known or table.path.name == "list_attr_celeba.csv" else table
 
 
 def place_of(table: Table, source: Path) -> str:

@@ -18,7 +18,7 @@ from mlc_cli.errors import DataError
 HEAD, HEAD_CELLS = 1000, 1_000_000
 """Rows, and cells, that are looked at to see what columns hold."""
 
-_SPLIT_NAMES = {"split", "subset", "set", "partition", "split_name", "is_valid"}
+_SPLIT_NAMES = {"split", "subset", "set", "partition", "split_name"}
 """What columns of splits are called."""
 _LABEL_WORDS = {
     "label", "labels", "tag", "tags", "class", "classes", "category", "categories", "target",
@@ -168,8 +168,8 @@ class Table:
             return self._told(self.told.split)
         columns = [c for c in reversed(range(len(self.header))) if c != self.image_column]
         for column in columns:
-            told = _is_validity(self.header[column]) or not self.holds_flags(column)
-            if told and self.called_split(column):
+            flags = self.holds_flags(column)
+            if (_sides(self.header[column]) and flags) or (self.called_split(column) and not flags):
                 return column
         taken = (column for column in columns if self.header[column] not in self.told.labels)
         return next((c for c in taken if self._means_splits(c)), None)
@@ -234,13 +234,16 @@ class Table:
         column = self.split_column
         if column is None:
             return self.split
-        if _is_validity(self.header[column]):
-            return "val" if row[column].lower() in ("1", "true") else "train"
+        if sides := _sides(self.header[column]):
+            return sides[row[column].lower() not in ("1", "1.0", "true", "yes")]
         return row[column].removeprefix(_UNASSIGNED) or self.split
 
 
-def _is_validity(name: str) -> bool:
-    return "_".join(words_of(name)) == "is_valid"
+def _sides(name: str) -> tuple[str, str] | None:
+    """Splits of rows that have 1 and 0 in a column such as `is_valid`."""
+    is_, _, split = "_".join(words_of(name)).partition("_")
+    side = meaning(split) if is_ == "is" else None
+    return None if side is None else (side, "val" if side == "train" else "train")
 
 
 def called_labels(name: str) -> bool:

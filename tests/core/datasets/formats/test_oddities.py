@@ -1,0 +1,76 @@
+"""What public files have that must not lose, invent or move labels in silence."""
+
+import json
+
+import pytest
+
+from mlc_cli.core.datasets.formats.build import detect, readers
+from mlc_cli.settings.convert import ConvertSettings
+
+SHAPES = [{"label": "__ignore__"}, {"label": "cat"}]
+NAMED = {"filename": "a.jpg", "regions": [], "file_attributes": {
+    "caption": "a nice cat", "public_domain": "no", "image_url": "", "kind": "cat"}}  # fmt: skip
+
+CASES = {
+    "a column of sizes is no class": (
+        {"t.csv": "image,size,cat\na.jpg,S,1\nb.jpg,X,0\nc.jpg,M,1\n"},
+        {"a.jpg": {"cat"}, "b.jpg": set(), "c.jpg": {"cat"}}, {""}),
+    "lists of states in cells": (
+        {"t.csv": 'image,labels\na.jpg,"[1, 0, 1]"\nb.jpg,"[0, 1, 0]"\n'},
+        {"a.jpg": {0, 2}, "b.jpg": {1}}, {""}),
+    "lists of states as numpy prints them": (
+        {"t.csv": 'image,labels\na.jpg,[1. 0. 1.]\nb.jpg,[0. 1. 0.]\n'},
+        {"a.jpg": {0, 2}, "b.jpg": {1}}, {""}),
+    "lists of states in lines": (
+        {"metadata.jsonl": '{"file_name":"a.jpg","labels":[1,0,1]}\n'
+                           '{"file_name":"b.jpg","labels":[0,1,0]}\n'},
+        {"a.jpg": {0, 2}, "b.jpg": {1}}, {""}),
+    "numbers in lists are no states": (
+        {"t.csv": 'image,labels\na.jpg,"[1, 0]"\nb.jpg,"[1]"\n'},
+        {"a.jpg": {"0", "1"}, "b.jpg": {"1"}}, {""}),
+    "lists without quotes": (
+        {"t.csv": 'image,labels\na.jpg,"[cat, traffic light]"\nb.jpg,[dog]\nc.jpg,[]\n'},
+        {"a.jpg": {"cat", "traffic light"}, "b.jpg": {"dog"}, "c.jpg": set()}, {""}),
+    "text with separators in lines": (
+        {"metadata.jsonl": '{"file_name":"a.jpg","labels":"cat, dog"}\n'
+                           '{"file_name":"b.jpg","labels":"dog"}\n'},
+        {"a.jpg": {"cat", "dog"}, "b.jpg": {"dog"}}, {""}),
+    "a column that tells the test images": (
+        {"t.csv": "image,label,is_test\na.jpg,cat,0\nb.jpg,dog,1\n"},
+        {"a.jpg": {"cat"}, "b.jpg": {"dog"}}, {"train", "test"}),
+    "a folder beside those of splits": (
+        {"train/cat/a.jpg": "1", "val/dog/b.jpg": "2", "docs/c.jpg": "3"},
+        {"train/cat/a.jpg": {"cat"}, "val/dog/b.jpg": {"dog"}}, {"train", "val"}),
+    "a class called test": (
+        {"test/a.jpg": "1", "rest/b.jpg": "2"},
+        {"test/a.jpg": {"test"}, "rest/b.jpg": {"rest"}}, {""}),
+    "flags as text, and what LabelMe ignores": (
+        {"a.json": json.dumps({"flags": {"dog": "false", "wet": "true"}, "shapes": SHAPES,
+                               "imagePath": "a.jpg", "imageData": None})},
+        {"a.jpg": {"cat", "wet"}}, {""}),
+    "captions of VIA": (
+        {"v.json": json.dumps({"_via_img_metadata": {"a": NAMED}})}, {"a.jpg": {"cat"}}, {""}),
+    "a failed job of SageMaker": (
+        {"o.manifest": '{"source-ref":"a.jpg","k":[0],"k-metadata":{"class-map":{"0":"cat"}}}\n'
+                       '{"source-ref":"b.jpg","k-metadata":{"failure-reason":"x"}}\n'},
+        {"a.jpg": {"cat"}, "b.jpg": set()}, {""}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_is_lost_invented_or_moved(put, tmp_path, read_all, name) -> None:
+    files, labels, splits = CASES[name]
+    for file, content in files.items():
+        put(file, content)
+    settings = ConvertSettings(format="auto", source=str(tmp_path), dest="x")
+    reading = read_all(detect(tmp_path, readers(settings))[0], tmp_path)
+    assert reading.labels == labels
+    assert {split for split, _ in reading.states} == splits
+
+
+def test_a_row_without_labels_is_unknown(put, tmp_path, read_all) -> None:
+    put("o.jsonl", '{"file_name": "a.jpg", "label": "cat"}\n{"file_name": "b.jpg", "label": null}')
+    settings = ConvertSettings(format="auto", source=str(tmp_path), dest="x")
+    reading = read_all(detect(tmp_path, readers(settings))[0], tmp_path)
+    assert reading.states["", "b.jpg"] == (set(), {"cat"})
+    assert sum(reading.dropped.counts.values()) == 1
