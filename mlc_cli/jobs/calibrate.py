@@ -117,6 +117,7 @@ def _write(result: CalibrationResult, settings: CalibrateSettings) -> None:
     lower = card.lower_thresholds
     card = replace(
         card,
+        promise=None if card.rules.exclusive else card.promise,  # who is best of a group changes
         lower_thresholds=lower and moved(np.array(lower), scale_C, bias_C).tolist(),
         calibration=[(float(a), float(b)) for a, b in zip(*both_2C, strict=True)],
         thresholds=moved(thresholds_C, scale_C, bias_C).tolist(),

@@ -115,5 +115,6 @@ def _evaluate(
         scores.classes,
         thresholds_C=thresholds_C,
         unreadable=scored.unreadable,
+        rules=scores.rules,
     )
     return {"checkpoint": str(scored.checkpoint), "data": str(scored.source)}, evaluation

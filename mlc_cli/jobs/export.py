@@ -84,8 +84,9 @@ def export(settings: ExportSettings, on_step: OnStep = lambda _: None) -> Export
     if is_exported(checkpoint):
         raise CheckpointError(f"{checkpoint}: is exported already; name the checkpoint itself")
     classifier, card, notes = load_any(checkpoint, settings.like, settings.weight_classes)
-    info = ExportInfo(card, settings.fold_thresholds, embedded=settings.embed_resize)
     _check(settings, card, checkpoint)
+    card = replace(card, rules=replace(card.rules, folded=settings.fold_rules))
+    info = ExportInfo(card, settings.fold_thresholds, embedded=settings.embed_resize)
     folder = result_folder(settings.output, checkpoint.parent / "export")
     try:
         with folder_beside(folder / "export") as staging:
@@ -107,6 +108,11 @@ def _check(settings: ExportSettings, card: ModelCard, checkpoint: Path) -> None:
         raise UsageError(
             f"--fold-thresholds: {checkpoint} has no thresholds", "Choose them with: mlc thresholds"
         )
+    if settings.fold_rules and not card.rules:
+        raise UsageError(
+            f"--fold-rules: {checkpoint} knows no label rules",
+            "Write them into the data and store them with: mlc thresholds",
+        )
     if "int8" in settings.precision and settings.ir and not settings.check:
         raise UsageError(
             "--precision int8 compares the mAP on real images as it goes, and --no-check forbids it"
@@ -126,6 +132,8 @@ def _remarks(settings: ExportSettings, card: ModelCard) -> list[str]:
             " this model was trained otherwise: they were not compared with it; with"
             " --embed-resize they do the same"
         )
+    if card.rules and not settings.fold_rules:
+        remarks.append("clients do not know the label rules; --fold-rules makes them obey")
     if card.thresholds is not None and not settings.fold_thresholds:
         remarks.append(
             "clients of OpenVINO Model API decide at 0.5; --fold-thresholds makes them decide at"
@@ -263,6 +271,7 @@ def _as_dict(
         "interpolation": card.interpolation,
         "decode": card.decode,
         "fold_thresholds": settings.fold_thresholds,
+        "fold_rules": settings.fold_rules,
         "embed_resize": settings.embed_resize,
         "saliency": settings.saliency,
         "passed": None if check is None else all(not file.faults for file in files),

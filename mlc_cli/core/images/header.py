@@ -17,6 +17,8 @@ FLOATS = ("HDR", "EXR")
 """Formats of linear light in floating point, which Pillow does not know."""
 _JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # not stuffing, not restarts
 _START_OF_SCAN, _END_OF_JPEG = 0xDA, 0xD9
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # size and channels
+_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 _MOST_SCANS = 500  # of a progressive JPEG, each of which takes as long as all
 _HEIF = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _RADIANCE_SIZE = re.compile(rb"\n\n[+-]Y (\d+) [+-]X (\d+)\n")
@@ -70,8 +72,10 @@ def read_header(content: bytes) -> Header:
     if content.startswith(b"v/1\x01") and (found := _EXR_WINDOW.search(content[: 2**16])):
         left, top, right, low = struct.unpack("<4i", found[1])
         return Header(right - left + 1, low - top + 1, "EXR", "F")
-    if fault := _fault(content):
-        raise ValueError(fault)
+    if content.startswith(b"\xff\xd8"):
+        return _jpeg(content)
+    if _is_truncated(content):
+        raise ValueError("is truncated")
     try:
         image = open_image(content)
     except Exception as error:  # readers of headers raise what they like
@@ -85,7 +89,7 @@ def read_header(content: bytes) -> Header:
         image.mode,
         image.has_transparency_data,
         exif=image.info.get("exif", b"") if image.format != "HEIF" else b"",
-        several=getattr(image, "is_animated", False) and image.format not in ("MPO", "HEIF"),
+        several=getattr(image, "is_animated", False) and image.format != "HEIF",
     )
 
 
@@ -114,18 +118,14 @@ def _why_unknown(content: bytes, error: Exception) -> str:
     return "is not an image"
 
 
-def _fault(content: bytes) -> str:
-    """What is missing or too much by the marks of the format; a decoder would fill in grey.
+def _is_truncated(content: bytes) -> bool:
+    """Whether there is less than the format's marks say.
 
     A chunk that claims more bytes than there are ends here, before anybody makes room for it.
     """
-    if content.startswith(b"\xff\xd8"):
-        return _jpeg_fault(content)
     if content.startswith(b"\x89PNG"):
-        return "" if _png_ends(content) else "is truncated"
-    if content.startswith(b"RIFF") and len(content) < int.from_bytes(content[4:8], "little") + 8:
-        return "is truncated"
-    return ""
+        return not _png_ends(content)
+    return content.startswith(b"RIFF") and len(content) < 8 + int.from_bytes(content[4:8], "little")
 
 
 def _png_ends(content: bytes) -> bool:
@@ -138,18 +138,36 @@ def _png_ends(content: bytes) -> bool:
     return False
 
 
-def _jpeg_fault(content: bytes) -> str:
-    """Whether the end marker comes, be there more behind it (a video, as phones append it).
+def _jpeg(content: bytes) -> Header:
+    """Header of a JPEG, if its end marker comes, be there more behind it (a video of a phone).
 
     Segments are stepped over: a thumbnail inside one has an end marker of its own.
     """
-    position, scans = 2, 0
+    position, form, exif, frame = 2, "JPEG", b"", (0, 0, 0)
+    scans, progressive = 0, False
     while marker := _JPEG_MARKER.search(content, position):
         kind, position = marker[1][0], marker.end()
         if kind == _END_OF_JPEG:
-            return f"is a JPEG of {scans} scans" if scans > _MOST_SCANS else ""
-        if kind != _START_OF_SCAN:
-            position += int.from_bytes(content[position : position + 2], "big")
-        else:
+            break
+        if kind == _START_OF_SCAN:
             scans += 1
-    return "is truncated"
+            if not progressive and content.endswith(b"\xff\xd9"):  # nothing is behind it
+                break
+            continue
+        length = int.from_bytes(content[position : position + 2], "big")
+        if kind in _FRAMES:
+            progressive = kind > 0xC1
+            frame = struct.unpack(">HHB", content[position + 3 : position + 8].ljust(5, b"\0"))
+        elif content.startswith(b"Exif\0\0", position + 2):
+            exif = exif or content[position + 2 : position + length]
+        elif content.startswith(b"MPF\0", position + 2):
+            form = "MPO"
+        position += length
+    else:
+        raise ValueError("is truncated")
+    if scans > _MOST_SCANS:
+        raise ValueError(f"is a JPEG of {scans} scans")
+    height, width, channels = frame
+    if not height * width or channels not in _MODES:
+        raise ValueError("is not an image")
+    return Header(width, height, form, _MODES[channels], exif=exif)
