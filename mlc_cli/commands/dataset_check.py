@@ -181,6 +181,8 @@ def _sum_up(settings: CheckSettings, checked: "Checked") -> None:
 def _tell(cleaned: "Cleaned", folder: str) -> None:
     screen.note(f"cleaned copy of {cleaned.images:,} images written to {folder}")
     screen.note(cleaned.left_out.lines() or "nothing was left out")
+    if cleaned.completed:
+        screen.note(f"{cleaned.completed:,} images got labels that theirs imply")
     if cleaned.joined:
         screen.note(f"{cleaned.joined:,} images have the labels of their copies, too")
     if cleaned.contradicting:

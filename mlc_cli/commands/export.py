@@ -24,6 +24,7 @@ FILES = "Files"
     Flag("ir", FILES, ("--ir/--no-ir",)),
     Flag("precision", FILES, metavar="fp32,fp16,int8"),
     Flag("fold_thresholds", FILES),
+    Flag("fold_rules", FILES),
     Flag("embed_resize", FILES),
     Flag("saliency", FILES),
     Flag("check", flags.RESULT, ("--check/--no-check",)),

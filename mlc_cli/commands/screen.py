@@ -111,6 +111,12 @@ def show_evaluation(evaluation: "Evaluation") -> None:
         columns["at thresholds"] = evaluation.at_thresholds
     columns |= {f"top 3, {at.replace('_', ' ')}": one for at, one in evaluation.top_3.items()}
     summary_table(columns)
+    if rules := evaluation.rules:
+        result(
+            f"label rules: hierarchical F1 {cell(rules.hierarchical_F1)}; without them OF1 would be"
+            f" {cell(rules.OF1_without)}, and {rules.consistency:.1%} of the images would keep them"
+            f" ({rules.data_consistency:.1%} do in the data)"
+        )
     left_out = evaluation.empty_classes
     if left_out:
         result(

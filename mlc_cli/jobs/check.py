@@ -1,9 +1,12 @@
 """`mlc dataset-check`: what is in a data set, and what is wrong with it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
+from mlc_cli.core.datasets.completing import completed
 from mlc_cli.core.datasets.inspection.cleaning import (
     Plan,
     check_destination,
@@ -77,12 +80,14 @@ class Cleaned:
     Attributes:
         images: Images in the copy.
         left_out: Images left out, by reason.
+        completed: Images that got labels which theirs imply.
         joined: Images that took over labels of their copies.
         contradicting: Groups of copies that stay because their labels contradict.
     """
 
     images: int
     left_out: IssueLog
+    completed: int
     joined: int
     contradicting: int
 
@@ -100,11 +105,18 @@ def clean(
     Raises:
         MlcError: The data set cannot be cleaned, or the copy not be written.
     """
+    before = inspection.collection
+    after = {name: completed(split) for name, split in before.splits.items()}
+    inspection = replace(inspection, collection=replace(before, splits=after))
     plan = plan_cleaning(inspection)
     write_clean(inspection, plan, Path(settings.fix or ""), progress)
     return Cleaned(
         images=len(inspection.collection) - len(plan.left_out),
         left_out=_left_out(inspection, plan),
+        completed=sum(
+            int(np.count_nonzero(split.positives.sizes_N() < after[name].positives.sizes_N()))
+            for name, split in before.splits.items()
+        ),
         joined=len(plan.labels),
         contradicting=len(plan.kept_contradictions),
     )

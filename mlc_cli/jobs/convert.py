@@ -203,6 +203,8 @@ def _filter(settings: ConvertSettings, whole: Collected, findings: Findings) -> 
         searched = searched_folder(Path(settings.source), whole.annotation.folder, root)
         whole = locate_images(whole, searched, findings)
     check_floor(whole.annotation, findings)
+    if whole.annotation.rules and settings.to != "mlc":
+        findings.dropped.add("label rules, which the format cannot hold", "")
     rest = drop_rare(whole.annotation, settings.min_images, findings.noted)
     whole = replace(whole, annotation=rest)
     if settings.keep_empty:

@@ -24,7 +24,13 @@ from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.weights.build import load_any
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.folder import find_checkpoint
-from mlc_cli.core.system.files import folder_beside, result_folder, write_json, write_text
+from mlc_cli.core.system.files import (
+    folder_beside,
+    only_writer,
+    result_folder,
+    write_json,
+    write_text,
+)
 from mlc_cli.core.system.interrupts import undisturbed
 from mlc_cli.errors import CheckpointError, MlcError, UsageError
 from mlc_cli.settings.export import ExportSettings
@@ -84,11 +90,12 @@ def export(settings: ExportSettings, on_step: OnStep = lambda _: None) -> Export
     if is_exported(checkpoint):
         raise CheckpointError(f"{checkpoint}: is exported already; name the checkpoint itself")
     classifier, card, notes = load_any(checkpoint, settings.like, settings.weight_classes)
-    info = ExportInfo(card, settings.fold_thresholds, embedded=settings.embed_resize)
     _check(settings, card, checkpoint)
+    card = replace(card, rules=replace(card.rules, folded=settings.fold_rules))
+    info = ExportInfo(card, settings.fold_thresholds, embedded=settings.embed_resize)
     folder = result_folder(settings.output, checkpoint.parent / "export")
     try:
-        with folder_beside(folder / "export") as staging:
+        with only_writer(folder), folder_beside(folder / "export") as staging:
             files, check = _make(settings, classifier, info, staging, on_step)
             content = _as_dict(checkpoint, card, settings, files, check)
             write_json(staging / "export.json", content)
@@ -106,6 +113,11 @@ def _check(settings: ExportSettings, card: ModelCard, checkpoint: Path) -> None:
     if settings.fold_thresholds and card.thresholds is None:
         raise UsageError(
             f"--fold-thresholds: {checkpoint} has no thresholds", "Choose them with: mlc thresholds"
+        )
+    if settings.fold_rules and not card.rules:
+        raise UsageError(
+            f"--fold-rules: {checkpoint} knows no label rules",
+            "Write them into the data and store them with: mlc thresholds",
         )
     if "int8" in settings.precision and settings.ir and not settings.check:
         raise UsageError(
@@ -126,6 +138,8 @@ def _remarks(settings: ExportSettings, card: ModelCard) -> list[str]:
             " this model was trained otherwise: they were not compared with it; with"
             " --embed-resize they do the same"
         )
+    if card.rules and not settings.fold_rules:
+        remarks.append("clients do not know the label rules; --fold-rules makes them obey")
     if card.thresholds is not None and not settings.fold_thresholds:
         remarks.append(
             "clients of OpenVINO Model API decide at 0.5; --fold-thresholds makes them decide at"
@@ -263,6 +277,7 @@ def _as_dict(
         "interpolation": card.interpolation,
         "decode": card.decode,
         "fold_thresholds": settings.fold_thresholds,
+        "fold_rules": settings.fold_rules,
         "embed_resize": settings.embed_resize,
         "saliency": settings.saliency,
         "passed": None if check is None else all(not file.faults for file in files),

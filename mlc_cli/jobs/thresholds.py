@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mlc_cli.core.datasets.stratify import stratify
-from mlc_cli.core.evaluation.metrics import DecisionMetrics, Floats, decision_metrics
+from mlc_cli.core.evaluation.metrics import DecisionMetrics, Floats, metrics_of_decisions
 from mlc_cli.core.evaluation.objectives import Objective, parse_band
 from mlc_cli.core.evaluation.out_of_fold import out_of_fold, strongest_equivalent
 from mlc_cli.core.evaluation.promises import Floor
@@ -27,7 +27,13 @@ from mlc_cli.core.models.weights.load import is_checkpoint
 from mlc_cli.core.runs.chain import chain_of
 from mlc_cli.core.runs.checkpoint import read_card, read_state, save_checkpoint
 from mlc_cli.core.system.distributed import current
-from mlc_cli.core.system.files import result_folder, write_atomic, write_json, write_text
+from mlc_cli.core.system.files import (
+    only_writer,
+    result_folder,
+    write_atomic,
+    write_json,
+    write_text,
+)
 from mlc_cli.errors import MlcError, SettingsError
 from mlc_cli.settings.resolve import as_yaml
 from mlc_cli.settings.thresholds import ThresholdSettings
@@ -99,7 +105,8 @@ class ThresholdResult:
         if self.lower_C is None:
             return None
         scores_NC = self.scores.probabilities_NC
-        between_NC = (scores_NC >= self.lower_C) & (scores_NC < self.per_class_C)
+        decide = self.scores.bound.decide
+        between_NC = decide(scores_NC, self.lower_C) & ~decide(scores_NC, self.per_class_C)
         return np.asarray(between_NC.mean(axis=0), np.float64)
 
     @property
@@ -129,25 +136,25 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         source, scores = Path(settings.scores), read_scores(Path(settings.scores))
         split, warning = None, ""
     else:
-        scored = score_checkpoint(settings)
+        scored = score_checkpoint(settings, rules_of_data=True)
         source, scores, warning = scored.checkpoint, scored.scores, scored.warning
         split = scored.source
-    arrays = scores.probabilities_NC, scores.targets_NC
+    arrays, rules = (scores.probabilities_NC, scores.targets_NC), scores.bound
     if settings.jointly and objective.promises:
         objective = share_error(*arrays, objective)
     if settings.jointly and low and low.promises:
         low = share_error(*arrays, low)
-    thresholds = fit_thresholds(*arrays, objective, settings.min_positives)
+    thresholds = fit_thresholds(*arrays, objective, settings.min_positives, rules)
     overall = fit_overall(*arrays, objective)
     folds = settings.folds if len(scores.paths) >= 2 * settings.folds > 2 else 0
     strengths = _strengths(settings, objective)
     fold_N = stratify(scores.targets_NC, [1.0] * max(1, folds), settings.seed)
     tried = out_of_fold(
-        *arrays, objective, settings.min_positives, strengths=strengths, fold_N=fold_N
+        *arrays, objective, settings.min_positives, strengths=strengths, fold_N=fold_N, rules=rules
     ) if folds else {}  # fmt: skip
     strength = strongest_equivalent(tried) if tried else strengths[0]
     per_class_C = shrink(thresholds, overall, scores.targets_NC, strength)
-    lower = fit_thresholds(*arrays, low, settings.min_positives) if low else None
+    lower = fit_thresholds(*arrays, low, settings.min_positives, rules) if low else None
     result = ThresholdResult(
         source=source,
         split=split,
@@ -157,8 +164,8 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         per_class_C=per_class_C,
         shrinkage=strength,
         overall=overall,
-        at_half=decision_metrics(*arrays),
-        at_thresholds=decision_metrics(*arrays, per_class_C),
+        at_half=metrics_of_decisions(rules.decide(arrays[0]), arrays[1]),
+        at_thresholds=metrics_of_decisions(rules.decide(arrays[0], per_class_C), arrays[1]),
         out_of_fold=tried.get(strength),
         folds=folds,
         folder=result_folder(settings.output, default_folder(source)),
@@ -168,7 +175,10 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         stored=not settings.scores and is_checkpoint(source),
         warning=warning,
     )
-    return _write(result, settings) if current().is_main else result
+    if not current().is_main:
+        return result
+    with only_writer(result.folder):
+        return _write(result, settings)
 
 
 def _objectives(settings: ThresholdSettings) -> tuple[Objective, Objective | None]:
@@ -196,7 +206,7 @@ def _promise(
         "jointly": settings.jointly,
         "images": len(scores.paths),
         "not_promised": reasons(thresholds, scores.classes),
-        "chain": None if settings.scores else chain_of(settings),
+        "chain": None if settings.scores else chain_of(settings, scores.rules),
     }
 
 
@@ -222,6 +232,7 @@ def _write(result: ThresholdResult, settings: ThresholdSettings) -> ThresholdRes
             thresholds=thresholds_C.tolist(),
             lower_thresholds=None if result.lower_C is None else result.lower_C.tolist(),
             promise=result.promise,
+            rules=result.scores.rules,
         )
         try:
             save_checkpoint(result.source, read_state(result.source), card)

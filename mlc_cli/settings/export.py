@@ -74,6 +74,9 @@ class ExportSettings(ModelChoiceSettings, SplitChoiceSettings):
     fold_thresholds: bool = False
     """Subtract the logits of the thresholds in the graph, so that a client with one threshold of
     0.5 decides as mlc does. The scores that it reports move with them."""
+    fold_rules: bool = False
+    """Let the logits obey the label rules: where they reach the thresholds, labels keep the rules,
+    as those of mlc do. Clients that decide at 0.5 need `fold_thresholds`, too."""
     embed_resize: bool = False
     """Put the resize into the graph: bytes of pictures of any size in, N×H×W×3, RGB in ONNX, BGR in
     IR. Whoever runs the file then shrinks pictures as mlc does, `area` included."""

@@ -29,6 +29,9 @@ class LossBaseSettings(Settings):
     """Targets become 1 - e and e."""
     pos_weight: Positive | Literal["auto"] | None = None
     """Weight of positives; `auto` is negatives over positives of each class, 0.1 to 20."""
+    rules: bool = False
+    """Learn what follows by the label rules, too: what a present label implies is present; what it
+    excludes, or what implies an absent label, is absent if it was unknown."""
     unknown: Literal["ignore", "absent", "selective"] = "ignore"
     """Labels whose state is unknown: left out, taken for absent, or only the unlikely ones
     of classes that are not frequent (class-aware selective loss)."""

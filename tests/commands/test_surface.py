@@ -173,6 +173,7 @@ COMMANDS = {
         "--onnx",
         "--ir",
         "--precision",
+        "--fold-rules",
         "--fold-thresholds",
         "--embed-resize",
         "--saliency",

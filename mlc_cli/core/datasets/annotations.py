@@ -7,6 +7,7 @@ unknown. Every other label is absent. Where most states are unknown, `"unlisted"
 top level turns this round: the second list then holds labels that are known to be absent, and
 every other one is unknown. Class order is `sorted(classes)`, integers as numbers. Paths are
 relative to the file, or to the folder that `"image_root"` at the top level names from there.
+`"rules"` says what labels imply, and which exclude each other.
 
 Names of arrays: N images, C classes.
 """
@@ -23,6 +24,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mlc_cli.core.rules import NO_RULES, Rules, read_rules
 from mlc_cli.core.system.files import read_json
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
@@ -103,6 +105,7 @@ class Annotation:
         others: Labels of each image whose state is not that of unlisted ones: unknown labels where
             unlisted ones are absent, and absent labels where they are unknown.
         unlisted: State of the labels that are in neither list.
+        rules: Between labels.
     """
 
     source: Path
@@ -112,6 +115,7 @@ class Annotation:
     positives: LabelSets
     others: LabelSets
     unlisted: State = "absent"
+    rules: Rules = NO_RULES
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -165,8 +169,7 @@ def read_annotation(source: Path, image_root: Path | None = None) -> Annotation:
         image_root: Folder that image paths are relative to; by default what the file says.
 
     Raises:
-        DataError: The file is missing or malformed, a label is not one of its classes, or an
-            image is listed twice. All faults are reported at once.
+        DataError: With all faults of the file at once.
     """
     content, unlisted = _read_content(source)
     classes = sorted_classes(content["classes"], source)
@@ -192,6 +195,7 @@ def read_annotation(source: Path, image_root: Path | None = None) -> Annotation:
         positives=positives.build(),
         others=others.build(),
         unlisted=unlisted,
+        rules=read_rules(source, content.get("rules"), classes),
     )
 
 

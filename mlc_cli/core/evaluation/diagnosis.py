@@ -20,6 +20,7 @@ from mlc_cli.core.evaluation.mistakes import (
 )
 from mlc_cli.core.evaluation.reliability import Reliability, reliability
 from mlc_cli.core.evaluation.suspects import Suspects, find_suspects
+from mlc_cli.core.rules import FREE, BoundRules
 
 HALF, FITTED = "at_0.5", "at_thresholds"
 
@@ -49,6 +50,7 @@ def diagnose(
     probabilities_NC: NDArray[Any],
     targets_NC: NDArray[np.int8],
     thresholds_C: Floats | None,
+    rules: BoundRules = FREE,
     *,
     draws: int = 200,
     seed: int = 0,
@@ -60,13 +62,14 @@ def diagnose(
         probabilities_NC: In 0..1.
         targets_NC: 1 present, 0 absent, -1 unknown.
         thresholds_C: Probability from which each class counts as present, if chosen.
+        rules: That decisions obey.
         draws: Of the bootstrap.
         seed: Of the bootstrap.
         examples: Mistakes of each kind that are listed for a class.
     """
-    decisions = {HALF: probabilities_NC >= 0.5}
+    decisions = {HALF: rules.decide(probabilities_NC)}
     if thresholds_C is not None:
-        decisions[FITTED] = probabilities_NC >= thresholds_C
+        decisions[FITTED] = rules.decide(probabilities_NC, thresholds_C)
     made_NC = decisions.get(FITTED, decisions[HALF])
     return Diagnosis(
         intervals=bootstrap(probabilities_NC, targets_NC, decisions, draws=draws, seed=seed),

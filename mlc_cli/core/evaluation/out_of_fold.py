@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mlc_cli.core.evaluation.metrics import DecisionMetrics, metrics_of_decisions
 from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.thresholds import fit_overall, fit_thresholds, shrink
+from mlc_cli.core.rules import FREE, BoundRules
 
 CHANCE = 0.005
 """Difference of CF1 + OF1 out of fold that tells nothing."""
@@ -25,6 +26,7 @@ def out_of_fold(
     *,
     strengths: Sequence[float],
     fold_N: NDArray[np.int64],
+    rules: BoundRules = FREE,
 ) -> dict[float, DecisionMetrics]:
     """Choose thresholds on all folds but one and decide on that one, for each in turn.
 
@@ -37,6 +39,7 @@ def out_of_fold(
         min_positives: A class with fewer takes the overall threshold.
         strengths: Shrinkages to try.
         fold_N: Fold of each image, counted from 0; best multilabel-stratified.
+        rules: That decisions obey.
 
     Returns:
         Decisions at thresholds of the other folds, by strength.
@@ -45,11 +48,11 @@ def out_of_fold(
     for fold in range(int(fold_N.max()) + 1):
         inside_N = fold_N == fold
         rest = probabilities_NC[~inside_N], targets_NC[~inside_N]
-        thresholds = fit_thresholds(*rest, objective, min_positives)
+        thresholds = fit_thresholds(*rest, objective, min_positives, rules)
         overall = fit_overall(*rest, objective)
         for decided_NC, strength in zip(decisions, strengths, strict=True):
             thresholds_C = shrink(thresholds, overall, rest[1], strength)
-            decided_NC[inside_N] = probabilities_NC[inside_N] >= thresholds_C
+            decided_NC[inside_N] = rules.decide(probabilities_NC[inside_N], thresholds_C)
     metrics = [metrics_of_decisions(decided_NC, targets_NC) for decided_NC in decisions]
     return dict(zip(strengths, metrics, strict=True))
 

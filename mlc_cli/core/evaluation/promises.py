@@ -60,12 +60,15 @@ class Floor:
         return (1 - (self.confidence or 0)) / max(1, classes)
 
     def allowed(self, ranked: RankedPositives, classes: int = 1) -> Mask:
-        """Cuts at positives, P, that keep the bound.
+        """Cuts at positives, P, that keep the bound; none at those that rules leave out.
 
         Args:
             ranked: Images of a class.
             classes: Share the error with so many.
         """
+        return self._kept(ranked, classes) & (ranked.scores_P >= 0)
+
+    def _kept(self, ranked: RankedPositives, classes: int) -> Mask:
         hits_P, rank_P = ranked.hits_P, ranked.sorted_rank_P
         positives, wrong_P = len(hits_P), rank_P - hits_P
         negatives = ranked.known - positives
@@ -109,6 +112,8 @@ class Floor:
             if negatives >= least:
                 return "no positive stands above the negatives that would have to be absent"
             return f"{negatives} negatives, and {least} would do"
+        if self.measure == "recall" and positives >= least:
+            return "label rules leave out too many of its images"
         if self.measure == "recall" or positives < least:
             return f"{positives} positives, and {least} would do"
         return self._lack_of_precision(ranked, classes)

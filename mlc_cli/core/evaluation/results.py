@@ -7,7 +7,7 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from mlc_cli.core.evaluation.metrics import (
     DecisionMetrics,
     Floats,
     average_precision_C,
-    decision_metrics,
     eleven_point_ap_C,
     mean_average_precision,
     metrics_of_decisions,
 )
 from mlc_cli.core.evaluation.ranking_metrics import auroc_C, ranking_metrics, top_k_NC
+from mlc_cli.core.evaluation.rule_metrics import RuleMetrics, rule_metrics
 from mlc_cli.core.html.notebook import table
+from mlc_cli.core.rules import NO_RULES, BoundRules, Rules
 from mlc_cli.core.system.files import write_json, write_text
 from mlc_cli.text import csv_cell
 
@@ -50,6 +51,7 @@ class Evaluation:
         auroc_C: Area under the ROC curve; nan where nothing is present, or all is.
         ranking: Further metrics of the order of scores, by name.
         top_3: At most the three most probable labels of each image, by what they are decided at.
+        rules: How decisions and label rules go together, if there are any.
     """
 
     classes: list[str]
@@ -66,6 +68,7 @@ class Evaluation:
     auroc_C: Floats
     ranking: dict[str, float]
     top_3: dict[str, DecisionMetrics]
+    rules: RuleMetrics | None
 
     @property
     def empty_classes(self) -> list[str]:
@@ -87,6 +90,7 @@ def evaluate(
     *,
     thresholds_C: Floats | None = None,
     unreadable: dict[str, str] | None = None,
+    rules: Rules = NO_RULES,
 ) -> Evaluation:
     """Compute all metrics of a split.
 
@@ -96,15 +100,16 @@ def evaluate(
         classes: C names.
         thresholds_C: Probability from which each class counts as present.
         unreadable: Images that could not be read, with the reason.
+        rules: That all decisions obey.
     """
-    ap_C = average_precision_C(probabilities_NC, targets_NC)
-    at_thresholds = None
-    top_NC = top_k_NC(probabilities_NC)
-    top_3 = {"at_0.5": metrics_of_decisions(top_NC & (probabilities_NC >= 0.5), targets_NC)}
+    bound = BoundRules(rules, classes)
+    ways = {"at_0.5": np.asarray(probabilities_NC >= 0.5)}
     if thresholds_C is not None:
-        at_thresholds = decision_metrics(probabilities_NC, targets_NC, thresholds_C)
-        decided_NC = top_NC & (probabilities_NC >= thresholds_C)
-        top_3["at_thresholds"] = metrics_of_decisions(decided_NC, targets_NC)
+        ways["at_thresholds"] = probabilities_NC >= thresholds_C
+    decided = {at: bound.obey(reached_NC, probabilities_NC) for at, reached_NC in ways.items()}
+    metrics = {at: metrics_of_decisions(made_NC, targets_NC) for at, made_NC in decided.items()}
+    top_NC, last = top_k_NC(probabilities_NC), [*ways][-1]
+    ap_C = average_precision_C(probabilities_NC, targets_NC)
     ap_11_C = eleven_point_ap_C(probabilities_NC, targets_NC)
     aurocs_C = auroc_C(probabilities_NC, targets_NC)
     ranking_ap, coverage = ranking_metrics(probabilities_NC, targets_NC)
@@ -116,9 +121,9 @@ def evaluate(
         mean_ap=mean_average_precision(ap_C),
         ap_C=ap_C,
         positives_C=np.count_nonzero(targets_NC == 1, axis=0),
-        at_half=decision_metrics(probabilities_NC, targets_NC),
+        at_half=metrics["at_0.5"],
         thresholds_C=thresholds_C,
-        at_thresholds=at_thresholds,
+        at_thresholds=metrics.get("at_thresholds"),
         ap_11_C=ap_11_C,
         auroc_C=aurocs_C,
         ranking={
@@ -127,7 +132,11 @@ def evaluate(
             "label_ranking_AP": ranking_ap,
             "coverage_error": coverage,
         },
-        top_3=top_3,
+        top_3={
+            at: metrics_of_decisions(bound.obey(top_NC & reached_NC, probabilities_NC), targets_NC)
+            for at, reached_NC in ways.items()
+        },
+        rules=rule_metrics(bound, ways[last], decided[last], targets_NC) if rules else None,
     )
 
 
@@ -157,6 +166,8 @@ def as_dict(evaluation: Evaluation, **about: Any) -> dict[str, Any]:
     if evaluation.at_thresholds is not None:
         content["at_thresholds"] = _summary(evaluation.at_thresholds)
     content["top_3"] = {at: _summary(metrics) for at, metrics in evaluation.top_3.items()}
+    if evaluation.rules:
+        content["rules"] = {name: number(value) for name, value in asdict(evaluation.rules).items()}
     content["per_class"] = class_rows(evaluation)
     return content
 

@@ -3,6 +3,7 @@
 Names of arrays: N images, C classes.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlc_cli.core.rules import NO_RULES, BoundRules, Rules
 from mlc_cli.core.runs.card import ModelCard, class_hash
 from mlc_cli.core.system.files import named_faults, write_atomic
 from mlc_cli.errors import DataError
@@ -24,12 +26,19 @@ class SavedScores:
         targets_NC: int8: 1 present, 0 absent, -1 unknown.
         classes: C names.
         paths: N image paths, as in the annotation file.
+        rules: Between labels.
     """
 
     probabilities_NC: NDArray[np.float64]
     targets_NC: NDArray[np.int8]
     classes: list[str]
     paths: list[str]
+    rules: Rules = NO_RULES
+
+    @property
+    def bound(self) -> BoundRules:
+        """The rules over the classes."""
+        return BoundRules(self.rules, self.classes)
 
 
 def write_scores(path: Path, scores: SavedScores) -> None:
@@ -40,6 +49,7 @@ def write_scores(path: Path, scores: SavedScores) -> None:
         "classes": np.array(scores.classes),
         "class_hash": np.array(class_hash(scores.classes)),
         "paths": np.array(scores.paths),
+        "rules": np.array(json.dumps(scores.rules.written())),
     }
 
     def write(temporary: Path) -> None:
@@ -62,11 +72,13 @@ def read_scores(path: Path) -> SavedScores:
                 arrays["targets"],
                 arrays["classes"].tolist(),
                 arrays["paths"].tolist(),
+                Rules(**json.loads(str(arrays["rules"]))) if "rules" in arrays else NO_RULES,
             )
             known = str(arrays["class_hash"]) if "class_hash" in arrays else None
         _check(scores)
         if known not in (None, class_hash(scores.classes)):
             raise ValueError("its classes are not those that it was written with")
+        BoundRules(scores.rules, scores.classes)
     return scores
 
 

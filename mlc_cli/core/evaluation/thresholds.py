@@ -8,8 +8,9 @@ best against small changes.
 Names of arrays: N images, C classes, P positives of a class.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,13 @@ from mlc_cli.core.evaluation.metrics import (
 from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.probabilities import logit, sigmoid
 from mlc_cli.core.evaluation.ranking import RankedPositives, over_classes, rank_positives
+from mlc_cli.core.rules import FREE, BoundRules
 from mlc_cli.core.runs.card import ModelCard, class_hash
 from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import UsageError
 
+LEAST = 1e-9
+"""Threshold that stands for always where rules may forbid it."""
 _HASH = 64  # hexadecimal digits
 
 
@@ -50,6 +54,7 @@ def fit_thresholds(
     targets_NC: NDArray[np.int8],
     objective: Objective,
     min_positives: int,
+    rules: BoundRules = FREE,
 ) -> Thresholds:
     """Find the best threshold of every class.
 
@@ -59,6 +64,8 @@ def fit_thresholds(
         objective: What to maximise.
         min_positives: A class with fewer takes the overall threshold, or without images enough for
             a promise the cautious one.
+        rules: That decisions obey: thresholds are chosen on what the rules leave of each class,
+            the implied classes first, so that floors are tested on the decisions themselves.
 
     Raises:
         ValueError: A probability is not finite, or the shapes differ.
@@ -68,8 +75,8 @@ def fit_thresholds(
     fallbacks: dict[int, str] = {}
     unpromised: dict[int, str] = {}
 
-    def fit(c: int, ranked: RankedPositives) -> None:
-        positives = len(ranked.scores_P)
+    def fit(columns: NDArray[np.int64], k: int, ranked: RankedPositives) -> None:
+        c, positives = int(columns[k]), len(ranked.scores_P)
         if objective.promises:
             threshold = _fit(ranked, objective)
             if threshold is None:
@@ -85,13 +92,36 @@ def fit_thresholds(
         else:
             per_class_C[c] = threshold
 
-    over_classes(probabilities_NC, targets_NC, fit)
-    if fallbacks:
-        overall = fit_overall(probabilities_NC, targets_NC, objective)
-        per_class_C[list(fallbacks)] = overall
+    for columns, left_NL in _left_by_rules(probabilities_NC, per_class_C, rules):
+        over_classes(
+            left_NL, targets_NC[:, columns] if rules else targets_NC, partial(fit, columns)
+        )
+        unset = [c for c in columns if c in fallbacks]
+        if unset:
+            per_class_C[unset] = fit_overall(probabilities_NC, targets_NC, objective)
+        if rules:
+            per_class_C[columns] = np.maximum(per_class_C[columns], LEAST)
     return Thresholds(
         per_class_C, *(dict(sorted(part.items())) for part in (fallbacks, unpromised))
     )
+
+
+def _left_by_rules(
+    probabilities_NC: NDArray[Any], per_class_C: Floats, rules: BoundRules
+) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
+    """Classes level by level, and their probabilities, -1 where a rule forbids the label.
+
+    What classes imply comes before them; its thresholds must have been filled in by then.
+    """
+    if not rules:
+        yield np.arange(len(per_class_C)), probabilities_NC
+        return
+    left_NC = np.where(rules.best(probabilities_NC), probabilities_NC, -1.0)
+    for level in rules.levels:
+        for c in filter(rules.parents.get, level):
+            above = rules.parents[c]
+            left_NC[(left_NC[:, above] < per_class_C[above]).any(1), c] = -1
+        yield level, left_NC[:, level]
 
 
 def reasons(parts: Sequence[Thresholds | None], classes: Sequence[str]) -> dict[str, str]:

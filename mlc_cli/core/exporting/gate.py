@@ -23,6 +23,7 @@ from mlc_cli.core.exporting.parity import (
     mean_ap_of,
     run_in_turn,
 )
+from mlc_cli.core.exporting.rule_graph import RuleMargins
 from mlc_cli.core.inference.engines import Engine
 from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.runtime.ir_file import IrEngine
@@ -151,6 +152,11 @@ def check_files(
         if file.form == "ir":
             engines[_default(file)] = IrEngine(folder / file.name, hint="auto")
     outputs = run_in_turn(engines, batches)
+    if info.card.rules.folded:
+        with torch.inference_mode():
+            obeyed = RuleMargins(info.card)
+            logits_NC = obeyed(torch.from_numpy(outputs.logits[TORCH])) + obeyed.thresholds_C
+        outputs.logits[TORCH] = logits_NC.numpy()
     limits = {
         "fp32": _limits(parity.fp32),
         "fp16": _limits(parity.fp16),

@@ -12,6 +12,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from mlc_cli.core.exporting.rule_graph import RuleMargins
 from mlc_cli.core.inference.explain import evidence
 from mlc_cli.core.inference.runtime.metadata import SECTION, ExportInfo, to_entries
 from mlc_cli.core.inference.runtime.thresholds import threshold_logits
@@ -28,7 +29,8 @@ class ExportGraph(nn.Module):
 
     Args:
         classifier: In evaluation mode, on the CPU.
-        info: Of the file; if thresholds are folded, their logits are subtracted.
+        info: Of the file; if thresholds are folded, their logits are subtracted, and if rules are,
+            logits obey them.
         saliency: Whether to give maps too, uint8 N×C×h×w, each stretched to 0..255.
     """
 
@@ -39,6 +41,7 @@ class ExportGraph(nn.Module):
         self.classifier = classifier
         self._saliency = saliency
         self._classes = range(len(info.card.classes))
+        self._margins = RuleMargins(info.card) if info.card.rules.folded else None
         folded = info.card.thresholds if info.folded else None
         shift_C = torch.from_numpy(threshold_logits(folded)) if folded else None
         self.register_buffer("_shift_C", shift_C)
@@ -47,6 +50,8 @@ class ExportGraph(nn.Module):
         """Logits, or logits and maps."""
         map_NDHW = self.classifier.backbone(images_N3HW)
         logits_NC: Tensor = self.classifier.head(map_NDHW)
+        if self._margins is not None:
+            logits_NC = self._margins(logits_NC) + self._margins.thresholds_C
         if self._shift_C is not None:
             logits_NC = logits_NC - self._shift_C
         if not self._saliency:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from mlc_cli.core.inference.views import with_views
 from mlc_cli.core.loading.build import build_eval_batches, read_split
 from mlc_cli.core.loading.fingerprint import difference
 from mlc_cli.core.loading.loader import Batches
+from mlc_cli.core.rules import Rules
 from mlc_cli.core.runs.card import Fingerprint, ModelCard
 from mlc_cli.core.runs.folder import RunFolder, find_checkpoint
 from mlc_cli.core.system.device import out_of_memory_named
@@ -30,8 +32,12 @@ from mlc_cli.settings.yaml_io import read_yaml
 from mlc_cli.text import some
 
 
-def score_checkpoint(settings: ScoringSettings) -> ScoredSplit:
+def score_checkpoint(settings: ScoringSettings, *, rules_of_data: bool = False) -> ScoredSplit:
     """Run a checkpoint over a split, shared by the processes that have joined a group.
+
+    Args:
+        settings: Of the command.
+        rules_of_data: Whether label rules of the data take the place of the model's.
 
     Raises:
         MlcError: The checkpoint or the data cannot be used.
@@ -45,6 +51,8 @@ def score_checkpoint(settings: ScoringSettings) -> ScoredSplit:
     )
     data = data_settings(settings, opened.card, opened.path)
     split = read_checked_split(data, settings.split, opened.card.classes)
+    if rules_of_data and split.rules and not opened.card.rules.folded:
+        opened = replace(opened, card=replace(opened.card, rules=split.rules))
     if not settings.data:
         _check_unchanged(split, opened.card.annotations.get(_file_of(settings.split, data)))
     batches = build_eval_batches(
@@ -106,18 +114,19 @@ def scored_split(opened: OpenedModel, batches: Batches, scores: Scores) -> Score
         source=split.source,
         folder=split.folder,
         max_pixels=dataset.max_pixels,
-        scores=named(scores, split),
+        scores=named(scores, split, opened.card.rules),
         unreadable=batches.bad_images,
     )
 
 
-def named(scores: Scores, split: Annotation) -> SavedScores:
+def named(scores: Scores, split: Annotation, rules: Rules) -> SavedScores:
     """Scores with the names of classes and images."""
     return SavedScores(
         scores.probabilities_NC,
         scores.targets_NC,
         split.class_names,
         [split.paths[image] for image in scores.indices_N],
+        rules,
     )
 
 

@@ -249,5 +249,11 @@ class Model:
                 "Name the checkpoint with --checkpoint or --run; `mlc export --saliency` puts heat"
                 " maps into an exported model, for other clients.",
             )
-        engine = with_views(self.opened.engine, tta, tiles)
-        return Predictor(engine, self.thresholds, self.classes, explain, self.lower_thresholds)
+        return Predictor(
+            with_views(self.opened.engine, tta, tiles),
+            self.thresholds,
+            self.classes,
+            explain,
+            self.lower_thresholds,
+            self.opened.card.bound,
+        )

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from mlc_cli.core.evaluation.metrics import Floats
 from mlc_cli.core.evaluation.probabilities import probabilities
 from mlc_cli.core.inference.engines import Engine
-from mlc_cli.core.inference.results import Prediction, decide
+from mlc_cli.core.inference.results import Prediction, best_first
 from mlc_cli.core.loading.sources import Item
 from mlc_cli.core.loading.stream import Picture, PictureReader, read_batches
+from mlc_cli.core.rules import FREE, BoundRules
 
 Logits = NDArray[np.float32]
 Maps = Sequence[NDArray[np.float32] | None]
@@ -43,6 +44,7 @@ class Predictor:
         classes: C names.
         explain: Whether to make a heat map for each decided class; needs a checkpoint.
         lower_C: Probability from which a person should look; `None` if nobody should.
+        rules: That decisions obey.
     """
 
     engine: Engine
@@ -50,6 +52,7 @@ class Predictor:
     classes: Sequence[str] = ()
     explain: bool = False
     lower_C: Floats | None = None
+    rules: BoundRules = FREE
 
     def stream(
         self,
@@ -121,10 +124,15 @@ class Predictor:
         if self.lower_C is None:
             return None
         present = set(one.decided)
-        return [c for c in decide(one.probabilities_C, self.lower_C) if c not in present]
+        (unsure,) = self._reaching(one.probabilities_C[None], self.lower_C)
+        return [c for c in unsure if c not in present]
 
     def _decide(self, logits_NC: Logits) -> list[list[int]]:
-        return [decide(row_C, self.thresholds_C) for row_C in probabilities(logits_NC)]
+        return self._reaching(probabilities(logits_NC), self.thresholds_C)
+
+    def _reaching(self, scores_NC: Floats, thresholds_C: Floats) -> list[list[int]]:
+        kept_NC = self.rules.decide(scores_NC, thresholds_C)
+        return [best_first(*row) for row in zip(scores_NC, kept_NC, strict=True)]
 
 
 _opencv = threading.Lock()

@@ -78,8 +78,8 @@ class Predictions(list[Prediction]):
         return table(f"{len(self)} images", ("image", "labels"), rows)
 
 
-def decide(probabilities_C: Floats, thresholds_C: Floats) -> list[int]:
-    """Classes whose probability reaches their threshold, best first."""
-    present = np.flatnonzero(probabilities_C >= thresholds_C)
+def best_first(probabilities_C: Floats, decided_C: NDArray[np.bool_]) -> list[int]:
+    """Classes that are decided, the most probable first."""
+    present = np.flatnonzero(decided_C)
     best_first = present[np.argsort(-probabilities_C[present], kind="stable")]
     return best_first.tolist()  # type: ignore[no-any-return]

@@ -12,13 +12,15 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from mlc_cli.core.images.geometry import Decode, Geometry, Interpolation, Resize
+from mlc_cli.core.rules import BoundRules, Rules
 from mlc_cli.core.system.checksum import OPEN, is_intact
 from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import CheckpointError
 
-FORMAT = 5
+FORMAT = 6
 """From 2 on a file carries its checksum, from 3 on the whole geometry of its images, from 4 on what
-its thresholds promise, and its calibration, from 5 on its backbone ends in timm's last norm."""
+its thresholds promise, and its calibration, from 5 on its backbone ends in timm's last norm, and
+from 6 on it has label rules."""
 
 Names = list[str] | list[int]
 
@@ -81,6 +83,7 @@ class ModelCard:
         resize: How images of another shape become the input size (see `Geometry`).
         interpolation: Of the resizing.
         decode: How far JPEG are decoded.
+        rules: Between labels, which decisions obey.
         annotations: What the files of the training data were, by the names in `data`.
         last_norm: Whether a norm that timm has in its classifier is applied.
     """
@@ -106,12 +109,18 @@ class ModelCard:
     interpolation: Interpolation = "linear"
     decode: Decode = "full"
     annotations: dict[str, Fingerprint] = field(default_factory=dict)
+    rules: Rules = field(default_factory=Rules)
     last_norm: bool = True
 
     @property
     def geometry(self) -> Geometry:
         """How images become the input."""
         return Geometry(self.input_size, self.resize, self.interpolation, self.decode)
+
+    @property
+    def bound(self) -> BoundRules:
+        """The rules over the classes."""
+        return BoundRules(self.rules, self.classes)
 
 
 _LOG = logging.getLogger(__name__)
@@ -169,6 +178,7 @@ def card_from_json(text: str, path: Path, *, sealed: bool) -> ModelCard:
             numbers = getattr(card, name)
             if numbers is not None and len(numbers) != len(card.classes):
                 raise ValueError(f"{name} of {len(numbers)} for {len(card.classes)} classes")
+        BoundRules(card.rules, card.classes)
     if not sealed:
         _say_unsealed(path)
     return card

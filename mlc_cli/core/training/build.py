@@ -1,7 +1,7 @@
 """From train settings to everything that the loop needs."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -31,7 +31,7 @@ from mlc_cli.core.system.device import make_deterministic, pick_device, seed_ste
 from mlc_cli.core.system.distributed import Group, current
 from mlc_cli.core.system.downloads.build import build_cache, with_weights
 from mlc_cli.core.system.precision import Precision, allow_tf32, pick_precision
-from mlc_cli.core.training.checks import REPAIR, check_share, check_sync_bn, refuse_parts
+from mlc_cli.core.training.checks import REPAIR, by_rules, check_share, check_sync_bn, refuse_parts
 from mlc_cli.core.training.events import OnTick, Tick
 from mlc_cli.core.training.loop import Plan
 from mlc_cli.core.training.losses.build import build_loss
@@ -90,10 +90,7 @@ def prepare(
     Args:
         settings: Of the training.
         on_tick: Called while weights are fetched.
-        resumed: Whether a saved state brings the weights, so that no others are needed.
-
-    Raises:
-        MlcError: Something cannot be read, built or had.
+        resumed: Whether a saved state brings the weights.
     """
     trains = settings.epochs > 0 or settings.warm_start is not None
     if not trains and not settings.model.weights:
@@ -109,7 +106,8 @@ def prepare(
     splits = read_splits(settings.data)
     check_share(settings.batch_size, len(splits.train), group)
     seed_step(settings.seed, 0)
-    classes, graph = list(splits.train.classes), label_graph(settings.model.head, splits.train)
+    learnt = replace(splits, train=by_rules(splits.train)) if settings.loss.rules else splits
+    classes, graph = list(splits.train.classes), label_graph(settings.model.head, learnt.train)
     with group.main_first():  # it may fetch weights, which the others then find
         if settings.download.offline:
             stay_offline()
@@ -132,7 +130,7 @@ def prepare(
     broadcast_module(classifier)
     normalise = Normalise(built.mean, built.std, device, channels_last=settings.channels_last)
     optimizer = _optimizer(settings, classifier)
-    plan = _plan(settings, splits, built, normalise, optimizer, precision, group)
+    plan = _plan(settings, learnt, built, normalise, optimizer, precision, group)
     card = _card(settings, splits, built)
     return Training(
         settings=settings,
@@ -296,4 +294,5 @@ def _card(settings: TrainSettings, splits: Splits, built: BuiltModel) -> ModelCa
             settings.data.train: fingerprint(splits.train),
             settings.data.val: fingerprint(splits.val),
         },
+        rules=splits.train.rules,
     )

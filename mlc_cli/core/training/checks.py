@@ -3,6 +3,7 @@
 import torch
 
 from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.datasets.completing import completed
 from mlc_cli.core.models.weights.backbone import LoadReport
 from mlc_cli.core.system.distributed import Group
 from mlc_cli.errors import SettingsError
@@ -64,3 +65,10 @@ def advice_on_unknown(train: Annotation, unknown: str) -> str:
             ' for, write `"unlisted": "unknown"` into the annotation file; ' + selective
         )
     return ""
+
+
+def by_rules(split: Annotation) -> Annotation:
+    """A split with all that follows by its label rules; a SettingsError if it has none."""
+    if not split.rules:
+        raise SettingsError(f"loss.rules: {split.source} has no label rules")
+    return completed(split)

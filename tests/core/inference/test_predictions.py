@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mlc_cli.core.inference.predictions import FormatName, make_format
-from mlc_cli.core.inference.results import Prediction, decide
+from mlc_cli.core.inference.results import Prediction, best_first
 from mlc_cli.core.inference.writer import RecordWriter, open_output, read_partial
 from mlc_cli.errors import DataError, MlcError
 
@@ -19,7 +19,7 @@ NAMES: list[FormatName] = ["jsonl", "csv", "onehot"]
 
 def prediction(image: str = "a.jpg", *values: float) -> Prediction:
     row_C = np.array(values or (0.25, 0.75, 0.5))
-    return Prediction(image, row_C, decide(row_C, np.full(3, 0.5)))
+    return Prediction(image, row_C, best_first(row_C, row_C >= 0.5))
 
 
 PREDICTIONS = [
@@ -41,8 +41,8 @@ def written(name: FormatName, predictions: list[Prediction], most: int | None = 
 
 def test_the_threshold_itself_is_reached_and_the_best_is_first() -> None:
     row_C = np.array([0.5, 0.9, 0.4, 0.9])
-    assert decide(row_C, np.array([0.5, 0.5, 0.5, 0.5])) == [1, 3, 0]
-    assert decide(row_C, np.array([0.6, 0.95, 0.1, 0.9])) == [3, 2]
+    assert best_first(row_C, row_C >= 0.5) == [1, 3, 0]
+    assert best_first(row_C, row_C >= [0.6, 0.95, 0.1, 0.9]) == [3, 2]
 
 
 def test_a_line_of_json() -> None:
@@ -67,7 +67,7 @@ def test_numbers_are_short_and_near() -> None:
 
 def test_what_is_nearly_certain_is_still_ranked_and_decided() -> None:
     nearly = np.array([1 - 1e-12, 1 - 1e-13, 0.3])
-    assert decide(nearly, np.array([1 - 1e-14, 1 - 5e-13, 0.5])) == [1]
+    assert best_first(nearly, nearly >= [1 - 1e-14, 1 - 5e-13, 0.5]) == [1]
     assert Prediction("a", nearly).ranked() == [1, 0, 2]
 
 
@@ -168,7 +168,7 @@ def test_a_full_disk_is_named() -> None:
 def test_columns_of_classes_never_have_the_name_of_another_column() -> None:
     names = ["a;b", "error", "labels", "two\nlines"]
     row_C = np.array([0.9, 0.8, 0.7, 0.6])
-    one = Prediction("i.jpg", row_C, decide(row_C, np.full(4, 0.5)))
+    one = Prediction("i.jpg", row_C, best_first(row_C, row_C >= 0.5))
     text = make_format("csv", names).before + make_format("csv", names).record(one)
     header, row = csv.reader(io.StringIO(text))
     assert header[3:] == ["class:a;b", "class:error", "class:labels", "class:two\\nlines"]

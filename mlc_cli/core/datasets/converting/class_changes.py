@@ -115,11 +115,14 @@ def _changed(annotation: Annotation, new: Sequence[Label | None], flag: str) -> 
         parts = np.bincount(index_C[index_C >= 0], minlength=len(classes))
         others = others[times == parts[others % len(classes)]]
     others = others[~among(others, present)]
+    pairs = zip(annotation.class_names, new, strict=True)
+    names = {old: None if name is None else str(name) for old, name in pairs}
     return replace(
         annotation,
         classes=classes,
         positives=label_sets(present, len(annotation), len(classes)),
         others=label_sets(others, len(annotation), len(classes)),
+        rules=annotation.rules.renamed(names).among(classes, annotation.source),
     )
 
 

@@ -137,6 +137,7 @@ def collect(
         positives=label_sets(present, len(paths), len(names)),
         others=label_sets(others[~both], len(paths), len(names)),
         unlisted=source.unlisted,
+        rules=source.rules.renamed({name: name for name in map(str, names)}).among(names, origin),
     )
     cells = {_plain(path): own for path, own in source.cells.items()}
     cells_N = [cells.get(path, {}) for path in paths] if cells else ()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from mlc_cli.core.datasets.annotations import Annotation, Label, State
+from mlc_cli.core.rules import NO_RULES, Rules
 from mlc_cli.core.system.issues import IssueLog
 
 
@@ -43,6 +44,7 @@ class Source:
         cells: Of columns that stay beside the annotation, by the path of the image and the name of
             the column; filled while samples are read.
         group: The column whose images belong together, where the source says so.
+        rules: Between labels.
     """
 
     image_root: Path
@@ -54,6 +56,7 @@ class Source:
     unsplit: tuple[str, ...] = ()
     cells: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     group: str = ""
+    rules: Rules = NO_RULES
 
 
 class Reader(Protocol):

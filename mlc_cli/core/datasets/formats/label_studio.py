@@ -9,7 +9,7 @@
 
 A task may have several annotations, of different people: a label of any of them counts. A task
 without any says nothing: all its states are unknown. A path that is chosen in a taxonomy, such as
-`["animals", "dog"]`, is the label `animals / dog`, and none of `animals`.
+`["animals", "dog"]`, is the label `animals / dog`; it implies `animals` if that is a label, too.
 """
 
 import json
@@ -23,6 +23,7 @@ from mlc_cli.core.datasets.formats.shared.images import is_image
 from mlc_cli.core.datasets.formats.shared.json_files import FileKind, load, opening
 from mlc_cli.core.datasets.formats.shared.lines import csv_rows
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
+from mlc_cli.core.rules import Rules
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -71,7 +72,8 @@ class LabelStudioReader:
         """Open an export, or all of a folder, with the images at any depth."""
         tasks = [task for file in _FILES.existing(source) for task in _read(file, dropped)]
         root = images or (source if source.is_dir() else source.parent)
-        return Source(root, _samples(tasks, ImageNames(root, dropped), dropped), scattered=True)
+        samples = _samples(tasks, ImageNames(root, dropped), dropped)
+        return Source(root, samples, scattered=True, rules=Rules(separator=" / "))
 
 
 def _samples(tasks: Sequence[_Task], finder: ImageNames, dropped: IssueLog) -> Iterator[Sample]:

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, load
 from mlc_cli.core.datasets.formats.shared.naming import relative
 from mlc_cli.core.datasets.formats.shared.writing import JsonWriter
+from mlc_cli.core.rules import Rules, read_rules
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -30,6 +32,7 @@ class _Content(Struct):
     images: list[Any]
     unlisted: Literal["absent", "unknown"] = "absent"
     image_root: str = ""
+    rules: dict[str, Any] = {}
 
 
 class MlcReader:
@@ -53,6 +56,10 @@ class MlcReader:
             unlisted="unknown" if sparse else "absent",
             cells={path: own for part in beside.values() for path, own in part.images.items()},
             group=next((part.group for part in beside.values() if part.group), ""),
+            rules=reduce(
+                Rules.joined,
+                (read_rules(file, own.rules, own.classes) for file, own in contents.items()),
+            ),
         )
 
 
@@ -94,6 +101,8 @@ def _content(annotation: Annotation, folder: Path, _split: str) -> dict[str, obj
     content: dict[str, object] = {"classes": annotation.classes}
     if annotation.unlisted == "unknown":
         content["unlisted"] = "unknown"
+    if annotation.rules:
+        content["rules"] = annotation.rules.written()
     root = relative(annotation.folder, folder)
     if root != ".":
         content["image_root"] = root

@@ -5,7 +5,8 @@ The rules, in this order:
 1. Images that cannot be used are left out.
 2. An image that is in several splits, by its path or its bytes, stays in the first of train, val
    and test alone.
-3. Of files with the same bytes in one split the first stays, with what all of them know; if their
+3. Images have what their labels imply by the label rules, too.
+4. Of files with the same bytes in one split the first stays, with what all of them know; if their
    labels contradict each other, all stay and are named.
 
 Nearly equal pictures stay: a person has to look at them.
@@ -72,7 +73,7 @@ def plan_cleaning(inspection: Inspection) -> Plan:
 
 
 def _join_copies(collection: Collection, rows: tuple[int, ...], plan: Plan) -> None:
-    """Rule 2 by bytes, then rule 3."""
+    """Rule 2 by bytes, then rule 4."""
     rows = tuple(row for row in rows if row not in plan.left_out)
     if not rows:
         return

@@ -38,6 +38,11 @@ RULES: Mapping[str, tuple[Severity, str, str]] = {
         "Metrics on images like those that were trained on mean little: divide the data anew with"
         " mlc dataset-convert mlc {data} DEST --split 0.8,0.2 {flag}",
     ),
+    "broken-rule": (
+        "warning", "{n:,} image[s] of {split} [has|have] {words}",
+        "A label rule forbids it: --fix adds what labels imply; of labels that exclude each other"
+        " somebody has to take one away.",
+    ),
     "no-positives": (
         "warning", "{n:,} class[es] [is|are] on no image at all",
         "Label images with them, or take them out of 'classes'.",

@@ -7,11 +7,13 @@ from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.checks import check_classes
 from mlc_cli.core.datasets.columns import read_columns
+from mlc_cli.core.datasets.completing import BLOCK
 from mlc_cli.core.datasets.inspection import names as suspicious
 from mlc_cli.core.datasets.inspection.collection import SPLITS, Collection
 from mlc_cli.core.datasets.inspection.issues import FEW, Finding, found
 from mlc_cli.core.datasets.inspection.statistics import Statistics
 from mlc_cli.core.datasets.leaks import find_leaks
+from mlc_cli.core.rules import BoundRules
 from mlc_cli.errors import DataError
 from mlc_cli.text import SHOWN
 
@@ -21,6 +23,7 @@ def label_checks(collection: Collection, statistics: Statistics) -> Iterator[Fin
     yield from _files(collection)
     yield from _shared_paths(collection)
     yield from _leaks(collection)
+    yield from _rules(collection)
     yield from _classes(statistics)
     yield from _images(collection)
     yield from _names([name for name in statistics.classes if isinstance(name, str)])
@@ -68,6 +71,19 @@ def _leaks(collection: Collection) -> Iterator[Finding]:
         yield from found(
             "split-groups", leak.groups, what=leak.what, flag=leak.flag, data=collection.source
         )
+
+
+def _rules(collection: Collection) -> Iterator[Finding]:
+    for name, split in collection.splits.items():
+        broken: dict[str, list[str]] = {}
+        rules = BoundRules(split.rules, split.classes)
+        for start in range(0, len(split) if rules else 0, BLOCK):
+            images = range(start, min(start + BLOCK, len(split)))
+            for words, broken_N in rules.broken(split.targets_NC(images)):
+                own = broken.setdefault(words, [])
+                own += [split.paths[start + image] for image in np.flatnonzero(broken_N)]
+        for words, paths in broken.items():
+            yield from found("broken-rule", paths, split=name, words=words)
 
 
 def _classes(statistics: Statistics) -> Iterator[Finding]:

@@ -34,7 +34,9 @@ def make_report(path: Path, split: str, scored: ScoredSplit, evaluation: Evaluat
         MlcError: It cannot be written.
     """
     scores = scored.scores
-    diagnosis = diagnose(scores.probabilities_NC, scores.targets_NC, evaluation.thresholds_C)
+    diagnosis = diagnose(
+        scores.probabilities_NC, scores.targets_NC, evaluation.thresholds_C, scores.bound
+    )
     chosen = choose_images(diagnosis, MOST_PICTURES)
     paths = {image: scored.folder / scores.paths[image] for image in chosen.images}
     content = Content(

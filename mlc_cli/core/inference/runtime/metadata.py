@@ -81,6 +81,9 @@ def to_entries(info: ExportInfo, *, normalised_inside: bool) -> dict[str, str]:
         entries["thresholds"] = " ".join(repr(value) for value in card.thresholds)
     if card.lower_thresholds is not None:
         entries["lower_thresholds"] = " ".join(repr(value) for value in card.lower_thresholds)
+    if card.rules:
+        entries["rules"] = json.dumps(card.rules.written(), ensure_ascii=False)
+        entries["rules_folded"] = str(card.rules.folded)
     if card.promise is not None:
         entries["promise"] = json.dumps(card.promise, ensure_ascii=False)
     return entries

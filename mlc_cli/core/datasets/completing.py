@@ -1,0 +1,33 @@
+"""Labels that follow from label rules, added to those of a data set.
+
+Names of arrays: N images, C classes.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.datasets.converting.collect import label_sets
+from mlc_cli.core.rules import BoundRules
+
+BLOCK = 4096
+"""Images at a time."""
+
+
+def completed(annotation: Annotation) -> Annotation:
+    """The same images with all that follows from their labels (`BoundRules.completed`)."""
+    if not annotation.rules:
+        return annotation
+    rules, classes = BoundRules(annotation.rules, annotation.classes), len(annotation.classes)
+    listed = (1, -1 if annotation.unlisted == "absent" else 0)
+    codes: dict[int, list[np.ndarray]] = {state: [] for state in listed}
+    for start in range(0, len(annotation), BLOCK):
+        images = range(start, min(start + BLOCK, len(annotation)))
+        full_NC = rules.completed(annotation.targets_NC(images))
+        for state, found in codes.items():
+            found.append(np.flatnonzero(full_NC == state) + start * classes)
+    positives, others = (
+        label_sets(np.concatenate(codes[state]), len(annotation), classes) for state in listed
+    )
+    return replace(annotation, positives=positives, others=others)
