@@ -5,9 +5,10 @@ import re
 import struct
 import threading
 import warnings
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from mlc_cli.core.images.scaled import Part, SizeHW, orientation
 from mlc_cli.core.system.extras import import_extra
@@ -78,6 +79,7 @@ def read_header(content: bytes) -> Header:
         raise ValueError("is truncated")
     try:
         image = open_image(content)
+        several = getattr(image, "is_animated", False) and image.format != "HEIF"
     except Exception as error:  # readers of headers raise what they like
         raise ValueError(_why_unknown(content, error)) from None
     if image.mode in ("I", "F"):
@@ -89,7 +91,7 @@ def read_header(content: bytes) -> Header:
         image.mode,
         image.has_transparency_data,
         exif=image.info.get("exif", b"") if image.format != "HEIF" else b"",
-        several=getattr(image, "is_animated", False) and image.format != "HEIF",
+        several=several,
     )
 
 
@@ -115,6 +117,13 @@ def _why_unknown(content: bytes, error: Exception) -> str:
         return f"is HEIC, as phones take it: {error.message}. {error.hint} Or convert it to JPEG"
     if content.startswith(b"\x89PNG") and isinstance(error, ValueError):
         return "has text or a colour profile that unpacks to more than a picture needs"
+    if content[:4] in (b"II*\0", b"MM\0*"):
+        with suppress(Exception):  # what is damaged there is no reason to give
+            tags = TiffImagePlugin.ImageFileDirectory_v2(content[:8])
+            stream = io.BytesIO(content)
+            stream.seek(tags.next)
+            tags.load(stream)
+            return f"has {tags[277]} channels; 1, 3 or 4 can be read"
     return "is not an image"
 
 
