@@ -21,7 +21,7 @@ from mlc_cli.core.inference.build import default_folder, score_checkpoint
 from mlc_cli.core.models.weights.load import is_checkpoint
 from mlc_cli.core.runs.checkpoint import read_card, read_state, save_checkpoint
 from mlc_cli.core.system.distributed import current
-from mlc_cli.core.system.files import result_folder, write_json, write_text
+from mlc_cli.core.system.files import only_writer, result_folder, write_json, write_text
 from mlc_cli.errors import CheckpointError, DataError
 from mlc_cli.settings.calibrate import CalibrateSettings
 from mlc_cli.settings.resolve import as_yaml
@@ -100,7 +100,8 @@ def calibrate(settings: CalibrateSettings) -> CalibrationResult:
         warning=scored.warning,
     )
     if current().is_main:
-        _write(result, settings)
+        with only_writer(result.folder):
+            _write(result, settings)
     return result
 
 

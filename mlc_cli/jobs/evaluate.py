@@ -18,7 +18,7 @@ from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.runs.chain import broken_promise
 from mlc_cli.core.runs.folder import RunFolder
 from mlc_cli.core.system.distributed import current
-from mlc_cli.core.system.files import result_folder, write_text
+from mlc_cli.core.system.files import only_writer, result_folder, write_text
 from mlc_cli.settings.evaluate import EvalSettings
 from mlc_cli.settings.resolve import as_yaml
 
@@ -72,12 +72,13 @@ def evaluate_checkpoint(settings: EvalSettings) -> EvalResult:
     about, evaluation = _evaluate(scored, thresholds_C)
     report = folder / f"report{suffix}.html" if settings.report else None
     if current().is_main:
-        write_scores(folder / f"scores{suffix}.npz", scored.scores)
-        guard = settings.guard_formulas
-        write_evaluation(folder, suffix, evaluation, guard=guard, **about)
-        write_text(folder / f"eval{suffix}.yaml", as_yaml(settings))
-        if report:
-            make_report(report, settings.split, scored, evaluation)
+        with only_writer(folder):
+            write_scores(folder / f"scores{suffix}.npz", scored.scores)
+            guard = settings.guard_formulas
+            write_evaluation(folder, suffix, evaluation, guard=guard, **about)
+            write_text(folder / f"eval{suffix}.yaml", as_yaml(settings))
+            if report:
+                make_report(report, settings.split, scored, evaluation)
     return EvalResult(
         checkpoint=scored.checkpoint,
         source=scored.source,

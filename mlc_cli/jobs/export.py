@@ -24,7 +24,13 @@ from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.weights.build import load_any
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.folder import find_checkpoint
-from mlc_cli.core.system.files import folder_beside, result_folder, write_json, write_text
+from mlc_cli.core.system.files import (
+    folder_beside,
+    only_writer,
+    result_folder,
+    write_json,
+    write_text,
+)
 from mlc_cli.core.system.interrupts import undisturbed
 from mlc_cli.errors import CheckpointError, MlcError, UsageError
 from mlc_cli.settings.export import ExportSettings
@@ -89,7 +95,7 @@ def export(settings: ExportSettings, on_step: OnStep = lambda _: None) -> Export
     info = ExportInfo(card, settings.fold_thresholds, embedded=settings.embed_resize)
     folder = result_folder(settings.output, checkpoint.parent / "export")
     try:
-        with folder_beside(folder / "export") as staging:
+        with only_writer(folder), folder_beside(folder / "export") as staging:
             files, check = _make(settings, classifier, info, staging, on_step)
             content = _as_dict(checkpoint, card, settings, files, check)
             write_json(staging / "export.json", content)

@@ -27,7 +27,13 @@ from mlc_cli.core.models.weights.load import is_checkpoint
 from mlc_cli.core.runs.chain import chain_of
 from mlc_cli.core.runs.checkpoint import read_card, read_state, save_checkpoint
 from mlc_cli.core.system.distributed import current
-from mlc_cli.core.system.files import result_folder, write_atomic, write_json, write_text
+from mlc_cli.core.system.files import (
+    only_writer,
+    result_folder,
+    write_atomic,
+    write_json,
+    write_text,
+)
 from mlc_cli.errors import MlcError, SettingsError
 from mlc_cli.settings.resolve import as_yaml
 from mlc_cli.settings.thresholds import ThresholdSettings
@@ -175,7 +181,10 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         stored=not settings.scores and is_checkpoint(source),
         warning=warning,
     )
-    return _write(result, settings) if current().is_main else result
+    if not current().is_main:
+        return result
+    with only_writer(result.folder):
+        return _write(result, settings)
 
 
 def _objectives(

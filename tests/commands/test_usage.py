@@ -1,6 +1,10 @@
 """What people type who do not know the words, on machines that do not play along."""
 
 import json
+import os
+import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -8,8 +12,9 @@ import numpy as np
 import pytest
 
 from mlc_cli.commands.screen import extremes
+from mlc_cli.core.images.decode import read_image
 from mlc_cli.core.runs.folder import create_run
-from mlc_cli.errors import MlcError
+from mlc_cli.errors import BadImageError, MlcError
 
 
 @pytest.fixture
@@ -94,3 +99,42 @@ def test_many_classes_are_shown_by_the_best_and_the_worst(
         capsys.readouterr().err
     )
     assert extremes(rows[:40], "AP", "") == rows[:40]
+
+
+@pytest.mark.usefixtures("run")
+@pytest.mark.parametrize(
+    ("command", "folder"),
+    [("eval", "there"), ("thresholds", "there"), ("export --no-check", "there")],
+)
+def test_a_second_command_that_writes_the_same_is_refused(mlc, command: str, folder: str) -> None:
+    Path(folder).mkdir()
+    program = "import sys, time\nfrom pathlib import Path\n"
+    program += "from mlc_cli.core.system.files import only_writer\n"
+    program += f"with only_writer(Path({folder!r})):\n    print(1, flush=True)\n    time.sleep(60)"
+    other = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    try:
+        assert other.stdout
+        assert other.stdout.readline() == "1\n"
+        outcome = mlc(*command.split(), "--output", folder)
+        assert outcome.code == 1
+        assert f"{folder}: another process is writing it" in outcome.err
+        assert list(Path(folder).iterdir()) == []
+    finally:
+        other.kill()
+        other.communicate()
+    assert mlc(*command.split(), "--output", folder).code == 0, "a dead process holds nothing"
+
+
+def test_channels_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
+    pixels = np.zeros((8, 8, 12), np.uint8).tobytes()
+    entries = [(256, 8), (257, 8), (258, 8), (259, 1), (262, 1), (273, 8), (277, 12), (278, 8),
+               (279, len(pixels))]  # fmt: skip
+    tags = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
+    head = b"II*\0" + struct.pack("<I", 8 + len(pixels))
+    path = tmp_path / "twelve.tif"
+    path.write_bytes(head + pixels + struct.pack("<H", len(entries)) + tags + bytes(4))
+    with pytest.raises(BadImageError, match="has 12 channels; 1, 3 or 4 can be read"):
+        read_image(path)

@@ -32,14 +32,7 @@ _MOST_BYTES_A_PIXEL, _METADATA = 8, 64e6
 
 
 class Look(NamedTuple):
-    """An image file, looked at once.
-
-    Attributes:
-        content: Of the file.
-        header: What it says of itself.
-        pixels: As decoded.
-        damage: How the file is damaged, as far as the decoder noticed and went on.
-    """
+    """An image file, looked at once; `damage` is what the decoder noticed and went on."""
 
     content: bytes
     header: Header
@@ -58,14 +51,11 @@ def look(
     part: Part = lambda _: 1,
     flags: Mapping[int, int] = RGB_FLAGS,
 ) -> Look:
-    """Read an image file and decode it.
+    """Read a regular file in any format that OpenCV decodes, or HEIC, and decode it.
 
-    Args:
-        path: A regular file in any format that OpenCV decodes, or HEIC.
-        max_pixels: Larger images are refused by their header, before they are decoded, and larger
-            files than such an image has by their size.
-        part: Of its size that is enough; asked for JPEG alone.
-        flags: Of `cv2.imdecode`, by the part.
+    Images of more pixels are refused by their header, before they are decoded, and larger files
+    than such an image has by their size. JPEGs are decoded at the part of their size that is
+    enough, with the flags of `cv2.imdecode` for it.
 
     Raises:
         BadImageError: The file is missing, not regular, too large, truncated or no image.

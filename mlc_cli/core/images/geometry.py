@@ -17,6 +17,7 @@ Resize = Literal["squash", "letterbox", "crop"]
 Interpolation = Literal["linear", "area"]
 Decode = Literal["full", "scaled"]
 
+Places = NDArray[np.int16]
 _SPARSE = 16
 """An image of so many times the pixels of the result is read at the points that count alone."""
 
@@ -136,7 +137,10 @@ def resize(pixels: Pixels, size: SizeHW) -> Pixels:
     """
     if pixels.shape[:2] == size:
         return pixels
-    if pixels.shape[0] * pixels.shape[1] >= _SPARSE * size[0] * size[1]:
+    if (
+        _SPARSE * size[0] * size[1] <= pixels.shape[0] * pixels.shape[1]
+        and max(pixels.shape) < 2**15
+    ):
         return _resize_sparse(pixels, size)
     floats = cv2.resize(
         pixels.astype(np.float32), (size[1], size[0]), interpolation=cv2.INTER_LINEAR
@@ -145,18 +149,35 @@ def resize(pixels: Pixels, size: SizeHW) -> Pixels:
 
 
 def _resize_sparse(pixels: Pixels, size: SizeHW) -> Pixels:
-    rows, part_H = _neighbours(pixels.shape[0], size[0])
-    columns, part_W = _neighbours(pixels.shape[1], size[1])
-    read = pixels.take(rows, 0).take(columns, 1).astype(np.float32)
-    upper, lower = read[0::2], read[1::2]
-    upper += (lower - upper) * part_H[:, None, None]
-    left, right = upper[:, 0::2], upper[:, 1::2]
-    return cv2.convertScaleAbs(left + (right - left) * part_W[:, None])  # type: ignore[return-value]
+    (top, low, part_H), (left, right, part_W) = map(_neighbours, pixels.shape[:2], size)
+    wide, down = part_W[:, None], part_H[:, None, None]
+    upper = _between(_at(pixels, top, left), _at(pixels, top, right), wide)
+    lower = _between(_at(pixels, low, left), _at(pixels, low, right), wide)
+    return cv2.convertScaleAbs(_between(upper, lower, down))  # type: ignore[return-value]
 
 
-def _neighbours(old: int, new: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Both neighbours of each new pixel, in turn, and how far it is from the first of them."""
+def _neighbours(old: int, new: int) -> tuple[Places, Places, NDArray[np.float32]]:
+    """Both neighbours of each new pixel, and how far it is from the first of them."""
     places = np.clip((np.arange(new) + 0.5) * (old / new) - 0.5, 0, old - 1)
-    first = np.floor(places).astype(np.int64)
-    pairs = np.stack([first, np.minimum(first + 1, old - 1)], 1).ravel()
-    return pairs, (places - first).astype(np.float32)
+    first = places.astype(np.int16)
+    return (
+        first,
+        np.minimum(first + 1, old - 1, dtype=np.int16),
+        (places - first).astype(np.float32),
+    )
+
+
+def _at(pixels: Pixels, rows: Places, columns: Places) -> NDArray[np.float32]:
+    """Pixels where rows and columns cross, as floats."""
+    places = np.empty((len(rows), len(columns), 2), np.int16)
+    places[..., 0], places[..., 1] = columns, rows[:, None]
+    return cv2.remap(pixels, places, None, cv2.INTER_NEAREST).astype(np.float32)  # type: ignore[call-overload,no-any-return]
+
+
+def _between(
+    first: NDArray[np.float32], second: NDArray[np.float32], part: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    second -= first
+    second *= part
+    second += first
+    return second

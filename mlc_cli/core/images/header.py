@@ -5,9 +5,10 @@ import re
 import struct
 import threading
 import warnings
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from mlc_cli.core.images.scaled import Part, SizeHW, orientation
 from mlc_cli.core.system.extras import import_extra
@@ -17,6 +18,8 @@ FLOATS = ("HDR", "EXR")
 """Formats of linear light in floating point, which Pillow does not know."""
 _JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # not stuffing, not restarts
 _START_OF_SCAN, _END_OF_JPEG = 0xDA, 0xD9
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # size and channels
+_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 _MOST_SCANS = 500  # of a progressive JPEG, each of which takes as long as all
 _HEIF = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _RADIANCE_SIZE = re.compile(rb"\n\n[+-]Y (\d+) [+-]X (\d+)\n")
@@ -70,10 +73,13 @@ def read_header(content: bytes) -> Header:
     if content.startswith(b"v/1\x01") and (found := _EXR_WINDOW.search(content[: 2**16])):
         left, top, right, low = struct.unpack("<4i", found[1])
         return Header(right - left + 1, low - top + 1, "EXR", "F")
-    if fault := _fault(content):
-        raise ValueError(fault)
+    if content.startswith(b"\xff\xd8"):
+        return _jpeg(content)
+    if _is_truncated(content):
+        raise ValueError("is truncated")
     try:
         image = open_image(content)
+        several = getattr(image, "is_animated", False) and image.format != "HEIF"
     except Exception as error:  # readers of headers raise what they like
         raise ValueError(_why_unknown(content, error)) from None
     if image.mode in ("I", "F"):
@@ -85,7 +91,7 @@ def read_header(content: bytes) -> Header:
         image.mode,
         image.has_transparency_data,
         exif=image.info.get("exif", b"") if image.format != "HEIF" else b"",
-        several=getattr(image, "is_animated", False) and image.format not in ("MPO", "HEIF"),
+        several=several,
     )
 
 
@@ -111,21 +117,24 @@ def _why_unknown(content: bytes, error: Exception) -> str:
         return f"is HEIC, as phones take it: {error.message}. {error.hint} Or convert it to JPEG"
     if content.startswith(b"\x89PNG") and isinstance(error, ValueError):
         return "has text or a colour profile that unpacks to more than a picture needs"
+    if content[:4] in (b"II*\0", b"MM\0*"):
+        with suppress(Exception):  # what is damaged there is no reason to give
+            tags = TiffImagePlugin.ImageFileDirectory_v2(content[:8])
+            stream = io.BytesIO(content)
+            stream.seek(tags.next)
+            tags.load(stream)
+            return f"has {tags[277]} channels; 1, 3 or 4 can be read"
     return "is not an image"
 
 
-def _fault(content: bytes) -> str:
-    """What is missing or too much by the marks of the format; a decoder would fill in grey.
+def _is_truncated(content: bytes) -> bool:
+    """Whether there is less than the format's marks say.
 
     A chunk that claims more bytes than there are ends here, before anybody makes room for it.
     """
-    if content.startswith(b"\xff\xd8"):
-        return _jpeg_fault(content)
     if content.startswith(b"\x89PNG"):
-        return "" if _png_ends(content) else "is truncated"
-    if content.startswith(b"RIFF") and len(content) < int.from_bytes(content[4:8], "little") + 8:
-        return "is truncated"
-    return ""
+        return not _png_ends(content)
+    return content.startswith(b"RIFF") and len(content) < 8 + int.from_bytes(content[4:8], "little")
 
 
 def _png_ends(content: bytes) -> bool:
@@ -138,18 +147,36 @@ def _png_ends(content: bytes) -> bool:
     return False
 
 
-def _jpeg_fault(content: bytes) -> str:
-    """Whether the end marker comes, be there more behind it (a video, as phones append it).
+def _jpeg(content: bytes) -> Header:
+    """Header of a JPEG, if its end marker comes, be there more behind it (a video of a phone).
 
     Segments are stepped over: a thumbnail inside one has an end marker of its own.
     """
-    position, scans = 2, 0
+    position, form, exif, frame = 2, "JPEG", b"", (0, 0, 0)
+    scans, progressive = 0, False
     while marker := _JPEG_MARKER.search(content, position):
         kind, position = marker[1][0], marker.end()
         if kind == _END_OF_JPEG:
-            return f"is a JPEG of {scans} scans" if scans > _MOST_SCANS else ""
-        if kind != _START_OF_SCAN:
-            position += int.from_bytes(content[position : position + 2], "big")
-        else:
+            break
+        if kind == _START_OF_SCAN:
             scans += 1
-    return "is truncated"
+            if not progressive and content.endswith(b"\xff\xd9"):  # nothing is behind it
+                break
+            continue
+        length = int.from_bytes(content[position : position + 2], "big")
+        if kind in _FRAMES:
+            progressive = kind > 0xC1
+            frame = struct.unpack(">HHB", content[position + 3 : position + 8].ljust(5, b"\0"))
+        elif content.startswith(b"Exif\0\0", position + 2):
+            exif = exif or content[position + 2 : position + length]
+        elif content.startswith(b"MPF\0", position + 2):
+            form = "MPO"
+        position += length
+    else:
+        raise ValueError("is truncated")
+    if scans > _MOST_SCANS:
+        raise ValueError(f"is a JPEG of {scans} scans")
+    height, width, channels = frame
+    if not height * width or channels not in _MODES:
+        raise ValueError("is not an image")
+    return Header(width, height, form, _MODES[channels], exif=exif)

@@ -10,12 +10,8 @@ from typing import TextIO
 
 from mlc_cli.core.inference.predictions import Format, Written, complete_records
 from mlc_cli.core.inference.results import Prediction
+from mlc_cli.core.system.files import lock_output
 from mlc_cli.errors import DataError, MlcError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 
 class RecordWriter:
@@ -114,7 +110,7 @@ def open_output(path: Path, keep: int = 0) -> Iterator[TextIO]:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
         with open(handle, "w", encoding="utf-8", newline="") as stream:  # noqa: PTH123
             if stat.S_ISREG(os.fstat(handle).st_mode):  # not a pipe or a device
-                _lock(handle, path)
+                lock_output(handle, path)
                 os.ftruncate(handle, keep)
                 os.lseek(handle, keep, os.SEEK_SET)
             yield stream
@@ -125,14 +121,3 @@ def open_output(path: Path, keep: int = 0) -> Iterator[TextIO]:
             f"{path} cannot be written: {error.strerror}",
             "Free some space or choose another --output; --resume continues what is there.",
         ) from error
-
-
-def _lock(handle: int, path: Path) -> None:
-    """Refuse a file that another prediction writes; the lock goes with the process."""
-    if fcntl:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise MlcError(
-                f"{path}: another process is writing it", "Choose another --output."
-            ) from None

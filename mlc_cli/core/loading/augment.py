@@ -46,15 +46,12 @@ def crop_load_size(size: SizeHW, scale_min: float, *, whole: bool) -> SizeHW:
 
 @dataclass(frozen=True)
 class RandomResizedCrop:
-    """A random part of the image, resized.
+    """A random part of the image, at least `scale_min` of the area, resized.
 
-    Attributes:
-        size: Height and width of the result.
-        scale_min: Smallest part of the area.
-        ratio_max: Largest stretch of width against height, and the reverse.
-        p: Probability of a crop; otherwise the image is used whole.
-        ways: Of OpenCV to interpolate, one of which is drawn; none for `resize`, which is right
-            behind means of areas. Behind points of the image it blurs by a fifth; cubic does not.
+    It is stretched by `ratio_max` at most, in width or in height; in a part 1 - `p` of the images
+    the whole is used. Of the ways of OpenCV to interpolate one is drawn; none stands for `resize`,
+    which is right behind means of areas: behind points of the image it blurs by a fifth, and cubic
+    does not.
     """
 
     size: SizeHW
@@ -102,11 +99,7 @@ class Cutout(Sometimes):
     """Paints one rectangle around a uniform centre, clipped to the image.
 
     As in the published code, its height is a part of the image's width and the reverse, which is
-    the same on squares; sides are odd.
-
-    Attributes:
-        factor: Side of the rectangle as a part of the side of the image.
-        fill: RGB colour, or `None` for a random one.
+    the same on squares; sides are odd. Without a fill, the colour is random.
     """
 
     factor: float

@@ -12,13 +12,7 @@ IMAGES, VIEWS = 24, 5
 
 
 def write_augmented(path: Path, dataset: ImageDataset, plain: ImageDataset, about: str) -> None:
-    """Write the page.
-
-    Args:
-        path: The HTML file.
-        dataset: Images with random changes; the first epochs are shown.
-        plain: The same without.
-        about: A line below the title.
+    """Write the page: images without random changes, and as the first epochs change them.
 
     Raises:
         MlcError: The file cannot be written.

@@ -45,16 +45,9 @@ class Sample(NamedTuple):
 
 @dataclass
 class ImageDataset(Dataset[Sample]):
-    """Images of a split.
+    """Images of a split, read (and cached) by a geometry.
 
-    Attributes:
-        annotation: The split.
-        geometry: How images are read (and cached).
-        augment: Random changes, which end at the model's input size; `None` for evaluation.
-        seed: Of the random changes.
-        max_pixels: Larger images are refused.
-        cache: Where read images are kept.
-        on_damaged: Whether damaged images are used.
+    Random changes, none in evaluation, end at the model's input size and depend on the seed.
     """
 
     annotation: Annotation
@@ -97,14 +90,10 @@ class ImageDataset(Dataset[Sample]):
 
 
 class Batch(NamedTuple):
-    """Images and targets of one step.
+    """Images of one step, RGB uint8, their targets and positions in the split.
 
-    Attributes:
-        images_NHWC: RGB uint8.
-        targets_NC: int8 states: 1 present, 0 absent, -1 unknown.
-        indices_N: Positions in the split.
-        bad: Images that could not be read; they are in none of the above.
-        damaged: Images that are damaged and used all the same.
+    Targets are int8: 1 present, 0 absent, -1 unknown. Images that could not be read are `bad` and
+    in none of the arrays; those that are `damaged` are used all the same.
     """
 
     images_NHWC: torch.Tensor
@@ -131,9 +120,7 @@ class ByPipe:
 class Collate:
     """Stacks samples into a batch, and readies it for the way to another process.
 
-    Attributes:
-        annotation: The split.
-        shared_memory: Whether pixels go by shared memory, as long as there is any; else by pipe.
+    Pixels go by shared memory, if they may and as long as there is any, else by pipe.
     """
 
     annotation: Annotation

@@ -38,16 +38,8 @@ _LOG = logging.getLogger(__name__)
 class Batches:
     """Batches of a split, read ahead by worker processes that live as long as this object.
 
-    Args:
-        dataset: The split.
-        batch_size: Images a batch, at most, all processes together.
-        workers: Processes that read; 0 reads in this one.
-        shuffle_seed: Seed of the order; `None` keeps the order of the file.
-        drop_last: Leave out a last batch that is not full.
-        repeats_N: How often a shuffled epoch shows each image (see `EpochSampler`).
-        pin_memory: Use page-locked memory, from which copies to a GPU need not be waited for.
-        on_bad_image: Raise at an image that cannot be read, or go on without it.
-        group: The processes that share the batches.
+    Without workers they are read in this process. Order and sizes are those of `EpochSampler`; from
+    page-locked memory, `pin_memory`, copies to a GPU need not be waited for.
     """
 
     def __init__(  # noqa: PLR0913 - what is read, how, and by whom

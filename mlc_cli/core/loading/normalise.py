@@ -9,11 +9,7 @@ RGB = tuple[float, float, float]
 class Normalise:
     """Moves uint8 images to the device and normalises them there: (x / 255 - mean) / std.
 
-    Args:
-        mean: Of RGB, in 0..1.
-        std: Of RGB, in 0..1.
-        device: Where to.
-        channels_last: Memory layout of the result.
+    Mean and standard deviation are those of RGB in 0..1.
     """
 
     def __init__(

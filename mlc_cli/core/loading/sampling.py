@@ -17,13 +17,8 @@ def repeat_factors(split: Annotation, part: float) -> NDArray[np.float64]:
     r_c = max(1, sqrt(part / f_c)) for a class that is present in a part f_c of the images in
     which it is known; an image takes the largest of its classes, and 1 without any (repeat factor
     sampling: Gupta, Dollar & Girshick 2019, "LVIS").
-
-    Args:
-        split: To train on.
-        part: Classes present in a larger part of the images are not repeated, in 0..1.
-
-    Returns:
-        Factors of at least 1, shape N.
+    Classes in a larger part of the images than `part`, in 0..1, are not repeated; the factors, at
+    least 1, have the shape N.
     """
     positives_C = split.positives.counts_C(len(split.classes))
     known_C = len(split) - split.unknown_C()
@@ -48,7 +43,7 @@ class EpochSampler(Sampler[list[Key]]):
         seed: Of the order; `None` keeps the order of the file.
         drop_last: Leave out a last batch that is not full.
         repeats_N: How often a shuffled epoch shows each image, at least 1; by default once.
-        group: The processes.
+        group: Who shares them.
 
     Attributes:
         drawn: Images of an epoch, those that come again counted again; the same in all epochs.

@@ -24,14 +24,10 @@ STDIN = "-"
 
 @dataclass(frozen=True)
 class Item:
-    """One image of a source.
+    """One image of a source, or the reason why a video or a frame cannot be read.
 
-    Attributes:
-        name: As the results name it: the path as given, for frames with `#` and their number.
-        path: The file.
-        output_name: Relative path for what is written about the image, without an extension.
-        frame: Pixels of a frame of a video, which come decoded.
-        error: Why a video or a frame cannot be read.
+    The name is that in the results: the path as given, for frames, which come decoded, with `#` and
+    their number. What is written about it gets `output_name`, a relative path without extension.
     """
 
     name: str

@@ -91,13 +91,13 @@ def read_batches(
     live: bool = False,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Generator[list[Picture]]:
-    """Batches of pictures in the order of the items.
+    """Batches of pictures in the order of the items, read in several threads at once.
 
     Args:
         items: What to read.
-        read: Reads one; runs in several threads at once.
+        read: Reads one.
         batch_size: Pictures a batch; the last may have fewer.
-        threads: That read.
+        threads: How many.
         ahead: Read the next batch while this one is used; otherwise when it is asked for.
         live: Give a batch that is not full when no further item comes for a moment.
         stopped: Asked while waiting; ends the batches early.

@@ -15,6 +15,11 @@ from safetensors import SafetensorError
 from mlc_cli.core.system.interrupts import undisturbed
 from mlc_cli.errors import DataError, MlcError
 
+try:
+    import fcntl
+except ImportError:  # Windows: two commands that write one output are not told apart
+    fcntl = None  # type: ignore[assignment]
+
 
 def read_bytes(path: Path) -> bytes:
     """Content of a file.
@@ -143,6 +148,45 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically; values that are not finite must already be `None`."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def lock_output(handle: int, path: Path) -> None:
+    """Refuse a file or folder that another command writes; the lock goes with the process.
+
+    Args:
+        handle: Of the open file or folder, which keeps the lock until it is closed.
+        path: Its name.
+
+    Raises:
+        MlcError: Another command writes it.
+    """
+    if fcntl:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise MlcError(
+                f"{path}: another process is writing it", "Choose another --output."
+            ) from None
+        except OSError:  # a network disk without locks
+            return
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Inside, no other command that asks for the same writes to a folder.
+
+    Raises:
+        MlcError: Another one does.
+    """
+    if not hasattr(os, "O_DIRECTORY"):
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        lock_output(handle, folder)
+        yield
+    finally:
+        os.close(handle)
 
 
 def result_folder(output: str | None, default: Path) -> Path:

@@ -202,7 +202,8 @@ class TrainState:
             self.schedule.load(_like(self.schedule.state(), content["schedule"], "schedule"))
             self.scaler.load_state_dict(content["scaler"])
             if self.ema:
-                weights, self.ema.steps = content["ema"]
+                weights, steps = content["ema"]
+                self.ema.steps = _like({"steps": 0}, {"steps": steps}, "ema")["steps"]
                 self.ema.model.load_state_dict(weights)
             if self.early_stop:
                 kept = _like(vars(self.early_stop), content["early_stop"], "early_stop")
@@ -211,6 +212,7 @@ class TrainState:
             self.best = Best(**_like(vars(self.best), content["best"], "best"))
             self.position = Position(**_like(vars(self.position), content["position"], "position"))
             self.metrics = _METRICS.validate_python(content["metrics"], strict=True)
+            _check_history(self.metrics, self.best, self.position)
             before = content.get("processes", 1)
             data = {name: Fingerprint(**kept) for name, kept in content.get("data", {}).items()}
         except (
@@ -253,18 +255,26 @@ _METRICS = TypeAdapter(list[dict[str, float | int | bool | None]])
 
 
 def _like(own: Mapping[str, Any], found: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Values of the same names and types as ours, or ValueError."""
-    kinds, wanted = ({k: _kind(v) for k, v in one.items()} for one in (found, own))
-    if kinds != wanted:
-        raise ValueError(f"{name} is of another kind")
-    if any((v < 0) if type(v) is int else isinstance(v, float) and math.isnan(v)
-           for v in found.values()):  # fmt: skip
-        raise ValueError(f"{name} holds a number that cannot be")
+    """Values of the same names and types as ours, whole numbers from 0 on, or ValueError."""
+    if found.keys() != own.keys():
+        raise ValueError(f"{name} has other parts")
+    for key, value in found.items():
+        whole = type(value) is int and 0 <= value < 2**31
+        number = whole or (isinstance(value, float) and value < 2**31)
+        if not (number if isinstance(own[key], float) else whole or type(value) is not int):
+            raise ValueError(f"{name}: {key} cannot be {value}")
+        if not isinstance(own[key], float) and type(value) is not type(own[key]):
+            raise ValueError(f"{name}: {key} is of another kind")
     return dict(found)
 
 
-def _kind(value: Any) -> type:
-    return float if type(value) is int else type(value)
+def _check_history(metrics: list[dict[str, Any]], best: Best, position: Position) -> None:
+    """Raise ValueError where the parts of a state tell of different trainings."""
+    epochs = [row["epoch"] for row in metrics]
+    if epochs != sorted({int(epoch) for epoch in epochs}) or best.mean_ap > 1:
+        raise ValueError("its metrics are damaged")
+    if max(best.epoch, *epochs, 0) > position.epoch + 1 or (best.epoch and not epochs):
+        raise ValueError("its metrics are of another time")
 
 
 _OF_THE_RUN = {"params", "lr", "foreach", "fused", "capturable"}

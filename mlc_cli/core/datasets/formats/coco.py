@@ -97,9 +97,8 @@ class CocoReader:
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or those of a folder that are of one layout."""
         contents = {file: _load(file) for file in _FILES.existing(source)}
-        zero_used = any(
-            item.category_id == 0 for content in contents.values() for item in content.annotations
-        )
+        with_zero = [c for c in contents.values() if any(own.id == 0 for own in c.categories)]
+        zero_used = any(item.category_id == 0 for c in with_zero for item in c.annotations)
         parts = [
             _Part(file, content, _names(file, content, dropped, zero_used=zero_used))
             for file, content in contents.items()
@@ -159,7 +158,7 @@ class CocoReader:
 def _load(file: Path) -> _Content:
     """Content with identifiers that can be compared."""
     content = load(file, _Content, _FILES.hint)
-    if any(item.segments_info is not None for item in content.annotations):  # panoptic
+    if any(item.segments_info is not None for item in content.annotations[:1000]):  # panoptic
         content.annotations = [
             _Object(part.category_id, part.iscrowd, part.area, item.image_id)
             for item in content.annotations
@@ -171,10 +170,8 @@ def _load(file: Path) -> _Content:
     for category in content.categories:
         category.id = id_key(category.id)
     for item in content.annotations:
-        if type(item.image_id) is not int:
-            item.image_id = id_key(item.image_id)
-        if type(item.category_id) is not int:
-            item.category_id = id_key(item.category_id)
+        if type(item.image_id) is not int or type(item.category_id) is not int:
+            item.image_id, item.category_id = id_key(item.image_id), id_key(item.category_id)
     return content
 
 
