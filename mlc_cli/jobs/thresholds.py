@@ -122,10 +122,10 @@ class ThresholdResult:
     @property
     def overfitted(self) -> list[str]:
         """Measures that out of fold are lower than at 0.5; other objectives than F1 ask for it."""
-        if self.out_of_fold is None or self.objective != "f1":
+        fitted, half = self.out_of_fold, self.at_half
+        if fitted is None or self.objective != "f1":
             return []
-        fitted = self.out_of_fold
-        return [n for n in ("CF1", "OF1") if getattr(fitted, n) < getattr(self.at_half, n)]
+        return [n for n in ("CF1", "OF1") if getattr(fitted, n) < getattr(half, n)]
 
 
 def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
@@ -261,8 +261,7 @@ def _write(result: ThresholdResult, settings: ThresholdSettings) -> ThresholdRes
 def as_dict(result: ThresholdResult) -> dict[str, Any]:
     """The thresholds and what they come to, as plain values for JSON."""
     summaries = {"at_0.5": result.at_half, "at_thresholds": result.at_thresholds}
-    if result.out_of_fold:
-        summaries["out_of_fold"] = result.out_of_fold
+    summaries |= {"out_of_fold": result.out_of_fold} if result.out_of_fold else {}
     return {
         "source": str(result.source),
         "objective": result.objective,
