@@ -199,6 +199,9 @@ class WarmStartSettings(Settings):
     """Also compute the features of the mirrored images."""
     max_gigabytes: Positive = 4.0
     """Largest memory for the features."""
+    unsure: Probability | None = None
+    """Take unknown labels for absent but for this part, the likeliest by heads of other images: for
+    images that name one of their labels; 0.05 is a start."""
 
 
 OptimSettings = Annotated[

@@ -4,21 +4,15 @@ Targets are float, N×C, with values in 0..1, or -1 for unknown. A label that is
 image is unknown in the mixture.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-
-class Mix(Protocol):
-    """Mixes a batch with draws from a generator."""
-
-    def __call__(
-        self, images: Tensor, targets: Tensor, rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Mixed images (N×3×H×W) and targets (N×C)."""
+Mix = Callable[[Tensor, Tensor, np.random.Generator], tuple[Tensor, Tensor]]
+"""From images N×3×H×W, targets N×C and a generator to mixed images and targets."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +57,8 @@ class Cutmix:
         side = np.sqrt(1 - rng.beta(self.alpha, self.alpha))
         half_h, half_w = int(height * side) // 2, int(width * side) // 2
         y, x = int(rng.integers(height)), int(rng.integers(width))
-        return (
-            max(0, y - half_h),
-            min(height, y + half_h),
-            max(0, x - half_w),
-            min(width, x + half_w),
-        )
+        bottom, right = min(height, y + half_h), min(width, x + half_w)
+        return max(0, y - half_h), bottom, max(0, x - half_w), right
 
 
 def mix_targets(first: Tensor, second: Tensor, part: float) -> Tensor:

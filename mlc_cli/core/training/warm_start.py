@@ -7,7 +7,7 @@ fine-tuning a head that does not tear the backbone's features apart.
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,14 +22,15 @@ from mlc_cli.core.models.heads.base import Head
 from mlc_cli.core.models.weights.class_order import BY_CLASS, BY_GROUP
 from mlc_cli.core.system.device import in_slices, seed_step
 from mlc_cli.core.system.precision import Precision, autocast
-from mlc_cli.core.training.losses.base import MultilabelLoss
+from mlc_cli.core.training.losses.base import MultilabelLoss, Selective
 from mlc_cli.core.training.optim.schedules import OneCycle
 from mlc_cli.core.training.parallel import broadcast_module
 from mlc_cli.errors import TrainingError
 
 OnBatch = Callable[[int, int], Any]
-Part = tuple[Tensor, Tensor]
-"""Features and targets of a batch."""
+Part = tuple[Tensor, Tensor, Tensor]
+"""Features, targets and places in the split of a batch."""
+FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class WarmStart:
         max_bytes: Largest memory for the features.
         seed: Of the order and of dropout.
         kept: Places of classes that the head knows; only what it holds of the others is trained.
+        unsure: Part of the unknown labels that are left out, the likeliest by heads that were
+            trained on other images; the others count as absent.
     """
 
     batches: Batches
@@ -61,6 +64,7 @@ class WarmStart:
     max_bytes: float
     seed: int
     kept: tuple[int, ...] | None = None
+    unsure: float | None = None
 
     def run(
         self,
@@ -80,10 +84,13 @@ class WarmStart:
             TrainingError: The features need more than the memory allowed.
         """
         group = self.batches.group
-        features, targets = self._features(model, normalise, precision, on_batch)
+        features, targets, indices = self._features(model, normalise, precision, on_batch)
         steps = self.epochs * -(-group.broadcast(lambda: len(features)) // self.batch_size)
         head = copy.deepcopy(model.head)
         if group.is_main:
+            if self.unsure is not None and (targets < 0).any():
+                targets = self._probed(head, loss, features, targets, indices)
+                loss = replace(loss, unknown=None)
             self._train_head(head, loss, features, targets, on_batch)
         else:
             for step in range(steps):
@@ -94,8 +101,8 @@ class WarmStart:
     @torch.no_grad()
     def _features(
         self, model: Classifier, normalise: Normalise, precision: Precision, on_batch: OnBatch
-    ) -> tuple[Tensor, Tensor]:
-        """Reduced features of all images (and of the mirrored ones), and targets, on the CPU.
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Reduced features of all images (and the mirrored ones), targets and places, on the CPU.
 
         They are in the order of the batches, and all in the leading process alone.
         """
@@ -112,15 +119,15 @@ class WarmStart:
                 for view in (images, images.flip(3)) if self.flip else (images,):
                     with autocast(images.device, precision):
                         reduced = in_slices(reduce, view)
-                    computed[-1].append((_compact(reduced), batch.targets_NC))
+                    computed[-1].append((_compact(reduced), batch.targets_NC, batch.indices_N))
                 self._check_memory(computed[-1][0][0][0].nbytes)
             on_batch(number, len(self.batches))
         dealt_out = zip(*self.batches.group.gather_to_main(computed), strict=True)
         parts = [part for batches in dealt_out for batch in batches for part in batch]
         if not parts:
-            return torch.empty(0), torch.empty(0)
-        features, targets = zip(*parts, strict=True)
-        return torch.cat(features), torch.cat(targets)
+            return torch.empty(0), torch.empty(0), torch.empty(0)
+        features, targets, indices = map(torch.cat, zip(*parts, strict=True))
+        return features, targets, indices
 
     def _check_memory(self, image_bytes: int) -> None:
         needed = image_bytes * len(self.batches.dataset) * (2 if self.flip else 1)
@@ -131,6 +138,31 @@ class WarmStart:
                 "Raise it, halve it with `--set warm_start.flip=false`, take a pooled head, or"
                 " start without: `--set warm_start=null`.",
             )
+
+    def _probed(
+        self, new: Head, loss: MultilabelLoss, features: Tensor, targets: Tensor, indices: Tensor
+    ) -> Tensor:
+        """Targets where only the likeliest unknown labels are still unknown.
+
+        An image and its mirror are in the same fold.
+        """
+        places = np.random.default_rng(self.seed).permutation(int(indices.max()) + 1) % FOLDS
+        fold = torch.from_numpy(places)[indices]
+        absent = replace(loss, unknown=Selective(loss.elements))
+        scores = torch.empty(targets.shape, device="cpu")
+        for number in range(FOLDS):
+            inside, head = fold == number, copy.deepcopy(new)
+            rest = features[~inside], targets[~inside]
+            self._train_head(head, absent, *rest, lambda _done, _total: None)
+            with torch.no_grad():
+                logits = head.eval().classify(features[inside].to(head.scale.device).float())
+            scores[inside] = logits.float().cpu()
+        unknown = targets < 0
+        count = round((self.unsure or 0) * int(unknown.sum()))
+        order = scores.masked_fill(~unknown, -torch.inf).flatten().topk(count).indices
+        left_out = torch.zeros(targets.numel(), dtype=torch.bool)
+        left_out[order] = True
+        return targets.masked_fill(unknown & ~left_out.view_as(unknown), 0)
 
     def _train_head(
         self,

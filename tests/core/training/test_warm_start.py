@@ -4,7 +4,9 @@ import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +17,7 @@ from mlc_cli.core.models.weights.class_order import BY_CLASS, BY_GROUP
 from mlc_cli.core.runs.checkpoint import save_checkpoint
 from mlc_cli.core.training.build import Training, prepare
 from mlc_cli.core.training.loop import train
+from mlc_cli.core.training.warm_start import WarmStart
 from mlc_cli.errors import Interrupted, TrainingError
 from mlc_cli.settings.train import TrainSettings
 
@@ -196,3 +199,41 @@ def test_only_what_the_head_holds_of_new_classes_is_trained(
     scorer = Scorer(again.plan.step.normalise, again.plan.scorer.device, "fp32")
     evaluation = scorer(again.state.model, again.plan.val)
     assert average_precision_C(evaluation.probabilities_NC, evaluation.targets_NC)[1] > 0.6
+
+
+def test_only_the_likeliest_unknown_labels_stay_unknown(
+    warm: Prepare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each image one label is told; the head learns from the rest as absent, but for a part."""
+    training = warm("linear", "warm_start.unsure=0.1", images=160)
+    start = training.plan.warm_start
+    assert start is not None
+    seen: list[torch.Tensor] = []
+    whole: list[torch.Tensor] = []
+    original = WarmStart._features
+
+    def one_label(self: WarmStart, *given: Any) -> tuple[torch.Tensor, ...]:
+        features, targets, indices = original(self, *given)
+        whole.append(targets.clone())
+        order = np.random.default_rng(0).random((int(indices.max()) + 1, targets.shape[1]))
+        first = ((targets == 1) * torch.from_numpy(order)[indices]).argmax(1)
+        told = torch.full_like(targets, -1)
+        rows = (targets == 1).any(1).nonzero()[:, 0]
+        told[rows, first[rows]] = 1
+        return features, told, indices
+
+    def noted(self: WarmStart, head: Any, loss: Any, features: Any, targets: Any, on: Any) -> None:
+        seen.append(targets)
+        learn(self, head, loss, features, targets, on)
+
+    learn = WarmStart._train_head
+    monkeypatch.setattr(WarmStart, "_features", one_label)
+    monkeypatch.setattr(WarmStart, "_train_head", noted)
+    run(training)
+    told, last = seen[:-1], seen[-1]
+    assert len(told) == 5  # folds
+    hidden = int((whole[0] >= 0).sum()) - int((last == 1).sum())
+    assert int((last < 0).sum()) == round(0.1 * hidden)
+    truly = whole[0] == 1
+    # what stays unknown is there more often than what is taken for absent
+    assert truly[last < 0].float().mean() > truly[last == 0].float().mean() + 0.1
