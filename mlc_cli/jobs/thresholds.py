@@ -48,19 +48,10 @@ class ThresholdResult:
     """Thresholds and what they come to.
 
     Attributes:
-        source: Checkpoint or scores that they were chosen on.
-        split: Annotation file of the images, where a checkpoint was run.
         objective: What they maximise, as the settings say it.
-        scores: Of the images that they were chosen on.
-        thresholds: Of all classes, before any shrinkage.
         per_class_C: Threshold of each class as written.
-        shrinkage: Pull towards the overall threshold, in positives.
-        overall: The one threshold that is best for all decisions together.
-        at_half: Decisions at 0.5.
         at_thresholds: Decisions at the thresholds, on the same images.
         out_of_fold: Decisions on images that thresholds were not chosen on, if estimated.
-        folds: Parts of that estimate; 0 without it.
-        folder: Where the files are.
         lower: Thresholds of a band's recall, if a band was asked for.
         lower_C: Probability below which a class is absent, if so.
         promise: What is promised, for the card; `None` without a confidence.
