@@ -25,6 +25,7 @@ _SHORT = {"precision": "P", "recall": "R", "fpr": "FPR"}
     flags.SPLIT,
     Flag("objective", flags.RESULT),
     Flag("band", flags.RESULT, metavar="FLOOR,FLOOR"),
+    Flag("cost", flags.RESULT, metavar="fn=A,fp=B"),
     Flag("jointly", flags.RESULT),
     Flag("folds", flags.RESULT),
     flags.STRICT,
@@ -39,6 +40,7 @@ def thresholds(given: Given[ThresholdSettings], *, as_json: flags.Json = False) 
 
     result = estimate_thresholds(settings)
     wanted = settings.band or f"maximising {settings.objective}"
+    wanted = result.objective if settings.cost else wanted
     of = f" of {result.split}" if result.split else ""
     screen.note(f"{result.source}: {len(result.scores.paths)} images{of}, {wanted}")
     screen.warn(result.warning)

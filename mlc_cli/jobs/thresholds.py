@@ -38,6 +38,7 @@ from mlc_cli.errors import MlcError, SettingsError
 from mlc_cli.settings.resolve import as_yaml
 from mlc_cli.settings.thresholds import ThresholdSettings
 
+_COSTS = "least cost by "
 STRENGTHS = (0.0, 10.0, 40.0, 160.0, 640.0)
 """Shrinkages that `auto` chooses from, in positives."""
 
@@ -47,19 +48,10 @@ class ThresholdResult:
     """Thresholds and what they come to.
 
     Attributes:
-        source: Checkpoint or scores that they were chosen on.
-        split: Annotation file of the images, where a checkpoint was run.
         objective: What they maximise, as the settings say it.
-        scores: Of the images that they were chosen on.
-        thresholds: Of all classes, before any shrinkage.
         per_class_C: Threshold of each class as written.
-        shrinkage: Pull towards the overall threshold, in positives.
-        overall: The one threshold that is best for all decisions together.
-        at_half: Decisions at 0.5.
         at_thresholds: Decisions at the thresholds, on the same images.
         out_of_fold: Decisions on images that thresholds were not chosen on, if estimated.
-        folds: Parts of that estimate; 0 without it.
-        folder: Where the files are.
         lower: Thresholds of a band's recall, if a band was asked for.
         lower_C: Probability below which a class is absent, if so.
         promise: What is promised, for the card; `None` without a confidence.
@@ -104,23 +96,27 @@ class ThresholdResult:
         """Part of the images that a person should look at for each class."""
         if self.lower_C is None:
             return None
-        scores_NC = self.scores.probabilities_NC
-        decide = self.scores.bound.decide
+        scores_NC, decide = self.scores.probabilities_NC, self.scores.bound.decide
         between_NC = decide(scores_NC, self.lower_C) & ~decide(scores_NC, self.per_class_C)
         return np.asarray(between_NC.mean(axis=0), np.float64)
 
     @property
+    def all_floors(self) -> tuple[Floor, ...]:
+        """Floors of the objective; costs have none."""
+        return () if self.objective.startswith(_COSTS) else Objective.parse(self.objective).floors
+
+    @property
     def floors(self) -> tuple[Floor, ...]:
         """Floors without a confidence: estimates."""
-        return tuple(f for f in Objective.parse(self.objective).floors if f.confidence is None)
+        return tuple(f for f in self.all_floors if f.confidence is None)
 
     @property
     def overfitted(self) -> list[str]:
         """Measures that out of fold are lower than at 0.5; other objectives than F1 ask for it."""
-        if self.out_of_fold is None or self.objective != "f1":
+        fitted, half = self.out_of_fold, self.at_half
+        if fitted is None or self.objective != "f1":
             return []
-        fitted = self.out_of_fold
-        return [n for n in ("CF1", "OF1") if getattr(fitted, n) < getattr(self.at_half, n)]
+        return [n for n in ("CF1", "OF1") if getattr(fitted, n) < getattr(half, n)]
 
 
 def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
@@ -131,7 +127,6 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     Raises:
         MlcError: The checkpoint, the data or the scores cannot be used.
     """
-    objective, low = _objectives(settings)
     if settings.scores:
         source, scores = Path(settings.scores), read_scores(Path(settings.scores))
         split, warning = None, ""
@@ -140,6 +135,7 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         source, scores, warning = scored.checkpoint, scored.scores, scored.warning
         split = scored.source
     arrays, rules = (scores.probabilities_NC, scores.targets_NC), scores.bound
+    objective, low = _objectives(settings, scores.classes)
     if settings.jointly and objective.promises:
         objective = share_error(*arrays, objective)
     if settings.jointly and low and low.promises:
@@ -155,10 +151,11 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     strength = strongest_equivalent(tried) if tried else strengths[0]
     per_class_C = shrink(thresholds, overall, scores.targets_NC, strength)
     lower = fit_thresholds(*arrays, low, settings.min_positives, rules) if low else None
+    asked = settings.objective if low is None else str(objective.floors[0])
     result = ThresholdResult(
         source=source,
         split=split,
-        objective=settings.objective if low is None else str(objective.floors[0]),
+        objective=f"{_COSTS}{settings.cost}" if settings.cost else asked,
         scores=scores,
         thresholds=thresholds,
         per_class_C=per_class_C,
@@ -181,12 +178,19 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         return _write(result, settings)
 
 
-def _objectives(settings: ThresholdSettings) -> tuple[Objective, Objective | None]:
+def _objectives(
+    settings: ThresholdSettings, classes: list[str]
+) -> tuple[Objective, Objective | None]:
     """What to maximise; for a band the floor of the upper thresholds and that of the lower ones."""
     if settings.band and settings.objective != "f1":
         raise SettingsError("band: takes the place of --objective; leave one of them out")
-    key, text = ("band", settings.band) if settings.band else ("objective", settings.objective)
+    if settings.cost and (settings.band or settings.objective != "f1"):
+        raise SettingsError("cost: takes the place of --objective and --band; leave them out")
+    text = settings.cost or settings.band or settings.objective
+    key = "cost" if settings.cost else "band" if settings.band else "objective"
     try:
+        if settings.cost:
+            return Objective.of_costs(settings.cost, classes), None
         return parse_band(text) if settings.band else (Objective.parse(text), None)
     except ValueError as error:
         raise SettingsError(f"{key}: expected {error}, got '{text}'") from None
@@ -248,8 +252,7 @@ def _write(result: ThresholdResult, settings: ThresholdSettings) -> ThresholdRes
 def as_dict(result: ThresholdResult) -> dict[str, Any]:
     """The thresholds and what they come to, as plain values for JSON."""
     summaries = {"at_0.5": result.at_half, "at_thresholds": result.at_thresholds}
-    if result.out_of_fold:
-        summaries["out_of_fold"] = result.out_of_fold
+    summaries |= {"out_of_fold": result.out_of_fold} if result.out_of_fold else {}
     return {
         "source": str(result.source),
         "objective": result.objective,
@@ -270,7 +273,7 @@ def as_dict(result: ThresholdResult) -> dict[str, Any]:
 def class_rows(result: ThresholdResult) -> list[dict[str, Any]]:
     """A row for each class; undefined values are `None`."""
     before, after, outside = result.at_half, result.at_thresholds, result.out_of_fold
-    floors, unsure_C = Objective.parse(result.objective).floors, result.unsure_C
+    floors, unsure_C = result.all_floors, result.unsure_C
     positives_C = (result.scores.targets_NC == 1).sum(axis=0)
     return [
         {

@@ -21,6 +21,9 @@ class ThresholdSettings(ScoringSettings):
     """Two thresholds a class in place of an objective, and a person looks at what is between: a
     floor of precision for what is present, and one of recall, below which a class is absent, such
     as `precision>=0.95@95%,recall>=0.95@95%`."""
+    cost: str | None = None
+    """What errors cost, in place of an objective: `fn=5,fp=1` where a missed label costs as much as
+    five wrong ones; `cat:fn=10` for one class. Thresholds make the sum least."""
     jointly: bool = False
     """Promise for all classes at once, in place of each by itself."""
     strict: bool = False

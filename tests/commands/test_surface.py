@@ -60,6 +60,7 @@ COMMANDS = {
         "--split",
         "--objective",
         "--band",
+        "--cost",
         "--jointly",
         "--folds",
         "--strict",

@@ -4,15 +4,17 @@ Names of arrays: P positives of a class.
 """
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 import numpy as np
 
 from mlc_cli.core.evaluation.promises import Floor, Mask, Measure
 from mlc_cli.core.evaluation.ranking import RankedPositives
+from mlc_cli.text import nearest
 
-Kind = Literal["fbeta", "precision", "recall", "fpr"]
+Kind = Literal["fbeta", "precision", "recall", "fpr", "cost"]
 _NUMBER = r"(\d+\.?\d*|\.\d+)"
 _FLOOR = re.compile(rf"(precision|recall|fpr)(>=|<=){_NUMBER}(?:@{_NUMBER}%)?")
 
@@ -23,8 +25,9 @@ class Objective:
 
     Attributes:
         kind: F-beta; recall at a precision of at least `value` or a false-positive rate of at most
-            `value`; or precision at a recall of at least `value`.
-        value: beta, or the bound.
+            `value`; or precision at a recall of at least `value`; or, downwards, the cost of errors
+            where a missed label costs `value` times a wrong one.
+        value: beta, the bound, or the ratio of costs.
         floors: Bounds that have to be kept, with a confidence or as an estimate.
         jointly: Classes that share the error of a promise; 1 promises for each by itself.
     """
@@ -33,6 +36,35 @@ class Objective:
     value: float
     floors: tuple[Floor, ...] = ()
     jointly: int = 1
+    per_class: Mapping[int, float] = field(default_factory=dict)
+    """Other ratios of costs, by class index."""
+
+    @classmethod
+    def of_costs(cls, text: str, classes: Sequence[str]) -> "Objective":
+        """Read costs of errors: `fn=5,fp=1,cat:fn=10`; what is not said is 1, or as for all.
+
+        Raises:
+            ValueError: The text is another, a cost is not above 0, or there is no such class.
+        """
+        costs: dict[str, dict[str, float]] = {"": {"fn": 1.0, "fp": 1.0}}
+        for part in text.split(","):
+            match = re.fullmatch(rf"(?:(.+):)?(fn|fp)={_NUMBER}", part.strip())
+            if not match or float(match[3]) <= 0:
+                raise ValueError("costs above 0, such as fn=5,fp=1,cat:fn=10")
+            if match[1] and match[1] not in classes:
+                raise ValueError(f"names of classes{nearest(match[1], classes)}")
+            costs.setdefault(match[1] or "", {})[match[2]] = float(match[3])
+        ratios = {
+            name: both["fn"] / both["fp"]
+            for name, own in costs.items()
+            for both in [costs[""] | own]
+        }
+        whole = ratios.pop("")
+        return cls("cost", whole, per_class={classes.index(n): r for n, r in ratios.items()})
+
+    def of_class(self, c: int) -> "Objective":
+        """For one class."""
+        return replace(self, value=self.per_class[c]) if c in self.per_class else self
 
     @classmethod
     def parse(cls, text: str) -> "Objective":
@@ -74,6 +106,10 @@ class Objective:
             allowed_P &= floor.allowed(ranked, self.jointly)
         if not allowed_P.any():
             return None
+        if self.kind == "cost":  # less than that of no label at all, which is 0
+            saved_P = self.value * hits_P - (rank_P - hits_P)
+            best = int(np.argmax(np.where(allowed_P, saved_P, -np.inf)))
+            return best if saved_P[best] > 0 else None
         if self.kind == "fbeta":
             square = self.value**2
             values_P = (1 + square) * hits_P / (rank_P + square * len(hits_P))

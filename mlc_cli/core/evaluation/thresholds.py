@@ -86,7 +86,7 @@ def fit_thresholds(
         if positives < max(1, min_positives):
             fallbacks[c] = f"{positives} positives, fewer than {min_positives}"
             return
-        threshold = _fit(ranked, objective)
+        threshold = _fit(ranked, objective.of_class(c))
         if threshold is None:
             fallbacks[c] = f"{' and '.join(map(str, objective.floors))} is out of reach"
         else:
@@ -167,7 +167,7 @@ def _fit(ranked: RankedPositives, objective: Objective) -> float | None:
         return None
     cut = objective.choose(ranked)
     if cut is None:
-        return None
+        return 1.0 if objective.kind == "cost" else None  # never costs least
     score = float(ranked.scores_P[cut])
     lower = max(0.0, float(ranked.lower_P[cut]))
     middle = (score + lower) / 2

@@ -197,3 +197,32 @@ def test_objectives_are_read(text: str, expected: Objective) -> None:
 def test_wrong_objectives_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         Objective.parse(text)
+
+
+def test_costs_are_least_by_brute_force() -> None:
+    """Against every threshold that decides otherwise, never and always among them."""
+    rng, seen = np.random.default_rng(3), set()
+    for _ in range(200):
+        scores_NC = rng.random((30, 2)).round(int(rng.integers(1, 4)))
+        targets_NC = rng.choice([-1, 0, 1], (30, 2), p=[0.1, 0.6, 0.3]).astype(np.int8)
+        if ((targets_NC == 1).sum(0) == 0).any():
+            continue
+        fn, fp, own = rng.choice([0.3, 1, 5], 3)
+        objective = Objective.of_costs(f"fn={fn}, fp={fp},cat:fn={own}", ["cat", "dog"])
+        found = fit_thresholds(scores_NC, targets_NC, objective, 1).per_class_C
+        for c, missed in enumerate((own, fn)):
+            costs = {
+                t: missed * ((scores_NC[:, c] < t) & (targets_NC[:, c] == 1)).sum()
+                + fp * ((scores_NC[:, c] >= t) & (targets_NC[:, c] == 0)).sum()
+                for t in [*np.unique(scores_NC[:, c]), 1.1, found[c]]
+            }
+            never = scores_NC[:, c].max() >= 1 and found[c] == 1
+            assert never or costs[found[c]] == pytest.approx(min(costs.values()))
+            seen.add(found[c] == 1)
+    assert seen == {True, False}
+
+
+@pytest.mark.parametrize("text", ["", "fn", "fn=0", "fn=-1", "tn=1", "cow:fn=2", "fn=1;fp=2"])
+def test_costs_that_cannot_be_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"costs above 0|names of classes"):
+        Objective.of_costs(text, ["cat", "dog"])
