@@ -19,6 +19,7 @@ from mlc_cli.core.evaluation.calibration import (
 from mlc_cli.core.evaluation.probabilities import logit, sigmoid
 from mlc_cli.core.inference.build import default_folder, score_checkpoint
 from mlc_cli.core.models.weights.load import is_checkpoint
+from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.checkpoint import read_card, read_state, save_checkpoint
 from mlc_cli.core.system.distributed import current
 from mlc_cli.core.system.files import only_writer, result_folder, write_json, write_text
@@ -97,12 +98,22 @@ def calibrate(settings: CalibrateSettings) -> CalibrationResult:
         before=errors(probabilities_NC, targets_NC, settings.seed),
         after=errors(sigmoid(tried[method]), targets_NC, settings.seed),
         folder=result_folder(settings.output, default_folder(scored.checkpoint)),
-        warning=scored.warning,
+        warning=" ".join(filter(None, (scored.warning, _lost_promise(scored.card, method)))),
     )
     if current().is_main:
         with only_writer(result.folder):
             _write(result, settings)
     return result
+
+
+def _lost_promise(card: ModelCard, method: str) -> str:
+    """A calibration of each class changes which label of an exclusive group is the best."""
+    if method == UNCHANGED or not card.promise or not card.rules.exclusive:
+        return ""
+    return (
+        "the promise of the thresholds does not outlast a calibration where labels exclude each"
+        " other: choose them once more with mlc thresholds"
+    )
 
 
 def _write(result: CalibrationResult, settings: CalibrateSettings) -> None:
@@ -118,7 +129,7 @@ def _write(result: CalibrationResult, settings: CalibrateSettings) -> None:
     lower = card.lower_thresholds
     card = replace(
         card,
-        promise=None if card.rules.exclusive else card.promise,  # who is best of a group changes
+        promise=None if _lost_promise(card, result.method) else card.promise,
         lower_thresholds=lower and moved(np.array(lower), scale_C, bias_C).tolist(),
         calibration=[(float(a), float(b)) for a, b in zip(*both_2C, strict=True)],
         thresholds=moved(thresholds_C, scale_C, bias_C).tolist(),

@@ -8,6 +8,7 @@ from typing import Any
 
 from mlc_cli.core.loading.loader import dead_workers_named
 from mlc_cli.core.models.complexity import Complexity, complexity
+from mlc_cli.core.runs.checkpoint import read_card
 from mlc_cli.core.runs.folder import RunFolder, create_run, open_run
 from mlc_cli.core.system.device import out_of_memory_named
 from mlc_cli.core.system.files import write_text
@@ -123,10 +124,20 @@ def _open(
     training.group.broadcast(run.remove_leftovers)
     if not run.trainer.exists():
         return run, ""
+    if training.built.classifier.backbone.last_norms and run.best.exists():
+        _check_last_norm(run)
     warning = training.state.load(run.trainer, accept_changed_data=accept)
     if training.group.is_main:  # the data or the device may be others now
         write_text(run.settings, as_yaml(settings.absolute()))
     return run, warning
+
+
+def _check_last_norm(run: RunFolder) -> None:
+    if not read_card(run.best).last_norm:
+        raise RunError(
+            f"{run.path}: was started by a version that left out the last norm of this backbone",
+            f"Train anew, or from its weights: mlc train --weights {run.best} ...",
+        )
 
 
 def _brings_weights(path: Path | None) -> bool:

@@ -1,5 +1,6 @@
 """The base of all settings, and the field types that several of them share."""
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Annotated, Any, get_args
@@ -20,22 +21,30 @@ class Settings(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _no_number_is_true(cls, content: Any) -> Any:
-        """Python takes true for 1; as text it is the fault that it is."""
+    def _odd_numbers_are_texts(cls, content: Any) -> Any:
+        """Python takes true for 1, and counts without end; as text both are the faults they are."""
         if not isinstance(content, dict):
             return content
-        numbers = {
-            name
-            for name, field in cls.model_fields.items()
-            if (types := set(_types(field.annotation))) & {int, float} and bool not in types
+        kinds = {name: set(_types(field.annotation)) for name, field in cls.model_fields.items()}
+        most = {
+            name: math.inf if float in types else _MOST
+            for name, types in kinds.items()
+            if types & {int, float} and bool not in types
         }
-        return {key: _spelt(v) if key in numbers else v for key, v in content.items()}
+        return {key: _spelt(v, most[key]) if key in most else v for key, v in content.items()}
 
 
-def _spelt(value: Any) -> Any:
+_MOST = 2**53
+"""Whole numbers beyond are no counts, and not exact in JSON."""
+
+
+def _spelt(value: Any, most: float) -> Any:
     if isinstance(value, list | tuple):
-        return [_spelt(part) for part in value]
-    return str(value) if isinstance(value, bool) else value
+        return [_spelt(part, most) for part in value]
+    if isinstance(value, bool):
+        return str(value)
+    too_large = isinstance(value, int | float) and abs(value) > most
+    return f"{str(value)[:20]}..., which is too large" if too_large else value
 
 
 def _types(annotation: Any) -> Iterator[Any]:

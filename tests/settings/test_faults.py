@@ -45,6 +45,7 @@ def faults(*assignments: str) -> list[str]:
         ("optim.lr=fast", "optim.lr: expected a valid number, got 'fast'"),
         ("optim.lr=null", "optim.lr: expected a valid number, got None"),
         ("epochs=true", "epochs: expected a valid integer, got 'True'"),
+        ("epochs=1e20", "epochs: expected a valid integer, got '1e+20..., which is too large'"),
         ("optim.lr=true", "optim.lr: expected a valid number, got 'True'"),
         ("data.workers=false", "data.workers: expected a valid integer or 'auto', got 'False'"),
         ("model.mean=[true, 0, 0]", "model.mean: expected a valid number, got 'True'"),

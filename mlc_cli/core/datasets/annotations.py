@@ -24,7 +24,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mlc_cli.core.rules import NO_RULES, Rules, read_rules
+from mlc_cli.core.datasets.rules import NO_RULES, Rules, read_rules
 from mlc_cli.core.system.files import read_json
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.converting.collect import label_sets
-from mlc_cli.core.rules import BoundRules
+from mlc_cli.core.datasets.rules import BoundRules
 
 BLOCK = 4096
 """Images at a time."""

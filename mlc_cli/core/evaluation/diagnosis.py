@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlc_cli.core.datasets.rules import FREE, BoundRules
 from mlc_cli.core.evaluation.bootstrap import Intervals, bootstrap
 from mlc_cli.core.evaluation.metrics import Floats
 from mlc_cli.core.evaluation.mistakes import (
@@ -20,7 +21,6 @@ from mlc_cli.core.evaluation.mistakes import (
 )
 from mlc_cli.core.evaluation.reliability import Reliability, reliability
 from mlc_cli.core.evaluation.suspects import Suspects, find_suspects
-from mlc_cli.core.rules import FREE, BoundRules
 
 HALF, FITTED = "at_0.5", "at_thresholds"
 

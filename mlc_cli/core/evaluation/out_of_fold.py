@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlc_cli.core.datasets.rules import FREE, BoundRules
 from mlc_cli.core.evaluation.metrics import DecisionMetrics, metrics_of_decisions
 from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.thresholds import fit_overall, fit_thresholds, shrink
-from mlc_cli.core.rules import FREE, BoundRules
 
 CHANCE = 0.005
 """Difference of CF1 + OF1 out of fold that tells nothing."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlc_cli.core.datasets.rules import NO_RULES, BoundRules, Rules
 from mlc_cli.core.evaluation.metrics import (
     DecisionMetrics,
     Floats,
@@ -25,7 +26,6 @@ from mlc_cli.core.evaluation.metrics import (
 from mlc_cli.core.evaluation.ranking_metrics import auroc_C, ranking_metrics, top_k_NC
 from mlc_cli.core.evaluation.rule_metrics import RuleMetrics, rule_metrics
 from mlc_cli.core.html.notebook import table
-from mlc_cli.core.rules import NO_RULES, BoundRules, Rules
 from mlc_cli.core.system.files import write_json, write_text
 from mlc_cli.text import csv_cell
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mlc_cli.core.datasets.rules import BoundRules, Flags
 from mlc_cli.core.evaluation.metrics import metrics_of_decisions
-from mlc_cli.core.rules import BoundRules, Flags
 
 
 @dataclass(frozen=True)

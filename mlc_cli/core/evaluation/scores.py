@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlc_cli.core.rules import NO_RULES, BoundRules, Rules
+from mlc_cli.core.datasets.rules import NO_RULES, BoundRules, Rules
 from mlc_cli.core.runs.card import ModelCard, class_hash
 from mlc_cli.core.system.files import named_faults, write_atomic
 from mlc_cli.errors import DataError

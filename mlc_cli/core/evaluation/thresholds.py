@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlc_cli.core.datasets.rules import FREE, BoundRules
 from mlc_cli.core.evaluation.metrics import (
     Floats,
     check_scores,
@@ -24,7 +25,6 @@ from mlc_cli.core.evaluation.metrics import (
 from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.probabilities import logit, sigmoid
 from mlc_cli.core.evaluation.ranking import RankedPositives, over_classes, rank_positives
-from mlc_cli.core.rules import FREE, BoundRules
 from mlc_cli.core.runs.card import ModelCard, class_hash
 from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import UsageError

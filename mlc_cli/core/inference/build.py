@@ -10,6 +10,7 @@ import torch
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.checks import check_classes
+from mlc_cli.core.datasets.rules import Rules
 from mlc_cli.core.evaluation.scores import SavedScores, ScoredSplit
 from mlc_cli.core.inference.engines import Engine, OpenedModel, is_exported
 from mlc_cli.core.inference.open import open_model
@@ -19,7 +20,6 @@ from mlc_cli.core.inference.views import with_views
 from mlc_cli.core.loading.build import build_eval_batches, read_split
 from mlc_cli.core.loading.fingerprint import difference
 from mlc_cli.core.loading.loader import Batches
-from mlc_cli.core.rules import Rules
 from mlc_cli.core.runs.card import Fingerprint, ModelCard
 from mlc_cli.core.runs.folder import RunFolder, find_checkpoint
 from mlc_cli.core.system.device import out_of_memory_named

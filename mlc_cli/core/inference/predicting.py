@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mlc_cli.core.datasets.rules import FREE, BoundRules
 from mlc_cli.core.evaluation.metrics import Floats
 from mlc_cli.core.evaluation.probabilities import probabilities
 from mlc_cli.core.inference.engines import Engine
 from mlc_cli.core.inference.results import Prediction, best_first
 from mlc_cli.core.loading.sources import Item
 from mlc_cli.core.loading.stream import Picture, PictureReader, read_batches
-from mlc_cli.core.rules import FREE, BoundRules
 
 Logits = NDArray[np.float32]
 Maps = Sequence[NDArray[np.float32] | None]

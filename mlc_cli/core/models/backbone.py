@@ -56,10 +56,10 @@ class Backbone(nn.Module):
         self._channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
         family = type(model).__module__.rpartition(".")[2]
         self._prefix = int(getattr(model, "num_prefix_tokens", family in ("volo", "coat")))
-        self._last_norms = [n for n in _last_norms(model) if last_norm or n == "fc_norm"]
+        self.last_norms = [n for n in _last_norms(model) if last_norm or n == "fc_norm"]
         behind = (*_BEHIND_POOLING, *_BEHIND_POOLING_OF.get(family, ()))
         for name, parameter in model.named_parameters():
-            if name.startswith(behind) and not name.startswith((*self._last_norms, "fc_norm")):
+            if name.startswith(behind) and not name.startswith((*self.last_norms, "fc_norm")):
                 parameter.requires_grad = False
         if freeze_stages:
             _freeze(model, freeze_stages)
@@ -69,7 +69,7 @@ class Backbone(nn.Module):
         features: Tensor = self.model.forward_features(images_N3HW)  # type: ignore[operator]
         if not isinstance(features, Tensor):
             raise TypeError("it gives several maps of features, and not one")
-        for name in self._last_norms:
+        for name in self.last_norms:
             features = self.model.get_submodule(name)(features)
         if features.ndim == 3:
             tokens_NTD = features[:, self._prefix :]

@@ -11,8 +11,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
+from mlc_cli.core.datasets.rules import BoundRules, Rules
 from mlc_cli.core.images.geometry import Decode, Geometry, Interpolation, Resize
-from mlc_cli.core.rules import BoundRules, Rules
 from mlc_cli.core.system.checksum import OPEN, is_intact
 from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import CheckpointError

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mlc_cli.core.rules import Rules
+from mlc_cli.core.datasets.rules import Rules
 from mlc_cli.core.runs.card import ModelCard
 
 

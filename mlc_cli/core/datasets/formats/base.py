@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from mlc_cli.core.datasets.annotations import Annotation, Label, State
-from mlc_cli.core.rules import NO_RULES, Rules
+from mlc_cli.core.datasets.rules import NO_RULES, Rules
 from mlc_cli.core.system.issues import IssueLog
 
 

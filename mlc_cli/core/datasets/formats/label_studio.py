@@ -23,7 +23,7 @@ from mlc_cli.core.datasets.formats.shared.images import is_image
 from mlc_cli.core.datasets.formats.shared.json_files import FileKind, load, opening
 from mlc_cli.core.datasets.formats.shared.lines import csv_rows
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
-from mlc_cli.core.rules import Rules
+from mlc_cli.core.datasets.rules import Rules
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 

@@ -16,7 +16,7 @@ from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, load
 from mlc_cli.core.datasets.formats.shared.naming import relative
 from mlc_cli.core.datasets.formats.shared.writing import JsonWriter
-from mlc_cli.core.rules import Rules, read_rules
+from mlc_cli.core.datasets.rules import Rules, read_rules
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 

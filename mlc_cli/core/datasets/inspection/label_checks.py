@@ -13,7 +13,7 @@ from mlc_cli.core.datasets.inspection.collection import SPLITS, Collection
 from mlc_cli.core.datasets.inspection.issues import FEW, Finding, found
 from mlc_cli.core.datasets.inspection.statistics import Statistics
 from mlc_cli.core.datasets.leaks import find_leaks
-from mlc_cli.core.rules import BoundRules
+from mlc_cli.core.datasets.rules import BoundRules
 from mlc_cli.errors import DataError
 from mlc_cli.text import SHOWN
 

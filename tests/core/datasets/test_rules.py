@@ -10,11 +10,11 @@ import torch
 
 from mlc_cli.core.datasets.annotations import read_annotation
 from mlc_cli.core.datasets.completing import completed
+from mlc_cli.core.datasets.rules import BoundRules, Rules
 from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.results import evaluate
 from mlc_cli.core.evaluation.thresholds import fit_thresholds
 from mlc_cli.core.exporting.rule_graph import RuleMargins
-from mlc_cli.core.rules import BoundRules, Rules
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.errors import DataError
 
@@ -103,6 +103,13 @@ def test_rules_are_read_from_the_file_its_names_and_the_yaml_beside_it(tmp_path:
     rules = read_annotation(source).rules
     assert rules == Rules({"animal / cat": ["animal"], "animal / dog": ["animal"],
                            "puppy": ["animal / dog"]}, [["day", "night"]])  # fmt: skip
+
+
+def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    source = write(tmp_path, {})
+    (tmp_path / "rules.yaml").write_text("implies:\n  puppy: animal\n  puppy: day\n")
+    with pytest.raises(DataError, match="a key is there twice"):
+        read_annotation(source)
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,7 @@ from mlc_cli.core.system.files import named_faults, read_text
 from mlc_cli.errors import DataError
 from mlc_cli.text import nearest
 
-RULES_FILE = "rules.yaml"
-"""Beside annotation files; its rules hold for all of them."""
+RULES_FILE = "rules.yaml"  # beside annotation files; its rules hold for all of them
 Name = Annotated[str, BeforeValidator(lambda name: str(name) if type(name) is int else name)]
 Names = Annotated[list[Name], BeforeValidator(lambda v: v if isinstance(v, list | tuple) else [v])]
 Targets = NDArray[np.int8]
@@ -64,9 +63,8 @@ class Rules:
 
     def __str__(self) -> str:
         """In a word, to tell other rules by."""
-        return (
-            hashlib.sha256(json.dumps(self.written()).encode()).hexdigest()[:8] if self else "none"
-        )
+        text = json.dumps(self.written())
+        return hashlib.sha256(text.encode()).hexdigest()[:8] if self else "none"
 
     def joined(self, other: "Rules") -> "Rules":
         """The rules of both."""
@@ -133,7 +131,9 @@ def read_rules(source: Path, content: object, classes: Sequence[str | int]) -> R
     file, parts = source.parent / RULES_FILE, {source: content or {}}
     with named_faults(file, "cannot be read as label rules", DataError, _HINT):
         if file.is_file():
-            parts[file] = yaml.load(read_text(file), Loader=yaml.BaseLoader) or {}
+            text = read_text(file)
+            _check_keys(yaml.compose(text, Loader=yaml.BaseLoader))
+            parts[file] = yaml.load(text, Loader=yaml.BaseLoader) or {}
     whole = Rules()
     for place, part in parts.items():
         try:
@@ -143,6 +143,15 @@ def read_rules(source: Path, content: object, classes: Sequence[str | int]) -> R
             raise DataError(f"{place}: label rules: {'; '.join(faults)}", _HINT) from None
         whole = whole.joined(rules.among(classes, place)).among(classes, place)
     return whole
+
+
+def _check_keys(node: yaml.Node | None) -> None:
+    """YAML keeps the last of two equal keys without a word."""
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    if len({key.value for key, _ in pairs}) < len(pairs):
+        raise ValueError("a key is there twice")
+    for _, below in pairs:
+        _check_keys(below)
 
 
 class BoundRules:
@@ -171,7 +180,6 @@ class BoundRules:
         for c in range(len(self.classes)):
             self._descend(c, above, ())
         self.groups = [sorted(place[name] for name in group) for group in rules.exclusive]
-        """Exclusive classes."""
         self._check_groups()
 
     def _descend(self, c: int, above: dict[int, list[int]], path: tuple[int, ...]) -> None:
