@@ -77,6 +77,9 @@ def test_another_kind_over_a_preset_drops_what_belonged_to_the_first(mlc) -> Non
         "reduction": "batch_mean",
         "label_smoothing": 0.0,
         "pos_weight": None,
+        "rules": False,
+        "selective": {"frequent": 0.5, "gamma": 0.0, "likeliest": 1.0, "weight": 1.0},
+        "unknown": "ignore",
     }
 
 

@@ -273,7 +273,7 @@ def _check_history(metrics: list[dict[str, Any]], best: Best, position: Position
     epochs = [row["epoch"] for row in metrics]
     if epochs != sorted({int(epoch) for epoch in epochs}) or best.mean_ap > 1:
         raise ValueError("its metrics are damaged")
-    if max(best.epoch, *epochs, 0) > position.epoch + 1 or (best.epoch and not epochs):
+    if max(best.epoch, *epochs, 0) > position.epoch + 1:
         raise ValueError("its metrics are of another time")
 
 

@@ -16,6 +16,7 @@ from mlc_cli.core.exporting.client import run_client, run_onnx
 from mlc_cli.core.exporting.embed import EmbeddedResize, embed_in_ir, embed_in_onnx, resize_graph
 from mlc_cli.core.exporting.ir import to_ir, write_ir
 from mlc_cli.core.exporting.onnx_graph import write_onnx
+from mlc_cli.core.images.decode import read_image
 from mlc_cli.core.images.geometry import Geometry, Interpolation, Resize
 from mlc_cli.core.inference.runtime.ir_file import IrEngine
 from mlc_cli.core.inference.runtime.onnx_file import OnnxEngine
@@ -78,8 +79,7 @@ def test_clients_with_nothing_configured_agree_on_photographs_of_every_shape(
         images.append(tmp_path / f"{number}.png")
         shade = np.random.default_rng(number).integers(0, 200, 3)
         cv2.imwrite(str(images[-1]), picture((height, width), number) // 5 + shade)
-    fitted = [made.info.card.geometry.read(image) for image in images]
-    fitted_NHWC = np.stack([made.info.card.geometry.fit(pixels) for pixels in fitted])
+    fitted_NHWC = np.stack([made.info.card.geometry.fit(read_image(image)) for image in images])
     wanted_NC = made.expected(torch.from_numpy(fitted_NHWC)).double().sigmoid().numpy()
     assert 0.1 < (wanted_NC > 0.5).mean() < 0.9
     for client, path in ((run_client, made.xml), (run_onnx, made.onnx)):

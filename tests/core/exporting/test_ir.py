@@ -132,6 +132,7 @@ def test_openvino_reads_every_key_as_it_was_meant(
         "pad_value": "0",
         "reverse_input_channels": "False",
         "thresholds_folded": "True",
+        "resize_embedded": "False",
         "thresholds": "0.1 0.1 0.1 0.1 0.1 0.1 0.1",
         "parity": "unchecked",
         "mlc": card_to_json(card),
