@@ -127,8 +127,7 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     Raises:
         MlcError: The checkpoint, the data or the scores cannot be used.
     """
-    if not settings.cost:  # whose classes are not known yet
-        _objectives(settings, [])
+    _ = settings.cost or _objectives(settings, [])  # a wrong one is told before anything is read
     if settings.scores:
         source, scores = Path(settings.scores), read_scores(Path(settings.scores))
         split, warning = None, ""
