@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from mlc_cli.core.evaluation.metrics import Floats
+from mlc_cli.core.inference.runtime.metadata import PICTURE
 from mlc_cli.core.inference.runtime.openvino_core import openvino_core
 from mlc_cli.errors import MlcError
 
@@ -82,7 +83,7 @@ def run_onnx(path: Path, images: Sequence[Path], labels: Sequence[str]) -> Clien
     for row, image in enumerate(images):
         pixels = cv2.imread(str(image), cv2.IMREAD_COLOR_RGB)
         assert pixels is not None
-        (logits_NC[row : row + 1],) = session.run(["logits"], {"image": pixels[None]})
+        (logits_NC[row : row + 1],) = session.run(["logits"], {PICTURE: pixels[None]})
     seconds = time.perf_counter() - started
     return ClientOutputs(expit(logits_NC), logits_NC > 0, len(images) / seconds)
 

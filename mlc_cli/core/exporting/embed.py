@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from mlc_cli.core.exporting.onnx_graph import INPUT, to_proto
 from mlc_cli.core.images.geometry import Geometry
-from mlc_cli.core.inference.runtime.metadata import ExportInfo
+from mlc_cli.core.inference.runtime.metadata import PICTURE, ExportInfo
 from mlc_cli.core.inference.runtime.openvino_core import openvino_core
 from mlc_cli.core.system.checksum import seal
 
-PICTURE, _RESIZED = "image", "resized"
+_RESIZED = "resized"
 
 
 class EmbeddedResize(nn.Module):

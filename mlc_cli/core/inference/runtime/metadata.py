@@ -15,6 +15,8 @@ from mlc_cli.core.runs.card import ModelCard, card_from_json, card_to_json
 from mlc_cli.errors import CheckpointError, MlcError
 
 SECTION = "model_info"
+PICTURE = "image"
+"""Input of a graph with embedded resize."""
 RESIZE_TYPES = {"squash": "standard", "letterbox": "fit_to_window_letterbox", "crop": "crop"}
 """What the client calls a way to resize."""
 Parity = Literal["unchecked", "passed", "failed"]

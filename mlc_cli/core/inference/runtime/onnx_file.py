@@ -8,6 +8,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from mlc_cli.core.inference.runtime.metadata import (
+    PICTURE,
     SECTION,
     ExportInfo,
     check_shapes,
@@ -64,7 +65,7 @@ class OnnxEngine:
 
     def _run(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         if self.info.embedded:
-            return self._session.run(["logits"], {"image": images_NHWC})[0]  # type: ignore[no-any-return]
+            return self._session.run(["logits"], {PICTURE: images_NHWC})[0]  # type: ignore[no-any-return]
         normalised = images_NHWC.astype(np.float32)
         normalised *= self._scale
         normalised += self._shift
