@@ -34,11 +34,16 @@ def make_digits(root: Path, seed: int = 0) -> None:
     Raises:
         MlcError: The disk is full, or the folder cannot be written to.
     """
-    root.parent.mkdir(parents=True, exist_ok=True)
-    own = root.with_name(
-        f"{root.name}-{os.getpid()}"
-    )  # trainings that start together make the same
-    with folder_beside(own) as folder:
+    own = root.with_name(f"{root.name}-{os.getpid()}")  # several may start at the same time
+    with named_faults(root, "cannot be made", MlcError):
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with folder_beside(own) as folder:
+            _write(folder, np.random.default_rng(seed))
+            if not root.exists():
+                folder.rename(root)
+
+
+def _write(folder: Path, rng: np.random.Generator) -> None:
     for (split, (images, _)), glyphs in zip(SPLITS.items(), _glyphs(rng), strict=True):
         _write_split(folder, split, images, glyphs, rng)
 
