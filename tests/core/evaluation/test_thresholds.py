@@ -3,7 +3,6 @@ import pytest
 from sklearn.metrics import fbeta_score, precision_recall_curve, precision_score, recall_score
 
 from mlc_cli.core.datasets.stratify import stratify
-from mlc_cli.core.evaluation.metrics import decision_metrics
 from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.out_of_fold import out_of_fold
 from mlc_cli.core.evaluation.promises import Floor
@@ -13,6 +12,7 @@ from mlc_cli.core.evaluation.thresholds import (
     fit_thresholds,
     shrink,
 )
+from tests.core.evaluation.deciding import decision_metrics
 
 F1 = Objective("fbeta", 1.0)
 
