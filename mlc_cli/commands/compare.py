@@ -12,8 +12,9 @@ MOST_CLASSES = 20
 
 def compare(
     runs: Annotated[
-        list[str], typer.Argument(help="Run folders; the others are compared with the first.")
-    ],
+        list[str] | None,
+        typer.Argument(help="Run folders, or folders of results; the first is compared with."),
+    ] = None,
     split: Annotated[str, typer.Option(help="Split that all were evaluated on.")] = "val",
     html: Annotated[
         Path | None,
@@ -26,17 +27,17 @@ def compare(
 
     from mlc_cli.jobs.compare import compare_runs
 
-    compared = compare_runs(runs, split, html)
+    compared = compare_runs(runs or [], split, html)
     for note in compared.notes:
         screen.warn(note)
     if as_json:
         screen.result_json(asdict(compared))
-    for table in () if as_json else compared.tables():
-        if table.rows:
-            screen.result(table.title)
-            screen.table(table.heads, table.rows[:MOST_CLASSES], table.texts)
-        if len(table.rows) > MOST_CLASSES:
-            screen.result(f"and {len(table.rows) - MOST_CLASSES} more; --html and --json have all")
+    for title, heads, rows, texts in () if as_json else compared.tables():
+        if rows:
+            screen.result(title)
+            screen.table(heads, rows[:MOST_CLASSES], texts)
+        if len(rows) > MOST_CLASSES:
+            screen.result(f"and {len(rows) - MOST_CLASSES} more; --html and --json have all")
     screen.note(f"{compared.images:,} images, {compared.classes:,} classes; 95 % of 1,000 draws")
     if html:
         screen.note(f"page: {html}")

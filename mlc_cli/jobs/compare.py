@@ -1,10 +1,11 @@
 """`mlc compare`: what differs between runs, in settings, numbers, images, speed and size."""
 
+import json
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from mlc_cli.core.html.page import write_page
 from mlc_cli.core.html.words import probability, span
 from mlc_cli.core.images.thumbnails import read_thumbnails
 from mlc_cli.core.inference.build import suffix_of
+from mlc_cli.core.inference.engines import is_exported, model_bytes
 from mlc_cli.core.models.complexity import complexity
 from mlc_cli.core.models.weights.build import load_any
 from mlc_cli.core.runs.folder import RunFolder
@@ -30,13 +32,8 @@ MOST_PICTURES = 60
 DRAWS = 1000
 
 
-class Table(NamedTuple):
-    """A part of the result for terminal and page; the first columns are text."""
-
-    title: str
-    heads: Sequence[str]
-    rows: list[list[str]]
-    texts: int = 1
+Table = tuple[str, Sequence[str], list[list[str]], int]
+"""Title, heads, rows, and how many of the first columns are text."""
 
 
 @dataclass(frozen=True)
@@ -58,32 +55,30 @@ class Compared:
     sizes: dict[str, dict[str, float | None]]
 
     def tables(self) -> Iterator[Table]:
-        """All of it but the single images."""
+        """All of it but the single images, as text."""
         first, *others = self.comparisons
-        names = [one.name for one in self.comparisons]
+        names, against = [one.name for one in self.comparisons], f"to {first.name}"
         rows = [
             [metric if run is first else "", run.name, f"{run.metrics[metric].value:.4f}",
              *(_words(run.metrics[metric]) if run is not first else ("", "", ""))]
             for metric in METRICS
             for run in self.comparisons
         ]  # fmt: skip
-        against = f"to {first.name}"
-        yield Table("Numbers", ("", "run", "value", against, "95 %", "P(better)"), rows, 2)
+        yield "Numbers", ("metric", "run", "value", against, "95 %", "P(better)"), rows, 2
         rows = [[key, *texts] for key, texts in self.settings.items()]
-        yield Table("Settings that differ", ("setting", *names), rows, 1 + len(names))
-        heads = next(iter(self.sizes.values()))
+        yield "Settings that differ", ("setting", *names), rows, 1 + len(names)
         rows = [[name, *("-" if value is None else f"{value:,.2f}" for value in size.values())]
                 for name, size in self.sizes.items()]  # fmt: skip
-        yield Table("Training speed and size", ("run", *heads), rows)
+        yield "Training speed and size", ("run", *self.sizes[first.name]), rows, 1
         rows = [[run.name, f"{len(run.images):,}",
                  *(f"{sum(len(one[kind]) for one in run.images.values()):,}" for kind in KINDS)]
                 for run in others]  # fmt: skip
-        yield Table("Images that are decided otherwise", ("run", "images", *KINDS), rows)
+        yield "Images that are decided otherwise", ("run", "images", *KINDS), rows, 1
+        heads = ("class", "AP", against, "95 %", "P(better)", "beyond noise")
         for run in others:
-            rows = [[name, f"{one.value:.4f}", *_words(one), "clear" if one.is_clear else ""]
+            rows = [[name, f"{one.value:.4f}", *_words(one), "yes" if one.is_clear else "no"]
                     for name, one in run.classes.items()]  # fmt: skip
-            yield Table(f"Classes: AP of {run.name}",
-                        ("class", "AP", against, "95 %", "P(better)", ""), rows)  # fmt: skip
+            yield f"Classes: AP of {run.name}", heads, rows, 1
 
 
 def _words(change: Any) -> tuple[str, str, str]:
@@ -124,17 +119,16 @@ class _Run:
         file = Path(self.about["checkpoint"])
         places = (self.path / file.name, self.path.parent / file.name, file)
         file = next((place for place in places if place.is_file()), file)
-        parts = [part for part in {file, file.with_suffix(".bin")} if part.is_file()]
         model = None
-        if parts and file.suffix == ".safetensors":
+        if file.is_file() and not is_exported(file):
             classifier, card, _ = load_any(file, None, None)
             model = complexity(classifier, card.input_size)
         return {
             "images/s": statistics.median(rates) if rates else None,
             "minutes": sum(row["seconds"] for row in rows) / 60 if rows else None,
-            "M parameters": model and model.mparams,
-            "GMACs": model and model.gmacs,
-            "MiB": sum(part.stat().st_size for part in parts) / 2**20 if parts else None,
+            "M parameters": model.mparams if model else None,
+            "GMACs": model.gmacs if model else None,
+            "MiB": model_bytes(file) / 2**20 if file.is_file() else None,
         }
 
     def image_folder(self) -> Path:
@@ -152,6 +146,10 @@ def _flat(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:
             yield from _flat(value, f"{key}.{name}" if key else name)
     else:
         yield key, content
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def compare_runs(names: Sequence[str], split: str = "val", html: Path | None = None) -> Compared:
@@ -174,7 +172,7 @@ def compare_runs(names: Sequence[str], split: str = "val", html: Path | None = N
         notes.append("some runs decide at 0.5 and others at their thresholds: F1 is no fair"
                      " comparison before `mlc thresholds` and `mlc eval` of all")  # fmt: skip
     keys = dict.fromkeys(key for run in runs for key in run.settings)
-    rows = {key: [str(run.settings.get(key, "")) for run in runs] for key in keys}
+    rows = {key: [_text(run.settings.get(key, "")) for run in runs] for key in keys}
     compared = Compared(
         len(judged[0].scores.paths),
         len(judged[0].scores.classes),

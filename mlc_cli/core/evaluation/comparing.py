@@ -104,9 +104,11 @@ def paired(runs: Sequence[Judged]) -> tuple[list[Judged], list[str]]:
     first, *others = parts = [run.part(*common) for run in runs]
     if not (first.scores.targets_NC == 1).any():
         raise DataError("none of these images has a label of the classes that all runs have")
-    for run in others:
-        if changed := np.count_nonzero(run.scores.targets_NC != first.scores.targets_NC):
-            notes.append(f"{changed:,} labels were others for {run.name}; those of {first.name} count")
+    notes += [
+        f"{changed:,} labels were others for {run.name}; those of {first.name} count"
+        for run in others
+        if (changed := np.count_nonzero(run.scores.targets_NC != first.scores.targets_NC))
+    ]
     return parts, notes
 
 
@@ -116,16 +118,14 @@ def compare(runs: Sequence[Judged], draws: int, seed: int) -> list[Comparison]:
     drawn_BN = draw_weights(len(scores.paths), draws, seed)
     weights_BN = np.vstack([np.ones_like(drawn_BN[:1]), drawn_BN])
     values = [_numbers(run, scores.targets_NC, weights_BN) for run in runs]
+    there_K = np.flatnonzero(np.isfinite(values[0][0]))  # a class without positives has no AP
+    names = [*METRICS, *scores.classes]
     result = []
     for run, own_BK in zip(runs, values, strict=True):
-        changes = [_change(a_B, b_B) for a_B, b_B in zip(values[0].T, own_BK.T, strict=True)]
-        classes = zip(scores.classes, changes[len(METRICS) :], strict=True)
-        ranked = sorted(
-            (one for one in classes if np.isfinite(one[1].value)),
-            key=lambda one: (not one[1].is_clear, -abs(one[1].difference)),
-        )
-        metrics = dict(zip(METRICS, changes, strict=False))
-        result.append(Comparison(run.name, metrics, dict(ranked), _changed(runs[0], run)))
+        changes = [(names[k], _change(values[0][:, k], own_BK[:, k])) for k in there_K]
+        metrics, classes = dict(changes[: len(METRICS)]), changes[len(METRICS) :]
+        classes.sort(key=lambda one: (not one[1].is_clear, -abs(one[1].difference)))
+        result.append(Comparison(run.name, metrics, dict(classes), _changed(runs[0], run)))
     return result
 
 
@@ -141,7 +141,8 @@ def _numbers(run: Judged, targets_NC: NDArray[np.int8], weights_BN: Weights) -> 
 def _change(first_B: Floats, own_B: Floats) -> Change:
     differences_B = own_B - first_B
     drawn = differences_B[1:][np.isfinite(differences_B[1:])]
-    better = float(np.mean((drawn > 0) + 0.5 * (drawn == 0))) if len(drawn) else float("nan")
+    least = 0.5 / max(1, len(drawn))  # what no draw shows may still be
+    better = float(np.mean((drawn > 0) + 0.5 * (drawn == 0)).clip(least, 1 - least))
     return Change(float(own_B[0]), float(differences_B[0]), interval(drawn), better)
 
 
