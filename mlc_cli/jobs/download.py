@@ -12,7 +12,7 @@ from mlc_cli.core.system.downloads.build import build_cache
 from mlc_cli.core.system.downloads.cache import Cache, file_name
 from mlc_cli.core.system.downloads.transfer import check_space, in_parallel
 from mlc_cli.core.system.downloads.unpack import unpack
-from mlc_cli.core.system.files import read_json, write_json
+from mlc_cli.core.system.files import only_writer, read_json, result_folder, write_json
 from mlc_cli.errors import DownloadError, GateMissed, UsageError
 from mlc_cli.jobs.convert import convert
 from mlc_cli.settings.convert import ConvertSettings
@@ -68,7 +68,7 @@ def download(settings: DatasetDownloadSettings, progress: Progress) -> Downloade
             name: file.model_copy(update={"url": at + file_name(file.url)})
             for name, file in files.items()
         }
-    with cache.lock(f"folder-{dest.resolve().name}"):
+    with only_writer(result_folder(None, source)):
         missing = {name: file for name, file in files.items() if not _is_whole(source, name)}
         for file in missing.values():
             cache.check_known(file.url, file.checksum)
