@@ -1,5 +1,6 @@
 """`mlc thresholds`: the probability from which each class counts as present."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from mlc_cli.core.evaluation.metrics import DecisionMetrics, Floats, metrics_of_
 from mlc_cli.core.evaluation.objectives import Objective, parse_band
 from mlc_cli.core.evaluation.out_of_fold import out_of_fold, strongest_equivalent
 from mlc_cli.core.evaluation.promises import Floor
-from mlc_cli.core.evaluation.results import SUMMARY, number
+from mlc_cli.core.evaluation.results import SUMMARY, number, slices_as_dict
 from mlc_cli.core.evaluation.scores import SavedScores, read_scores
+from mlc_cli.core.evaluation.slices import Slice, measure_slices, slice_values
 from mlc_cli.core.evaluation.thresholds import (
     Thresholds,
     fit_overall,
@@ -27,13 +29,7 @@ from mlc_cli.core.models.weights.load import is_checkpoint
 from mlc_cli.core.runs.chain import chain_of
 from mlc_cli.core.runs.checkpoint import read_card, read_state, save_checkpoint
 from mlc_cli.core.system.distributed import current
-from mlc_cli.core.system.files import (
-    only_writer,
-    result_folder,
-    write_atomic,
-    write_json,
-    write_text,
-)
+from mlc_cli.core.system.files import only_writer, result_folder, write_json, write_text
 from mlc_cli.errors import MlcError, SettingsError
 from mlc_cli.settings.resolve import as_yaml
 from mlc_cli.settings.thresholds import ThresholdSettings
@@ -52,11 +48,12 @@ class ThresholdResult:
         per_class_C: Threshold of each class as written.
         at_thresholds: Decisions at the thresholds, on the same images.
         out_of_fold: Decisions on images that thresholds were not chosen on, if estimated.
-        lower: Thresholds of a band's recall, if a band was asked for.
+        unpromised: Why something cannot be promised for a class, by name.
         lower_C: Probability below which a class is absent, if so.
         promise: What is promised, for the card; `None` without a confidence.
         stored: Whether the checkpoint now carries the thresholds.
         warning: What the user should know about the model, if anything.
+        slices: Groups of images that were measured apart, at the thresholds.
     """
 
     source: Path
@@ -72,11 +69,12 @@ class ThresholdResult:
     out_of_fold: DecisionMetrics | None
     folds: int
     folder: Path
-    lower: Thresholds | None
+    unpromised: dict[str, str]
     lower_C: Floats | None
     promise: dict[str, Any] | None
     stored: bool
     warning: str
+    slices: Sequence[Slice]
 
     def below(self, floor: Floor) -> list[str]:
         """Classes that miss a floor on images that their thresholds were not chosen on."""
@@ -85,11 +83,6 @@ class ThresholdResult:
         measured_C = getattr(self.out_of_fold, f"{floor.measure}_C")
         missed_C = measured_C > floor.bound if floor.measure == "fpr" else measured_C < floor.bound
         return [self.scores.classes[c] for c in missed_C.nonzero()[0]]
-
-    @property
-    def unpromised(self) -> dict[str, str]:
-        """Why something cannot be promised for a class, by name."""
-        return reasons((self.thresholds, self.lower), self.scores.classes)
 
     @property
     def unsure_C(self) -> Floats | None:
@@ -128,19 +121,11 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         MlcError: The checkpoint, the data or the scores cannot be used.
     """
     _ = settings.cost or _objectives(settings, [])  # a wrong one is told before anything is read
-    if settings.scores:
-        source, scores = Path(settings.scores), read_scores(Path(settings.scores))
-        split, warning = None, ""
-    else:
-        scored = score_checkpoint(settings, rules_of_data=True)
-        source, scores, warning = scored.checkpoint, scored.scores, scored.warning
-        split = scored.source
+    source, split, scores, values, warning = _scored(settings)
     arrays, rules = (scores.probabilities_NC, scores.targets_NC), scores.bound
     objective, low = _objectives(settings, scores.classes)
-    if settings.jointly and objective.promises:
-        objective = share_error(*arrays, objective)
-    if settings.jointly and low and low.promises:
-        low = share_error(*arrays, low)
+    if settings.jointly:
+        objective, low = share_error(*arrays, objective), low and share_error(*arrays, low)
     thresholds = fit_thresholds(*arrays, objective, settings.min_positives, rules)
     overall = fit_overall(*arrays, objective)
     folds = settings.folds if len(scores.paths) >= 2 * settings.folds > 2 else 0
@@ -153,6 +138,11 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     per_class_C = shrink(thresholds, overall, scores.targets_NC, strength)
     lower = fit_thresholds(*arrays, low, settings.min_positives, rules) if low else None
     asked = settings.objective if low is None else str(objective.floors[0])
+    lower_C = None if lower is None else np.minimum(lower.per_class_C, per_class_C)
+    unpromised = reasons((thresholds, lower), scores.classes)
+    both = ((objective, per_class_C), (low, lower_C))
+    floors = [(f, own_C, unpromised) for one, own_C in both if one and own_C is not None
+              for f in one.floors]  # fmt: skip
     result = ThresholdResult(
         source=source,
         split=split,
@@ -167,16 +157,29 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         out_of_fold=tried.get(strength),
         folds=folds,
         folder=result_folder(settings.output, default_folder(source)),
-        lower=lower,
-        lower_C=None if lower is None else np.minimum(lower.per_class_C, per_class_C),
-        promise=_promise(settings, (objective, low), (thresholds, lower), scores),
+        unpromised=unpromised,
+        lower_C=lower_C,
+        promise=_promise(settings, (objective, low), unpromised, scores),
         stored=not settings.scores and is_checkpoint(source),
         warning=warning,
+        slices=measure_slices(values, scores, per_class_C, floors),
     )
     if not current().is_main:
         return result
     with only_writer(result.folder):
         return _write(result, settings)
+
+
+def _scored(
+    settings: ThresholdSettings,
+) -> tuple[Path, Path | None, SavedScores, dict[str, list[str]], str]:
+    """Model or file of scores, annotation file, scores, values of slices, and a warning."""
+    if settings.scores:
+        source, scores = Path(settings.scores), read_scores(Path(settings.scores))
+        return source, None, scores, slice_values(settings.slices, None, source, scores.paths), ""
+    found = score_checkpoint(settings, rules_of_data=True)
+    values = slice_values(settings.slices, found.source, found.folder, found.scores.paths)
+    return found.checkpoint, found.source, found.scores, values, found.warning
 
 
 def _objectives(
@@ -200,7 +203,7 @@ def _objectives(
 def _promise(
     settings: ThresholdSettings,
     objectives: tuple[Objective, Objective | None],
-    thresholds: tuple[Thresholds, Thresholds | None],
+    unpromised: dict[str, str],
     scores: SavedScores,
 ) -> dict[str, Any] | None:
     floors = [str(floor) for one in objectives if one for floor in one.promises]
@@ -210,7 +213,7 @@ def _promise(
         "floors": floors,
         "jointly": settings.jointly,
         "images": len(scores.paths),
-        "not_promised": reasons(thresholds, scores.classes),
+        "not_promised": unpromised,
         "chain": None if settings.scores else chain_of(settings, scores.rules),
     }
 
@@ -224,11 +227,7 @@ def _strengths(settings: ThresholdSettings, objective: Objective) -> tuple[float
 
 def _write(result: ThresholdResult, settings: ThresholdSettings) -> ThresholdResult:
     thresholds_C = result.per_class_C
-    classes = result.scores.classes
-    write_atomic(
-        result.folder / "thresholds.npy",
-        lambda path: save_thresholds(path, thresholds_C, classes),
-    )
+    save_thresholds(result.folder / "thresholds.npy", thresholds_C, result.scores.classes)
     write_json(result.folder / "thresholds.json", as_dict(result))
     write_text(result.folder / "thresholds.yaml", as_yaml(settings))
     if result.stored:
@@ -268,6 +267,7 @@ def as_dict(result: ThresholdResult) -> dict[str, Any]:
             for title, metrics in summaries.items()
         },
         "classes": class_rows(result),
+        **slices_as_dict(result.slices),
     }
 
 
