@@ -5,17 +5,16 @@ import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mlc_cli.text import listing, plain
+from mlc_cli.text import plain
 
 if TYPE_CHECKING:
     from mlc_cli.core.evaluation.metrics import DecisionMetrics
     from mlc_cli.core.evaluation.results import Evaluation
-    from mlc_cli.core.evaluation.slices import Measured, Slice
+    from mlc_cli.core.evaluation.slices import Slice
 
 EXTREMES = 20
 """Best and worst classes that a table shows where there are many."""
@@ -130,35 +129,11 @@ def show_evaluation(evaluation: "Evaluation") -> None:
 
 
 def show_slices(slices: Sequence["Slice"], where: str) -> None:
-    """Print a table for each way to tell slices, and which floors a class surely misses in one."""
-    for by, group in groupby(slices, lambda one: one.by):
-        own = list(group)
-        names, floors = own[0].metrics, own[0].floors
-        rows = [
-            (
-                one.value + "  (few)" * one.few,
-                f"{one.images:,}",
-                *(text for name in names for text in _with_interval(one.metrics[name])),
-                *(f"{len(one.missed[floor])} of {len(one.floors[floor])}" for floor in floors),
-            )
-            for one in own[:EXTREMES]
-        ]
-        measures = [title for name in names for title in (name, "95 %")]
-        table((by, "images", *measures, *(f"{floor} missed" for floor in floors)), rows)
-        if len(own) > EXTREMES:
-            note(f"{len(own)} slices: the {EXTREMES} of the lowest mAP; {where} has all")
-        missed = [
-            f"{one.value}: {name}, {cell(found.value)} of {found.images}"
-            f" ({found.interval.low:.3f} to {found.interval.high:.3f}), misses {floor}"
-            for one in own
-            for floor, classes in one.missed.items()
-            for name in classes
-            for found in [one.floors[floor][name]]
-        ]
-        if missed:
-            result(f"by {by}, floors that the whole 95 % interval misses:\n{listing(missed)}")
+    """Print a table for each way to tell slices."""
+    from mlc_cli.core.evaluation.slices import slice_table
 
-
-def _with_interval(one: "Measured") -> tuple[str, str]:
-    known = not math.isnan(one.interval.low)
-    return cell(one.value), f"{one.interval.low:.2f} to {one.interval.high:.2f}" if known else "-"
+    for by in dict.fromkeys(one.by for one in slices):
+        heads, rows = slice_table([one for one in slices if one.by == by])
+        table(heads, rows[:EXTREMES])
+        if len(rows) > EXTREMES:
+            note(f"{len(rows)} slices: the {EXTREMES} of the lowest mAP; {where} has all")

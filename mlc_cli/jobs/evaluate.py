@@ -10,13 +10,7 @@ from mlc_cli.core.evaluation.metrics import Floats
 from mlc_cli.core.evaluation.report.build import make_report
 from mlc_cli.core.evaluation.results import Evaluation, evaluate, write_evaluation
 from mlc_cli.core.evaluation.scores import ScoredSplit, write_scores
-from mlc_cli.core.evaluation.slices import (
-    FEW,
-    measure_slices,
-    promised_floors,
-    slice_values,
-    worst_slice,
-)
+from mlc_cli.core.evaluation.slices import FEW, measure_slices, promised_floors, worst_slice
 from mlc_cli.core.evaluation.thresholds import pick_thresholds
 from mlc_cli.core.inference.build import default_folder, score_checkpoint, scored_split, suffix_of
 from mlc_cli.core.inference.open import open_model
@@ -76,10 +70,9 @@ def evaluate_checkpoint(settings: EvalSettings) -> EvalResult:
     thresholds_C = pick_thresholds(settings.thresholds, scored.card)
     folder = result_folder(settings.output, default_folder(scored.checkpoint))
     suffix = suffix_of(settings.split)
-    values = slice_values(settings.slices, scored.source, scored.folder, scored.scores.paths)
     about, evaluation = _evaluate(scored, thresholds_C)
     floors = [] if settings.thresholds else promised_floors(scored.card)
-    slices = measure_slices(values, scored.scores, thresholds_C, floors)
+    slices = measure_slices(settings.slices, scored.scores, thresholds_C, floors, scored)
     evaluation = replace(evaluation, slices=slices)
     report = folder / f"report{suffix}.html" if settings.report else None
     if current().is_main:
@@ -117,7 +110,7 @@ def _missed(evaluation: Evaluation, settings: EvalSettings) -> str:
     if found.value >= settings.min_slice_map:
         return ""
     return (
-        f"mAP {found.value:.4f} ({found.interval.low:.4f} to {found.interval.high:.4f}) of the"
+        f"mAP {found.value:.4f} ({found.low:.4f} to {found.high:.4f}) of the"
         f" {worst.images} images of {worst.by} {worst.value} is below --min-slice-map"
         f" {settings.min_slice_map}"
     )

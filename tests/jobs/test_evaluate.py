@@ -202,14 +202,15 @@ def test_slices_are_told_and_the_worst_can_be_a_gate(run: Path, mlc: Mlc) -> Non
     assert outcome.code == 0, outcome.err
     found = json.loads(outcome.out)["slices"]
     assert json.loads((run / "eval.json").read_text())["slices"] == found
-    assert {one["slice"]: one["images"] for one in found["site"]} == {
+    assert {one["value"]: one["images"] for one in found if one["by"] == "site"} == {
         name: sum(row["site"] == name for row in sites.values()) for name in ("Ulm", "Bonn")
     }
     whole = json.loads((run / "eval.json").read_text())["mAP"]
-    assert [one["mAP"]["value"] for one in found["folder"]] == [whole]
+    (folder,) = (one for one in found if one["by"] == "folder")
+    assert folder["metrics"]["mAP"]["value"] == whole
     html = (run / "report.html").read_text()
     assert "Groups of images" in html
-    assert all(f">{name}</span>" in html for name in ("Ulm", "Bonn"))
+    assert all(f"<td>{name} (few)</td>" in html for name in ("Ulm", "Bonn"))
     shown = evaluate(mlc, *arguments)
     assert "Bonn" in shown.out
     few = evaluate(mlc, *arguments, "--min-slice-map", "0")
@@ -230,13 +231,13 @@ def test_a_gate_for_slices_names_the_worst(run: Path, mlc: Mlc) -> None:
     arguments = ("--data", "data/many", "--slices", "folder", "--min-slice-map")
     outcome = evaluate(mlc, *arguments, "0", "--json")
     assert outcome.code == 0, outcome.err
-    found = json.loads(outcome.out)["slices"]["folder"]
-    values = [one["mAP"]["value"] for one in found]
+    found = json.loads(outcome.out)["slices"]
+    values = [one["metrics"]["mAP"]["value"] for one in found]
     assert values == sorted(values)
     assert evaluate(mlc, *arguments, str(values[0])).code == 0
     missed = evaluate(mlc, *arguments, str(np.nextafter(values[0], 1)))
     assert missed.code == 3
-    assert f"of the 22 images of folder {found[0]['slice']} is below --min-slice-map" in missed.err
+    assert f"of the 22 images of folder {found[0]['value']} is below --min-slice-map" in missed.err
     assert (run / "eval.json").exists()
 
 

@@ -185,9 +185,9 @@ def test_floors_are_shown_by_slice(mlc, run: Path) -> None:
     assert outcome.code == 0, outcome.err
     assert "recall>=0.6" in outcome.out
     content = json.loads((run / "thresholds.json").read_text())
-    (one,) = content["slices"]["folder"]
+    (one,) = content["slices"]
     assert set(one["floors"]) == {"precision>=0.5", "recall>=0.6"}
-    assert one["CF1"]["value"] == content["metrics"]["at_thresholds"]["CF1"]
+    assert one["metrics"]["CF1"]["value"] == content["metrics"]["at_thresholds"]["CF1"]
     saved = mlc("thresholds", "--scores", run / "scores.npz", "--slices", "size")
     assert saved.code == 2
     assert "--slices folder" in saved.err

@@ -175,17 +175,26 @@ def as_dict(evaluation: Evaluation, **about: Any) -> dict[str, Any]:
         "top_3": {at: _summary(metrics) for at, metrics in evaluation.top_3.items()},
     }
     if evaluation.rules:
-        content["rules"] = {name: number(value) for name, value in asdict(evaluation.rules).items()}
+        content["rules"] = plain(asdict(evaluation.rules))
     content["per_class"] = class_rows(evaluation)
     return content | slices_as_dict(evaluation.slices)
 
 
+def plain(value: Any) -> Any:
+    """Plain values for JSON, with `None` in place of nan."""
+    match value:
+        case float():
+            return number(value)
+        case list():
+            return [plain(one) for one in value]
+        case dict():
+            return {key: plain(one) for key, one in value.items()}
+    return value
+
+
 def slices_as_dict(slices: Sequence[Slice]) -> dict[str, Any]:
-    """Slices for JSON, by what they are told by; nothing without any."""
-    content: dict[str, list[Any]] = {}
-    for one in slices:
-        content.setdefault(one.by, []).append(one.as_dict())
-    return {"slices": content} if content else {}
+    """Slices for JSON; nothing without any."""
+    return {"slices": plain([asdict(one) for one in slices])} if slices else {}
 
 
 def _summary(metrics: DecisionMetrics) -> dict[str, float | None]:

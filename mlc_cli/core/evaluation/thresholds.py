@@ -140,8 +140,6 @@ def share_error(
     promise is made, would not hold: the cut of such a class is as near to its limit as its own
     test lets it, and errs as often as its share says.
     """
-    if not objective.promises:
-        return objective
     ranks: list[RankedPositives] = []
     over_classes(probabilities_NC, targets_NC, lambda _, ranked: ranks.append(ranked))
 

@@ -5,7 +5,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from mlc_cli.core.evaluation.metrics import Floats, ratio
 from mlc_cli.core.evaluation.report import charts
 from mlc_cli.core.evaluation.results import FITTED, HALF, Evaluation, class_rows
 from mlc_cli.core.evaluation.scores import SavedScores, ScoredSplit
-from mlc_cli.core.evaluation.slices import Slice, worst_slice
+from mlc_cli.core.evaluation.slices import Slice, slice_table, worst_slice
 from mlc_cli.core.html.page import write_page
 from mlc_cli.core.html.words import gauge, name, span, value
 from mlc_cli.core.images.thumbnails import Picture, read_thumbnails
@@ -141,32 +140,13 @@ class Content:
                 value(rows[c]["threshold"]),
             ]
 
+    slice_table = staticmethod(slice_table)
+
     @property
-    def worst(self) -> list[Slice]:
-        """The worst slice by each of what slices are told by, if it is not too small."""
-        groups = (list(own) for _, own in groupby(self.evaluation.slices, lambda one: one.by))
-        return [one for own in groups for one in [worst_slice(own)] if one and len(own) > 1]
-
-    @staticmethod
-    def slice_heads(one: Slice) -> dict[str, str]:
-        """Heads of a table of slices, with what they say."""
-        heads = {one.by: "Images that have this in common", "images": "How many"}
-        for key in one.metrics:
-            heads |= {key: "Of these images alone", f"{key} 95 %": f"Interval of {key}"}
-        missed = "Labels whose whole 95 % interval misses the floor"
-        return heads | {f"{floor} missed": missed for floor in one.floors}
-
-    @staticmethod
-    def slice_rows(slices: Sequence[Slice]) -> Iterator[Cells]:
-        """A row for each slice."""
-        for one in slices:
-            cells: Cells = [name(one.value) + Markup(" <small>(few)</small>") * one.few]
-            cells.append(f"{one.images:,}")
-            for found in one.metrics.values():
-                cells += [gauge(value(found.value), found.value), span(found.interval, 2) or "–"]
-            for floor, missed in one.missed.items():
-                cells.append(f"{len(missed)} of {len(one.floors[floor])} {some(missed)}".strip())
-            yield cells
+    def worst(self) -> Slice | None:
+        """The worst slice that is not too small, nor all there is."""
+        worst = worst_slice(self.evaluation.slices)
+        return worst if worst and worst.images < self.evaluation.images else None
 
     def pair_rows(self) -> Iterator[Cells]:
         """A row for each pair of labels that are taken for each other."""
