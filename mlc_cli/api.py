@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mlc_cli.jobs.calibrate import CalibrationResult
     from mlc_cli.jobs.evaluate import EvalResult
     from mlc_cli.jobs.export import ExportResult
-    from mlc_cli.jobs.thresholds import ThresholdResult
+    from mlc_cli.jobs.threshold_result import ThresholdResult
 
 _SettingsT = TypeVar("_SettingsT", bound=Settings)
 

@@ -39,6 +39,7 @@ COMMANDS = {
     " tool.",
     "dataset-check": "Say what is in a data set and what is wrong with it, before a model learns"
     " from it.",
+    "compare": "Compare runs: numbers beyond noise, settings, classes and images that changed.",
     "benchmark": "Measure latency and throughput of model files on this machine, in turns.",
     "presets": "List the presets, or show one with all that it extends.",
     "cache": "Show or clear what is kept in the cache folder: downloads and resized images.",

@@ -94,21 +94,18 @@ def show_evaluation(evaluation: "Evaluation") -> None:
     """Print the table of classes and the summary."""
     from mlc_cli.core.evaluation.results import class_rows
 
-    at = "thresholds" if evaluation.at_thresholds else "0.5"
+    columns = {at.replace("_", " "): one for at, one in evaluation.decisions.items()}
     keys = ("AP", "precision", "recall", "F1", "threshold")
     rows = [
         (row["class"], *(cell(row[key]) for key in keys), str(row["positives"]))
         for row in extremes(class_rows(evaluation), "AP", "per_class.csv")
     ]
-    table(("class", "AP", f"P at {at}", "R", "F1", "threshold", "positives"), rows)
+    table(("class", "AP", f"P {[*columns][-1]}", "R", "F1", "threshold", "positives"), rows)
     result(f"mAP {cell(evaluation.mean_ap)} over {evaluation.images} images")
     further = (
         f"{name.replace('_', ' ')} {cell(value)}" for name, value in evaluation.ranking.items()
     )
     result(", ".join(further))
-    columns = {"at 0.5": evaluation.at_half}
-    if evaluation.at_thresholds is not None:
-        columns["at thresholds"] = evaluation.at_thresholds
     columns |= {f"top 3, {at.replace('_', ' ')}": one for at, one in evaluation.top_3.items()}
     summary_table(columns)
     if rules := evaluation.rules:

@@ -1,6 +1,6 @@
 """`mlc calibrate`: probabilities that mean what they say."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from mlc_cli.core.evaluation.probabilities import logit, sigmoid
 from mlc_cli.core.inference.build import default_folder, score_checkpoint
 from mlc_cli.core.models.weights.load import is_checkpoint
 from mlc_cli.core.runs.card import ModelCard
-from mlc_cli.core.runs.checkpoint import read_card, read_state, save_checkpoint
+from mlc_cli.core.runs.checkpoint import change_card
 from mlc_cli.core.system.distributed import current
 from mlc_cli.core.system.files import only_writer, result_folder, write_json, write_text
 from mlc_cli.errors import CheckpointError, DataError
@@ -101,8 +101,11 @@ def calibrate(settings: CalibrateSettings) -> CalibrationResult:
         warning=" ".join(filter(None, (scored.warning, _lost_promise(scored.card, method)))),
     )
     if current().is_main:
-        with only_writer(result.folder):
-            _write(result, settings)
+        with only_writer(result.folder, scored.checkpoint.parent):
+            write_json(result.folder / "calibration.json", as_dict(result))
+            write_text(result.folder / "calibration.yaml", as_yaml(settings))
+            if method != UNCHANGED:
+                _store(result, scored.card)
     return result
 
 
@@ -116,25 +119,20 @@ def _lost_promise(card: ModelCard, method: str) -> str:
     )
 
 
-def _write(result: CalibrationResult, settings: CalibrateSettings) -> None:
-    write_json(result.folder / "calibration.json", as_dict(result))
-    write_text(result.folder / "calibration.yaml", as_yaml(settings))
-    if result.method == UNCHANGED:
-        return
-    card = read_card(result.checkpoint)
+def _store(result: CalibrationResult, card: ModelCard) -> None:
     scale_C, bias_C = result.affine
     before = np.array(card.calibration or [(1.0, 0.0)] * len(card.classes))
     both_2C = (before[:, 0] * scale_C, before[:, 1] * scale_C + bias_C)
     thresholds_C = None if card.thresholds is None else np.array(card.thresholds)
     lower = card.lower_thresholds
-    card = replace(
+    change_card(
+        result.checkpoint,
         card,
         promise=None if _lost_promise(card, result.method) else card.promise,
         lower_thresholds=lower and moved(np.array(lower), scale_C, bias_C).tolist(),
         calibration=[(float(a), float(b)) for a, b in zip(*both_2C, strict=True)],
         thresholds=moved(thresholds_C, scale_C, bias_C).tolist(),
     )
-    save_checkpoint(result.checkpoint, read_state(result.checkpoint), card)
 
 
 def as_dict(result: CalibrationResult) -> dict[str, Any]:

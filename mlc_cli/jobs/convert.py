@@ -186,12 +186,9 @@ def _collect(
             f"rename: {settings.source} has no split {', '.join(unused)}",
             f"It has {', '.join(sorted(seen)) or 'none'}.",
         )
+    listed = [*(source.classes or ()), *(classes or ())]
     changed = change_classes(
-        whole.annotation,
-        settings.rename_class,
-        settings.drop_class,
-        findings.noted,
-        listed=[*(source.classes or ()), *(classes or ())],
+        whole.annotation, settings.rename_class, settings.drop_class, findings.noted, listed=listed
     )
     return replace(whole, annotation=changed)
 
@@ -277,10 +274,11 @@ def _write(
 ) -> Conversion:
     images = settings.images
     with atomic_output(dest.folder, overwrite=settings.overwrite, record=RECORD) as stage:
+        if inspect_existing(dest.folder) != dest:
+            raise DataError(f"{dest.folder}: another command has just changed it", "Call again.")
         folders = {name: images.folder or _image_folder(writer, name) for name in splits}
         moved = rewrite_paths(splits, dest.folder, stage, images.link, folders)
-        losses = writer.losses(moved)
-        if losses:
+        if losses := writer.losses(moved):
             raise DataError(
                 f"{writer.name} cannot hold this data set:\n"
                 + "\n".join(f"  {loss}" for loss in losses[:SHOWN]),

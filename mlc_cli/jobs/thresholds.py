@@ -1,17 +1,15 @@
 """`mlc thresholds`: the probability from which each class counts as present."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mlc_cli.core.datasets.stratify import stratify
-from mlc_cli.core.evaluation.metrics import DecisionMetrics, Floats, metrics_of_decisions
+from mlc_cli.core.evaluation.metrics import metrics_of_decisions
 from mlc_cli.core.evaluation.objectives import Objective, parse_band
 from mlc_cli.core.evaluation.out_of_fold import out_of_fold, strongest_equivalent
-from mlc_cli.core.evaluation.promises import Floor
-from mlc_cli.core.evaluation.results import SUMMARY, number
 from mlc_cli.core.evaluation.scores import SavedScores, read_scores
 from mlc_cli.core.evaluation.thresholds import (
     Thresholds,
@@ -24,8 +22,9 @@ from mlc_cli.core.evaluation.thresholds import (
 )
 from mlc_cli.core.inference.build import default_folder, score_checkpoint
 from mlc_cli.core.models.weights.load import is_checkpoint
+from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.chain import chain_of
-from mlc_cli.core.runs.checkpoint import read_card, read_state, save_checkpoint
+from mlc_cli.core.runs.checkpoint import change_card
 from mlc_cli.core.system.distributed import current
 from mlc_cli.core.system.files import (
     only_writer,
@@ -35,88 +34,12 @@ from mlc_cli.core.system.files import (
     write_text,
 )
 from mlc_cli.errors import MlcError, SettingsError
+from mlc_cli.jobs.threshold_result import ThresholdResult, as_dict
 from mlc_cli.settings.resolve import as_yaml
 from mlc_cli.settings.thresholds import ThresholdSettings
 
-_COSTS = "least cost by "
 STRENGTHS = (0.0, 10.0, 40.0, 160.0, 640.0)
 """Shrinkages that `auto` chooses from, in positives."""
-
-
-@dataclass(frozen=True)
-class ThresholdResult:
-    """Thresholds and what they come to.
-
-    Attributes:
-        objective: What they maximise, as the settings say it.
-        per_class_C: Threshold of each class as written.
-        at_thresholds: Decisions at the thresholds, on the same images.
-        out_of_fold: Decisions on images that thresholds were not chosen on, if estimated.
-        lower: Thresholds of a band's recall, if a band was asked for.
-        lower_C: Probability below which a class is absent, if so.
-        promise: What is promised, for the card; `None` without a confidence.
-        stored: Whether the checkpoint now carries the thresholds.
-        warning: What the user should know about the model, if anything.
-    """
-
-    source: Path
-    split: Path | None
-    objective: str
-    scores: SavedScores
-    thresholds: Thresholds
-    per_class_C: Floats
-    shrinkage: float
-    overall: float
-    at_half: DecisionMetrics
-    at_thresholds: DecisionMetrics
-    out_of_fold: DecisionMetrics | None
-    folds: int
-    folder: Path
-    lower: Thresholds | None
-    lower_C: Floats | None
-    promise: dict[str, Any] | None
-    stored: bool
-    warning: str
-
-    def below(self, floor: Floor) -> list[str]:
-        """Classes that miss a floor on images that their thresholds were not chosen on."""
-        if self.out_of_fold is None:
-            return []
-        measured_C = getattr(self.out_of_fold, f"{floor.measure}_C")
-        missed_C = measured_C > floor.bound if floor.measure == "fpr" else measured_C < floor.bound
-        return [self.scores.classes[c] for c in missed_C.nonzero()[0]]
-
-    @property
-    def unpromised(self) -> dict[str, str]:
-        """Why something cannot be promised for a class, by name."""
-        return reasons((self.thresholds, self.lower), self.scores.classes)
-
-    @property
-    def unsure_C(self) -> Floats | None:
-        """Part of the images that a person should look at for each class."""
-        if self.lower_C is None:
-            return None
-        scores_NC, decide = self.scores.probabilities_NC, self.scores.bound.decide
-        between_NC = decide(scores_NC, self.lower_C) & ~decide(scores_NC, self.per_class_C)
-        return np.asarray(between_NC.mean(axis=0), np.float64)
-
-    @property
-    def all_floors(self) -> tuple[Floor, ...]:
-        """Floors of the objective; costs have none."""
-        return () if self.objective.startswith(_COSTS) else Objective.parse(self.objective).floors
-
-    @property
-    def floors(self) -> tuple[Floor, ...]:
-        """Floors without a confidence: estimates."""
-        return tuple(f for f in self.all_floors if f.confidence is None)
-
-    @property
-    def overfitted(self) -> list[str]:
-        """Measures that out of fold are lower than at 0.5; other objectives than F1 ask for it."""
-        fitted, half = self.out_of_fold, self.at_half
-        if fitted is None or self.objective != "f1":
-            return []
-        return [n for n in ("CF1", "OF1") if getattr(fitted, n) < getattr(half, n)]
 
 
 def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
@@ -127,20 +50,17 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     Raises:
         MlcError: The checkpoint, the data or the scores cannot be used.
     """
-    _ = settings.cost or _objectives(settings, [])  # a wrong one is told before anything is read
+    objective, low = _objectives(settings)  # a wrong one is told before anything is read
     if settings.scores:
-        source, scores = Path(settings.scores), read_scores(Path(settings.scores))
-        split, warning = None, ""
+        source, card, split, warning = Path(settings.scores), None, None, ""
+        scores = read_scores(source)
     else:
         scored = score_checkpoint(settings, rules_of_data=True)
-        source, scores, warning = scored.checkpoint, scored.scores, scored.warning
-        split = scored.source
+        source, card, split = scored.checkpoint, scored.card, scored.source
+        scores, warning = scored.scores, scored.warning
     arrays, rules = (scores.probabilities_NC, scores.targets_NC), scores.bound
-    objective, low = _objectives(settings, scores.classes)
-    if settings.jointly and objective.promises:
-        objective = share_error(*arrays, objective)
-    if settings.jointly and low and low.promises:
-        low = share_error(*arrays, low)
+    objective = _for_data(settings, objective, scores)
+    low = low and _for_data(settings, low, scores)
     thresholds = fit_thresholds(*arrays, objective, settings.min_positives, rules)
     overall = fit_overall(*arrays, objective)
     folds = settings.folds if len(scores.paths) >= 2 * settings.folds > 2 else 0
@@ -156,7 +76,8 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     result = ThresholdResult(
         source=source,
         split=split,
-        objective=f"{_COSTS}{settings.cost}" if settings.cost else asked,
+        objective=f"least cost by {settings.cost}" if settings.cost else asked,
+        all_floors=objective.floors,
         scores=scores,
         thresholds=thresholds,
         per_class_C=per_class_C,
@@ -170,31 +91,42 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         lower=lower,
         lower_C=None if lower is None else np.minimum(lower.per_class_C, per_class_C),
         promise=_promise(settings, (objective, low), (thresholds, lower), scores),
-        stored=not settings.scores and is_checkpoint(source),
+        stored=card is not None and is_checkpoint(source),
         warning=warning,
     )
     if not current().is_main:
         return result
-    with only_writer(result.folder):
-        return _write(result, settings)
+    with only_writer(result.folder, source.parent):
+        return _write(result, card, settings)
 
 
-def _objectives(
-    settings: ThresholdSettings, classes: list[str]
-) -> tuple[Objective, Objective | None]:
+def _objectives(settings: ThresholdSettings) -> tuple[Objective, Objective | None]:
     """What to maximise; for a band the floor of the upper thresholds and that of the lower ones."""
-    if settings.band and settings.objective != "f1":
-        raise SettingsError("band: takes the place of --objective; leave one of them out")
-    if settings.cost and (settings.band or settings.objective != "f1"):
-        raise SettingsError("cost: takes the place of --objective and --band; leave them out")
-    text = settings.cost or settings.band or settings.objective
-    key = "cost" if settings.cost else "band" if settings.band else "objective"
+    given = {"cost": settings.cost, "band": settings.band}
+    keys = [key for key, text in given.items() if text]
+    if len(keys) > 1 or (keys and settings.objective != "f1"):
+        raise SettingsError(
+            f"{keys[0]}: takes the place of {' and '.join(keys[1:]) or 'objective'}"
+        )
+    key = keys[0] if keys else "objective"
+    text = given.get(key) or settings.objective
     try:
-        if settings.cost:
-            return Objective.of_costs(settings.cost, classes), None
-        return parse_band(text) if settings.band else (Objective.parse(text), None)
+        if key == "band":
+            return parse_band(text)
+        return (Objective.of_costs if key == "cost" else Objective.parse)(text), None
     except ValueError as error:
         raise SettingsError(f"{key}: expected {error}, got '{text}'") from None
+
+
+def _for_data(settings: ThresholdSettings, objective: Objective, scores: SavedScores) -> Objective:
+    """An objective for the classes and images at hand."""
+    try:
+        objective = objective.over(scores.classes)
+    except ValueError as error:
+        raise SettingsError(f"cost: expected {error}, got '{settings.cost}'") from None
+    if not (settings.jointly and objective.promises):
+        return objective
+    return share_error(scores.probabilities_NC, scores.targets_NC, objective)
 
 
 def _promise(
@@ -222,7 +154,9 @@ def _strengths(settings: ThresholdSettings, objective: Objective) -> tuple[float
     return STRENGTHS if objective.kind == "fbeta" and not objective.floors else (0.0,)
 
 
-def _write(result: ThresholdResult, settings: ThresholdSettings) -> ThresholdResult:
+def _write(
+    result: ThresholdResult, card: ModelCard | None, settings: ThresholdSettings
+) -> ThresholdResult:
     thresholds_C = result.per_class_C
     classes = result.scores.classes
     write_atomic(
@@ -231,70 +165,21 @@ def _write(result: ThresholdResult, settings: ThresholdSettings) -> ThresholdRes
     )
     write_json(result.folder / "thresholds.json", as_dict(result))
     write_text(result.folder / "thresholds.yaml", as_yaml(settings))
-    if result.stored:
-        card = replace(
-            read_card(result.source),
+    if not (card and result.stored):
+        return result
+    try:
+        change_card(
+            result.source,
+            card,
             thresholds=thresholds_C.tolist(),
             lower_thresholds=None if result.lower_C is None else result.lower_C.tolist(),
             promise=result.promise,
             rules=result.scores.rules,
         )
-        try:
-            save_checkpoint(result.source, read_state(result.source), card)
-        except MlcError as error:
-            if not settings.output:
-                raise
-            left_alone = f"the checkpoint is left as it was: {error.message}"
-            warning = "; ".join(filter(None, [result.warning, left_alone]))
-            return replace(result, stored=False, warning=warning)
+    except MlcError as error:
+        if not settings.output:
+            raise
+        left_alone = f"the checkpoint is left as it was: {error.message}"
+        warning = "; ".join(filter(None, [result.warning, left_alone]))
+        return replace(result, stored=False, warning=warning)
     return result
-
-
-def as_dict(result: ThresholdResult) -> dict[str, Any]:
-    """The thresholds and what they come to, as plain values for JSON."""
-    summaries = {"at_0.5": result.at_half, "at_thresholds": result.at_thresholds}
-    summaries |= {"out_of_fold": result.out_of_fold} if result.out_of_fold else {}
-    return {
-        "source": str(result.source),
-        "objective": result.objective,
-        "images": len(result.scores.paths),
-        "overall_threshold": result.overall,
-        "shrinkage": result.shrinkage,
-        "promise": result.promise,
-        "estimates_missed_out_of_fold": {str(f): result.below(f) for f in result.floors},
-        "folds": result.folds,
-        "metrics": {
-            title: {name: number(getattr(metrics, name)) for name in SUMMARY}
-            for title, metrics in summaries.items()
-        },
-        "classes": class_rows(result),
-    }
-
-
-def class_rows(result: ThresholdResult) -> list[dict[str, Any]]:
-    """A row for each class; undefined values are `None`."""
-    before, after, outside = result.at_half, result.at_thresholds, result.out_of_fold
-    floors, unsure_C = result.all_floors, result.unsure_C
-    positives_C = (result.scores.targets_NC == 1).sum(axis=0)
-    return [
-        {
-            "class": name,
-            "threshold": float(result.per_class_C[c]),
-            "precision": number(after.precision_C[c]),
-            "recall": number(after.recall_C[c]),
-            "fpr": number(after.fpr_C[c]),
-            "F1": number(after.f1_C[c]),
-            "F1_at_0.5": number(before.f1_C[c]),
-            "positives": int(positives_C[c]),
-            "out_of_fold": {
-                floor.measure: number(getattr(outside, f"{floor.measure}_C")[c])
-                for floor in floors
-                if outside
-            },
-            "fallback": result.thresholds.fallbacks.get(c),
-            "not_promised": result.unpromised.get(name),
-            "lower_threshold": None if result.lower_C is None else float(result.lower_C[c]),
-            "unsure": None if unsure_C is None else float(unsure_C[c]),
-        }
-        for c, name in enumerate(result.scores.classes)
-    ]

@@ -7,7 +7,8 @@ import numpy as np
 from sklearn.metrics import average_precision_score
 from timing import alternate, show
 
-from mlc_cli.core.evaluation.metrics import average_precision_C, decision_metrics
+from mlc_cli.core.evaluation.metrics import average_precision_C
+from tests.core.evaluation.deciding import decision_metrics
 
 
 def make(images: int, classes: int, positive: float) -> tuple[np.ndarray, np.ndarray]:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from scipy.stats import beta, norm
 from timing import show
 
-from mlc_cli.core.evaluation.metrics import decision_metrics
 from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.scores import read_scores
 from mlc_cli.core.evaluation.thresholds import fit_thresholds
+from tests.core.evaluation.deciding import decision_metrics
 
 DRAWS, IMAGES = 1000, 600
 Table = tuple[NDArray[np.float64], NDArray[np.int8]]

@@ -220,6 +220,7 @@ COMMANDS = {
         "--set",
         "--show-settings",
     },
+    "compare": {"runs", "--split", "--html", "--json"},
     "cache": {"--folder", "--clear", "--json"},
     "presets": {"name", "--json"},
     "settings": {"command", "key", "--schema", "--markdown", "--json"},

@@ -14,6 +14,7 @@ import pytest
 from mlc_cli.commands.screen import extremes
 from mlc_cli.core.images.decode import read_image
 from mlc_cli.core.runs.folder import create_run
+from mlc_cli.core.system.files import folder_beside
 from mlc_cli.errors import BadImageError, MlcError
 
 
@@ -81,7 +82,7 @@ def test_thresholds_go_elsewhere_if_the_checkpoint_cannot_be_written(
     def refuse(*_: object) -> None:
         raise MlcError("best.safetensors cannot be written: Read-only file system")
 
-    monkeypatch.setattr("mlc_cli.jobs.thresholds.save_checkpoint", refuse)
+    monkeypatch.setattr("mlc_cli.core.runs.checkpoint.save_checkpoint", refuse)
     outcome = mlc("thresholds", "--output", "elsewhere")
     assert outcome.code == 0, outcome.err
     assert "the checkpoint is left as it was: best.safetensors cannot be written" in outcome.err
@@ -126,6 +127,30 @@ def test_a_second_command_that_writes_the_same_is_refused(mlc, command: str, fol
         other.kill()
         other.communicate()
     assert mlc(*command.split(), "--output", folder).code == 0, "a dead process holds nothing"
+
+
+@pytest.mark.parametrize(
+    "command", ["dataset-convert mlc data there", "dataset-check data --fix there"]
+)
+def test_a_second_command_that_makes_the_same_data_set_is_refused(
+    mlc, make_dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    make_dataset()
+    monkeypatch.chdir(tmp_path)
+    with folder_beside(tmp_path / "there"):
+        outcome = mlc(*command.split())
+        assert outcome.code == 1
+        assert "there.part: another process is writing it" in outcome.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+    assert mlc(*command.split()).code == 0, outcome.err
+
+
+def test_what_a_killed_command_left_is_gone_after_the_next(tmp_path: Path) -> None:
+    left = tmp_path / ".there.part" / "there" / "images"
+    left.mkdir(parents=True)
+    with folder_beside(tmp_path / "there") as folder:
+        assert list(folder.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_channels_that_cannot_be_read_are_counted(tmp_path: Path) -> None:

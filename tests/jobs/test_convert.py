@@ -11,6 +11,7 @@ from mlc_cli.core.datasets.annotations import read_annotation
 from mlc_cli.core.datasets.converting.summary import Conversion
 from mlc_cli.core.datasets.formats.build import writers
 from mlc_cli.errors import DataError
+from mlc_cli.jobs import convert as convert_job
 from mlc_cli.jobs.convert import convert
 from mlc_cli.settings.convert import ConvertSettings
 
@@ -105,3 +106,21 @@ def test_a_conversion_to_the_same_format_is_the_identity(tmp_path: Path) -> None
         assert run(data, back, "mlc").files
         for split in ("train", "val"):
             assert states(back, split) == states(data, split)
+
+
+def test_a_destination_that_changes_meanwhile_is_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_random(tmp_path / "source", 1)
+    dest = tmp_path / "dest"
+
+    def slow(*arguments: object) -> object:
+        dest.mkdir()
+        (dest / "val.json").write_text('{"classes": ["another"], "images": []}')
+        return make_plan(*arguments)
+
+    make_plan = convert_job._plan
+    monkeypatch.setattr(convert_job, "_plan", slow)
+    with pytest.raises(DataError, match="another command has just changed it"):
+        run(tmp_path / "source", dest, "mlc")
+    assert [path.name for path in dest.iterdir()] == ["val.json"]

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mlc_cli.core.system.files import only_writer
 from mlc_cli.settings.download import DatasetDownloadSettings
 from mlc_cli.settings.presets import preset_names
 from mlc_cli.settings.resolve import gather, validate
@@ -124,6 +125,16 @@ def test_one_command_leads_to_a_data_set_that_is_checked(mlc, coco, web, tmp_pat
     assert again.code == 0
     assert "all of coco14 is there already" in again.err
     assert web.seen == []
+
+
+def test_a_second_download_of_the_same_is_refused(mlc, coco, tmp_path) -> None:
+    source = tmp_path / "datasets/coco14/source"
+    source.mkdir(parents=True)
+    with only_writer(source):
+        outcome = mlc(*coco)
+    assert outcome.code == 1
+    assert "coco14/source: another process is writing it" in outcome.err
+    assert list(source.iterdir()) == []
 
 
 def test_a_second_call_does_what_is_missing(mlc, coco, web, tmp_path) -> None:

@@ -5,6 +5,7 @@ them scattered over one canvas at different sizes, under noise. The labels of an
 digits on it; some images have none. No handwritten digit is in two splits.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mlc_cli.core.datasets.converting.copying import atomic_output
-from mlc_cli.core.system.files import write_json
+from mlc_cli.core.system.files import folder_beside, named_faults, write_json
+from mlc_cli.errors import MlcError
 
 CANVAS = 64
 MOST_DIGITS = 4
@@ -33,10 +34,18 @@ def make_digits(root: Path, seed: int = 0) -> None:
     Raises:
         MlcError: The disk is full, or the folder cannot be written to.
     """
-    with atomic_output(root) as folder:
-        rng = np.random.default_rng(seed)
-        for (split, (images, _)), glyphs in zip(SPLITS.items(), _glyphs(rng), strict=True):
-            _write_split(folder, split, images, glyphs, rng)
+    own = root.with_name(f"{root.name}-{os.getpid()}")  # several may start at the same time
+    with named_faults(root, "cannot be made", MlcError):
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with folder_beside(own) as folder:
+            _write(folder, np.random.default_rng(seed))
+            if not root.exists():
+                folder.rename(root)
+
+
+def _write(folder: Path, rng: np.random.Generator) -> None:
+    for (split, (images, _)), glyphs in zip(SPLITS.items(), _glyphs(rng), strict=True):
+        _write_split(folder, split, images, glyphs, rng)
 
 
 def _glyphs(rng: np.random.Generator) -> list[Glyphs]:

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.evaluation.metrics import (
-    Counts,
     DecisionMetrics,
     Floats,
+    counted,
     mean_average_precision,
     metrics_of_counts,
     ratio,
@@ -168,14 +168,12 @@ def resampled_decisions(
 ) -> list[DecisionMetrics]:
     """Metrics of decisions in each of B draws."""
     weights = weights_BN.astype(np.float32)
-    true_BC, predicted_BC, present_BC, known_BC = _counts(decisions_NC, targets_NC, weights)
+    counts_BC = _counts(decisions_NC, targets_NC, weights)
     right_NC = (decisions_NC == (targets_NC == 1)) | (targets_NC < 0)
     exact_B = ratio(weights @ right_NC.all(axis=1).astype(np.float32), weights.sum(axis=1))
     return [
-        metrics_of_counts(
-            Counts(true_BC[b], predicted_BC[b], present_BC[b], known_BC[b]), float(exact_B[b])
-        )
-        for b in range(len(weights))
+        metrics_of_counts(counts, float(exact))
+        for *counts, exact in zip(*counts_BC, exact_B, strict=True)
     ]
 
 
@@ -187,9 +185,7 @@ def _counts(
     width = max(1, CELLS // max(1, images))
     for start in range(0, classes, width):
         block = np.s_[:, start : start + width]
-        made, known, present = decisions_NC[block], targets_NC[block] >= 0, targets_NC[block] == 1
-        for total, flags in zip(
-            totals, (made & present, made & known, present, known), strict=True
-        ):
-            total[block] = weights @ flags.astype(np.float32)
+        flags = counted(decisions_NC[block], targets_NC[block])
+        for total, ones in zip(totals, flags, strict=True):
+            total[block] = weights @ ones.astype(np.float32)
     return totals

@@ -1,7 +1,6 @@
 """What is drawn for each class: precision over recall, and where the scores lie."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,31 +9,22 @@ from mlc_cli.core.evaluation.metrics import Floats, ratio
 from mlc_cli.core.evaluation.ranking import rank_positives
 
 
-@dataclass(frozen=True)
-class Curve:
-    """Precision over recall of a class, from high thresholds to low ones.
-
-    Attributes:
-        recall: Ascending.
-        precision: At the same thresholds.
-    """
+class Curve(NamedTuple):
+    """Precision over recall of a class, from high thresholds to low ones."""
 
     recall: Floats
     precision: Floats
 
 
 def pr_curve(scores_N: NDArray[Any], targets_N: NDArray[np.int8], points: int) -> Curve:
-    """Precision over recall at the scores of positives, thinned out to at most `points`.
-
-    Empty for a class without positives.
-    """
+    """Precision over recall at the scores of positives, thinned out to at most `points`."""
     ranked = rank_positives(scores_N, targets_N)
     hits, first = np.unique(ranked.hits_P, return_index=True)
     ranks = ranked.sorted_rank_P[first]
     if len(hits) > points:
         chosen = np.linspace(0, len(hits) - 1, points).round().astype(np.int64)
         hits, ranks = hits[chosen], ranks[chosen]
-    return Curve(ratio(hits, np.full(len(hits), len(ranked.scores_P))), ratio(hits, ranks))
+    return Curve(hits / max(1, len(ranked.scores_P)), ratio(hits, ranks))
 
 
 def score_shares(

@@ -12,17 +12,10 @@ from numpy.typing import NDArray
 from mlc_cli.core.datasets.rules import FREE, BoundRules
 from mlc_cli.core.evaluation.bootstrap import Intervals, bootstrap
 from mlc_cli.core.evaluation.metrics import Floats
-from mlc_cli.core.evaluation.mistakes import (
-    ErrorPair,
-    Mistakes,
-    error_pairs,
-    joint_mistakes,
-    worst_mistakes,
-)
+from mlc_cli.core.evaluation.mistakes import ErrorPair, Mistakes, error_pairs, worst_mistakes
 from mlc_cli.core.evaluation.reliability import Reliability, reliability
+from mlc_cli.core.evaluation.results import FITTED, HALF
 from mlc_cli.core.evaluation.suspects import Suspects, find_suspects
-
-HALF, FITTED = "at_0.5", "at_thresholds"
 
 
 @dataclass(frozen=True)
@@ -71,12 +64,13 @@ def diagnose(
     if thresholds_C is not None:
         decisions[FITTED] = rules.decide(probabilities_NC, thresholds_C)
     made_NC = decisions.get(FITTED, decisions[HALF])
+    pairs, joint_CC = error_pairs(targets_NC, made_NC, limit=15)
     return Diagnosis(
         intervals=bootstrap(probabilities_NC, targets_NC, decisions, draws=draws, seed=seed),
         reliability=reliability(probabilities_NC, targets_NC),
         mistakes=worst_mistakes(probabilities_NC, targets_NC, made_NC, examples),
-        pairs=error_pairs(targets_NC, made_NC, limit=15),
-        joint_CC=joint_mistakes(targets_NC, made_NC)[0],
+        pairs=pairs,
+        joint_CC=joint_CC,
         suspects=find_suspects(probabilities_NC, targets_NC, limit=16),
     )
 

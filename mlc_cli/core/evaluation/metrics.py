@@ -4,6 +4,7 @@ Names of arrays: N images, C classes. Targets are int8: 1 present, 0 absent, -1 
 entries are left out of every metric. A label is predicted where score >= threshold.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,23 +14,7 @@ from numpy.typing import NDArray
 from mlc_cli.core.evaluation.ranking import RankedPositives, over_classes
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Decisions of each class, over images whose state is known.
-
-    Attributes:
-        true_C: Predicted and present.
-        predicted_C: Predicted.
-        present_C: Present.
-        known_C: Known.
-    """
-
-    true_C: NDArray[np.int64]
-    predicted_C: NDArray[np.int64]
-    present_C: NDArray[np.int64]
-    known_C: NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -121,48 +106,23 @@ def mean_average_precision(ap_C: Floats) -> float:
     return float(np.nanmean(ap_C)) if np.isfinite(ap_C).any() else float("nan")
 
 
-def count_decisions(decisions_NC: NDArray[np.bool_], targets_NC: NDArray[np.int8]) -> Counts:
-    """Count decisions of each class where the state is known."""
-    known_NC = targets_NC >= 0
-    present_NC = targets_NC == 1
-    return Counts(
-        true_C=np.count_nonzero(decisions_NC & present_NC, axis=0),
-        predicted_C=np.count_nonzero(decisions_NC & known_NC, axis=0),
-        present_C=np.count_nonzero(present_NC, axis=0),
-        known_C=np.count_nonzero(known_NC, axis=0),
-    )
+def counted(decisions_NC: Flags, targets_NC: NDArray[np.int8]) -> tuple[Flags, ...]:
+    """What is counted of decisions: those that are right, all of known state, presents, knowns."""
+    known_NC, present_NC = targets_NC >= 0, targets_NC == 1
+    return decisions_NC & present_NC, decisions_NC & known_NC, present_NC, known_NC
 
 
-def decision_metrics(
-    scores_NC: NDArray[Any], targets_NC: NDArray[np.int8], thresholds: Floats | float = 0.5
-) -> DecisionMetrics:
-    """Metrics at one threshold for all classes or one for each.
-
-    Args:
-        scores_NC: Finite scores or probabilities.
-        targets_NC: States, see the module.
-        thresholds: One number, or C of them.
-
-    Raises:
-        ValueError: A score is not finite, or the shapes differ.
-    """
-    check_scores(scores_NC, targets_NC)
-    return metrics_of_decisions(scores_NC >= np.asarray(thresholds, np.float64), targets_NC)
-
-
-def metrics_of_decisions(
-    decisions_NC: NDArray[np.bool_], targets_NC: NDArray[np.int8]
-) -> DecisionMetrics:
+def metrics_of_decisions(decisions_NC: Flags, targets_NC: NDArray[np.int8]) -> DecisionMetrics:
     """Metrics of decisions, however they were made."""
-    counts = count_decisions(decisions_NC, targets_NC)
+    counts = [np.count_nonzero(one, axis=0) for one in counted(decisions_NC, targets_NC)]
     right_NC = (decisions_NC == (targets_NC == 1)) | (targets_NC < 0)
     exact = float(right_NC.all(axis=1).mean()) if len(right_NC) else float("nan")
     return metrics_of_counts(counts, exact)
 
 
-def metrics_of_counts(counts: Counts, exact_match: float) -> DecisionMetrics:
-    """Metrics of counted decisions; `exact_match`, which counts do not tell, is passed through."""
-    true, predicted, present = counts.true_C, counts.predicted_C, counts.present_C
+def metrics_of_counts(counts: Sequence[NDArray[Any]], exact_match: float) -> DecisionMetrics:
+    """Metrics of numbers in the order of `counted`, C each, which do not tell `exact_match`."""
+    true, predicted, present, known = counts
     has_positives = present > 0
     precision_C = ratio(true, predicted)
     recall_C = ratio(true, present)
@@ -175,7 +135,7 @@ def metrics_of_counts(counts: Counts, exact_match: float) -> DecisionMetrics:
         precision_C=precision_C,
         recall_C=recall_C,
         f1_C=f1_C,
-        fpr_C=ratio(predicted - true, counts.known_C - present),
+        fpr_C=ratio(predicted - true, known - present),
         CP=class_precision,
         CR=class_recall,
         CF1=harmonic(class_precision, class_recall),
@@ -184,7 +144,7 @@ def metrics_of_counts(counts: Counts, exact_match: float) -> DecisionMetrics:
         OF1=float(ratio(2 * true.sum(), predicted.sum() + present.sum())),
         macro_f1=_mean(f1_C[has_positives]),
         exact_match=exact_match,
-        hamming_loss=float(ratio((predicted + present - 2 * true).sum(), counts.known_C.sum())),
+        hamming_loss=float(ratio((predicted + present - 2 * true).sum(), known.sum())),
     )
 
 

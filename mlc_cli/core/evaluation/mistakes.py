@@ -92,20 +92,18 @@ def joint_mistakes(
 
 def error_pairs(
     targets_NC: NDArray[np.int8], decisions_NC: NDArray[np.bool_], limit: int
-) -> list[ErrorPair]:
+) -> tuple[list[ErrorPair], NDArray[np.int64]]:
     """Pairs of mistakes that come together more often than by chance, the most excess first.
 
-    Args:
-        targets_NC: 1 present, 0 absent, -1 unknown.
-        decisions_NC: What is predicted.
-        limit: At most so many; a pair must be seen twice.
+    At most so many, each seen twice or more; beside them all counts of `joint_mistakes`.
     """
     counts_CC, expected_CC = joint_mistakes(targets_NC, decisions_NC)
     missed_C = (~decisions_NC & (targets_NC == 1)).sum(axis=0)
     excess_CC = np.where(counts_CC >= 2, counts_CC - expected_CC, 0.0)
     order = np.argsort(-excess_CC, axis=None, kind="stable")[:limit]
-    return [
+    pairs = [
         ErrorPair(int(m), int(e), int(counts_CC[m, e]), int(missed_C[m]), float(expected_CC[m, e]))
         for m, e in zip(*np.unravel_index(order, excess_CC.shape), strict=True)
         if excess_CC[m, e] > 0
     ]
+    return pairs, counts_CC

@@ -6,7 +6,7 @@ Names of arrays: P positives of a class.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -36,23 +36,21 @@ class Objective:
     value: float
     floors: tuple[Floor, ...] = ()
     jointly: int = 1
-    per_class: Mapping[int, float] = field(default_factory=dict)
-    """Other ratios of costs, by class index."""
+    per_class: Mapping[Any, float] = field(default_factory=dict)
+    """Other ratios of costs, by class name or, once the classes are known, by class index."""
 
     @classmethod
-    def of_costs(cls, text: str, classes: Sequence[str]) -> "Objective":
+    def of_costs(cls, text: str) -> "Objective":
         """Read costs of errors: `fn=5,fp=1,cat:fn=10`; what is not said is 1, or as for all.
 
         Raises:
-            ValueError: The text is another, a cost is not above 0, or there is no such class.
+            ValueError: The text is another, or a cost is not above 0.
         """
         costs: dict[str, dict[str, float]] = {"": {"fn": 1.0, "fp": 1.0}}
         for part in text.split(","):
             match = re.fullmatch(rf"(?:(.+):)?(fn|fp)={_NUMBER}", part.strip())
             if not match or float(match[3]) <= 0:
                 raise ValueError("costs above 0, such as fn=5,fp=1,cat:fn=10")
-            if match[1] and match[1] not in classes:
-                raise ValueError(f"names of classes{nearest(match[1], classes)}")
             costs.setdefault(match[1] or "", {})[match[2]] = float(match[3])
         ratios = {
             name: both["fn"] / both["fp"]
@@ -60,7 +58,17 @@ class Objective:
             for both in [costs[""] | own]
         }
         whole = ratios.pop("")
-        return cls("cost", whole, per_class={classes.index(n): r for n, r in ratios.items()})
+        return cls("cost", whole, per_class=dict(ratios))
+
+    def over(self, classes: Sequence[str]) -> "Objective":
+        """The same for a list of classes.
+
+        Raises:
+            ValueError: It names another one.
+        """
+        for name in self.per_class.keys() - set(classes):
+            raise ValueError(f"names of classes{nearest(name, classes)}")
+        return replace(self, per_class={classes.index(n): r for n, r in self.per_class.items()})
 
     def of_class(self, c: int) -> "Objective":
         """For one class."""

@@ -29,6 +29,7 @@ from mlc_cli.core.html.notebook import table
 from mlc_cli.core.system.files import write_json, write_text
 from mlc_cli.text import csv_cell
 
+HALF, FITTED = "at_0.5", "at_thresholds"
 SUMMARY = ("CP", "CR", "CF1", "OP", "OR", "OF1", "macro_f1", "exact_match")
 
 
@@ -44,9 +45,8 @@ class Evaluation:
         mean_ap: Mean average precision over the classes that have positives.
         ap_C: Average precision; nan without positives.
         positives_C: Positive images.
-        at_half: Decisions at 0.5.
         thresholds_C: Thresholds of the classes, if there are any.
-        at_thresholds: Decisions at the thresholds.
+        decisions: At 0.5 and, if there are any, at the thresholds, by `HALF` and `FITTED`.
         ap_11_C: Average precision over 11 recalls, as of VOC 2007; nan without positives.
         auroc_C: Area under the ROC curve; nan where nothing is present, or all is.
         ranking: Further metrics of the order of scores, by name.
@@ -61,9 +61,8 @@ class Evaluation:
     mean_ap: float
     ap_C: Floats
     positives_C: NDArray[np.int64]
-    at_half: DecisionMetrics
     thresholds_C: Floats | None
-    at_thresholds: DecisionMetrics | None
+    decisions: dict[str, DecisionMetrics]
     ap_11_C: Floats
     auroc_C: Floats
     ranking: dict[str, float]
@@ -75,6 +74,16 @@ class Evaluation:
         """Classes without positives, which the means leave out."""
         pairs = zip(self.classes, self.positives_C, strict=True)
         return [name for name, positives in pairs if positives == 0]
+
+    @property
+    def decided(self) -> DecisionMetrics:
+        """Decisions at the thresholds, or at 0.5 where there are none."""
+        return self.decisions.get(FITTED, self.decisions[HALF])
+
+    @property
+    def used_C(self) -> Floats:
+        """The thresholds of `decided`."""
+        return np.full(len(self.classes), 0.5) if self.thresholds_C is None else self.thresholds_C
 
     def _repr_html_(self) -> str:
         """In a notebook: what is known of each class."""
@@ -103,11 +112,10 @@ def evaluate(
         rules: That all decisions obey.
     """
     bound = BoundRules(rules, classes)
-    ways = {"at_0.5": np.asarray(probabilities_NC >= 0.5)}
+    ways = {HALF: np.asarray(probabilities_NC >= 0.5)}
     if thresholds_C is not None:
-        ways["at_thresholds"] = probabilities_NC >= thresholds_C
+        ways[FITTED] = probabilities_NC >= thresholds_C
     decided = {at: bound.obey(reached_NC, probabilities_NC) for at, reached_NC in ways.items()}
-    metrics = {at: metrics_of_decisions(made_NC, targets_NC) for at, made_NC in decided.items()}
     top_NC, last = top_k_NC(probabilities_NC), [*ways][-1]
     ap_C = average_precision_C(probabilities_NC, targets_NC)
     ap_11_C = eleven_point_ap_C(probabilities_NC, targets_NC)
@@ -121,9 +129,8 @@ def evaluate(
         mean_ap=mean_average_precision(ap_C),
         ap_C=ap_C,
         positives_C=np.count_nonzero(targets_NC == 1, axis=0),
-        at_half=metrics["at_0.5"],
         thresholds_C=thresholds_C,
-        at_thresholds=metrics.get("at_thresholds"),
+        decisions={at: metrics_of_decisions(made, targets_NC) for at, made in decided.items()},
         ap_11_C=ap_11_C,
         auroc_C=aurocs_C,
         ranking={
@@ -161,11 +168,9 @@ def as_dict(evaluation: Evaluation, **about: Any) -> dict[str, Any]:
         "classes_in_means": len(evaluation.classes) - len(evaluation.empty_classes),
         "classes_without_positives": evaluation.empty_classes,
         **{name: number(value) for name, value in evaluation.ranking.items()},
-        "at_0.5": _summary(evaluation.at_half),
+        **{at: _summary(metrics) for at, metrics in evaluation.decisions.items()},
+        "top_3": {at: _summary(metrics) for at, metrics in evaluation.top_3.items()},
     }
-    if evaluation.at_thresholds is not None:
-        content["at_thresholds"] = _summary(evaluation.at_thresholds)
-    content["top_3"] = {at: _summary(metrics) for at, metrics in evaluation.top_3.items()}
     if evaluation.rules:
         content["rules"] = {name: number(value) for name, value in asdict(evaluation.rules).items()}
     content["per_class"] = class_rows(evaluation)
@@ -178,10 +183,7 @@ def _summary(metrics: DecisionMetrics) -> dict[str, float | None]:
 
 def class_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
     """A row for each class; undefined values are `None`."""
-    metrics = evaluation.at_thresholds or evaluation.at_half
-    thresholds = evaluation.thresholds_C
-    if thresholds is None:
-        thresholds = np.full(len(evaluation.classes), 0.5)
+    metrics = evaluation.decided
     return [
         {
             "class": name,
@@ -191,7 +193,7 @@ def class_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
             "precision": number(metrics.precision_C[c]),
             "recall": number(metrics.recall_C[c]),
             "F1": number(metrics.f1_C[c]),
-            "threshold": float(thresholds[c]),
+            "threshold": float(evaluation.used_C[c]),
             "positives": int(evaluation.positives_C[c]),
         }
         for c, name in enumerate(evaluation.classes)

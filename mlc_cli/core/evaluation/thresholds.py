@@ -18,10 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.rules import FREE, BoundRules
-from mlc_cli.core.evaluation.metrics import (
-    Floats,
-    check_scores,
-)
+from mlc_cli.core.evaluation.metrics import Floats, check_scores
 from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.probabilities import logit, sigmoid
 from mlc_cli.core.evaluation.ranking import RankedPositives, over_classes, rank_positives
@@ -250,13 +247,10 @@ def _read_thresholds(path: Path, classes: Sequence[str | int]) -> Floats:
 
 
 def _checked(thresholds_C: Floats, classes: int, source: str) -> Floats:
-    if thresholds_C.shape != (classes,) or not _in_range(thresholds_C):
+    inside_C = (thresholds_C >= 0) & (thresholds_C <= 1)
+    if thresholds_C.shape != (classes,) or not inside_C.all():
         raise UsageError(
             f"{source}: expected {classes} finite numbers in 0..1, one for each class"
             f" in sorted order, got an array of shape {thresholds_C.shape}"
         )
     return thresholds_C
-
-
-def _in_range(thresholds_C: Floats) -> bool:
-    return bool(((thresholds_C >= 0) & (thresholds_C <= 1)).all())

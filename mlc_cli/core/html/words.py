@@ -19,9 +19,9 @@ def name(words: object) -> Markup:
     return Markup('<span class="name">{}</span>').format(words if words.strip() else "(blank)")
 
 
-def value(number: float, digits: int = 3) -> str:
+def value(number: float | None, digits: int = 3) -> str:
     """A number; a dash where it is undefined."""
-    return f"{number:.{digits}f}" if math.isfinite(number) else "–"
+    return "–" if number is None or not math.isfinite(number) else f"{number:.{digits}f}"
 
 
 def probability(number: float) -> str:

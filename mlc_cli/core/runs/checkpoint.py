@@ -4,6 +4,7 @@ The weights are tensors; everything else is JSON under the key `mlc` of the file
 Opening one never runs code.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,19 @@ def read_card(path: Path) -> ModelCard:
             "Weights of other origin start a training: mlc train --weights FILE.",
         )
     return card_from_json(metadata["mlc"], path, sealed=sealed)
+
+
+def change_card(path: Path, seen: ModelCard, **changes: Any) -> None:
+    """Write other values into a card as it was `seen`, but for label rules that the data have.
+
+    Raises:
+        CheckpointError: Another command has changed it since.
+        MlcError: The file cannot be written.
+    """
+    card = read_card(path)
+    if replace(card, rules=seen.rules) != seen:
+        raise CheckpointError(f"{path}: another command has changed it meanwhile", "Call again.")
+    save_checkpoint(path, read_state(path), replace(card, **changes))
 
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:

@@ -6,7 +6,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -122,24 +122,6 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
             os.close(folder)
 
 
-@contextmanager
-def folder_beside(path: Path) -> Iterator[Path]:
-    """A folder beside `path` for what shall get that name when it is whole; removed at the end.
-
-    Raises:
-        OSError: The folder cannot be made.
-    """
-    temporary: Path | None = None
-    try:
-        with undisturbed():
-            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        yield temporary
-    finally:
-        if temporary:
-            with undisturbed():
-                shutil.rmtree(temporary, ignore_errors=True)
-
-
 def write_text(path: Path, text: str) -> None:
     """Write text atomically, in UTF-8."""
     write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
@@ -165,28 +147,53 @@ def lock_output(handle: int, path: Path) -> None:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise MlcError(
-                f"{path}: another process is writing it", "Choose another --output."
+                f"{path}: another process is writing it", "Wait for it, or choose another place."
             ) from None
         except OSError:  # a network disk without locks
             return
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
-    """Inside, no other command that asks for the same writes to a folder.
+def only_writer(*folders: Path) -> Iterator[None]:
+    """Inside, no other command that asks for the same writes to these folders.
 
     Raises:
         MlcError: Another one does.
     """
-    if not hasattr(os, "O_DIRECTORY"):
+    with ExitStack() as stack:
+        for folder in {os.path.realpath(folder): folder for folder in folders}.values():
+            if hasattr(os, "O_DIRECTORY"):
+                handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+                stack.callback(os.close, handle)
+                lock_output(handle, folder)
         yield
-        return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        lock_output(handle, folder)
-        yield
-    finally:
-        os.close(handle)
+
+
+@contextmanager
+def folder_beside(path: Path) -> Iterator[Path]:
+    """An empty folder for what shall become `path` when it is whole; removed at the end.
+
+    One process at a time has it; what a killed one has left there goes.
+
+    Raises:
+        MlcError: Another process is making the same.
+        OSError: The folder cannot be made.
+    """
+    place = path.with_name(f".{path.name}.part")
+    with ExitStack() as stack:
+        with undisturbed():
+            place.mkdir(exist_ok=True)
+            stack.enter_context(only_writer(place))
+            stack.callback(_remove, place)
+        for left in place.iterdir():
+            shutil.rmtree(left)
+        (place / path.name).mkdir()
+        yield place / path.name
+
+
+def _remove(folder: Path) -> None:
+    with undisturbed():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def result_folder(output: str | None, default: Path) -> Path:

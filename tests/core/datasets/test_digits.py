@@ -87,7 +87,7 @@ def test_full_disk_is_reported_and_leaves_nothing(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", fail)
-    with pytest.raises(MlcError, match=r"set cannot be made: No space left on device"):
+    with pytest.raises(MlcError, match=r"set: cannot be made: No space left on device"):
         make_digits(tmp_path / "set")
     assert list(tmp_path.iterdir()) == []
 

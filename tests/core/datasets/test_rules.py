@@ -198,8 +198,8 @@ def test_an_evaluation_keeps_the_rules_and_says_what_they_bring() -> None:
     assert found.rules
     assert free.rules is None
     assert found.mean_ap == free.mean_ap
-    assert found.rules.OF1_without == free.at_half.OF1
-    assert found.rules.hierarchical_F1 == found.at_half.OF1  # the data keep the rules
+    assert found.rules.OF1_without == free.decided.OF1
+    assert found.rules.hierarchical_F1 == found.decided.OF1  # the data keep the rules
     reached_NC = scores_NC >= 0.5
     kept = [violations(SOME, CLASSES, row[None]) == 0 for row in reached_NC]
     assert found.rules.consistency == pytest.approx(np.mean(kept))

@@ -15,9 +15,9 @@ from mlc_cli.core.evaluation.bootstrap import (
 )
 from mlc_cli.core.evaluation.metrics import (
     average_precision_C,
-    decision_metrics,
     mean_average_precision,
 )
+from tests.core.evaluation.deciding import decision_metrics
 
 
 def make(images: int, classes: int, *, levels: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

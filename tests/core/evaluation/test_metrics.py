@@ -15,9 +15,9 @@ from torchmetrics.classification import MultilabelAveragePrecision
 from mlc_cli.core.evaluation import ranking
 from mlc_cli.core.evaluation.metrics import (
     average_precision_C,
-    decision_metrics,
     mean_average_precision,
 )
+from tests.core.evaluation.deciding import decision_metrics
 
 Case = tuple[NDArray[Any], NDArray[np.int8]]
 

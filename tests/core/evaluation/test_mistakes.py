@@ -47,7 +47,8 @@ def test_a_label_taken_for_another_comes_first(data: tuple[np.ndarray, ...]) -> 
     rows = np.flatnonzero((targets_NC[:, 1] == 1) & (targets_NC[:, 3] == 0))
     assert len(rows) > 10
     decisions_NC[rows, 1], decisions_NC[rows, 3] = False, True
-    first, *others = error_pairs(targets_NC, decisions_NC, limit=6)
+    (first, *others), counts_CC = error_pairs(targets_NC, decisions_NC, limit=6)
+    assert first.count == counts_CC[1, 3]
     assert (first.missed, first.extra) == (1, 3)
     assert first.count >= len(rows)
     assert first.missed_total >= first.count > first.expected
@@ -59,7 +60,7 @@ def test_a_label_taken_for_another_comes_first(data: tuple[np.ndarray, ...]) -> 
 
 def test_without_mistakes_there_are_no_pairs() -> None:
     targets_NC = np.array([[1, 0], [0, 1]], np.int8)
-    assert error_pairs(targets_NC, targets_NC == 1, limit=5) == []
-    assert error_pairs(targets_NC, targets_NC == 0, limit=5) == []  # each pair is seen once only
+    assert error_pairs(targets_NC, targets_NC == 1, limit=5)[0] == []
+    assert error_pairs(targets_NC, targets_NC == 0, limit=5)[0] == []  # each pair is seen once only
     nothing = np.zeros((0, 2), np.int8)
-    assert error_pairs(nothing, nothing == 1, limit=5) == []
+    assert error_pairs(nothing, nothing == 1, limit=5)[0] == []

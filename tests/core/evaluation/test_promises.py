@@ -8,11 +8,11 @@ from scipy.stats import beta, norm
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from mlc_cli.core.evaluation.metrics import decision_metrics
 from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.promises import Floor, at_least
 from mlc_cli.core.evaluation.ranking import rank_positives
 from mlc_cli.core.evaluation.thresholds import fit_thresholds, share_error
+from tests.core.evaluation.deciding import decision_metrics
 
 SHARES = np.array([0.08, 0.2, 0.35, 0.6])
 LIFT = np.array([1.5, 2.0, 2.5, 3.0])

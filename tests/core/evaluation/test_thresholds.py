@@ -3,7 +3,6 @@ import pytest
 from sklearn.metrics import fbeta_score, precision_recall_curve, precision_score, recall_score
 
 from mlc_cli.core.datasets.stratify import stratify
-from mlc_cli.core.evaluation.metrics import decision_metrics
 from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.out_of_fold import out_of_fold
 from mlc_cli.core.evaluation.promises import Floor
@@ -13,6 +12,7 @@ from mlc_cli.core.evaluation.thresholds import (
     fit_thresholds,
     shrink,
 )
+from tests.core.evaluation.deciding import decision_metrics
 
 F1 = Objective("fbeta", 1.0)
 
@@ -208,7 +208,7 @@ def test_costs_are_least_by_brute_force() -> None:
         if ((targets_NC == 1).sum(0) == 0).any():
             continue
         fn, fp, own = rng.choice([0.3, 1, 5], 3)
-        objective = Objective.of_costs(f"fn={fn}, fp={fp},cat:fn={own}", ["cat", "dog"])
+        objective = Objective.of_costs(f"fn={fn}, fp={fp},cat:fn={own}").over(["cat", "dog"])
         found = fit_thresholds(scores_NC, targets_NC, objective, 1).per_class_C
         for c, missed in enumerate((own, fn)):
             costs = {
@@ -225,4 +225,4 @@ def test_costs_are_least_by_brute_force() -> None:
 @pytest.mark.parametrize("text", ["", "fn", "fn=0", "fn=-1", "tn=1", "cow:fn=2", "fn=1;fp=2"])
 def test_costs_that_cannot_be_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"costs above 0|names of classes"):
-        Objective.of_costs(text, ["cat", "dog"])
+        Objective.of_costs(text).over(["cat", "dog"])

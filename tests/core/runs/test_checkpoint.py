@@ -10,7 +10,13 @@ import torch
 from safetensors.torch import save_file
 
 from mlc_cli.core.runs.card import FORMAT, ModelCard
-from mlc_cli.core.runs.checkpoint import has_card, read_card, read_state, save_checkpoint
+from mlc_cli.core.runs.checkpoint import (
+    change_card,
+    has_card,
+    read_card,
+    read_state,
+    save_checkpoint,
+)
 from mlc_cli.errors import CheckpointError
 
 CARD = ModelCard(
@@ -58,6 +64,15 @@ def test_card_and_weights_come_back_as_they_were(path: Path) -> None:
     for name, value in STATE.items():
         assert state[name].dtype == value.dtype
         assert torch.equal(state[name], value)
+
+
+def test_a_card_that_another_command_has_changed_is_not_changed(path: Path) -> None:
+    save_checkpoint(path, STATE, CARD)
+    change_card(path, CARD, epoch=8)
+    assert read_card(path) == replace(CARD, epoch=8)
+    with pytest.raises(CheckpointError, match="another command has changed it"):
+        change_card(path, CARD, epoch=9)
+    assert read_card(path).epoch == 8
 
 
 def test_integer_classes_stay_integers(path: Path) -> None:

@@ -69,18 +69,20 @@ def test_other_threads_get_no_signals_and_change_nothing() -> None:
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
-@pytest.mark.parametrize("name", ["mkstemp", "mkdtemp"])
+@pytest.mark.parametrize(
+    ("owner", "name"), [(files.tempfile, "mkstemp"), (Path, "mkdir")], ids=["file", "folder"]
+)
 def test_a_signal_while_something_temporary_is_made_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
 ) -> None:
-    make = getattr(files.tempfile, name)
+    make = getattr(owner, name)
 
-    def interrupted(**arguments: object) -> object:
-        made = make(**arguments)
+    def interrupted(*arguments: object, **named: object) -> object:
+        made = make(*arguments, **named)
         os.kill(os.getpid(), signal.SIGINT)
         return made
 
-    monkeypatch.setattr(files.tempfile, name, interrupted)
+    monkeypatch.setattr(owner, name, interrupted)
     with pytest.raises(KeyboardInterrupt):  # noqa: PT012
         if name == "mkstemp":
             write_text(tmp_path / "a", "x")

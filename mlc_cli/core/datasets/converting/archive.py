@@ -39,9 +39,9 @@ def unpacked(source: Path, dest: Path, most_gb: float, *, inner: bool = True) ->
     if not (whole or tables or zips):
         yield source
         return
-    real = Path(os.path.realpath(dest)).parent
-    near = next(folder for folder in (real, *real.parents) if folder.is_dir())
-    with folder_beside(near / source.stem) as folder:
+    real = Path(os.path.realpath(dest))
+    near = next(folder for folder in real.parents if folder.is_dir())
+    with folder_beside(near / f"{real.name}-source") as folder:
         place = folder / source.stem.removesuffix(".tar")
         place.mkdir()
         most = min(most_gb * 1e9, shutil.disk_usage(near).free)

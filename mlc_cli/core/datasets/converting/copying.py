@@ -111,7 +111,7 @@ def atomic_output(dest: Path, *, overwrite: bool = False, record: str = "") -> I
 
     Raises:
         DataError: Files would be replaced.
-        MlcError: The folder cannot be written to.
+        MlcError: The folder cannot be written to, or another command makes it.
     """
     try:
         dest = Path(os.path.realpath(dest))  # Path.resolve fails at links in a circle
@@ -121,7 +121,6 @@ def atomic_output(dest: Path, *, overwrite: bool = False, record: str = "") -> I
             if dest.exists():
                 _add_to(stage, dest, None if overwrite else record)
             else:
-                stage.chmod(0o755)
                 stage.rename(dest)
     except OSError as error:
         raise MlcError(

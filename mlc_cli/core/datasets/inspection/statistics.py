@@ -4,13 +4,14 @@ Names of arrays: S splits, C classes of all splits together.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
-from mlc_cli.core.datasets.annotations import Annotation, Label
+from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.counts import SplitCounts, count_split
 from mlc_cli.core.datasets.inspection.collection import Collection
 
@@ -37,7 +38,7 @@ class Together(NamedTuple):
 class Statistics:
     """Labels of a collection in numbers; classes are those of all splits.
 
-    `listed_SC` says whether a split lists a class; `together` counts images with two classes.
+    `listed_SC` says whether a split lists a class; `labels` has a 1 for each label of an image.
     """
 
     classes: tuple[Label, ...]
@@ -45,7 +46,7 @@ class Statistics:
     positives_SC: NDArray[np.int64]
     unknown_SC: NDArray[np.int64]
     listed_SC: NDArray[np.bool_]
-    together: csr_array
+    labels: csr_array
 
     @property
     def images(self) -> int:
@@ -64,6 +65,11 @@ class Statistics:
         known_SC = images_S[:, None] - self.unknown_SC
         return np.asarray(self.positives_SC / np.maximum(1, known_SC), np.float64)
 
+    @cached_property
+    def _together(self) -> csr_array:
+        """Images with both of any two classes."""
+        return csr_array(self.labels.T @ self.labels)
+
     def imbalance(self) -> float | None:
         """Positives of the most frequent class against those of the rarest that has any."""
         there = self.positives_C[self.positives_C > 0]
@@ -72,7 +78,7 @@ class Statistics:
     def pairs(self, least: int = LEAST_TOGETHER) -> list[Together]:
         """Pairs of classes that share images, those with the highest lift first."""
         positives_C = self.positives_C
-        upper = self.together.tocoo()
+        upper = self._together.tocoo()
         kept = (upper.row < upper.col) & (upper.data >= least)
         found = []
         for a, b, images in zip(
@@ -87,7 +93,7 @@ class Statistics:
 
     def matrix(self, classes: list[int]) -> NDArray[np.int64]:
         """Images with both of any two of some classes."""
-        return np.asarray(self.together[classes][:, classes].toarray(), np.int64)
+        return np.asarray(self._together[classes][:, classes].toarray(), np.int64)
 
 
 def count(collection: Collection) -> Statistics:
@@ -104,14 +110,9 @@ def count(collection: Collection) -> Statistics:
         positives_SC[s, columns_C] = splits[name].positives_C
         unknown_SC[s, columns_C] = splits[name].unknown_C
         listed_SC[s, columns_C] = True
-        labels.append(_sparse(split, columns_C, len(classes)))
-    stacked = vstack(labels) if labels else csr_array((0, 0), dtype=np.int64)
-    together = csr_array(stacked.T @ stacked)
-    return Statistics(classes, splits, positives_SC, unknown_SC, listed_SC, together)
-
-
-def _sparse(split: Annotation, columns_C: NDArray[np.int64], classes: int) -> csr_array:
-    """Labels of a split as a sparse matrix of ones, images×classes."""
-    columns = columns_C[split.positives.indices]
-    ones = np.ones(len(columns), np.int64)
-    return csr_array((ones, columns, split.positives.starts), shape=(len(split), classes))
+        columns = columns_C[split.positives.indices]
+        ones = np.ones(len(columns), np.int64)
+        size = len(split), len(classes)
+        labels.append(csr_array((ones, columns, split.positives.starts), shape=size))
+    stacked = vstack(labels, "csr") if labels else csr_array((0, 0), dtype=np.int64)
+    return Statistics(classes, splits, positives_SC, unknown_SC, listed_SC, stacked)

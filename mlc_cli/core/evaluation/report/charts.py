@@ -20,17 +20,17 @@ Points = list[tuple[float, float]]
 
 
 def pr_chart(name: str, curve: Curve, precision: float, recall: float, chance: float) -> Markup:
-    """Precision over recall of a class, with the point that the threshold stands for.
+    """Precision over recall of a class, with the point of its threshold unless that is nan.
 
-    The point is left out where it is nan. Chance is the precision of guessing.
+    Chance is the precision of guessing.
     """
     plot = Plot(220, 132, right=10)
     plot.axes(ENDS, ENDS)
     plot.line([(0, chance), (1, chance)], "soft")
-    lefts = [0.0, *curve.recall.tolist()]
+    recalls, heights = (part.tolist() for part in curve)
     corners: Points = []  # as steps: the area below them is the average precision
-    for index, height in enumerate(curve.precision.tolist()):
-        corners += [(lefts[index], height), (lefts[index + 1], height)]
+    for left, right, height in zip([0.0, *recalls], recalls, heights, strict=False):
+        corners += [(left, height), (right, height)]
     plot.line(corners)
     if math.isfinite(precision) and math.isfinite(recall):
         plot.dot(recall, precision, f"P {precision:.3f}, R {recall:.3f}")

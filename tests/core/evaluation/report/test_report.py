@@ -8,8 +8,7 @@ import pytest
 
 from mlc_cli.core.evaluation.diagnosis import choose_images, diagnose
 from mlc_cli.core.evaluation.report import charts
-from mlc_cli.core.evaluation.report.build import TEMPLATE
-from mlc_cli.core.evaluation.report.content import Content
+from mlc_cli.core.evaluation.report.build import TEMPLATE, Content
 from mlc_cli.core.evaluation.results import evaluate
 from mlc_cli.core.evaluation.scores import SavedScores
 from mlc_cli.core.html.page import template
@@ -83,7 +82,7 @@ def test_everything_is_there_in_order_of_importance() -> None:
 def test_numbers_are_those_of_the_evaluation(fitted: bool) -> None:
     made = content(*make(), thresholds_C=np.linspace(0.2, 0.8, 5) if fitted else None)
     page = Page(report_html(made))
-    metrics = made.decisions
+    metrics = made.evaluation.decided
     for number in (made.evaluation.mean_ap, metrics.CF1, metrics.OF1, metrics.exact_match):
         assert f"{number:.3f}" in page.text
     rows = re.findall(r'<tr><td><a href="#chart-(\d)">.*?</tr>', report_html(made), re.S)
@@ -93,7 +92,7 @@ def test_numbers_are_those_of_the_evaluation(fitted: bool) -> None:
     cells = [re.sub("<[^>]*>", "", cell) for cell in row[0].split("</td><td>")][1:]
     expected = [made.evaluation.ap_C[2], metrics.precision_C[2], metrics.recall_C[2]]
     assert [cells[0], *cells[2:4]] == [f"{number:.3f}" for number in expected]
-    assert cells[-2:] == [str(made.evaluation.positives_C[2]), f"{made.thresholds_C[2]:.3f}"]
+    assert cells[-2:] == [str(made.evaluation.positives_C[2]), f"{made.evaluation.used_C[2]:.3f}"]
     assert cells[5:7] == [f"{made.evaluation.auroc_C[2]:.3f}", f"{made.evaluation.ap_11_C[2]:.3f}"]
     assert ("No thresholds were chosen yet" in page.text) is not fitted
     for value in made.evaluation.ranking.values():
@@ -101,7 +100,7 @@ def test_numbers_are_those_of_the_evaluation(fitted: bool) -> None:
     for metrics in made.evaluation.top_3.values():
         shown = [f"{getattr(metrics, key):.3f}" for key in ("CP", "CR", "CF1", "OP", "OR", "OF1")]
         assert f"<td>{'</td><td>'.join(shown)}</td>" in report_html(made).replace("\n", "")
-    assert f"{made.decisions.hamming_loss:.4f}" in page.text
+    assert f"{made.evaluation.decided.hamming_loss:.4f}" in page.text
 
 
 HOSTILE = [

@@ -2,20 +2,24 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from markupsafe import Markup
 
 from mlc_cli.core.datasets.counts import MOST_LABELS
-from mlc_cli.core.datasets.inspection.html import charts, thumbnails
+from mlc_cli.core.datasets.inspection.html import charts
 from mlc_cli.core.datasets.inspection.inspect import Inspection
 from mlc_cli.core.datasets.inspection.scan import Files
 from mlc_cli.core.datasets.inspection.statistics import LEAST_TOGETHER, Statistics
 from mlc_cli.core.datasets.inspection.summary import file_facts, span_words
 from mlc_cli.core.html.page import write_page as write_filled
 from mlc_cli.core.html.words import gauge, name, value
+from mlc_cli.core.images.thumbnails import Picture, read_thumbnails
 
 MATRIX_CLASSES, MOST_TOGETHER = 14, 15
+EXAMPLES, MOST_EXAMPLES = 8, 360
+MOST_GROUPS, MOST_COPIES, MOST_PAIRS = 30, 4, 40
 Cells = list[str | Markup]
 
 
@@ -26,13 +30,14 @@ def write_page(path: Path, inspection: Inspection, threads: int) -> None:
         MlcError: It cannot be written.
     """
     statistics, files = inspection.statistics, inspection.files
-    shown = thumbnails.choose_and_read(inspection, threads)
+    shown = choose_and_read(inspection, threads)
     write_filled(
         path,
         "datasets/inspection/html/check.html",
         inspection=inspection,
         shown=shown,
-        limits=thumbnails,
+        most={"examples": MOST_EXAMPLES, "groups": MOST_GROUPS, "copies": MOST_COPIES,
+              "pairs": MOST_PAIRS, "labels": MOST_LABELS},
         charts=charts,
         class_rows=_class_rows(statistics, shown.examples),
         pair_rows=[
@@ -44,9 +49,52 @@ def write_page(path: Path, inspection: Inspection, threads: int) -> None:
         ],
         matrix=_matrix(statistics),
         facts=_facts(files) if files is not None and files.usable_N.any() else {},
-        most_labels=MOST_LABELS,
         least_together=LEAST_TOGETHER,
-    )
+    )  # fmt: skip
+
+
+class Shown(NamedTuple):
+    """Rows of examples by the index of their class, and thumbnails by row; at most 600."""
+
+    examples: Mapping[int, Sequence[int]]
+    pictures: Mapping[int, Picture]
+
+
+def choose_and_read(inspection: Inspection, threads: int) -> Shown:
+    """Choose images and make their thumbnails; none if files were not to be opened."""
+    if inspection.files is None:
+        return Shown({}, {})
+    examples = _choose_examples(inspection.statistics, inspection.files.problems)
+    rows = {row for chosen in examples.values() for row in chosen}
+    if inspection.duplicates:
+        for group in inspection.duplicates.copies[:MOST_GROUPS]:
+            rows.update(group.rows[:MOST_COPIES])
+        for pair in inspection.duplicates.alike[:MOST_PAIRS]:
+            rows.update((pair.first, pair.second))
+    paths = {row: inspection.collection.file(row) for row in sorted(rows)}
+    # what could be used a moment ago is not refused for its size now
+    return Shown(examples, read_thumbnails(paths, np.inf, threads))
+
+
+def _choose_examples(
+    statistics: Statistics, unusable: Mapping[int, str]
+) -> dict[int, Sequence[int]]:
+    """A few images of each class at even distances, others for each as long as there are any."""
+    positives_C, columns = statistics.positives_C, statistics.labels.tocsc()
+    wanted = [c for c in np.argsort(-positives_C, kind="stable").tolist() if positives_C[c]]
+    wanted = wanted[:MOST_EXAMPLES]
+    each = max(1, min(EXAMPLES, MOST_EXAMPLES // max(1, len(wanted))))
+    examples: dict[int, Sequence[int]] = {}
+    used = set(unusable)
+    for c in reversed(wanted):  # the rare ones choose first
+        found = columns.indices[columns.indptr[c] : columns.indptr[c + 1]].tolist()
+        rows = [row for row in found if row not in unusable]
+        fresh = [row for row in rows if row not in used]
+        rows = fresh if len(fresh) >= each else rows
+        picks = np.linspace(0, len(rows) - 1, min(each, len(rows))).round().astype(int)
+        examples[c] = [rows[pick] for pick in picks]
+        used.update(examples[c])
+    return {c: examples[c] for c in sorted(examples) if examples[c]}
 
 
 def _class_rows(statistics: Statistics, examples: Mapping[int, Sequence[int]]) -> Iterator[Cells]:

@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mlc_cli.core.datasets.inspection.html import thumbnails
-from mlc_cli.core.datasets.inspection.html.page import write_page
-from mlc_cli.core.datasets.inspection.html.thumbnails import choose_and_read
+from mlc_cli.core.datasets.inspection.html import page as pages
+from mlc_cli.core.datasets.inspection.html.page import choose_and_read, write_page
 from mlc_cli.core.datasets.inspection.inspect import Inspection
 from tests.core.pages import Page
 
@@ -85,14 +84,14 @@ def test_examples_are_of_their_class_and_readable(messy: Inspection) -> None:
     used = [row for rows in shown.examples.values() for row in rows]
     assert len(used) == len(set(used))  # there are enough for each class to have its own
     for c, rows in shown.examples.items():
-        assert 0 < len(rows) <= thumbnails.EXAMPLES
+        assert 0 < len(rows) <= pages.EXAMPLES
         for row in rows:
             assert messy.statistics.classes[c] in messy.collection.labels(row).present
             assert shown.pictures[row].uri
 
 
 def test_the_page_stays_small_whatever_the_number_of_classes(examine, monkeypatch) -> None:
-    monkeypatch.setattr(thumbnails, "MOST_EXAMPLES", 12)
+    monkeypatch.setattr(pages, "MOST_EXAMPLES", 12)
     classes = [f"class {n}" for n in range(20)]
     entries = [[f"{n}.jpg", [classes[n % 20], classes[n * 7 % 20]]] for n in range(60)]
     inspection = examine({"train": entries}, classes=classes)

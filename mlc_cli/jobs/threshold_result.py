@@ -1,0 +1,145 @@
+"""What `mlc thresholds` found, and how it is told."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlc_cli.core.evaluation.metrics import DecisionMetrics, Floats
+from mlc_cli.core.evaluation.promises import Floor
+from mlc_cli.core.evaluation.results import SUMMARY, number
+from mlc_cli.core.evaluation.scores import SavedScores
+from mlc_cli.core.evaluation.thresholds import Thresholds, reasons
+
+
+@dataclass(frozen=True)
+class ThresholdResult:
+    """Thresholds and what they come to.
+
+    Attributes:
+        source: Checkpoint or scores that they were chosen on.
+        split: Annotation file of the images, where a checkpoint was run.
+        objective: What they maximise, as the settings say it.
+        all_floors: That they have to keep, with a confidence or as an estimate.
+        scores: Of the images that they were chosen on.
+        thresholds: Of all classes, before any shrinkage.
+        per_class_C: Threshold of each class as written.
+        shrinkage: Pull towards the overall threshold, in positives.
+        overall: The one threshold that is best for all decisions together.
+        at_half: Decisions at 0.5.
+        at_thresholds: Decisions at the thresholds, on the same images.
+        out_of_fold: Decisions on images that thresholds were not chosen on, if estimated.
+        folds: Parts of that estimate; 0 without it.
+        folder: Where the files are.
+        lower: Thresholds of a band's recall, if a band was asked for.
+        lower_C: Probability below which a class is absent, if so.
+        promise: What is promised, for the card; `None` without a confidence.
+        stored: Whether the checkpoint now carries the thresholds.
+        warning: What the user should know about the model, if anything.
+    """
+
+    source: Path
+    split: Path | None
+    objective: str
+    all_floors: tuple[Floor, ...]
+    scores: SavedScores
+    thresholds: Thresholds
+    per_class_C: Floats
+    shrinkage: float
+    overall: float
+    at_half: DecisionMetrics
+    at_thresholds: DecisionMetrics
+    out_of_fold: DecisionMetrics | None
+    folds: int
+    folder: Path
+    lower: Thresholds | None
+    lower_C: Floats | None
+    promise: dict[str, Any] | None
+    stored: bool
+    warning: str
+
+    def below(self, floor: Floor) -> list[str]:
+        """Classes that miss a floor on images that their thresholds were not chosen on."""
+        if self.out_of_fold is None:
+            return []
+        measured_C = getattr(self.out_of_fold, f"{floor.measure}_C")
+        missed_C = measured_C > floor.bound if floor.measure == "fpr" else measured_C < floor.bound
+        return [self.scores.classes[c] for c in missed_C.nonzero()[0]]
+
+    @property
+    def unpromised(self) -> dict[str, str]:
+        """Why something cannot be promised for a class, by name."""
+        return reasons((self.thresholds, self.lower), self.scores.classes)
+
+    @property
+    def unsure_C(self) -> Floats | None:
+        """Part of the images that a person should look at for each class."""
+        if self.lower_C is None:
+            return None
+        scores_NC, decide = self.scores.probabilities_NC, self.scores.bound.decide
+        between_NC = decide(scores_NC, self.lower_C) & ~decide(scores_NC, self.per_class_C)
+        return np.asarray(between_NC.mean(axis=0), np.float64)
+
+    @property
+    def floors(self) -> tuple[Floor, ...]:
+        """Floors without a confidence: estimates."""
+        return tuple(f for f in self.all_floors if f.confidence is None)
+
+    @property
+    def overfitted(self) -> list[str]:
+        """Measures that out of fold are lower than at 0.5; other objectives than F1 ask for it."""
+        fitted, half = self.out_of_fold, self.at_half
+        if fitted is None or self.objective != "f1":
+            return []
+        return [n for n in ("CF1", "OF1") if getattr(fitted, n) < getattr(half, n)]
+
+
+def as_dict(result: ThresholdResult) -> dict[str, Any]:
+    """The thresholds and what they come to, as plain values for JSON."""
+    summaries = {"at_0.5": result.at_half, "at_thresholds": result.at_thresholds}
+    summaries |= {"out_of_fold": result.out_of_fold} if result.out_of_fold else {}
+    return {
+        "source": str(result.source),
+        "objective": result.objective,
+        "images": len(result.scores.paths),
+        "overall_threshold": result.overall,
+        "shrinkage": result.shrinkage,
+        "promise": result.promise,
+        "estimates_missed_out_of_fold": {str(f): result.below(f) for f in result.floors},
+        "folds": result.folds,
+        "metrics": {
+            title: {name: number(getattr(metrics, name)) for name in SUMMARY}
+            for title, metrics in summaries.items()
+        },
+        "classes": class_rows(result),
+    }
+
+
+def class_rows(result: ThresholdResult) -> list[dict[str, Any]]:
+    """A row for each class; undefined values are `None`."""
+    before, after, outside = result.at_half, result.at_thresholds, result.out_of_fold
+    unsure_C = result.unsure_C
+    positives_C = (result.scores.targets_NC == 1).sum(axis=0)
+    return [
+        {
+            "class": name,
+            "threshold": float(result.per_class_C[c]),
+            "precision": number(after.precision_C[c]),
+            "recall": number(after.recall_C[c]),
+            "fpr": number(after.fpr_C[c]),
+            "F1": number(after.f1_C[c]),
+            "F1_at_0.5": number(before.f1_C[c]),
+            "positives": int(positives_C[c]),
+            "out_of_fold": {
+                floor.measure: number(getattr(outside, f"{floor.measure}_C")[c])
+                for floor in result.all_floors
+                if outside
+            },
+            "fallback": result.thresholds.fallbacks.get(c),
+            "not_promised": result.unpromised.get(name),
+            "lower_threshold": None if result.lower_C is None else float(result.lower_C[c]),
+            "unsure": None if unsure_C is None else float(unsure_C[c]),
+        }
+        for c, name in enumerate(result.scores.classes)
+    ]
