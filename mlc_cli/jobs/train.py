@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from mlc_cli.core.loading.loader import dead_workers_named
 from mlc_cli.core.models.complexity import Complexity, complexity
 from mlc_cli.core.runs.checkpoint import read_card
 from mlc_cli.core.runs.folder import RunFolder, create_run, open_run
@@ -83,7 +82,7 @@ def _events(
             recorder.save_if_due()
 
         try:
-            with dead_workers_named(), out_of_memory_named():
+            with out_of_memory_named():
                 for report in loop.train(training.plan, training.state, tick, stop_requested):
                     recorder.epoch(report)
                     yield report

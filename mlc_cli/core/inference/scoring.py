@@ -16,7 +16,7 @@ from mlc_cli.core.evaluation.metrics import average_precision_C, mean_average_pr
 from mlc_cli.core.evaluation.probabilities import probabilities
 from mlc_cli.core.inference.engines import Engine
 from mlc_cli.core.inference.torch_engine import TorchEngine
-from mlc_cli.core.loading.loader import Batches, dead_workers_named
+from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.system.precision import Precision
 
@@ -40,7 +40,6 @@ class Scores:
         return mean_average_precision(average_precision_C(self.probabilities_NC, self.targets_NC))
 
 
-@dead_workers_named()
 def score(
     engine: Engine,
     batches: Batches,

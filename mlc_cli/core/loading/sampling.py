@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import Sampler
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.loading.dataset import Key
@@ -29,7 +28,7 @@ def repeat_factors(split: Annotation, part: float) -> NDArray[np.float64]:
     return factors_N
 
 
-class EpochSampler(Sampler[list[Key]]):
+class EpochSampler:
     """Keys of the batches of an epoch: those of this process, where there are several.
 
     A shuffled batch is shared by all processes, in parts that differ by one image at most, so
@@ -69,18 +68,17 @@ class EpochSampler(Sampler[list[Key]]):
         self._batch_size = min(batch_size, self.drawn)
         self._group = group
         self._order = (-1, np.arange(images))
-        self.epoch = 0
-        self.first_batch = 0
 
     def __len__(self) -> int:
         full, rest = divmod(self.drawn, self._batch_size)
         batches = full if self._drop_last or not rest else full + 1
         return batches if self._seed is not None else -(-batches // self._group.size)
 
-    def __iter__(self) -> Iterator[list[Key]]:
-        order = self._order_of(self.epoch)
-        for batch in range(self.first_batch, len(self)):
-            yield [(self.epoch, int(draw)) for draw in self._own(order, batch)]
+    def keys(self, epoch: int, first_batch: int = 0) -> Iterator[list[Key]]:
+        """Keys of each batch of an epoch, from one on."""
+        order = self._order_of(epoch)
+        for batch in range(first_batch, len(self)):
+            yield [(epoch, int(draw)) for draw in self._own(order, batch)]
 
     @property
     def images_per_batch(self) -> int:

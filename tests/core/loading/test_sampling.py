@@ -13,8 +13,7 @@ from mlc_cli.core.system.distributed import Group
 
 
 def keys(sampler: EpochSampler, epoch: int) -> list[list[tuple[int, int]]]:
-    sampler.epoch = epoch
-    return list(sampler)
+    return list(sampler.keys(epoch))
 
 
 def test_order_depends_on_seed_and_epoch_alone() -> None:
