@@ -8,6 +8,25 @@ from mlc_cli.main import COMMANDS as SUMMARIES
 from mlc_cli.main import app, load_command
 
 COMMANDS = {
+    "choose": {
+        "--data",
+        "--preset -p",
+        "--backbones",
+        "--sizes",
+        "--weights-dir",
+        "--restricted",
+        "--latency",
+        "--max-mb",
+        "--minutes",
+        "--device",
+        "--output -o",
+        "--offline",
+        "--list",
+        "--json",
+        "--config -c",
+        "--set",
+        "--show-settings",
+    },
     "train": {
         "--preset -p",
         "--config -c",
