@@ -5,12 +5,32 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from mlc_cli.settings.base import Count, Positive, Probability, Settings, SizeHW, as_renames
+from mlc_cli.settings.base import (
+    Count,
+    Name,
+    Names,
+    Positive,
+    Probability,
+    Settings,
+    SizeHW,
+    as_renames,
+)
 
 
 def _check_renames(texts: tuple[str, ...]) -> tuple[str, ...]:
     as_renames(texts)
     return texts
+
+
+class RuleSettings(Settings):
+    """Label rules beside those of the annotation files."""
+
+    implies: dict[Name, Names] = Field(default_factory=dict)
+    """Labels that are present wherever a label is, `{dog: animal, puppy: [dog, young]}`."""
+    exclusive: tuple[Names, ...] = ()
+    """Groups of which at most one label is present, `[[day, night]]`."""
+    separator: str | None = None
+    """Between the parts of names that are paths: with ` / `, `animal / dog` implies `animal`."""
 
 
 class DataSettings(Settings):
@@ -31,6 +51,8 @@ class DataSettings(Settings):
     rename: Annotated[tuple[str, ...], AfterValidator(_check_renames)] = ()
     """Classes of older annotation files and of `model.weights` that have another name now,
     `old=new`."""
+    rules: RuleSettings | None = None
+    """Label rules beside those of the annotation files, which every decision keeps."""
     generate: Literal["digits"] | None = None
     """Make this small data set at `root` when the folder does not exist yet."""
     input_size: SizeHW = (448, 448)
