@@ -108,5 +108,4 @@ def _as_names(value: Any) -> Any:
     return tuple(map(str, values)) if isinstance(values, list | tuple) else values
 
 
-Name = Annotated[str, BeforeValidator(lambda name: str(name) if type(name) is int else name)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_names)]

@@ -1,13 +1,12 @@
 """Settings of the data set, its reading and its augmentation."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mlc_cli.settings.base import (
     Count,
-    Name,
     Names,
     Positive,
     Probability,
@@ -22,11 +21,19 @@ def _check_renames(texts: tuple[str, ...]) -> tuple[str, ...]:
     return texts
 
 
+def _as_groups(value: Any) -> Any:
+    """A mapping as the list that it stands for."""
+    if not isinstance(value, dict):
+        return value
+    return [[name, *([own] if isinstance(own, str | int) else own)] for name, own in value.items()]
+
+
 class RuleSettings(Settings):
     """Label rules beside those of the annotation files."""
 
-    implies: dict[Name, Names] = Field(default_factory=dict)
-    """Labels that are present wherever a label is, `{dog: animal, puppy: [dog, young]}`."""
+    implies: Annotated[tuple[Names, ...], BeforeValidator(_as_groups)] = ()
+    """Labels that are present wherever a label is, `{dog: animal, puppy: [dog, young]}`; as a list
+    `[[dog, animal], [puppy, dog, young]]`, of which the first implies the others."""
     exclusive: tuple[Names, ...] = ()
     """Groups of which at most one label is present, `[[day, night]]`."""
     separator: str | None = None

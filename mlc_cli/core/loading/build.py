@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,9 @@ from torchvision.transforms import v2
 
 from mlc_cli.core.datasets.annotations import Annotation, read_annotation
 from mlc_cli.core.datasets.checks import check_images, check_leak, check_same_classes
+from mlc_cli.core.datasets.completing import with_rules
 from mlc_cli.core.datasets.digits import make_digits
 from mlc_cli.core.datasets.older import later_unknown
-from mlc_cli.core.datasets.rules import Rules
 from mlc_cli.core.images.geometry import Geometry, Interpolation
 from mlc_cli.core.images.scaled import SizeHW
 from mlc_cli.core.loading.augment import (
@@ -117,11 +117,8 @@ def read_split(settings: DataSettings, file: str) -> Annotation:
     for older in settings.unknown_in:
         before = read_annotation(Path(older).expanduser())
         annotation = later_unknown(annotation, before, settings.renames)
-    if settings.rules:
-        given = settings.rules.model_dump(mode="json", exclude_none=True)
-        more, place = Rules(**given), Path("data.rules")
-        rules = annotation.rules.joined(more.among(annotation.classes, place))
-        annotation = replace(annotation, rules=rules.among(annotation.classes, place))
+    if more := settings.rules:
+        annotation = with_rules(annotation, more.implies, more.exclusive, more.separator or "")
     check_images(annotation, allow_outside=settings.allow_outside_root)
     return annotation
 

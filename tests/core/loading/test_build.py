@@ -78,6 +78,8 @@ def test_label_rules_of_settings_join_those_of_the_file(make_dataset: Callable[.
                     "rules": {"implies": {"blue": ["green"]}}}  # fmt: skip
         (root / f"{name}.json").write_text(json.dumps(content))
     rules = {"implies": {"blue": "red"}, "exclusive": [["green", "red / dark"]], "separator": " / "}
+    same = {**rules, "implies": [["blue", "red"]]}
+    assert settings(root, rules=rules) == settings(root, rules=same)
     found = read_splits(settings(root, rules=rules))
     for split in (found.train, found.val):
         assert split.rules.implies == {"blue": ["green", "red"], "red / dark": ["red"]}
