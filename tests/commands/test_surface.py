@@ -8,6 +8,25 @@ from mlc_cli.main import COMMANDS as SUMMARIES
 from mlc_cli.main import app, load_command
 
 COMMANDS = {
+    "choose": {
+        "--data",
+        "--preset -p",
+        "--backbones",
+        "--sizes",
+        "--weights-dir",
+        "--restricted",
+        "--latency",
+        "--max-mb",
+        "--minutes",
+        "--device",
+        "--output -o",
+        "--offline",
+        "--list",
+        "--json",
+        "--config -c",
+        "--set",
+        "--show-settings",
+    },
     "train": {
         "--preset -p",
         "--config -c",
@@ -40,6 +59,8 @@ COMMANDS = {
         "--split",
         "--thresholds",
         "--min-map",
+        "--slices",
+        "--min-slice-map",
         "--report",
         "--device",
         "--output -o",
@@ -63,6 +84,7 @@ COMMANDS = {
         "--cost",
         "--jointly",
         "--folds",
+        "--slices",
         "--strict",
         "--device",
         "--output -o",
