@@ -7,13 +7,16 @@ from bisect import bisect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from mlc_cli.core.inference.torch_engine import TorchEngine
 from mlc_cli.core.runs.checkpoint import save_checkpoint
-from mlc_cli.core.training.build import Training
 from mlc_cli.errors import SettingsError
+
+if TYPE_CHECKING:
+    from mlc_cli.core.training.build import Training
 
 READ, WARM, STEPS = 16, 2, 6
 """Batches that are read, and steps that are made before and while time is taken."""
@@ -84,7 +87,7 @@ class Demand:
         return first + warm + evals + steps + extra + epochs * SAVES * pace.save
 
 
-def demand_of(training: Training) -> Demand:
+def demand_of(training: "Training") -> Demand:
     """What a training shows its model."""
     settings, warm = training.settings, training.settings.warm_start
     views = (2 if warm.flip else 1) if warm else 0
@@ -125,7 +128,7 @@ def fit(demand: Demand, pace: Pace, seconds: float, most: int) -> tuple[int, flo
     return epochs, 1.0
 
 
-def measure(training: Training) -> Pace:
+def measure(training: "Training") -> Pace:
     """Make the first steps of a training, which is of no use afterwards."""
     plan, group = training.plan, training.group
     batches, step = plan.train.epoch(0), plan.step
@@ -174,7 +177,7 @@ def measure(training: Training) -> Pace:
     return group.broadcast(lambda: pace)
 
 
-def _save(training: Training) -> float:
+def _save(training: "Training") -> float:
     """Seconds of a checkpoint."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
