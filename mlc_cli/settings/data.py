@@ -81,6 +81,9 @@ class DataSettings(Settings):
     repeat_rare: Annotated[float, Field(gt=0, le=1)] | None = None
     """Show images of classes in fewer than this part of the images more often, sqrt(part /
     frequency) times an epoch (Gupta et al. 2019)."""
+    epoch_part: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Part of the images that an epoch shows, each going on where the last one ended; for data sets
+    that are too large for whole epochs."""
     on_bad_image: Literal["error", "skip"] = "error"
     """Stop at an image that cannot be read, or name it, count it and go on without it."""
     on_damaged: Literal["warn", "error", "skip"] = "warn"

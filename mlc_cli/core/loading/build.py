@@ -214,7 +214,7 @@ def build_train_batches(  # noqa: PLR0913 - what is read, how, and by whom
     repeats_N = repeat_factors(annotation, part) if (part := settings.repeat_rare) else None
     return _batches(
         settings, dataset, batch_size, readers or build_readers(settings, device), group, store,
-        shuffle_seed=seed, drop_last=True, repeats_N=repeats_N,
+        shuffle_seed=seed, drop_last=True, repeats_N=repeats_N, part=settings.epoch_part,
     )  # fmt: skip
 
 
