@@ -27,6 +27,7 @@ SHARED = ("train", "eval", "thresholds", "calibrate", "predict")
 """Commands that several processes can do together."""
 
 COMMANDS = {
+    "choose": "Find the backbone and image size for your photographs, machine and time.",
     "train": "Train a multilabel classifier and evaluate its best epoch.",
     "eval": "Evaluate a checkpoint: mAP, and precision, recall and F1 of classes and overall.",
     "thresholds": "Choose the probability from which each class counts as present.",
@@ -38,6 +39,7 @@ COMMANDS = {
     " tool.",
     "dataset-check": "Say what is in a data set and what is wrong with it, before a model learns"
     " from it.",
+    "compare": "Compare runs: numbers beyond noise, settings, classes and images that changed.",
     "benchmark": "Measure latency and throughput of model files on this machine, in turns.",
     "presets": "List the presets, or show one with all that it extends.",
     "cache": "Show or clear what is kept in the cache folder: downloads and resized images.",

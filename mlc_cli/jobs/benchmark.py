@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlc_cli.core.inference.engines import Engine, is_exported
+from mlc_cli.core.inference.engines import Engine, is_exported, model_bytes
 from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.runtime.ir_file import cpu_name
 from mlc_cli.core.runs.folder import find_checkpoint
@@ -160,13 +160,11 @@ def _times(work: Callable[[], object], seconds: float) -> list[float]:
 
 
 def _speed(candidate: _Candidate, first: _Candidate) -> Speed:
-    path = candidate.path
-    parts = [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]
     ordered = sorted(candidate.latencies)
     rate = statistics.median(candidate.rates)
     return Speed(
-        model=str(path),
-        bytes=sum(part.stat().st_size for part in parts),
+        model=str(candidate.path),
+        bytes=model_bytes(candidate.path),
         latency_ms=1e3 * statistics.median(ordered),
         latency_p95_ms=1e3 * ordered[math.ceil(0.95 * len(ordered)) - 1],
         rate=rate,

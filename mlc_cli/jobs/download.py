@@ -1,16 +1,17 @@
 """`mlc dataset-download`: from addresses to a data set to train on."""
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mlc_cli.core.datasets.converting.summary import Conversion
 from mlc_cli.core.datasets.links import GONE, Fetched, fetch_links, read_links
 from mlc_cli.core.system.downloads.build import build_cache
 from mlc_cli.core.system.downloads.cache import Cache, file_name
-from mlc_cli.core.system.downloads.transfer import check_space, in_parallel
+from mlc_cli.core.system.downloads.transfer import check_space, in_parallel, size_of
 from mlc_cli.core.system.downloads.unpack import unpack
 from mlc_cli.core.system.files import only_writer, read_json, result_folder, write_json
 from mlc_cli.errors import DownloadError, GateMissed, UsageError
@@ -23,22 +24,16 @@ Progress = Callable[[str, int, int | None], None]
 """Takes what is done, how far it is, and how far it goes."""
 
 SOURCE = "source"
-_STATE, _CONVERTED = ".downloaded", "converted"
+_STATE, _CONVERTED = ".downloaded.json", "converted"
+"""What came of each archive, bytes by file, and what was made of all of them."""
 _MARGIN = 1.1
 """Bytes on the disk for a byte of pictures in an archive: they hardly shrink there."""
 
 
 @dataclass(frozen=True)
 class Downloaded:
-    """What a call has done.
+    """What has become of pictures that are links; no conversion if the files were there already."""
 
-    Attributes:
-        dest: The data set.
-        links: What has become of pictures that are links.
-        conversion: Its annotation files; `None` if they were there already.
-    """
-
-    dest: Path
     links: Fetched | None
     conversion: Conversion | None
 
@@ -46,9 +41,7 @@ class Downloaded:
 def download(settings: DatasetDownloadSettings, progress: Progress) -> Downloaded:
     """Fetch, unpack and convert what is missing of a data set; the rest stays as it is.
 
-    Args:
-        settings: What it consists of.
-        progress: Called as it goes on, from several threads.
+    Several threads call `progress`.
 
     Raises:
         DownloadError: A file cannot be had, or is another than it should be.
@@ -69,64 +62,54 @@ def download(settings: DatasetDownloadSettings, progress: Progress) -> Downloade
             for name, file in files.items()
         }
     with only_writer(result_folder(None, source)):
-        missing = {name: file for name, file in files.items() if not _is_whole(source, name)}
+        state = read_json(source / _STATE) if (source / _STATE).exists() else {}
+        whole = {name for name in files if name in state and _is_whole(source, state[name])}
+        missing = {name: file for name, file in files.items() if name not in whole}
         for file in missing.values():
-            cache.check_known(file.url, file.checksum)
+            cache.expected(file.url, file.checksum)
         if missing:
-            _state(source, _CONVERTED).unlink(missing_ok=True)
-            _check_space(missing, cache, source, files.keys() - missing.keys())
+            state.pop(_CONVERTED, None)
+            _check_space(missing, cache, source, sum(sum(state[name].values()) for name in whole))
 
-        def get(name: str, stop: threading.Event) -> None:
-            file = missing[name]
+        def get(name: str, stop: threading.Event) -> tuple[str, dict[str, int]]:
+            file, told = missing[name], partial(progress, f"{name}, unpacked")
             archive = cache.fetch(file.url, file.checksum, partial(progress, name), stop)
-            told = partial(progress, f"{name}, unpacked")
             into, take = file.into, file.take
-            sizes = unpack(archive, file_name(file.url), source, into, take, told, stop)
-            _state(source, name).parent.mkdir(parents=True, exist_ok=True)
-            write_json(_state(source, name), sizes)
+            return name, unpack(archive, file_name(file.url), source, into, take, told, stop)
 
-        for _ in in_parallel(get, missing, settings.jobs):
-            pass
+        for name, sizes in in_parallel(get, missing, settings.jobs):
+            state[name] = sizes
+            write_json(source / _STATE, dict(sorted(state.items())))
         fetched = _get_links(settings, source, progress)
-        conversion = _convert(settings, dest)
+        conversion = _convert(settings, dest, state)
         cache.trim()
-    return Downloaded(dest, fetched, conversion)
+    return Downloaded(fetched, conversion)
 
 
-def _state(source: Path, name: str) -> Path:
-    return source / _STATE / f"{name}.json"
-
-
-def _is_whole(source: Path, name: str) -> bool:
+def _is_whole(source: Path, sizes: Mapping[str, int]) -> bool:
     """Whether all files of an archive are there, each as long as it was."""
-    state = _state(source, name)
-    try:
-        return state.exists() and all(
-            (source / path).stat().st_size == size for path, size in read_json(state).items()
-        )
-    except FileNotFoundError:
-        return False
+    return all(size_of(source / path) == size for path, size in sizes.items())
 
 
 def _check_space(
-    files: Mapping[str, RemoteFileSettings], cache: Cache, source: Path, whole: Iterable[str]
+    files: Mapping[str, RemoteFileSettings], cache: Cache, source: Path, done: int
 ) -> None:
-    """Refuse to begin what cannot end: archives in the cache, and their content in the data set."""
-    disks: dict[int, Path] = {}
-    needed: dict[Path, float] = {}
-    begun = sum(path.stat().st_size for path in source.rglob("*") if path.is_file())
-    begun -= sum(sum(read_json(_state(source, name)).values()) for name in whole)
-    unpacked = sum(file.bytes or 0 for file in files.values()) * _MARGIN - begun
+    """Refuse to begin what cannot end: archives in the cache, and their content in the data set.
+
+    Of what is in the data set, `done` bytes come from other archives than these.
+    """
+    sizes = {name: file.bytes or 0 for name, file in files.items()}
     to_come = sum(
-        (file.bytes or 0) - cache.bytes_there(file.url, file.checksum) for file in files.values()
+        sizes[name] - cache.bytes_there(file.url, file.checksum) for name, file in files.items()
     )
-    for folder, more in ((cache.folder, to_come), (source, unpacked)):
-        real = folder.resolve()
+    begun = sum(path.stat().st_size for path in source.rglob("*") if path.is_file()) - done
+    needed: dict[int, list[tuple[Path, float]]] = {}
+    for folder, more in ((cache.folder, to_come), (source, sum(sizes.values()) * _MARGIN - begun)):
+        real = folder.absolute()
         place = next(path for path in (real, *real.parents) if path.exists())
-        disk = disks.setdefault(place.stat().st_dev, place)
-        needed[disk] = needed.get(disk, 0) + max(0, more)
-    for disk, size in needed.items():
-        check_space(disk, size)
+        needed.setdefault(place.stat().st_dev, []).append((place, max(0, more)))
+    for parts in needed.values():
+        check_space(parts[0][0], sum(more for _, more in parts))
 
 
 def _get_links(
@@ -149,16 +132,19 @@ def _get_links(
     return fetched
 
 
-def _convert(settings: DatasetDownloadSettings, dest: Path) -> Conversion | None:
+def _convert(
+    settings: DatasetDownloadSettings, dest: Path, state: dict[str, Any]
+) -> Conversion | None:
     """Write the annotation files, unless they are there, and nothing has come since."""
-    state = _state(dest / SOURCE, _CONVERTED)
-    pictures = sum(1 for _ in (dest / SOURCE).rglob("*.jpg")) if settings.links else 0
-    known = read_json(state) if state.exists() else {"files": ["none"]}
-    if known.get("pictures") == pictures and all((dest / name).exists() for name in known["files"]):
+    source = dest / SOURCE
+    pictures = sum(1 for _ in source.rglob("*.jpg")) if settings.links else 0
+    known = state.get(_CONVERTED, {"files": [], "pictures": None})
+    if known["pictures"] == pictures and all((dest / name).exists() for name in known["files"]):
         return None
-    content = {"source": str(dest / SOURCE), "dest": str(dest), "overwrite": True}
+    content = {"source": str(source), "dest": str(dest), "overwrite": True}
     conversion = convert(validate(ConvertSettings, {**settings.convert, **content}))
     if not conversion.files:
-        raise GateMissed(f"convert.strict: not all of {dest / SOURCE} would be taken")
-    write_json(state, {"files": conversion.files, "pictures": pictures})
+        raise GateMissed(f"convert.strict: not all of {source} would be taken")
+    converted = {_CONVERTED: {"files": conversion.files, "pictures": pictures}}
+    write_json(source / _STATE, {**dict(sorted(state.items())), **converted})
     return conversion

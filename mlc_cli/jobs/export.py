@@ -16,7 +16,7 @@ from mlc_cli.core.exporting.ir import to_ir, write_ir
 from mlc_cli.core.exporting.onnx_graph import write_onnx
 from mlc_cli.core.html.notebook import table
 from mlc_cli.core.inference.build import data_settings, read_checked_split
-from mlc_cli.core.inference.engines import is_exported
+from mlc_cli.core.inference.engines import is_exported, model_bytes
 from mlc_cli.core.inference.runtime.metadata import ExportInfo, client_labels
 from mlc_cli.core.loading.build import build_eval_batches
 from mlc_cli.core.loading.loader import Batches
@@ -184,7 +184,7 @@ def _make(
         )
         for file in files:
             mark(folder / file.name, passed=not file.faults)
-    return tuple(replace(file, bytes=_size(folder / file.name)) for file in files), check
+    return tuple(replace(file, bytes=model_bytes(folder / file.name)) for file in files), check
 
 
 def _quantised(
@@ -239,15 +239,6 @@ def _samples(
             for image, targets_C in zip(bgr_N3HW, targets_NC, strict=True)
         ]
     return samples
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file; an IR is two."""
-    return sum(part.stat().st_size for part in _parts(path))
-
-
-def _parts(path: Path) -> list[Path]:
-    return [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
 
 
 def _move(staging: Path, folder: Path) -> tuple[str, ...]:

@@ -44,3 +44,13 @@ class OpenedModel:
 def is_exported(path: Path) -> bool:
     """Whether a file is not a checkpoint but was made of one: ONNX or IR."""
     return path.suffix.lower() in (".onnx", ".xml")
+
+
+def model_parts(path: Path) -> list[Path]:
+    """The files of a model: two for an IR."""
+    return [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]
+
+
+def model_bytes(path: Path) -> int:
+    """Size of all files of a model."""
+    return sum(part.stat().st_size for part in model_parts(path))

@@ -14,11 +14,8 @@ import torch
 from torchvision.transforms import v2
 
 from mlc_cli.core.datasets.annotations import Annotation, read_annotation
-from mlc_cli.core.datasets.checks import (
-    check_images,
-    check_leak,
-    check_same_classes,
-)
+from mlc_cli.core.datasets.checks import check_images, check_leak, check_same_classes
+from mlc_cli.core.datasets.completing import with_rules
 from mlc_cli.core.datasets.digits import make_digits
 from mlc_cli.core.datasets.older import later_unknown
 from mlc_cli.core.images.geometry import Geometry, Interpolation
@@ -39,6 +36,7 @@ from mlc_cli.core.loading.image_cache import ImageCache, cache_name
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.mixing import Cutmix, Mix, Mixup
 from mlc_cli.core.loading.rand_augment import GREY, pair_rand_augment
+from mlc_cli.core.loading.readers import Readers
 from mlc_cli.core.loading.sampling import repeat_factors
 from mlc_cli.core.system.cores import free_memory
 from mlc_cli.core.system.device import pick_workers
@@ -119,6 +117,8 @@ def read_split(settings: DataSettings, file: str) -> Annotation:
     for older in settings.unknown_in:
         before = read_annotation(Path(older).expanduser())
         annotation = later_unknown(annotation, before, settings.renames)
+    if more := settings.rules:
+        annotation = with_rules(annotation, more.implies, more.exclusive, more.separator or "")
     check_images(annotation, allow_outside=settings.allow_outside_root)
     return annotation
 
@@ -207,17 +207,18 @@ def build_train_batches(  # noqa: PLR0913 - what is read, how, and by whom
     device: torch.device,
     group: Group = ALONE,
     store: Cache | None = None,
+    readers: Readers | None = None,
 ) -> Batches:
     """Shuffled, augmented batches for training, shared by the processes of a group."""
     dataset = build_train_dataset(settings, augment, annotation, seed)
     repeats_N = repeat_factors(annotation, part) if (part := settings.repeat_rare) else None
     return _batches(
-        settings, dataset, batch_size, device, group, store,
-        shuffle_seed=seed, drop_last=True, repeats_N=repeats_N,
+        settings, dataset, batch_size, readers or build_readers(settings, device), group, store,
+        shuffle_seed=seed, drop_last=True, repeats_N=repeats_N, part=settings.epoch_part,
     )  # fmt: skip
 
 
-def build_eval_batches(
+def build_eval_batches(  # noqa: PLR0913 - what is read, how, and by whom
     settings: DataSettings,
     annotation: Annotation,
     *,
@@ -226,18 +227,25 @@ def build_eval_batches(
     group: Group = ALONE,
     tiles: int = 0,
     store: Cache | None = None,
+    readers: Readers | None = None,
 ) -> Batches:
     """All images in the order of the file, without random changes, shared by a group."""
     geometry, max_pixels = geometry_of(settings).tiled(tiles), settings.max_megapixels * 1e6
     dataset = ImageDataset(annotation, geometry, max_pixels=max_pixels)
-    return _batches(settings, dataset, batch_size, device, group, store)
+    readers = readers or build_readers(settings, device)
+    return _batches(settings, dataset, batch_size, readers, group, store)
+
+
+def build_readers(settings: DataSettings, device: torch.device) -> Readers:
+    """The processes that read images for a device."""
+    return Readers(pick_workers(settings.workers, device), device)
 
 
 def _batches(
     settings: DataSettings,
     dataset: ImageDataset,
     batch_size: int,
-    device: torch.device,
+    readers: Readers,
     group: Group,
     store: Cache | None,
     **order: Any,
@@ -247,8 +255,7 @@ def _batches(
     return Batches(
         dataset,
         batch_size,
-        workers=pick_workers(settings.workers, device),
-        pin_memory=device.type == "cuda",
+        workers=readers,
         on_bad_image=settings.on_bad_image,
         group=group,
         **order,

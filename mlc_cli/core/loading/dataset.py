@@ -5,15 +5,12 @@ worker that reads it, nor on where an interrupted epoch was taken up again.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch.utils.data import Dataset, get_worker_info
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.images.decode import OnDamaged, look
@@ -43,8 +40,22 @@ class Sample(NamedTuple):
     damage: tuple[BadImage, ...] = ()
 
 
+class Batch(NamedTuple):
+    """Images of one step, RGB uint8, their targets and positions in the split.
+
+    Targets are int8: 1 present, 0 absent, -1 unknown. Images that could not be read are `bad` and
+    in none of the arrays; those that are `damaged` are used all the same.
+    """
+
+    images_NHWC: torch.Tensor
+    targets_NC: torch.Tensor
+    indices_N: torch.Tensor
+    bad: Sequence[BadImage]
+    damaged: Sequence[BadImage] = ()
+
+
 @dataclass
-class ImageDataset(Dataset[Sample]):
+class ImageDataset:
     """Images of a split, read (and cached) by a geometry.
 
     Random changes, none in evaluation, end at the model's input size and depend on the seed.
@@ -88,46 +99,9 @@ class ImageDataset(Dataset[Sample]):
             self.cache.put(index, image)
         return image, ()
 
-
-class Batch(NamedTuple):
-    """Images of one step, RGB uint8, their targets and positions in the split.
-
-    Targets are int8: 1 present, 0 absent, -1 unknown. Images that could not be read are `bad` and
-    in none of the arrays; those that are `damaged` are used all the same.
-    """
-
-    images_NHWC: torch.Tensor
-    targets_NC: torch.Tensor
-    indices_N: torch.Tensor
-    bad: list[BadImage]
-    damaged: Sequence[BadImage] = ()
-
-
-@dataclass(frozen=True)
-class ByPipe:
-    """An array that another process receives as a tensor, through the pipe of its messages.
-
-    It takes neither shared memory nor a file handle, and works however the process was started.
-    """
-
-    array: NDArray[Any]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return torch.from_numpy, (self.array,)
-
-
-@dataclass(frozen=True)
-class Collate:
-    """Stacks samples into a batch, and readies it for the way to another process.
-
-    Pixels go by shared memory, if they may and as long as there is any, else by pipe.
-    """
-
-    annotation: Annotation
-    shared_memory: bool = True
-
-    def __call__(self, samples: list[Sample]) -> Batch:
-        """Stack the readable images; name the others."""
+    def batch(self, keys: Sequence[Key]) -> Batch:
+        """Read images and stack those that are readable; the others are named."""
+        samples = [self[key] for key in keys]
         good = [(s.position, s.image) for s in samples if not isinstance(s.image, BadImage)]
         bad = [s.image for s in samples if isinstance(s.image, BadImage)]
         damaged = [damage for sample in samples for damage in sample.damage]
@@ -135,18 +109,6 @@ class Collate:
         images = (
             np.stack([image for _, image in good]) if good else np.zeros((0, 1, 1, 3), np.uint8)
         )
-        targets = self.annotation.targets_NC(indices)
-        if get_worker_info() is None:
-            images_NHWC, targets_NC, indices_N = map(torch.from_numpy, (images, targets, indices))
-            return Batch(images_NHWC, targets_NC, indices_N, bad, damaged)
-        # a tensor only where it is received: torch would share it in a thread of the worker, where
-        # an error is lost and the training waits for ever
-        return Batch(self._share(images), ByPipe(targets), ByPipe(indices), bad, damaged)  # type: ignore[arg-type]
-
-    def _share(self, images: Pixels) -> "torch.Tensor | ByPipe":
-        if self.shared_memory:
-            tensor = torch.from_numpy(images)
-            with suppress(RuntimeError, OSError):  # another program has filled it since
-                tensor.share_memory_()  # type: ignore[no-untyped-call]
-                return tensor
-        return ByPipe(images)
+        arrays = (images, self.annotation.targets_NC(indices), indices)
+        images_NHWC, targets_NC, indices_N = map(torch.from_numpy, arrays)
+        return Batch(images_NHWC, targets_NC, indices_N, bad, damaged)

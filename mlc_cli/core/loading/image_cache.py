@@ -1,11 +1,14 @@
-"""Resized images that are read once: shared by forked workers, and kept for the next training."""
+"""Resized images that are read once: shared by all processes, and kept for the next training."""
 
 import hashlib
 import mmap
 import os
+import weakref
 import zlib
 from contextlib import suppress
+from multiprocessing.reduction import DupFd
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,28 +30,35 @@ class ImageCache:
         images: Number of images.
         size: Height and width of each.
         path: The file, which is made if it is not there.
+        memory: That of another process, in place of a file.
 
     Raises:
         OSError: The file cannot be made, or the disk has no room for it.
     """
 
-    def __init__(self, images: int, size: SizeHW, path: Path | None = None) -> None:
+    def __init__(
+        self, images: int, size: SizeHW, path: Path | None = None, memory: Any = None
+    ) -> None:
         self._how = (images, size, path)
         total = self.bytes_needed(images, size)
-        if path is None:  # pages of memory cost nothing until they are written
-            block = mmap.mmap(-1, total)
+        if path:
+            file = path.open("a+b")
         else:
-            with path.open("a+b") as file:
-                if os.fstat(file.fileno()).st_size != total:
-                    _reserve(file.fileno(), total)
-                block = mmap.mmap(file.fileno(), total)
+            file = os.fdopen(memory.detach() if memory else os.memfd_create(KIND), "r+b")
+        weakref.finalize(self, file.close)
+        self._handle = file.fileno()
+        if os.fstat(self._handle).st_size != total:
+            # pages of memory cost nothing until they are written
+            (_reserve if path else os.truncate)(self._handle, total)
+        block = mmap.mmap(self._handle, total)
         whole = np.frombuffer(block, np.uint8)
         self._marks = whole[: _MARK * images].view(np.uint32)
         self._pixels = whole[_MARK * images :].reshape(images, *size, 3)
         self._checked = np.zeros(images, np.bool_)  # by this process
 
     def __reduce__(self) -> tuple[type["ImageCache"], tuple[object, ...]]:
-        return (ImageCache, self._how)
+        path = self._how[2]  # memory is handed on to a process that is just being started
+        return (ImageCache, (*self._how, None if path else DupFd(self._handle)))
 
     @staticmethod
     def bytes_needed(images: int, size: SizeHW) -> int:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import Sampler
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.loading.dataset import Key
@@ -29,7 +28,7 @@ def repeat_factors(split: Annotation, part: float) -> NDArray[np.float64]:
     return factors_N
 
 
-class EpochSampler(Sampler[list[Key]]):
+class EpochSampler:
     """Keys of the batches of an epoch: those of this process, where there are several.
 
     A shuffled batch is shared by all processes, in parts that differ by one image at most, so
@@ -43,6 +42,8 @@ class EpochSampler(Sampler[list[Key]]):
         seed: Of the order; `None` keeps the order of the file.
         drop_last: Leave out a last batch that is not full.
         repeats_N: How often a shuffled epoch shows each image, at least 1; by default once.
+        part: Of the images that a shuffled epoch shows: it begins where the one before ended, so
+            that all are shown equally often.
         group: Who shares them.
 
     Attributes:
@@ -57,6 +58,7 @@ class EpochSampler(Sampler[list[Key]]):
         *,
         drop_last: bool,
         repeats_N: NDArray[np.float64] | None = None,
+        part: float = 1.0,
         group: Group = ALONE,
     ) -> None:
         self._images = images
@@ -65,22 +67,22 @@ class EpochSampler(Sampler[list[Key]]):
         self._whole_N, self._ends_N = _whole_and_rest(
             np.ones(images) if repeats_N is None else repeats_N
         )
-        self.drawn = int(self._whole_N.sum() + self._ends_N[-1])
+        self._pass = int(self._whole_N.sum() + self._ends_N[-1])
+        self.drawn = max(1, round(part * self._pass))
         self._batch_size = min(batch_size, self.drawn)
         self._group = group
         self._order = (-1, np.arange(images))
-        self.epoch = 0
-        self.first_batch = 0
 
     def __len__(self) -> int:
         full, rest = divmod(self.drawn, self._batch_size)
         batches = full if self._drop_last or not rest else full + 1
         return batches if self._seed is not None else -(-batches // self._group.size)
 
-    def __iter__(self) -> Iterator[list[Key]]:
-        order = self._order_of(self.epoch)
-        for batch in range(self.first_batch, len(self)):
-            yield [(self.epoch, int(draw)) for draw in self._own(order, batch)]
+    def keys(self, epoch: int, first_batch: int = 0) -> Iterator[list[Key]]:
+        """Keys of each batch of an epoch, from one on."""
+        order = self._order_of(epoch)
+        for batch in range(first_batch, len(self)):
+            yield [(epoch, int(draw)) for draw in self._own(order, batch)]
 
     @property
     def images_per_batch(self) -> int:
@@ -94,13 +96,21 @@ class EpochSampler(Sampler[list[Key]]):
 
     def _order_of(self, epoch: int) -> NDArray[np.int64]:
         if self._seed is not None and self._order[0] != epoch:
-            rng = np.random.default_rng((self._seed, epoch))
-            order = rng.permutation(self.drawn)
-            self._order = (epoch, self._draw(rng)[order])
+            number, start = divmod(epoch * self.drawn, self._pass)
+            order = self._shuffled(number, self._seed)
+            if start + self.drawn > self._pass:
+                order = np.append(order, self._shuffled(number + 1, self._seed))
+            self._order = (epoch, order[start : start + self.drawn])
         return self._order[1]
 
+    def _shuffled(self, number: int, seed: int) -> NDArray[np.int64]:
+        """Draws of a pass over all images."""
+        rng = np.random.default_rng((seed, number))
+        order = rng.permutation(self._pass)
+        return self._draw(rng)[order]
+
     def _draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Draws of an epoch: the position of an image, plus `images` for each time it came before.
+        """Draws of a pass: the position of an image, plus `images` for each time it came before.
 
         What the factors have beyond whole times is drawn systematically: where the images lie on
         the line, marks a whole time apart hit them.

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 from timm.layers import convert_sync_batchnorm  # type: ignore[attr-defined]
@@ -14,6 +15,7 @@ from mlc_cli.core.loading.build import (
     Splits,
     build_eval_batches,
     build_mix,
+    build_readers,
     build_train_batches,
     geometry_of,
     make_if_missing,
@@ -77,9 +79,7 @@ class Training:
 
     def close(self) -> None:
         """End the processes that read images."""
-        warm = self.plan.warm_start
-        for batches in (self.plan.train, self.plan.val, *([warm.batches] if warm else [])):
-            batches.close()
+        self.plan.train.close()
 
 
 def prepare(
@@ -207,25 +207,22 @@ def _readers(
     settings: TrainSettings, splits: Splits, device: torch.device, group: Group
 ) -> tuple[Batches, Callable[[Annotation], Batches]]:
     """Batches to train on, and what reads a split as in evaluation."""
-    store = build_cache(settings.download)
+    common: dict[str, Any] = {
+        "device": device,
+        "group": group,
+        "store": build_cache(settings.download),
+        "readers": build_readers(settings.data, device),
+    }
     train = build_train_batches(
         settings.data,
         settings.augment,
         splits.train,
         batch_size=settings.batch_size,
         seed=settings.seed,
-        device=device,
-        group=group,
-        store=store,
+        **common,
     )
-    return train, partial(
-        build_eval_batches,
-        settings.data,
-        batch_size=settings.eval_batch_size,
-        device=device,
-        group=group,
-        store=store,
-    )
+    size = settings.eval_batch_size
+    return train, partial(build_eval_batches, settings.data, batch_size=size, **common)
 
 
 def _warm_start(

@@ -16,6 +16,7 @@ from torch import nn
 from mlc_cli.core.inference.scoring import Scorer
 from mlc_cli.core.loading.dataset import Batch
 from mlc_cli.core.loading.loader import Batches
+from mlc_cli.core.loading.readers import Request
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.system.distributed import Group
 from mlc_cli.core.training.events import EpochReport, OnTick, Tick, Validation
@@ -54,6 +55,10 @@ class Plan:
     def steps_per_epoch(self) -> int:
         """Optimiser steps of an epoch."""
         return -(-len(self.train) // self.accumulate)
+
+    def evaluates(self, epoch: int) -> bool:
+        """Whether there is an evaluation after so many epochs."""
+        return epoch % self.eval_every == 0 or epoch == self.epochs
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,7 @@ def train(
         BadImageError: An image cannot be read, where that is an error.
     """
     control = _Control(plan.train.group, on_tick, stop)
+    plan.train.readers.follow(_requests(plan, state, state.position.epoch, state.position.batch))
     if state.best.mean_ap == -math.inf:  # an evaluation before the first epoch is the first of all
         if plan.warm_start:
             yield _warm_start(plan, plan.warm_start, state, control)
@@ -107,6 +113,20 @@ def train(
         speed = images / (time.perf_counter() - started)
         validation = _validate_if_due(plan, state, control)
         yield _finish_epoch(plan, state, validation, speed, started)
+
+
+def _requests(plan: Plan, state: TrainState, first: int, batch: int) -> Iterator[Request]:
+    """All that is read from a batch of an epoch on, the evaluation of the best weights included."""
+    if state.best.mean_ap == -math.inf:
+        if plan.warm_start and not state.position.warm:
+            yield from plan.warm_start.batches.requests()
+        if plan.warm_start or not plan.epochs:
+            yield from plan.val.requests()
+    for epoch in range(first, plan.epochs):
+        yield from plan.train.requests(epoch, batch if epoch == first else 0)
+        for _ in range(plan.evaluates(epoch + 1) * (2 if state.ema else 1)):
+            yield from plan.val.requests()
+    yield from plan.val.requests()
 
 
 def _warm_start(
@@ -191,9 +211,7 @@ def _where(plan: Plan, position: Position, batches: int) -> str:
 
 def _validate_if_due(plan: Plan, state: TrainState, control: _Control) -> Validation | None:
     epoch = state.position.epoch + 1
-    if epoch % plan.eval_every and epoch != plan.epochs:
-        return None
-    return _validate(plan, state, epoch, control)
+    return _validate(plan, state, epoch, control) if plan.evaluates(epoch) else None
 
 
 def _validate(plan: Plan, state: TrainState, epoch: int, control: _Control) -> Validation:

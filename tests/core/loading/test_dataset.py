@@ -8,7 +8,7 @@ from PIL import Image
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.images.geometry import Geometry, resize
 from mlc_cli.core.loading.augment import Compose, Cutout, Flip
-from mlc_cli.core.loading.dataset import BadImage, Collate, ImageDataset
+from mlc_cli.core.loading.dataset import BadImage, ImageDataset
 from mlc_cli.core.loading.image_cache import ImageCache
 from mlc_cli.core.loading.rand_augment import pair_rand_augment
 
@@ -100,7 +100,7 @@ def test_bad_image_is_not_cached(make_split: MakeSplit) -> None:
 def test_batch_is_uint8_nhwc_with_states_of_labels(make_split: MakeSplit) -> None:
     split = make_split(5, bad=(1,))
     dataset = ImageDataset(split, Geometry(SIZE))
-    batch = Collate(split)([dataset[(0, index)] for index in (3, 1, 2)])
+    batch = dataset.batch([(0, index) for index in (3, 1, 2)])
     assert batch.images_NHWC.dtype == torch.uint8
     assert batch.images_NHWC.shape == (2, *SIZE, 3)
     assert batch.targets_NC.dtype == torch.int8
@@ -113,7 +113,7 @@ def test_batch_is_uint8_nhwc_with_states_of_labels(make_split: MakeSplit) -> Non
 def test_batch_of_bad_images_is_empty(make_split: MakeSplit, count: int) -> None:
     split = make_split(3, bad=(0, 1, 2))
     dataset = ImageDataset(split, Geometry(SIZE))
-    batch = Collate(split)([dataset[(0, index)] for index in range(count)])
+    batch = dataset.batch([(0, index) for index in range(count)])
     assert len(batch.images_NHWC) == len(batch.indices_N) == 0
     assert batch.targets_NC.shape == (0, 3)
     assert len(batch.bad) == count

@@ -4,11 +4,13 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from mlc_cli.core.loading.readers import Readers
 from mlc_cli.core.training.build import Training, prepare
 from mlc_cli.core.training.events import EpochReport, Tick
 from mlc_cli.core.training.loop import train
@@ -115,6 +117,22 @@ def test_evaluations_come_every_so_many_epochs_and_after_the_last(
 ) -> None:
     reports = run(make(f"epochs={epochs}", f"eval_every={every}"))
     assert [r.epoch for r in reports if r.validation] == evaluated
+
+
+@pytest.mark.parametrize("extra", [("warm_start.epochs=2",), ("ema.decay=0.9", "epochs=5")])
+def test_what_is_read_next_is_known_from_the_start(
+    make: Make, monkeypatch: pytest.MonkeyPatch, extra: tuple[str, ...]
+) -> None:
+    training, asked, follow = make("epochs=3", "eval_every=2", *extra), [], Readers.follow
+
+    def note(readers: Readers, requests: Any) -> None:
+        asked.append(requests)
+        follow(readers, requests)
+
+    monkeypatch.setattr(Readers, "follow", note)
+    run(training)
+    assert list(training.plan.val.epoch())
+    assert len(asked) == 1
 
 
 def test_ticks_count_batches_of_each_phase(make: Make) -> None:

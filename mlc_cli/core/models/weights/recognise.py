@@ -5,8 +5,9 @@ ML_Decoder (Ridnik et al. 2021) has a TResNet with its decoder or one layer on t
 head; or these below `backbone.`, with the same decoder (`mld_`) or a graph of labels (`gcn_`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -44,7 +45,7 @@ ATTENTION_HEADS = 8
 """The file does not tell; both systems know no other number."""
 POOLED = [
     wrapper + name
-    for wrapper in ("", "module.", "model.", "module.model.", "backbone.", "backbone.model.")
+    for wrapper in ("", "model.", "backbone.", "backbone.model.")
     for name in ("classifier", "fc", "head.fc")
 ]
 """Where layers on pooled features are, in the names of timm, of ASL and of plain old models."""
@@ -81,15 +82,12 @@ class Foreign:
 def recognise(file: WeightsFile, weight_classes: str | None = None) -> Foreign | None:
     """Read a file as a checkpoint of another system; `None` if it is a backbone alone.
 
-    Args:
-        file: Any file of weights.
-        weight_classes: Names of its classes, as `listed_classes` takes them, where the file itself
-            has none.
+    Where it does not name its classes, `weight_classes` does, as `listed_classes` takes them.
 
     Raises:
         MlcError: There is no such list, or it is not of this file.
     """
-    foreign = _deep_object_reid(file) or _ml_decoder(file)
+    foreign = _recognised(file)
     if weight_classes is None:
         return foreign
     foreign = foreign or replace(_pooled("a backbone with a classifier", file, None), bare=True)
@@ -110,27 +108,19 @@ def recognise(file: WeightsFile, weight_classes: str | None = None) -> Foreign |
     return replace(foreign, classes=foreign.classes or names)
 
 
-def _deep_object_reid(file: WeightsFile) -> Foreign | None:
+def _recognised(file: WeightsFile) -> Foreign | None:
     file = replace(file, tensors={_unwrapped(name): v for name, v in file.tensors.items()})
-    found = file.extras.get("classes_map")
-    classes = _class_names(found.items()) if isinstance(found, Mapping) else None
-    if DECODER in file.tensors:
+    classes = _class_names(file.extras)
+    marks = [name for name in file.tensors if f".{name}".endswith(f".{DECODER}")]
+    if marks == [DECODER]:
         return _decoder(f"{OLD}, mld_", file, classes, "decoder.", cosines=(False, True))
+    if len(marks) == 1:
+        prefix = marks[0].removesuffix("duplicate_pooling")
+        return _decoder("a checkpoint of ML_Decoder", file, classes, prefix, cosines=(False,))
     if {"inp", "A", "head.weight"} <= file.tensors.keys():
         return _graph(f"{OLD}, gcn_", file, classes)
     if "classes_map" in file.extras or "model.act2.weight" in file.tensors:
         return _pooled(f"{OLD}, a plain model", file, classes)
-    return None
-
-
-def _ml_decoder(file: WeightsFile) -> Foreign | None:
-    found = file.extras.get("idx_to_class")
-    swapped = ((name, index) for index, name in found.items()) if isinstance(found, Mapping) else ()
-    classes = _class_names(swapped)
-    marks = [name for name in file.tensors if name.endswith(f".{DECODER}")]
-    if len(marks) == 1:
-        prefix = marks[0].removesuffix("duplicate_pooling")
-        return _decoder("a checkpoint of ML_Decoder", file, classes, prefix, cosines=(False,))
     if is_old_tresnet(file.tensors):
         return _pooled("a checkpoint of TResNet", file, classes)
     return None
@@ -142,13 +132,18 @@ def _unwrapped(name: str) -> str:
     return name
 
 
-def _class_names(pairs: Iterable[tuple[Any, object]]) -> Classes | None:
-    """The first of each pair in the order of the second, if this is 0, 1, 2 and so on."""
-    known = [(index, name) for name, index in pairs if isinstance(index, int)]
-    by_index = dict(known)
-    if not known or by_index.keys() != set(range(len(known))):
-        return None
-    return [by_index[index] for index in range(len(known))]
+def _class_names(extras: Mapping[str, Any]) -> Classes | None:
+    """Names in the order of their indexes, if these are 0, 1, 2 and so on.
+
+    deep-object-reid keeps an index for each name, ML_Decoder a name for each index.
+    """
+    pairs: list[tuple[Any, Any]] = []
+    for key, turned in (("classes_map", -1), ("idx_to_class", 1)):
+        if isinstance(found := extras.get(key), Mapping):
+            pairs = pairs or [pair[::turned] for pair in found.items()]
+    known = sorted((pair for pair in pairs if isinstance(pair[0], int)), key=itemgetter(0))
+    in_order = [index for index, _ in known] == list(range(len(known)))
+    return [name for _, name in known] if known and in_order else None
 
 
 def _decoder(

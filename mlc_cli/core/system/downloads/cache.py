@@ -39,13 +39,9 @@ def file_name(url: str) -> str:
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder of downloads.
+    """A folder of downloads of at most `limit` bytes: what was not used for longest goes first.
 
-    Attributes:
-        folder: The folder.
-        limit: Bytes that it may hold; the files that were not used for longest go first.
-        trust: Take a file whose checksum nobody knows, and demand the same from then on.
-        offline: Fetch nothing.
+    `trust` takes a file whose checksum nobody knows, and demands the same from then on.
     """
 
     folder: Path
@@ -68,8 +64,7 @@ class Cache:
             DownloadError: It cannot be had, or is another file than it should be.
             MlcError: The disk is full.
         """
-        self.check_known(url, checksum)
-        wanted = checksum or self._trusted().get(url)
+        wanted = self.expected(url, checksum)
         path = self.path_of(url, checksum)
         with self.lock(path.name):
             if path.exists():
@@ -89,16 +84,22 @@ class Cache:
             beside(part).unlink(missing_ok=True)
         return path
 
-    def check_known(self, url: str, checksum: str | None) -> None:
-        """Raise a `DownloadError` if nobody knows a checksum, or the address is none."""
+    def expected(self, url: str, checksum: str | None) -> str | None:
+        """The checksum that a file must have; `None` if it is taken as it comes.
+
+        Raises:
+            DownloadError: Nobody knows it, or the address is none.
+        """
         if not is_address(url):
             raise DownloadError(f"{url}: is no address of a file: those begin with http or https")
-        if not (checksum or self.trust or url in self._trusted()):
+        wanted = checksum or self._trusted().get(url)
+        if not (wanted or self.trust):
             raise DownloadError(
                 f"{url}: its checksum is not known",
                 "With --trust-download it is taken as it comes; its sha256 is shown, kept beside"
                 " the file and demanded from then on.",
             )
+        return wanted
 
     def path_of(self, url: str, checksum: str | None) -> Path:
         """Where a file is, or will be; by its checksum, mirrors share it."""
@@ -145,24 +146,21 @@ class Cache:
         return size
 
     def _accept(self, url: str, part: Path, wanted: str | None, came_from: str) -> None:
-        found = _digest(part, wanted or "sha256:")
+        found, trusted = _digest(part, wanted or "sha256:"), self.folder / _TRUSTED
         if wanted is None:
             with self.lock(_TRUSTED):
-                write_json(self.folder / _TRUSTED, self._trusted() | {url: found})
-            _LOG.warning(
-                f"{url}: taken as it came: {found}; {self.folder / _TRUSTED} demands it from now on"
-            )
+                write_json(trusted, self._trusted() | {url: found})
+            _LOG.warning(f"{url}: taken as it came: {found}; {trusted} demands it from now on")
         elif found != wanted:
             part.unlink()
-            where = "" if came_from == url else f" from {came_from}"
-            first = url in self._trusted()
+            known, repair = "which is expected", "call again, or name another address or checksum"
+            if url in self._trusted():
+                known, repair = "it was first seen with", f"if it has changed, edit {trusted}"
             raise DownloadError(
-                f"{url}: the file that came{where} has another checksum than that"
-                f" {'it was first seen with' if first else 'which is expected'}:"
-                f" {found}, not {wanted}",
-                f"Has it changed for good, take it out of {self.folder / _TRUSTED}." if first else
-                "It is removed: call again, or name another address or checksum.",
-            )  # fmt: skip
+                f"{url}: what came{'' if came_from == url else f' from {came_from}'} has another"
+                f" checksum than that {known}: {found}, not {wanted}",
+                f"It is removed: {repair}.",
+            )
 
     def _trusted(self) -> dict[str, str]:
         path = self.folder / _TRUSTED

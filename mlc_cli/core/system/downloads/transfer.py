@@ -13,12 +13,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager
+from functools import partial
+from html import unescape
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlencode, urljoin
 
-from mlc_cli.core.system.downloads.pages import Page, looks_like_page
 from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import DownloadError, Interrupted, MlcError
 
@@ -37,6 +38,9 @@ _PASSING = {408, 425, 429}
 """Codes below 500 that another attempt may not get."""
 _GONE = {403, 404, 410}
 """Codes of what will not come back; stores say 403 of what they do not have."""
+_PAGE, _ATTRIBUTE = (b"<!doctype html", b"<html"), re.compile(r"""([\w-]+)=["']([^"']*)["']""")
+_writing = partial(named_faults, problem="cannot be written", kind=MlcError, hint=_ROOM)
+"""Inside, what goes wrong with a part is the disk's fault and not that of the network."""
 
 
 class _CutOffError(Exception):
@@ -113,16 +117,33 @@ def _attempt(url: str, part: Path, report: Report, stop: threading.Event) -> str
     while address:
         request = urllib.request.Request(address, headers=headers)
         with opener.open(request, timeout=TIMEOUT) as response:
-            if not looks_like_page(response.headers.get_content_type(), response.peek(1024)):
+            start = response.peek(1024).lstrip()[:15].lower()
+            if response.headers.get_content_type() != "text/html" and not start.startswith(_PAGE):
                 return _receive(response, part, report, stop)
-            page = Page(response.read(AT_ONCE).decode("utf-8", errors="replace"), response.url)
-        address = page.confirmed if address == url else None
+            page, came_from = response.read(AT_ONCE).decode("utf-8", "replace"), response.url
+        address = _confirmed(page, came_from) if address == url else None
+    found = re.search(r"<title[^>]*>\s*([^<]+)", page, re.IGNORECASE)
+    title = " ".join(unescape(found[1]).split()) if found else "without a title"
     raise DownloadError(
-        f"{url}: a web page came in place of the file: {page.title or 'without a title'!r:.100}"
-        + ("" if page.url == url else f", from {page.url}"),
+        f"{url}: a web page came in place of the file: {title!r:.100}"
+        + ("" if came_from == url else f", from {came_from}"),
         "Open the address in a browser to see what it asks for, or name another address.",
         gone=True,
     )
+
+
+def _confirmed(page: str, url: str) -> str | None:
+    """Address of the file, if a page asks no more than to confirm.
+
+    Google Drive asks so for files that are too large for it to search for viruses.
+    """
+    for form in re.findall(r"<form\b.*?</form", page, re.DOTALL | re.IGNORECASE):
+        tags = re.findall(r"<(?:form|input)\b[^>]*>", form, re.IGNORECASE)
+        own, *inputs = ({k: unescape(v) for k, v in _ATTRIBUTE.findall(tag)} for tag in tags)
+        fields = {one["name"]: one.get("value", "") for one in inputs if "name" in one}
+        if "confirm" in fields:
+            return f"{urljoin(url, own.get('action', ''))}?{urlencode(fields)}"
+    return None
 
 
 def _receive(response: HTTPResponse, part: Path, report: Report, stop: threading.Event) -> str:
@@ -182,11 +203,6 @@ def _known(part: Path) -> dict[str, Any]:
 def size_of(path: Path) -> int:
     """Bytes of a file; 0 if there is none."""
     return path.stat().st_size if path.exists() else 0
-
-
-def _writing(part: Path) -> AbstractContextManager[None]:
-    """Inside, what goes wrong is the disk's fault and not that of the network."""
-    return named_faults(part, "cannot be written", MlcError, _ROOM)
 
 
 def check_space(folder: Path, size: float) -> None:

@@ -19,11 +19,12 @@ from mlc_cli.errors import DataError, Interrupted
 
 
 class _Entry(NamedTuple):
-    """A file in an archive."""
+    """What is in an archive; a link or a device is no file."""
 
     name: str
     size: int
     open: Callable[[], Any]
+    is_file: bool = True
 
 
 def unpack(
@@ -35,16 +36,10 @@ def unpack(
     report: Report,
     stop: threading.Event,
 ) -> dict[str, int]:
-    """Unpack a `.zip` or a `.tar`, compressed or not; any other file is put there as it is.
+    """Unpack a `.zip` or a `.tar`, compressed or not; any other file is put there by its `name`.
 
-    Args:
-        archive: The file.
-        name: What it is called where it comes from.
-        folder: Where its entries go.
-        into: A folder in that one; an archive that brings it along is not put in it twice.
-        take: Patterns of the entries that are wanted.
-        report: Called with bytes done and bytes in all.
-        stop: Ends it when it is set.
+    Entries that a pattern of `take` wants go to `into`, a folder in `folder`; an archive that
+    brings it along is not put in it twice.
 
     Returns:
         Bytes of each file, by its path in `folder`.
@@ -77,35 +72,30 @@ def entries(archive: Path, name: str) -> Iterator[list[_Entry]]:
         DataError: It is encrypted, an entry is a link or a device, or has a name that leads out of
             the folder on some system.
     """
-    odd: str | None = None
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as packed:
-            found = []
-            for info in packed.infolist():
-                kind = stat.S_IFMT(info.external_attr >> 16)
-                if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                    odd = odd or info.filename
-                if info.flag_bits & 1:
-                    raise DataError(f"{archive}: is encrypted", "Unpack it by hand.")
-                if not info.is_dir():
-                    found.append(_Entry(info.filename, info.file_size, partial(packed.open, info)))
-            yield _checked(archive, found, odd)
+            files = [info for info in packed.infolist() if not info.is_dir()]
+            if any(info.flag_bits & 1 for info in files):
+                raise DataError(f"{archive}: is encrypted", "Unpack it by hand.")
+            yield _checked(archive, [
+                _Entry(info.filename, info.file_size, partial(packed.open, info),
+                       stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG))
+                for info in files
+            ])  # fmt: skip
     elif tarfile.is_tarfile(archive):
         with tarfile.open(archive) as bundle:
-            members = [member for member in bundle if not member.isdir()]
-            odd = next((member.name for member in members if not member.isfile()), None)
-            found = [
-                _Entry(one.name, one.size, partial(bundle.extractfile, one)) for one in members
-            ]
-            yield _checked(archive, found, odd)
+            yield _checked(archive, [
+                _Entry(info.name, info.size, partial(bundle.extractfile, info), info.isfile())
+                for info in bundle if not info.isdir()
+            ])  # fmt: skip
     else:
         yield [_Entry(name, archive.stat().st_size, partial(archive.open, "rb"))]
 
 
-def _checked(archive: Path, found: list[_Entry], odd: str | None) -> list[_Entry]:
-    if odd is not None:
-        raise DataError(f"{archive}: its entry {odd!r} is a link or a device, and no file")
+def _checked(archive: Path, found: list[_Entry]) -> list[_Entry]:
     for entry in found:
+        if not entry.is_file:
+            raise DataError(f"{archive}: its entry {entry.name!r} is a link or a device, no file")
         paths = PurePosixPath(entry.name), PureWindowsPath(entry.name)
         if any(path.anchor or ".." in path.parts for path in paths):
             raise DataError(
