@@ -16,6 +16,8 @@ from mlc_cli.settings.evaluate import EvalSettings
     flags.DATA_FOLDER,
     flags.SPLIT,
     Flag("min_map", flags.RESULT),
+    flags.SLICES,
+    Flag("min_slice_map", flags.RESULT),
     Flag("report", flags.RESULT, ("--report/--no-report",)),
     flags.DEVICE,
     flags.OUTPUT,
@@ -37,5 +39,5 @@ def evaluate(given: Given[EvalSettings], *, as_json: flags.Json = False) -> None
     screen.note(f"written to {outcome.folder}")
     if outcome.report:
         screen.note(f"report: {outcome.report}")
-    if not outcome.passed:
-        raise GateMissed(f"mAP {outcome.evaluation.mean_ap:.4f} is below --min-map {outcome.gate}")
+    if outcome.missed:
+        raise GateMissed(outcome.missed)

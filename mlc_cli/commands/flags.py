@@ -108,6 +108,7 @@ FOREIGN = (Flag("like", MODEL, metavar="PRESET"), Flag("weight_classes", MODEL, 
 DATA_FOLDER, SPLIT = Flag("data", DATA), Flag("split", DATA)
 DEVICE = Flag("device", RESULT)
 VIEWS = (Flag("tta", MODEL), Flag("tiles", MODEL, metavar="N"))
+SLICES = Flag("slices", RESULT, metavar="COLUMN|folder|camera|size")
 OUTPUT = Flag("output", RESULT, ("--output", "-o"))
 BATCH_SIZE = Flag("batch_size", MODEL, ("--batch-size", "-b"))
 STRICT = Flag("strict", RESULT)

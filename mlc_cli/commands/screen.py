@@ -14,6 +14,7 @@ from mlc_cli.text import plain
 if TYPE_CHECKING:
     from mlc_cli.core.evaluation.metrics import DecisionMetrics
     from mlc_cli.core.evaluation.results import Evaluation
+    from mlc_cli.core.evaluation.slices import Slice
 
 EXTREMES = 20
 """Best and worst classes that a table shows where there are many."""
@@ -124,3 +125,15 @@ def show_evaluation(evaluation: "Evaluation") -> None:
         result(f"{evaluation.unknown} labels of unknown state are left out")
     for path, reason in list(evaluation.unreadable.items())[:10]:
         result(f"left out: {path}: {reason}")
+    show_slices(evaluation.slices, "eval.json")
+
+
+def show_slices(slices: Sequence["Slice"], where: str) -> None:
+    """Print a table for each way to tell slices."""
+    from mlc_cli.core.evaluation.slices import slice_table
+
+    for by in dict.fromkeys(one.by for one in slices):
+        heads, rows = slice_table([one for one in slices if one.by == by])
+        table(heads, rows[:EXTREMES])
+        if len(rows) > EXTREMES:
+            note(f"{len(rows)} slices: the {EXTREMES} of the lowest mAP; {where} has all")

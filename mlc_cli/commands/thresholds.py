@@ -28,6 +28,7 @@ _SHORT = {"precision": "P", "recall": "R", "fpr": "FPR"}
     Flag("cost", flags.RESULT, metavar="fn=A,fp=B"),
     Flag("jointly", flags.RESULT),
     Flag("folds", flags.RESULT),
+    flags.SLICES,
     flags.STRICT,
     flags.DEVICE,
     flags.OUTPUT,
@@ -123,3 +124,4 @@ def _show(result: "ThresholdResult") -> None:
     names = result.scores.classes
     for c, reason in list(result.thresholds.fallbacks.items())[:20]:
         screen.result(f"{names[c]} takes the threshold for all classes: {reason}")
+    screen.show_slices(result.slices, "thresholds.json")

@@ -1,6 +1,6 @@
 """`mlc eval`: a checkpoint over a split."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from mlc_cli.core.evaluation.metrics import Floats
 from mlc_cli.core.evaluation.report.build import make_report
 from mlc_cli.core.evaluation.results import Evaluation, evaluate, write_evaluation
 from mlc_cli.core.evaluation.scores import ScoredSplit, write_scores
+from mlc_cli.core.evaluation.slices import FEW, measure_slices, promised_floors, worst_slice
 from mlc_cli.core.evaluation.thresholds import pick_thresholds
 from mlc_cli.core.inference.build import default_folder, score_checkpoint, scored_split, suffix_of
 from mlc_cli.core.inference.open import open_model
@@ -33,7 +34,7 @@ class EvalResult:
         evaluation: The metrics.
         folder: Where the files are.
         about: Where it comes from, as written to the JSON file.
-        gate: The mAP that was asked for, if any.
+        missed: Which gate was missed, and by what; empty if none was.
         report: The page for people, if it was asked for.
         warning: What the user should know about the model, if anything.
     """
@@ -43,7 +44,7 @@ class EvalResult:
     evaluation: Evaluation
     folder: Path
     about: dict[str, Any]
-    gate: float | None
+    missed: str
     report: Path | None
     warning: str
 
@@ -53,8 +54,8 @@ class EvalResult:
 
     @property
     def passed(self) -> bool:
-        """Whether the mAP reaches the gate."""
-        return self.gate is None or self.evaluation.mean_ap >= self.gate
+        """Whether all gates are reached."""
+        return not self.missed
 
 
 def evaluate_checkpoint(settings: EvalSettings) -> EvalResult:
@@ -70,6 +71,9 @@ def evaluate_checkpoint(settings: EvalSettings) -> EvalResult:
     folder = result_folder(settings.output, default_folder(scored.checkpoint))
     suffix = suffix_of(settings.split)
     about, evaluation = _evaluate(scored, thresholds_C)
+    floors = [] if settings.thresholds else promised_floors(scored.card)
+    slices = measure_slices(settings.slices, scored.scores, thresholds_C, floors, scored)
+    evaluation = replace(evaluation, slices=slices)
     report = folder / f"report{suffix}.html" if settings.report else None
     if current().is_main:
         with only_writer(folder):
@@ -85,12 +89,30 @@ def evaluate_checkpoint(settings: EvalSettings) -> EvalResult:
         evaluation=evaluation,
         folder=folder,
         about=about,
-        gate=settings.min_map,
+        missed=_missed(evaluation, settings),
         report=report,
         warning=scored.warning
         or (
             "" if settings.thresholds else broken_promise(scored.card, settings, scored.checkpoint)
         ),
+    )
+
+
+def _missed(evaluation: Evaluation, settings: EvalSettings) -> str:
+    if settings.min_map is not None and not evaluation.mean_ap >= settings.min_map:
+        return f"mAP {evaluation.mean_ap:.4f} is below --min-map {settings.min_map}"
+    if settings.min_slice_map is None:
+        return ""
+    worst = worst_slice(evaluation.slices)
+    if not worst:
+        return f"--min-slice-map: no slice has {FEW} images and positives to judge it by"
+    found = worst.metrics["mAP"]
+    if found.value >= settings.min_slice_map:
+        return ""
+    return (
+        f"mAP {found.value:.4f} ({found.low:.4f} to {found.high:.4f}) of the"
+        f" {worst.images} images of {worst.by} {worst.value} is below --min-slice-map"
+        f" {settings.min_slice_map}"
     )
 
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from mlc_cli.core.evaluation.metrics import DecisionMetrics, Floats
 from mlc_cli.core.evaluation.promises import Floor
-from mlc_cli.core.evaluation.results import SUMMARY, number
+from mlc_cli.core.evaluation.results import SUMMARY, number, slices_as_dict
 from mlc_cli.core.evaluation.scores import SavedScores
-from mlc_cli.core.evaluation.thresholds import Thresholds, reasons
+from mlc_cli.core.evaluation.slices import Slice
+from mlc_cli.core.evaluation.thresholds import Thresholds
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,12 @@ class ThresholdResult:
         out_of_fold: Decisions on images that thresholds were not chosen on, if estimated.
         folds: Parts of that estimate; 0 without it.
         folder: Where the files are.
-        lower: Thresholds of a band's recall, if a band was asked for.
+        unpromised: Why something cannot be promised for a class, by name.
         lower_C: Probability below which a class is absent, if so.
         promise: What is promised, for the card; `None` without a confidence.
         stored: Whether the checkpoint now carries the thresholds.
         warning: What the user should know about the model, if anything.
+        slices: Groups of images that were measured apart, at the thresholds.
     """
 
     source: Path
@@ -53,11 +55,12 @@ class ThresholdResult:
     out_of_fold: DecisionMetrics | None
     folds: int
     folder: Path
-    lower: Thresholds | None
+    unpromised: dict[str, str]
     lower_C: Floats | None
     promise: dict[str, Any] | None
     stored: bool
     warning: str
+    slices: list[Slice]
 
     def below(self, floor: Floor) -> list[str]:
         """Classes that miss a floor on images that their thresholds were not chosen on."""
@@ -66,11 +69,6 @@ class ThresholdResult:
         measured_C = getattr(self.out_of_fold, f"{floor.measure}_C")
         missed_C = measured_C > floor.bound if floor.measure == "fpr" else measured_C < floor.bound
         return [self.scores.classes[c] for c in missed_C.nonzero()[0]]
-
-    @property
-    def unpromised(self) -> dict[str, str]:
-        """Why something cannot be promised for a class, by name."""
-        return reasons((self.thresholds, self.lower), self.scores.classes)
 
     @property
     def unsure_C(self) -> Floats | None:
@@ -113,6 +111,7 @@ def as_dict(result: ThresholdResult) -> dict[str, Any]:
             for title, metrics in summaries.items()
         },
         "classes": class_rows(result),
+        **slices_as_dict(result.slices),
     }
 
 

@@ -1,5 +1,6 @@
 """`mlc thresholds`: the probability from which each class counts as present."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from mlc_cli.core.evaluation.metrics import metrics_of_decisions
 from mlc_cli.core.evaluation.objectives import Objective, parse_band
 from mlc_cli.core.evaluation.out_of_fold import out_of_fold, strongest_equivalent
 from mlc_cli.core.evaluation.scores import SavedScores, read_scores
+from mlc_cli.core.evaluation.slices import floors_at, measure_slices
 from mlc_cli.core.evaluation.thresholds import (
-    Thresholds,
     fit_overall,
     fit_thresholds,
     reasons,
@@ -26,13 +27,7 @@ from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.chain import chain_of
 from mlc_cli.core.runs.checkpoint import change_card
 from mlc_cli.core.system.distributed import current
-from mlc_cli.core.system.files import (
-    only_writer,
-    result_folder,
-    write_atomic,
-    write_json,
-    write_text,
-)
+from mlc_cli.core.system.files import only_writer, result_folder, write_json, write_text
 from mlc_cli.errors import MlcError, SettingsError
 from mlc_cli.jobs.threshold_result import ThresholdResult, as_dict
 from mlc_cli.settings.resolve import as_yaml
@@ -51,13 +46,9 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         MlcError: The checkpoint, the data or the scores cannot be used.
     """
     objective, low = _objectives(settings)  # a wrong one is told before anything is read
-    if settings.scores:
-        source, card, split, warning = Path(settings.scores), None, None, ""
-        scores = read_scores(source)
-    else:
-        scored = score_checkpoint(settings, rules_of_data=True)
-        source, card, split = scored.checkpoint, scored.card, scored.source
-        scores, warning = scored.scores, scored.warning
+    scored = None if settings.scores else score_checkpoint(settings, rules_of_data=True)
+    source = scored.checkpoint if scored else Path(settings.scores or "")
+    scores = scored.scores if scored else read_scores(source)
     arrays, rules = (scores.probabilities_NC, scores.targets_NC), scores.bound
     objective = _for_data(settings, objective, scores)
     low = low and _for_data(settings, low, scores)
@@ -72,10 +63,14 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     strength = strongest_equivalent(tried) if tried else strengths[0]
     per_class_C = shrink(thresholds, overall, scores.targets_NC, strength)
     lower = fit_thresholds(*arrays, low, settings.min_positives, rules) if low else None
+    lower_C = None if lower is None else np.minimum(lower.per_class_C, per_class_C)
+    unpromised = reasons((thresholds, lower), scores.classes)
     asked = settings.objective if low is None else str(objective.floors[0])
+    kept = floors_at(objective.floors, per_class_C, unpromised)
+    kept += floors_at(low.floors, lower_C, unpromised) if low else []
     result = ThresholdResult(
         source=source,
-        split=split,
+        split=scored.source if scored else None,
         objective=f"least cost by {settings.cost}" if settings.cost else asked,
         all_floors=objective.floors,
         scores=scores,
@@ -88,16 +83,17 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         out_of_fold=tried.get(strength),
         folds=folds,
         folder=result_folder(settings.output, default_folder(source)),
-        lower=lower,
-        lower_C=None if lower is None else np.minimum(lower.per_class_C, per_class_C),
-        promise=_promise(settings, (objective, low), (thresholds, lower), scores),
-        stored=card is not None and is_checkpoint(source),
-        warning=warning,
+        unpromised=unpromised,
+        lower_C=lower_C,
+        promise=_promise(settings, (objective, low), unpromised, scores),
+        stored=scored is not None and is_checkpoint(source),
+        warning=scored.warning if scored else "",
+        slices=measure_slices(settings.slices, scores, per_class_C, kept, scored),
     )
     if not current().is_main:
         return result
     with only_writer(result.folder, source.parent):
-        return _write(result, card, settings)
+        return _write(result, scored.card if scored else None, settings)
 
 
 def _objectives(settings: ThresholdSettings) -> tuple[Objective, Objective | None]:
@@ -132,7 +128,7 @@ def _for_data(settings: ThresholdSettings, objective: Objective, scores: SavedSc
 def _promise(
     settings: ThresholdSettings,
     objectives: tuple[Objective, Objective | None],
-    thresholds: tuple[Thresholds, Thresholds | None],
+    unpromised: dict[str, str],
     scores: SavedScores,
 ) -> dict[str, Any] | None:
     floors = [str(floor) for one in objectives if one for floor in one.promises]
@@ -142,7 +138,7 @@ def _promise(
         "floors": floors,
         "jointly": settings.jointly,
         "images": len(scores.paths),
-        "not_promised": reasons(thresholds, scores.classes),
+        "not_promised": unpromised,
         "chain": None if settings.scores else chain_of(settings, scores.rules),
     }
 
@@ -158,11 +154,7 @@ def _write(
     result: ThresholdResult, card: ModelCard | None, settings: ThresholdSettings
 ) -> ThresholdResult:
     thresholds_C = result.per_class_C
-    classes = result.scores.classes
-    write_atomic(
-        result.folder / "thresholds.npy",
-        lambda path: save_thresholds(path, thresholds_C, classes),
-    )
+    save_thresholds(result.folder / "thresholds.npy", thresholds_C, result.scores.classes)
     write_json(result.folder / "thresholds.json", as_dict(result))
     write_text(result.folder / "thresholds.yaml", as_yaml(settings))
     if not (card and result.stored):
@@ -177,7 +169,7 @@ def _write(
             rules=result.scores.rules,
         )
     except MlcError as error:
-        if not settings.output:
+        if not settings.output or os.access(result.source.parent, os.W_OK):
             raise
         left_alone = f"the checkpoint is left as it was: {error.message}"
         warning = "; ".join(filter(None, [result.warning, left_alone]))

@@ -35,7 +35,7 @@ def _lines(model: type[BaseModel], faults: Sequence[ErrorDetails]) -> list[str]:
         key, problem, got = _describe(model, fault)
         problems.setdefault((key, got), []).append(problem)
     return [
-        f"{key}: {_either(texts)}{got}{_doc(model, key, texts[0])}"
+        f"{key}{': ' * bool(key)}{_either(texts)}{got}{_doc(model, key, texts[0])}"
         for (key, got), texts in problems.items()
     ]
 
@@ -75,7 +75,7 @@ def _describe(model: type[BaseModel], fault: ErrorDetails) -> tuple[str, str, st
         case "model_type" | "model_attributes_type" | "dict_type":
             problem, got = "expected a section of settings", _got(fault)
         case _:
-            problem, got = _plain(fault["msg"]), _got(fault)
+            problem, got = _plain(fault["msg"]), _got(fault) if path else ""
     return key, problem, got
 
 

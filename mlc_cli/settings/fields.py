@@ -14,6 +14,7 @@ MODELS = {
     "eval": "evaluate.EvalSettings",
     "thresholds": "thresholds.ThresholdSettings",
     "calibrate": "calibrate.CalibrateSettings",
+    "choose": "choose.ChooseSettings",
     "export": "export.ExportSettings",
     "predict": "predict.PredictSettings",
     "dataset-download": "download.DatasetDownloadSettings",

@@ -60,3 +60,11 @@ class CheckpointSettings(ModelChoiceSettings):
 
 class ScoringSettings(CheckpointSettings, SplitChoiceSettings):
     """A model over a split."""
+
+
+class SlicedSettings(ScoringSettings):
+    """A model over a split and over groups of its images."""
+
+    slices: tuple[str, ...] = ()
+    """Measure groups of images apart, by a column that `mlc dataset-convert --keep-columns` kept,
+    by `folder`, by `camera` (EXIF) or by `size`. Several give several tables."""

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mlc_cli.settings.base import Count, NotNegative
-from mlc_cli.settings.scoring import ScoringSettings
+from mlc_cli.settings.scoring import SlicedSettings
 
 
-class ThresholdSettings(ScoringSettings):
+class ThresholdSettings(SlicedSettings):
     """One estimation of thresholds."""
 
     scores: str | None = None

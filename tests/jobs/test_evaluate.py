@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlc_cli.core.datasets.columns import write_columns
+
 Mlc = Callable[..., Any]
 
 
@@ -189,3 +191,58 @@ def test_the_settings_beside_the_results_repeat_them(mlc: Mlc) -> None:
     assert mlc("eval", "--config", "first/eval-test.yaml", "--output", "second").code == 0
     first, second = (files_of(Path(folder), "-test") for folder in ("first", "second"))
     assert first[:2] == second[:2]
+
+
+def test_slices_are_told_and_the_worst_can_be_a_gate(run: Path, mlc: Mlc) -> None:
+    paths = [entry[0] for entry in json.loads(Path("data/val.json").read_text())["images"]]
+    sites = {path: {"site": "Ulm" if n % 3 else "Bonn"} for n, path in enumerate(paths)}
+    write_columns(Path("data/val.json"), "", sites)
+    arguments = ("--slices", "site", "--slices", "folder", "--report")
+    outcome = evaluate(mlc, *arguments, "--json")
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)["slices"]
+    assert json.loads((run / "eval.json").read_text())["slices"] == found
+    assert {one["value"]: one["images"] for one in found if one["by"] == "site"} == {
+        name: sum(row["site"] == name for row in sites.values()) for name in ("Ulm", "Bonn")
+    }
+    whole = json.loads((run / "eval.json").read_text())["mAP"]
+    (folder,) = (one for one in found if one["by"] == "folder")
+    assert folder["metrics"]["mAP"]["value"] == whole
+    html = (run / "report.html").read_text()
+    assert "Groups of images" in html
+    assert all(f"<td>{name} (few)</td>" in html for name in ("Ulm", "Bonn"))
+    shown = evaluate(mlc, *arguments)
+    assert "Bonn" in shown.out
+    few = evaluate(mlc, *arguments, "--min-slice-map", "0")
+    assert (few.code, "judge" in few.err) == ((3, True) if len(paths) < 20 else (0, False))
+
+
+def test_a_gate_for_slices_names_the_worst(run: Path, mlc: Mlc) -> None:
+    content = json.loads(Path("data/val.json").read_text())
+    folder = Path("data/many")
+    folder.mkdir()
+    images = []
+    for n in range(44):
+        path, *labels = content["images"][n % len(content["images"])]
+        (folder / f"{n // 22}").mkdir(exist_ok=True)
+        shutil.copy(Path("data") / path, folder / f"{n // 22}/{n}.png")
+        images.append([f"{n // 22}/{n}.png", *labels])
+    (folder / "val.json").write_text(json.dumps({**content, "images": images}))
+    arguments = ("--data", "data/many", "--slices", "folder", "--min-slice-map")
+    outcome = evaluate(mlc, *arguments, "0", "--json")
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)["slices"]
+    values = [one["metrics"]["mAP"]["value"] for one in found]
+    assert values == sorted(values)
+    assert evaluate(mlc, *arguments, str(values[0])).code == 0
+    missed = evaluate(mlc, *arguments, str(np.nextafter(values[0], 1)))
+    assert missed.code == 3
+    assert f"of the 22 images of folder {found[0]['value']} is below --min-slice-map" in missed.err
+    assert (run / "eval.json").exists()
+
+
+def test_a_gate_needs_slices(mlc: Mlc) -> None:
+    outcome = evaluate(mlc, "--min-slice-map", "0.5")
+    assert outcome.code == 2
+    assert "name some with --slices" in outcome.err
+    assert "got" not in outcome.err

@@ -176,3 +176,19 @@ def test_a_band_takes_the_place_of_an_objective(mlc, tmp_path: Path) -> None:
         outcome = mlc("thresholds", "--scores", tmp_path / "none.npz", *wrong)
         assert outcome.code == 2
         assert "band" in outcome.err
+
+
+def test_floors_are_shown_by_slice(mlc, run: Path) -> None:
+    outcome = mlc(
+        "thresholds", "--run", run, "--band", "precision>=0.5,recall>=0.6", "--slices", "folder"
+    )
+    assert outcome.code == 0, outcome.err
+    assert "recall>=0.6" in outcome.out
+    content = json.loads((run / "thresholds.json").read_text())
+    (one,) = content["slices"]
+    assert set(one["floors"]) == {"precision>=0.5", "recall>=0.6"}
+    assert one["metrics"]["CF1"]["value"] == content["metrics"]["at_thresholds"]["CF1"]
+    saved = mlc("thresholds", "--scores", run / "scores.npz", "--slices", "size")
+    assert saved.code == 2
+    assert "--slices folder" in saved.err
+    assert mlc("thresholds", "--scores", run / "scores.npz", "--slices", "folder").code == 0

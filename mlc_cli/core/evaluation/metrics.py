@@ -4,7 +4,7 @@ Names of arrays: N images, C classes. Targets are int8: 1 present, 0 absent, -1 
 entries are left out of every metric. A label is predicted where score >= threshold.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,28 +55,6 @@ class DecisionMetrics:
     hamming_loss: float
 
 
-def eleven_point_ap_C(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> Floats:
-    """Average precision of Pascal VOC 2007; nan for a class without positives.
-
-    The mean, over the recalls 0, 0.1, ..., 1, of the highest precision at that recall or above
-    (Everingham et al. 2010).
-    """
-    check_scores(scores_NC, targets_NC)
-    result = np.full(scores_NC.shape[1], np.nan)
-    recalls = np.linspace(0, 1, 11)
-
-    def fill(c: int, ranked: RankedPositives) -> None:
-        positives = len(ranked.scores_P)
-        if positives:
-            precision_P = ranked.hits_P / ranked.sorted_rank_P
-            best_P = np.maximum.accumulate(precision_P)  # ascending scores: falling recall
-            enough = (ranked.hits_P >= recalls[:, None] * positives - 1e-9).sum(1) - 1
-            result[c] = best_P[enough].mean()
-
-    over_classes(scores_NC, targets_NC, fill)
-    return result
-
-
 def average_precision_C(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> Floats:
     """Average precision of each class, not interpolated; nan for a class without positives.
 
@@ -90,12 +68,36 @@ def average_precision_C(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -
     Raises:
         ValueError: A score is not finite, or the shapes differ.
     """
+    return _of_classes(scores_NC, targets_NC, lambda one: np.mean(one.hits_P / one.sorted_rank_P))
+
+
+def eleven_point_ap_C(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> Floats:
+    """Average precision of Pascal VOC 2007; nan for a class without positives.
+
+    The mean, over the recalls 0, 0.1, ..., 1, of the highest precision at that recall or above
+    (Everingham et al. 2010).
+    """
+    recalls = np.linspace(0, 1, 11)
+
+    def interpolated(ranked: RankedPositives) -> Any:
+        # ascending scores: falling recall
+        best_P = np.maximum.accumulate(ranked.hits_P / ranked.sorted_rank_P)
+        reached = ranked.hits_P >= recalls[:, None] * len(best_P) - 1e-9
+        return best_P[reached.sum(1) - 1].mean()
+
+    return _of_classes(scores_NC, targets_NC, interpolated)
+
+
+def _of_classes(
+    scores_NC: NDArray[Any], targets_NC: NDArray[np.int8], measure: Callable[[RankedPositives], Any]
+) -> Floats:
+    """A measure of each class that has positives."""
     check_scores(scores_NC, targets_NC)
     result = np.full(scores_NC.shape[1], np.nan)
 
     def fill(c: int, ranked: RankedPositives) -> None:
         if len(ranked.scores_P):
-            result[c] = np.mean(ranked.hits_P / ranked.sorted_rank_P)
+            result[c] = measure(ranked)
 
     over_classes(scores_NC, targets_NC, fill)
     return result

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betaincinv
 
 from mlc_cli.core.evaluation.metrics import Floats, ratio
 
@@ -88,12 +89,9 @@ def reliability(
     return Reliability(counts, present, probability)
 
 
-def wilson(hits_K: Any, counts_K: Any) -> tuple[Floats, Floats]:
-    """95 % interval of shares (Wilson 1927); nan where there is nothing to share."""
-    z = 1.959964
-    counts = np.asarray(counts_K, np.float64)
-    share = ratio(hits_K, counts)
-    below = 1 + ratio(z**2, counts)
-    middle = (share + ratio(z**2, 2 * counts)) / below
-    half = z * np.sqrt(ratio(share * (1 - share), counts) + ratio(z**2, 4 * counts**2)) / below
-    return middle - half, middle + half
+def share_interval(hits_K: Any, counts_K: Any) -> tuple[Floats, Floats]:
+    """Exact 95 % interval of shares (Clopper and Pearson 1934); 0 to 1 of nothing."""
+    hits, misses = np.asarray(hits_K), np.asarray(counts_K) - hits_K
+    low = np.where(hits > 0, betaincinv(np.maximum(hits, 1), misses + 1, 0.025), 0.0)
+    high = np.where(misses > 0, betaincinv(hits + 1, np.maximum(misses, 1), 0.975), 1.0)
+    return low, high

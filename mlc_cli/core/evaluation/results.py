@@ -25,6 +25,7 @@ from mlc_cli.core.evaluation.metrics import (
 )
 from mlc_cli.core.evaluation.ranking_metrics import auroc_C, ranking_metrics, top_k_NC
 from mlc_cli.core.evaluation.rule_metrics import RuleMetrics, rule_metrics
+from mlc_cli.core.evaluation.slices import Slice
 from mlc_cli.core.html.notebook import table
 from mlc_cli.core.system.files import write_json, write_text
 from mlc_cli.text import csv_cell
@@ -52,6 +53,7 @@ class Evaluation:
         ranking: Further metrics of the order of scores, by name.
         top_3: At most the three most probable labels of each image, by what they are decided at.
         rules: How decisions and label rules go together, if there are any.
+        slices: Groups of images that were measured apart, if any were asked for.
     """
 
     classes: list[str]
@@ -68,6 +70,7 @@ class Evaluation:
     ranking: dict[str, float]
     top_3: dict[str, DecisionMetrics]
     rules: RuleMetrics | None
+    slices: Sequence[Slice] = ()
 
     @property
     def empty_classes(self) -> list[str]:
@@ -172,9 +175,26 @@ def as_dict(evaluation: Evaluation, **about: Any) -> dict[str, Any]:
         "top_3": {at: _summary(metrics) for at, metrics in evaluation.top_3.items()},
     }
     if evaluation.rules:
-        content["rules"] = {name: number(value) for name, value in asdict(evaluation.rules).items()}
+        content["rules"] = plain(asdict(evaluation.rules))
     content["per_class"] = class_rows(evaluation)
-    return content
+    return content | slices_as_dict(evaluation.slices)
+
+
+def plain(value: Any) -> Any:
+    """Plain values for JSON, with `None` in place of nan."""
+    match value:
+        case float():
+            return number(value)
+        case list():
+            return [plain(one) for one in value]
+        case dict():
+            return {key: plain(one) for key, one in value.items()}
+    return value
+
+
+def slices_as_dict(slices: Sequence[Slice]) -> dict[str, Any]:
+    """Slices for JSON; nothing without any."""
+    return {"slices": plain([asdict(one) for one in slices])} if slices else {}
 
 
 def _summary(metrics: DecisionMetrics) -> dict[str, float | None]:

@@ -23,7 +23,7 @@ from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.probabilities import logit, sigmoid
 from mlc_cli.core.evaluation.ranking import RankedPositives, over_classes, rank_positives
 from mlc_cli.core.runs.card import ModelCard, class_hash
-from mlc_cli.core.system.files import named_faults
+from mlc_cli.core.system.files import named_faults, write_atomic
 from mlc_cli.errors import UsageError
 
 LEAST = 1e-9
@@ -223,10 +223,14 @@ def pick_thresholds(
 
 
 def save_thresholds(path: Path, thresholds_C: Floats, classes: Sequence[str | int]) -> None:
-    """Write an `.npy` file; behind the array, where readers do not look, stands its class list."""
-    with path.open("wb") as stream:
-        np.save(stream, thresholds_C, allow_pickle=False)
-        stream.write(class_hash(classes).encode())
+    """Write an `.npy` file, atomically; the class list is behind what readers look at."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as stream:
+            np.save(stream, thresholds_C, allow_pickle=False)
+            stream.write(class_hash(classes).encode())
+
+    write_atomic(path, write)
 
 
 def _read_thresholds(path: Path, classes: Sequence[str | int]) -> Floats:

@@ -30,7 +30,7 @@ GREY_FLAGS = {
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
 
-_ORIENTATION = 0x0112
+_ORIENTATION, _TEXT = 0x0112, 2
 _ENTRY = 12  # bytes of each in a table of EXIF
 
 
@@ -47,13 +47,19 @@ def part_of(size: SizeHW, least: tuple[float, float]) -> int:
 
 
 def orientation(exif: bytes) -> int:
-    """Of a block of EXIF, 1 to 8; 1 where there is none or it is damaged.
+    """Of a block of EXIF, 1 to 8; 1 where there is none or it is damaged."""
+    value = exif_value(exif, _ORIENTATION)
+    return value if isinstance(value, int) and value in range(1, 9) else 1
+
+
+def exif_value(exif: bytes, tag: int) -> int | str | None:
+    """Number or text of a tag of the first table; `None` where there is none or it is damaged.
 
     It is read from the table itself: Pillow warns of damage that nobody here can mend.
     """
     exif = exif.removeprefix(b"Exif\0\0")
     if exif[:2] not in (b"II", b"MM"):
-        return 1
+        return None
     order: Literal["little", "big"] = "little" if exif[:2] == b"II" else "big"
 
     def number(place: int, size: int) -> int:
@@ -62,7 +68,10 @@ def orientation(exif: bytes) -> int:
     table = number(4, 4)
     for entry in range(min(number(table, 2), len(exif) // _ENTRY)):
         place = table + 2 + _ENTRY * entry
-        if number(place, 2) == _ORIENTATION:
-            value = number(place + 8, 2)
-            return value if value in range(1, 9) else 1
-    return 1
+        if number(place, 2) == tag:
+            if number(place + 2, 2) != _TEXT:
+                return number(place + 8, 2)
+            length = number(place + 4, 4)
+            start = number(place + 8, 4) if length > 4 else place + 8
+            return exif[start : start + length].partition(b"\0")[0].decode("utf-8", "replace")
+    return None

@@ -20,6 +20,9 @@ from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.system.precision import Precision
 
+BLOCK = 64
+"""Batches whose scores are kept on the device, and handed round together."""
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -55,14 +58,18 @@ def score(
     Raises:
         TrainingError: A logit is not finite.
     """
+    found: list[list[NDArray[Any]]] = []
     parts: list[tuple[Tensor, ...]] = []
     for number, batch in enumerate(batches.epoch(), 1):
         if len(batch.indices_N):
             made_NC = _logits(engine, batch.images_NHWC)
             parts.append((made_NC, batch.targets_NC, batch.indices_N))
+        if number % BLOCK == 0 or number == len(batches):
+            own = [torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)]
+            found += batches.group.gather(own)
+            parts.clear()
         on_batch(number, len(batches))
-    own = [torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)]
-    logits_NC, targets_NC, indices_N = _in_order(batches.group.gather(own))
+    logits_NC, targets_NC, indices_N = _in_order(found)
     return Scores(probabilities(logits_NC), targets_NC, indices_N)
 
 
@@ -74,7 +81,7 @@ def _logits(engine: Engine, images_NHWC: Tensor) -> Tensor:
 
 
 def _in_order(parts: Sequence[list[NDArray[Any]]]) -> list[NDArray[Any]]:
-    """Arrays of all processes as one, in the order of the last, the positions in the file."""
+    """Arrays of all blocks as one, in the order of the last, the positions in the file."""
     found = [part for part in parts if part]  # without those that had no images
     if len(found) == 1:
         return found[0]

@@ -4,10 +4,15 @@ Numbers on the host go through gloo, gradients through the library of their devi
 Alone, every method gives back what it was given, without any work.
 """
 
+import os
 import re
+import socket
+import stat
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
@@ -15,6 +20,7 @@ from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import ProcessError
 
 T = TypeVar("T")
+_SILENCE = "timed? ?out|unreachable|no route"
 _CAUSES = (
     ("duplicate gpu", "process {rank} and another one use the same GPU",
      "Start one process for each GPU: --nproc_per_node is at most their number, and"
@@ -22,7 +28,7 @@ _CAUSES = (
     ("no socket interface|network interface|resolve|hostname",
      "process {rank} finds no network to the others",
      "Name the interface: GLOO_SOCKET_IFNAME=eth0 NCCL_SOCKET_IFNAME=eth0, as `ip addr` shows it."),
-    ("closed by peer|connection reset|connection closed|connection refused|broken pipe|timed? ?out"
+    (f"{_SILENCE}|closed by peer|connection reset|connection closed|connection refused|broken pipe"
      "|remote process|has been destroyed|wait timeout|aborted|recvvalue failed|failed to recv"
      "|failed to send|socket",
      "process {rank} waits for another one, which has ended",
@@ -163,15 +169,34 @@ def joined() -> Iterator[Callable[[], bool]]:
         dist.init_process_group(backend, store=store, rank=rank, world_size=size)
         # The leader keeps the store: were it to end here, others could not finish joining.
         current().barrier()
+    if sys.platform == "linux":
+        _notice_silence()
 
     def fails_first() -> bool:
         try:
             return int(store.add("mlc/failed", 1)) == 1
-        except RuntimeError:  # the store has gone with the process that kept it and failed before
-            return False
+        except RuntimeError as error:
+            # its keeper is out of reach, or has failed before and is gone
+            return bool(re.search(_SILENCE, str(error), re.IGNORECASE))
 
     yield fails_first
     dist.destroy_process_group()  # after a failure nobody would answer
+
+
+def _notice_silence() -> None:
+    """Let Linux end connections to a machine that is silent for half a minute.
+
+    By itself it waits for two hours, and gloo for one half; a process at work is not silent, since
+    its system answers for it.
+    """
+    times = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_USER_TIMEOUT: 30_000}
+    for handle in (int(path.name) for path in Path("/proc/self/fd").iterdir()):
+        with suppress(OSError):  # closed meanwhile, or no connection
+            if stat.S_ISSOCK(os.fstat(handle).st_mode):
+                with socket.socket(fileno=os.dup(handle)) as connection:
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                    for option, value in times.items():
+                        connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 @contextmanager

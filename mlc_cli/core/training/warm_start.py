@@ -102,7 +102,7 @@ class WarmStart:
     def _features(
         self, model: Classifier, normalise: Normalise, precision: Precision, on_batch: OnBatch
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Reduced features of all images (and the mirrored ones), targets and places, on the CPU.
+        """Reduced features of all images (and the mirrored ones), targets and places.
 
         They are in the order of the batches, and all in the leading process alone.
         """
@@ -111,6 +111,7 @@ class WarmStart:
         def reduce(images: Tensor) -> Tensor:
             return model.head.reduce(model.backbone(images))
 
+        group, home = self.batches.group, torch.device("cpu")
         computed: list[list[Part]] = []
         for number, batch in enumerate(self.batches.epoch(), 1):
             computed.append([])
@@ -118,19 +119,25 @@ class WarmStart:
                 images = normalise(batch.images_NHWC)
                 for view in (images, images.flip(3)) if self.flip else (images,):
                     with autocast(images.device, precision):
-                        reduced = in_slices(reduce, view)
-                    computed[-1].append((_compact(reduced), batch.targets_NC, batch.indices_N))
-                self._check_memory(computed[-1][0][0][0].nbytes)
+                        reduced = _compact(in_slices(reduce, view))
+                    home = self._home(reduced[0])
+                    kept = reduced.to(home if group.size == 1 else "cpu")
+                    computed[-1].append((kept, batch.targets_NC, batch.indices_N))
             on_batch(number, len(self.batches))
-        dealt_out = zip(*self.batches.group.gather_to_main(computed), strict=True)
+        dealt_out = zip(*group.gather_to_main(computed), strict=True)
         parts = [part for batches in dealt_out for batch in batches for part in batch]
         if not parts:
             return torch.empty(0), torch.empty(0), torch.empty(0)
         features, targets, indices = map(torch.cat, zip(*parts, strict=True))
-        return features, targets, indices
+        return features.to(home), targets.to(home), indices
 
-    def _check_memory(self, image_bytes: int) -> None:
-        needed = image_bytes * len(self.batches.dataset) * (2 if self.flip else 1)
+    def _home(self, image: Tensor) -> torch.device:
+        """Where features as large as these are kept: by the model as long as they fit, three times.
+
+        Raises:
+            TrainingError: They need more than the memory allowed.
+        """
+        needed = image.nbytes * len(self.batches.dataset) * (2 if self.flip else 1)
         if needed > self.max_bytes:
             raise TrainingError(
                 f"the features of the warm start need {needed / 1e9:.1f} GB,"
@@ -138,6 +145,9 @@ class WarmStart:
                 "Raise it, halve it with `--set warm_start.flip=false`, take a pooled head, or"
                 " start without: `--set warm_start=null`.",
             )
+        device = image.device
+        fits = device.type != "cuda" or 3 * needed < torch.cuda.mem_get_info(device)[0]
+        return device if fits else torch.device("cpu")
 
     def _probed(
         self, new: Head, loss: MultilabelLoss, features: Tensor, targets: Tensor, indices: Tensor
@@ -147,20 +157,20 @@ class WarmStart:
         An image and its mirror are in the same fold.
         """
         places = np.random.default_rng(self.seed).permutation(int(indices.max()) + 1) % FOLDS
-        fold = torch.from_numpy(places)[indices]
+        fold = torch.from_numpy(places)[indices].to(features.device)
         absent = replace(loss, unknown=Selective(loss.elements))
-        scores = torch.empty(targets.shape, device="cpu")
+        scores = torch.empty(targets.shape, device=features.device)
         for number in range(FOLDS):
             inside, head = fold == number, copy.deepcopy(new)
             rest = features[~inside], targets[~inside]
             self._train_head(head, absent, *rest, lambda _done, _total: None)
             with torch.no_grad():
                 logits = head.eval().classify(features[inside].to(head.scale.device).float())
-            scores[inside] = logits.float().cpu()
+            scores[inside] = logits.float().to(scores.device)
         unknown = targets < 0
         count = round((self.unsure or 0) * int(unknown.sum()))
         order = scores.masked_fill(~unknown, -torch.inf).flatten().topk(count).indices
-        left_out = torch.zeros(targets.numel(), dtype=torch.bool)
+        left_out = torch.zeros(targets.numel(), dtype=torch.bool, device=order.device)
         left_out[order] = True
         return targets.masked_fill(unknown & ~left_out.view_as(unknown), 0)
 
@@ -191,10 +201,11 @@ class WarmStart:
             seed_step(self.seed, step)
             for group in optimizer.param_groups:
                 group["lr"] = self.lr * schedule.factor(step)
-            reduced = features[chosen].to(device, non_blocking=True).float()
+            rows = chosen.to(features.device, non_blocking=True)
+            reduced = features[rows].to(device, non_blocking=True).float()
             logits = head.classify(F.dropout(reduced, self.dropout))
             optimizer.zero_grad()
-            torch.autograd.backward(loss(logits, targets[chosen].to(device, non_blocking=True)))
+            torch.autograd.backward(loss(logits, targets[rows].to(device, non_blocking=True)))
             optimizer.step()
             on_batch(step + 1, steps)
         with torch.no_grad():
@@ -227,4 +238,4 @@ def _frequencies(targets_NC: Tensor) -> Tensor:
 
 def _compact(reduced: Tensor) -> Tensor:
     """Vectors as float32; maps, which are large, as float16."""
-    return reduced.to("cpu", torch.float32 if reduced.ndim == 2 else torch.float16)
+    return reduced.float() if reduced.ndim == 2 else reduced.half()

@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 
-from mlc_cli.core.evaluation.reliability import reliability, wilson
+from mlc_cli.core.evaluation.reliability import reliability, share_interval
 
 
 @pytest.fixture(params=[3, 10, 1000], ids="{} levels".format)
@@ -73,8 +74,10 @@ def test_nothing_known_is_undefined() -> None:
     assert math.isnan(empty.ece)
 
 
-def test_wilson_knows_its_textbook_values() -> None:
-    low, high = wilson(np.array([0, 5, 10, 0]), np.array([10, 10, 10, 0]))
-    np.testing.assert_allclose(low[:3], [0, 0.2366, 0.7225], atol=1e-4)
-    np.testing.assert_allclose(high[:3], [0.2775, 0.7634, 1], atol=1e-4)
-    assert math.isnan(low[3])
+def test_intervals_of_shares_are_those_of_scipy() -> None:
+    pairs = [(hits, count) for count in (1, 2, 10, 1000) for hits in {0, 1, count // 2, count}]
+    low, high = share_interval(*np.array(pairs).T)
+    for (hits, count), *found in zip(pairs, low, high, strict=True):
+        expected = binomtest(hits, count).proportion_ci(0.95, "exact")
+        np.testing.assert_allclose(found, [expected.low, expected.high], atol=1e-12)
+    assert [float(end) for end in share_interval(0, 0)] == [0, 1]

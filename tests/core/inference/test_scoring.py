@@ -10,6 +10,7 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 
 from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.inference import scoring
 from mlc_cli.core.inference.scoring import Scorer, Scores
 from mlc_cli.core.loading.build import build_eval_batches, read_split
 from mlc_cli.core.loading.loader import Batches
@@ -48,12 +49,13 @@ def batches_of(split: tuple[DataSettings, Annotation], size: int, **changes: obj
 
 
 def test_every_image_is_scored_once_in_the_order_of_the_file(
-    split: tuple[DataSettings, Annotation],
+    split: tuple[DataSettings, Annotation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = SCORER(Means(), batches_of(split, 99))
     assert whole.indices_N.tolist() == list(range(10))
     assert whole.probabilities_NC.dtype == np.float64
     np.testing.assert_array_equal(whole.targets_NC, split[1].targets_NC(range(10)))
+    monkeypatch.setattr(scoring, "BLOCK", 2)
     for size in (1, 3, 10):
         parts = SCORER(Means(), batches_of(split, size))
         np.testing.assert_allclose(parts.probabilities_NC, whole.probabilities_NC, rtol=1e-6)

@@ -17,6 +17,7 @@ from mlc_cli.core.evaluation.metrics import Floats, ratio
 from mlc_cli.core.evaluation.report import charts
 from mlc_cli.core.evaluation.results import FITTED, HALF, Evaluation, class_rows
 from mlc_cli.core.evaluation.scores import SavedScores, ScoredSplit
+from mlc_cli.core.evaluation.slices import Slice, slice_table, worst_slice
 from mlc_cli.core.html.page import write_page
 from mlc_cli.core.html.words import gauge, name, span, value
 from mlc_cli.core.images.thumbnails import Picture, read_thumbnails
@@ -138,6 +139,14 @@ class Content:
                 f"{evaluation.positives_C[c]:,}",
                 value(rows[c]["threshold"]),
             ]
+
+    slice_table = staticmethod(slice_table)
+
+    @property
+    def worst(self) -> Slice | None:
+        """The worst slice that is not too small, nor all there is."""
+        worst = worst_slice(self.evaluation.slices)
+        return worst if worst and worst.images < self.evaluation.images else None
 
     def pair_rows(self) -> Iterator[Cells]:
         """A row for each pair of labels that are taken for each other."""

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from mlc_cli.core.evaluation.curves import Curve
 from mlc_cli.core.evaluation.metrics import Floats
-from mlc_cli.core.evaluation.reliability import Reliability, wilson
+from mlc_cli.core.evaluation.reliability import Reliability, share_interval
 from mlc_cli.core.html.svg import Plot, round_ticks
 
 MOST_CHARTS = 300
@@ -60,7 +60,7 @@ def reliability_chart(bins: Reliability) -> Markup:
     """Share of labels that are there over their probability, with 95 % intervals."""
     plot = Plot(460, 320, left=34, top=22, bottom=38)
     probability_K, share_K, counts_K = bins.curve()
-    low_K, high_K = wilson(bins.overall.present_CK[0], counts_K)
+    low_K, high_K = share_interval(bins.overall.present_CK[0], counts_K)
     plot.axes(FIFTHS, FIFTHS)
     plot.line([(0, 0), (1, 1)], "soft")
     filled = np.flatnonzero(counts_K)

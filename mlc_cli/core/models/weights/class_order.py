@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from pydantic import TypeAdapter
@@ -12,6 +13,8 @@ from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import WeightsError
 
 Classes = list[str] | list[int]
+Names = Sequence[str | int]
+State = Mapping[str, Tensor]
 
 BY_CLASS = {
     "weight", "linear.weight", "linear.bias", "class_bias", "weights.vectors_CE",
@@ -39,7 +42,14 @@ def listed_classes(source: str) -> Classes:
         MlcError: There is no such list, or it names a class twice.
     """
     if source in ("coco", "voc"):
-        return _of_torchvision(source)
+        from torchvision.models import detection, segmentation  # noqa: PLC0415 - slow to import
+
+        known = {
+            "coco": detection.FasterRCNN_ResNet50_FPN_Weights.COCO_V1,
+            "voc": segmentation.FCN_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1,
+        }
+        categories: list[str] = known[source].meta["categories"]
+        return [name for name in categories if name not in ("__background__", "N/A")]
     if source in UNLISTED:
         raise WeightsError(
             f"--weight-classes {source}: no public file says in which order a head has its classes",
@@ -55,56 +65,36 @@ def listed_classes(source: str) -> Classes:
     return names
 
 
-def _of_torchvision(name: str) -> list[str]:
-    from torchvision.models import detection, segmentation  # noqa: PLC0415 - slow to import
-
-    known = {
-        "coco": detection.FasterRCNN_ResNet50_FPN_Weights.COCO_V1,
-        "voc": segmentation.FCN_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1,
-    }
-    categories = known[name].meta["categories"]
-    return [text for text in categories if text not in ("__background__", "N/A")]
-
-
-def positions(theirs: Sequence[str | int], ours: Sequence[str | int]) -> list[int] | None:
-    """Place among `theirs` of each of `ours`; `None` if they are not the same classes."""
+def places(theirs: Names, ours: Names) -> list[int | None]:
+    """Place among `theirs` of each of `ours`; `None` for classes that they lack."""
     place = {str(name): position for position, name in enumerate(theirs)}
-    if len(place) != len(theirs) or place.keys() != {str(name) for name in ours}:
-        return None
-    return [place[str(name)] for name in ours]
+    return [place.get(str(name)) for name in ours]
 
 
-def kept_rows(
-    state: Mapping[str, Tensor], own: Mapping[str, Tensor], order: Sequence[int | None]
+def positions(theirs: Names, ours: Names) -> list[int] | None:
+    """The same if both are the same classes, each once."""
+    order = [place for place in places(theirs, ours) if place is not None]
+    same = sorted(order) == list(range(len(theirs))) and len(order) == len(ours)
+    return order if same else None
+
+
+def reordered(
+    state: State, order: Sequence[int | None], own: State = MappingProxyType({})
 ) -> dict[str, Tensor]:
-    """A head, in the names of mlc, for other classes: what `state` knows of those that stay.
-
-    Args:
-        state: Of a head for the classes of a file.
-        own: Of a new head of the same kind.
-        order: Place in the file of each class of `own`; `None` for new ones.
-    """
-    stay = [c for c, place in enumerate(order) if place is not None]
-    places = [place for place in order if place is not None]
-    moved = dict(state)
-    for name in (BY_CLASS | BY_GROUP) & state.keys() & own.keys():
-        moved[name] = own[name].clone()
-        moved[name][stay] = state[name][places]
-    return moved
-
-
-def reordered(state: Mapping[str, Tensor], order: list[int]) -> dict[str, Tensor]:
     """A head, in the names of mlc, with its classes in another order.
 
     Where groups of an ML-Decoder hold several classes, each class gets the query of its group to
     itself, which gives the same logits.
+
+    Args:
+        state: Of a head for the classes of a file.
+        order: Place in the file of each class.
+        own: Of a new head, which a class without a place keeps.
     """
-    if order == list(range(len(order))):
+    if not own and order == list(range(len(order))):
         return dict(state)
-    index_C = torch.tensor(order)
-    moved = dict(state)
-    for name in BY_CLASS & state.keys():
-        moved[name] = state[name][index_C]
+    index_C = torch.tensor([place for place in order if place is not None])
+    moved = {name: value[index_C] if name in BY_CLASS else value for name, value in state.items()}
     if "weights.links_CC" in state:
         moved["weights.links_CC"] = state["weights.links_CC"][index_C][:, index_C]
     if "class_vectors" in state:
@@ -112,4 +102,7 @@ def reordered(state: Mapping[str, Tensor], order: list[int]) -> dict[str, Tensor
         moved["class_vectors"] = vectors_GME.flatten(0, 1)[index_C][:, None]
         if "queries" in state:
             moved["queries"] = state["queries"][index_C // vectors_GME.shape[1]]
+    stay = [c for c, place in enumerate(order) if place is not None]
+    for name in (BY_CLASS | BY_GROUP) & moved.keys() & own.keys():
+        moved[name] = own[name].clone().index_copy(0, torch.tensor(stay), moved[name])
     return moved

@@ -11,7 +11,7 @@ from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.base import Head
 from mlc_cli.core.models.heads.graph import GraphHead, GraphLayer, GraphWeights
 from mlc_cli.core.models.weights.backbone import LoadReport, compare, load_backbone, resized
-from mlc_cli.core.models.weights.class_order import Classes, kept_rows, positions, reordered
+from mlc_cli.core.models.weights.class_order import Classes, places, positions, reordered
 from mlc_cli.core.models.weights.files import read_weights
 from mlc_cli.core.models.weights.recognise import Foreign, recognise
 from mlc_cli.core.runs.checkpoint import has_card, read_card, read_state
@@ -79,19 +79,20 @@ def load_checkpoint(
     """Load a checkpoint of mlc, head included, as `load` does."""
     card, state = read_card(path), read_state(path)
     same = list(card.classes) == list(classes)
+    drops_head = rename is None and not same
     kept: tuple[int, ...] | None = None
+    new: list[str] = []
     notes: tuple[str, ...] = ()
+    if drops_head and not reset_head:
+        raise _other_classes(path, len(card.classes), len(classes))
     if rename is not None and (rename or not same):
         order = _places(path, card.classes, classes, rename)
-        kept = tuple(c for c, place in enumerate(order) if place is not None)
-        same = len(kept) == len(classes)
-        notes = (_changes(card.classes, classes, order),)
+        new = [str(name) for name, place in zip(classes, order, strict=True) if place is None]
+        gone = [str(name) for c, name in enumerate(card.classes) if c not in order]
+        notes = (_changes(len(order) - len(new), new, gone),)
         state = _with_kept_rows(path, model, state, order)
-    elif not same and not reset_head:
-        raise _other_classes(path, len(card.classes), len(classes))
+        kept = tuple(c for c, place in enumerate(order) if place is not None) if new else None
     state, resampled = resized(model.backbone.model, state, "backbone.model.")
-    notes = (*notes, *resampled)
-    drops_head = not same and kept is None
     left_out = tuple(k for k in state if k.startswith("head.")) if drops_head else ()
     loaded = {k: v for k, v in state.items() if k not in left_out}
     missing, unknown, mismatched = compare(loaded, model.state_dict())
@@ -103,12 +104,11 @@ def load_checkpoint(
             f" {card.model.get('head', {}).get('name')}.",
         )
     model.load_state_dict(loaded, strict=False)
-    origin = "a checkpoint of mlc"
-    if kept is not None:
-        new = [str(name) for c, name in enumerate(classes) if c not in kept]
-        missing = tuple(f"what the head knows of {name}" for name in new)
-    report = LoadReport(str(path), len(loaded), missing, left_out, (), origin, notes=notes)
-    return replace(report, head=same, kept=None if same else kept)
+    missing += tuple(f"what the head knows of {name}" for name in new)
+    return LoadReport(
+        str(path), len(loaded), missing, left_out, (), "a checkpoint of mlc",
+        head=not (drops_head or new), notes=(*notes, *resampled), kept=kept,
+    )  # fmt: skip
 
 
 def _places(
@@ -126,18 +126,14 @@ def _places(
     now = [rename.get(name, name) for name in names]
     if len(set(now)) < len(now):
         raise WeightsError(f"{path}: after renaming, two of its classes have the same name")
-    place = {name: position for position, name in enumerate(now)}
-    order = [place.get(str(name)) for name in ours]
+    order = places(now, ours)
     if all(one is None for one in order):
         raise _other_classes(path, len(theirs), len(ours))
     return order
 
 
-def _changes(theirs: Classes, ours: Classes, order: list[int | None]) -> str:
-    """What became of the classes, in words."""
-    new = [str(name) for name, place in zip(ours, order, strict=True) if place is None]
-    gone = [str(name) for c, name in enumerate(theirs) if c not in order]
-    told = [f"{len(ours) - len(new)} classes keep what the head knows of them"]
+def _changes(kept: int, new: list[str], gone: list[str]) -> str:
+    told = [f"{kept} classes keep what the head knows of them"]
     told += [f"{word}: {some(names)}" for word, names in (("new", new), ("gone", gone)) if names]
     return "; ".join(told)
 
@@ -156,7 +152,7 @@ def _with_kept_rows(
             f"{path}: its head holds several classes in one, so that none can be added or removed",
             "To keep the backbone and train a new head: `--set model.on_class_change=reset_head`.",
         )
-    moved = kept_rows(head, own, order)
+    moved = reordered(head, order, own)
     return {**state, **{f"head.{name}": value for name, value in moved.items()}}
 
 
@@ -170,33 +166,30 @@ def _load_foreign(
     report = replace(load_backbone(model.backbone.model, foreign.backbone), origin=foreign.origin)
     if foreign.bare and report.unused:
         refusal = refusal or f"{report.unused[0]}, which has no place here, may change its logits"
-    order = positions(foreign.classes or [], classes)
     wrong: tuple[str, ...] = ()
     if foreign.kinds and not refusal:
+        order = positions(foreign.classes or [], classes)
         assert order is not None
         state = reordered(foreign.state, order)
-        target = _with_its_graph(model.head, state)
-        lacks, unknown, wrong = compare(state, target.state_dict())
+        head = _with_its_graph(model.head, state)
+        lacks, unknown, wrong = compare(state, head.state_dict())
         faults = [*wrong, *(f"{name} is not in the model" for name in unknown)]
         faults += [f"{name} is not in the file" for name in lacks]
         if not faults:
-            target.load_state_dict(state)
-            model.head = target
-            notes = _assumed(target, foreign, moved=order != sorted(order))
-            notes = (*report.notes, *notes)
+            head.load_state_dict(state)
+            model.head = head
+            notes = (*report.notes, *_assumed(head, foreign, moved=order != sorted(order)))
             return replace(report, loaded=report.loaded + len(state), head=True, notes=notes)
         refusal = f"it does not fit: {faults[0]}"
         if len(state.get("queries", ())) != len(foreign.state.get("queries", ())):
             refusal += f"; --set model.head.groups={len(classes)} fits its classes in our order"
+    told = (f"the head of the file is not used: {refusal}",) if foreign.kinds else ()
     return replace(
         report,
         missing=report.missing + tuple(f"head.{name}" for name in model.head.state_dict()),
         unused=report.unused + foreign.names,
         mismatched=report.mismatched + tuple(f"head.{one}" for one in wrong),
-        notes=(
-            *report.notes,
-            *([f"the head of the file is not used: {refusal}"] if foreign.kinds else []),
-        ),
+        notes=report.notes + told,
     )
 
 

@@ -16,15 +16,12 @@ from mlc_cli.core.training.optim.schedules import (
     Schedule,
 )
 from mlc_cli.settings.optim import (
-    AdamWSettings,
     ConstantSettings,
     CosineSettings,
     MultiStepSettings,
     OneCycleSettings,
     OptimSettings,
     PlateauSettings,
-    RAdamSettings,
-    RmsPropSettings,
     ScheduleSettings,
     SgdSettings,
     StepSettings,
@@ -36,29 +33,20 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """Build the optimiser; each of its groups carries its `lr_scale`.
 
-    Args:
-        settings: Of the optimiser.
-        model: Whose parameters learn.
-        depth_of: Layers between each parameter of the backbone and its output, by name;
-            parameters that are not in it belong to the head.
+    `depth_of` has the layers between each parameter of the backbone and its output; parameters
+    that are not in it belong to the head.
     """
     groups = _groups(settings, model, depth_of)
-    arguments: dict[str, Any]
-    match settings:
-        case SgdSettings(momentum=momentum, nesterov=nesterov):
-            arguments = {"opt": "nesterov" if nesterov else "momentum", "momentum": momentum}
-        case AdamWSettings(betas=betas):
-            arguments = {"opt": "adamw", "betas": betas}
-        case RAdamSettings(betas=betas):
-            arguments = {"opt": "radam", "betas": betas}
-        case RmsPropSettings(momentum=momentum, alpha=alpha):
-            arguments = {"opt": "rmsprop", "momentum": momentum, "alpha": alpha}
+    name = {"sgd": "momentum"}.get(settings.name, settings.name)
+    if isinstance(settings, SgdSettings) and settings.nesterov:
+        name = "nesterov"
+    arguments = settings.model_dump(include={"betas", "momentum", "alpha"})
     devices = {p.device.type for group in groups for p in group["params"]}
-    if devices <= {"cpu", "cuda"} and arguments["opt"] not in ("radam", "rmsprop"):
+    if devices <= {"cpu", "cuda"} and settings.name in ("sgd", "adamw"):
         arguments["fused"] = True  # one kernel, which heeds the gradient scaler by itself
     else:
         arguments["foreach"] = True
-    optimizer: torch.optim.Optimizer = create_optimizer_v2(groups, lr=settings.lr, **arguments)
+    optimizer: torch.optim.Optimizer = create_optimizer_v2(groups, name, settings.lr, **arguments)
     return optimizer
 
 
@@ -85,20 +73,20 @@ def _groups(
 
 def build_schedule(settings: ScheduleSettings, steps: int, steps_per_epoch: int) -> Schedule:
     """Build the schedule of a training of so many steps."""
+    warmup = (settings.warmup_epochs or 0) * steps_per_epoch
     match settings:
         case OneCycleSettings(pct_start=pct_start, div=div, final_div=final_div):
             if settings.warmup_epochs is not None:
-                pct_start = min(1.0, (settings.warmup_epochs * steps_per_epoch + 1) / steps)
+                pct_start = min(1.0, (warmup + 1) / steps)
             return OneCycle(steps, pct_start, div, final_div, settings.momentum)
-        case CosineSettings(warmup_epochs=epochs, final=final):
-            return Cosine(epochs * steps_per_epoch, steps, final)
-        case StepSettings(warmup_epochs=epochs, every=every, gamma=gamma):
-            falls = list(range(every * steps_per_epoch, steps, every * steps_per_epoch))
-            return Milestones(epochs * steps_per_epoch, tuple(falls), gamma)
-        case MultiStepSettings(warmup_epochs=epochs, milestones=milestones, gamma=gamma):
-            falls = sorted(epoch * steps_per_epoch for epoch in milestones)
-            return Milestones(epochs * steps_per_epoch, tuple(falls), gamma)
-        case PlateauSettings(warmup_epochs=epochs, factor=factor, patience=patience, final=final):
-            return Plateau(epochs * steps_per_epoch, factor, patience, final)
-        case ConstantSettings(warmup_epochs=epochs):
-            return Constant(epochs * steps_per_epoch)
+        case CosineSettings(final=final):
+            return Cosine(warmup, steps, final)
+        case StepSettings(every=every, gamma=gamma):
+            falls = range(every * steps_per_epoch, steps, every * steps_per_epoch)
+            return Milestones(warmup, tuple(falls), gamma)
+        case MultiStepSettings(milestones=milestones, gamma=gamma):
+            return Milestones(warmup, tuple(epoch * steps_per_epoch for epoch in milestones), gamma)
+        case PlateauSettings(factor=factor, patience=patience, final=final):
+            return Plateau(warmup, factor, patience, final)
+        case ConstantSettings():
+            return Constant(warmup)

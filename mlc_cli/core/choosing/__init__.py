@@ -1,0 +1,1 @@
+"""Which backbone at which size: features of frozen backbones, heads on them, and their race."""
