@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import typer
@@ -73,15 +74,17 @@ def tune(
                          " 'optim.lr=log:1e-4..1e-2', 'epochs=3..7' or 'loss.name=bce|asl', or"
                          " --lr alone.")  # fmt: skip
     from mlc_cli.jobs import tune as job
+    from mlc_cli.jobs.train import train
 
     with progress.TrainingBar() as bar:
         if lr:
             found = job.test_rates(base, bar)
         else:
             limit = trials or (None if minutes else 20)
-            found = job.tune(
-                job.Search(make, ranges, limit, minutes, pruner, storage, bar, bar.note)
+            search = job.Search(
+                partial(train, on_tick=bar), make, ranges, limit, minutes, pruner, storage, bar.note
             )
+            found = job.tune(search)
     if as_json:
         screen.result_json(found)
     else:

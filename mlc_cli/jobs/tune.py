@@ -16,10 +16,9 @@ from mlc_cli.core.system.device import out_of_memory_named
 from mlc_cli.core.system.extras import import_extra
 from mlc_cli.core.system.files import named_faults, result_folder
 from mlc_cli.core.training.build import prepare
-from mlc_cli.core.training.events import EpochReport, OnTick, Started
+from mlc_cli.core.training.events import EpochReport, Event, OnTick, Started
 from mlc_cli.core.training.range_test import range_test
 from mlc_cli.errors import Interrupted, MlcError, SettingsError, TrainingError, UsageError
-from mlc_cli.jobs.train import RESUMABLE, train
 from mlc_cli.jobs.tune_page import trials_of, values_of, write_found, write_rates
 from mlc_cli.settings.merge import dotted
 from mlc_cli.settings.ranges import Range
@@ -28,6 +27,8 @@ from mlc_cli.text import some
 
 HEARTBEAT, GRACE = 10, 60
 """Seconds between signs of life of a trial, and without one until it counts as lost."""
+OWN = ("output", "device", "data.root", "data.image_root", "data.workers", "download.")
+"""What each process of a study may have for itself."""
 SEEDS = 2
 """Further seeds on which the best is compared with the starting point."""
 
@@ -37,6 +38,7 @@ class Search:
     """What is searched, and for how long.
 
     Attributes:
+        train: A training of settings (`jobs.train.train`).
         make: Settings with texts, by key, in place of the ranges; with none where it starts.
         trials: Trainings in all, by all processes; `None` if time alone counts.
         minutes: No trial begins that would leave no time to confirm; `None` without a limit.
@@ -45,13 +47,13 @@ class Search:
         note: Hears how each trial ended.
     """
 
+    train: Callable[[TrainSettings], Iterator[Event]]
     make: Callable[[Mapping[str, str]], TrainSettings]
     ranges: list[Range]
     trials: int | None
     minutes: float | None
     pruner: str
     storage: str | None
-    on_tick: OnTick
     note: Callable[[str], None]
 
 
@@ -137,8 +139,7 @@ def _study(search: Search, base: TrainSettings, storage: Any) -> Any:
         }[search.pruner],
     )
     own = dotted(base.model_dump(mode="json"))
-    elsewhere = (*RESUMABLE, "output", *(key for key in own if key.startswith("download.")))
-    asked = {key: value for key, value in own.items() if key not in elsewhere}
+    asked = {key: value for key, value in own.items() if not key.startswith(OWN)}
     asked |= {f"range of {one.key}": str(one) for one in search.ranges}
     before = study.user_attrs.get("asked", asked)
     if before != asked:
@@ -180,7 +181,7 @@ def _train(search: Search, trial: Any, values: Mapping[str, str], seed: int | No
         settings, output = search.make(values), str(folder_of(search.make({})))
         seed, prunes = (settings.seed, True) if seed is None else (seed, False)
         changes = {"name": "trial", "output": output, "seed": seed}
-        for event in train(settings.model_copy(update=changes), on_tick=search.on_tick):
+        for event in search.train(settings.model_copy(update=changes)):
             if isinstance(event, Started):
                 run = event.run
                 trial.set_user_attr("run", str(run.path))

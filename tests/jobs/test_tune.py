@@ -26,6 +26,8 @@ from tests.core.pages import Page
 ROOT = Path(__file__).parents[2]
 RATE = "optim.lr=log:1e-5..1e-1"
 Value = Callable[[TrainSettings], float]
+HOW: dict[str, Any] = {}
+"""How a training is pretended."""
 
 
 def peak(settings: TrainSettings) -> float:
@@ -57,14 +59,21 @@ def search(folder: Path, *given: str, **limits: Any) -> job.Search:
         )
 
     notes: list[str] = []
-    return job.Search(make, ranges, limits.get("trials", 6), limits.get("minutes"),
-                      limits.get("pruner", "none"), limits.get("storage"), print,
-                      notes.append)  # fmt: skip
+    return job.Search(
+        train=HOW.get("train", print),
+        make=make,
+        ranges=ranges,
+        trials=limits.get("trials", 6),
+        minutes=limits.get("minutes"),
+        pruner=limits.get("pruner", "none"),
+        storage=limits.get("storage"),
+        note=notes.append,
+    )
 
 
 def work(folder: str, trials: int, pause: float) -> None:
     """What another process does: search with pretended trainings."""
-    job.train = pretended(peak, pause)  # type: ignore[attr-defined]
+    HOW["train"] = pretended(peak, pause)
     print(json.dumps(job.tune(search(Path(folder), trials=trials))))
 
 
@@ -84,7 +93,7 @@ def trials_in(folder: Path, name: str = "train") -> list[optuna.trial.FrozenTria
 
 @pytest.fixture
 def pretend(monkeypatch: pytest.MonkeyPatch) -> Callable[[Value], None]:
-    return lambda value: monkeypatch.setattr(job, "train", pretended(value))
+    return lambda value: monkeypatch.setitem(HOW, "train", pretended(value))
 
 
 def test_the_best_is_found_confirmed_and_written(tmp_path: Path, pretend) -> None:
@@ -207,7 +216,7 @@ def test_an_interrupted_trial_is_queued_again(tmp_path: Path, monkeypatch) -> No
             raise Interrupted("interrupted", "Continue with: mlc train --resume x")
         yield from whole(settings)
 
-    monkeypatch.setattr(job, "train", interrupted)
+    monkeypatch.setitem(HOW, "train", interrupted)
     with pytest.raises(Interrupted) as caught:
         job.tune(search(tmp_path, trials=4))
     assert caught.value.hint == "Go on with the same command."
@@ -265,7 +274,7 @@ def test_hopeless_trials_are_stopped(tmp_path: Path, pretend, pruner: str) -> No
 
 
 def test_no_trial_begins_that_leaves_no_time_to_confirm(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(job, "train", pretended(peak, 0.1))
+    monkeypatch.setitem(HOW, "train", pretended(peak, 0.1))
     job.tune(search(tmp_path, trials=2))
     longest = max(t.duration.total_seconds() for t in trials_in(tmp_path))
     job.tune(search(tmp_path, trials=None, minutes=4.9 * longest / 60))

@@ -3,10 +3,13 @@
 import itertools
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from mlc_cli.core.training.build import Training
 from mlc_cli.core.training.events import OnTick, Tick
 from mlc_cli.core.training.optim.schedules import Schedule
+
+if TYPE_CHECKING:
+    from mlc_cli.core.training.build import Training
 
 FIRST, LAST, STEPS = 1e-6, 1.0, 120
 SMOOTHING, WORSE = 0.9, 3.0
@@ -21,7 +24,7 @@ class _Growing(Schedule):
         return float(FIRST * (LAST / FIRST) ** (step / (STEPS - 1)))
 
 
-def range_test(training: Training, on_tick: OnTick) -> list[tuple[float, float]]:
+def range_test(training: "Training", on_tick: OnTick) -> list[tuple[float, float]]:
     """Learning rates from 1e-6 to 1, each by the loss at it, until that is thrice the lowest.
 
     Losses are a moving mean over about ten steps, without the bias of its start. The head is warm
