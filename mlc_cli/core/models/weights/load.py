@@ -42,8 +42,8 @@ def load(
 ) -> LoadReport:
     """Load a file of any origin into a model for `classes`.
 
-    The head stays as it is where the file, or the best checkpoint of a run, brings none for the same
-    classes. Those of the file are `weight_classes`, as `listed_classes` takes them. With
+    The head stays as it is where the file, or the best checkpoint of a run, brings none for the
+    same classes. Those of the file are `weight_classes`, as `listed_classes` takes them. With
     `reset_head` they may be others; with `rename`, their names now by those in a checkpoint of
     mlc, the head keeps what it knows of those that stay.
 
