@@ -136,6 +136,9 @@ def _events(
             # readers that got the signal too die inside a step: the state on disk is complete
             recorder.log("interrupted")
             raise Interrupted("interrupted", repair) from error
+        if training.group.any(stop_requested()):  # since the last batch
+            recorder.log("interrupted")
+            raise Interrupted("interrupted", repair)
 
 
 def _open(
