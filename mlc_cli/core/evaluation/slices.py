@@ -81,6 +81,27 @@ class Slice:
     missed: dict[str, list[str]]
 
 
+def check_slices(bys: Sequence[str], source: Path) -> dict[str, dict[str, str]]:
+    """Columns beside an annotation file; refuses what tells no slices of its images.
+
+    Raises:
+        UsageError: There is no such column.
+        DataError: The columns cannot be read.
+    """
+    wanted = [by for by in bys if by not in OF_IMAGES]
+    cells = read_columns(source).images if wanted else {}
+    names = sorted({name for row in cells.values() for name in row})
+    for by in wanted:
+        if by not in names:
+            raise UsageError(
+                f"--slices {by}: is neither {', '.join(OF_IMAGES)} nor a column that was kept"
+                f" beside {source}{nearest(by, [*names, *OF_IMAGES])}",
+                f"Kept columns are {some(names)}." if names
+                else "`mlc dataset-convert --keep-columns` keeps those of a table.",
+            )  # fmt: skip
+    return cells
+
+
 def slice_values(by: str, paths: Sequence[str], scored: ScoredSplit | None) -> list[str]:
     """The value of each image.
 
@@ -103,16 +124,7 @@ def slice_values(by: str, paths: Sequence[str], scored: ScoredSplit | None) -> l
     if by in OF_IMAGES:
         files = [scored.folder / path for path in paths]
         return list(in_threads(_camera if by == "camera" else _size, files, usable_cores()))
-    cells = read_columns(scored.source).images
-    names = sorted({name for row in cells.values() for name in row})
-    if by not in names:
-        raise UsageError(
-            f"--slices {by}: is neither {', '.join(OF_IMAGES)} nor a column that was kept beside"
-            f" {scored.source}{nearest(by, [*names, *OF_IMAGES])}",
-            f"Kept columns are {some(names)}."
-            if names
-            else "`mlc dataset-convert --keep-columns` keeps those of a table.",
-        )
+    cells = check_slices([by], scored.source)
     return _banded([cells.get(path, {}).get(by, "").strip() or NONE for path in paths])
 
 
