@@ -44,6 +44,10 @@ def complexity(model: nn.Module, size: tuple[int, int]) -> Complexity:
 
     layers = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001
     hooks = [layer.register_forward_hook(count) for layer in layers]
+    parameters = list(model.parameters())
+    learnt = [p for p in parameters if p.requires_grad]
+    for parameter in learnt:  # the counter fails at one that a module hands to another (PiT)
+        parameter.requires_grad = False
     try:
         with torch.no_grad(), counter:
             forward = model.folded() if isinstance(model, Classifier) else model
@@ -58,11 +62,12 @@ def complexity(model: nn.Module, size: tuple[int, int]) -> Complexity:
     finally:
         for hook in hooks:
             hook.remove()
+        for parameter in learnt:
+            parameter.requires_grad = True
     model.train(training)
-    parameters = list(model.parameters())
     return Complexity(
         gmacs=counter.get_total_flops() / 2e9,
         gmacs_with_bn=counter.get_total_flops() / 2e9 + 2 * normalised[0] / 1e9,
         mparams=sum(p.numel() for p in parameters) / 1e6,
-        trained_mparams=sum(p.numel() for p in parameters if p.requires_grad) / 1e6,
+        trained_mparams=sum(p.numel() for p in learnt) / 1e6,
     )
