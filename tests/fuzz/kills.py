@@ -30,7 +30,6 @@ COMMANDS = {
     "train": TRAIN,
     "eval": ["eval", "--report", "--set", "workers=0"],
     "thresholds": ["thresholds", "--set", "workers=0"],
-    "calibrate": ["calibrate", "--folds", "2", "--set", "workers=0"],
     "export": ["export", "--no-check", "--ir"],
     "convert": ["dataset-convert", "mlc", "data", "copied", "--link", "copy"],
     "check": ["dataset-check", "data", "--fix", "fixed"],
@@ -101,8 +100,10 @@ def content(folder: Path) -> dict[str, Any]:
         elif path.name == "convert.json":  # killed when all was there, it says so twice
             records = json.loads(path.read_text())["conversions"]
             found[name] = sorted({json.dumps(record) for record in records})
-        elif path.name not in ("output.txt", "train.log", "trainer.pt", "run.lock") and not (
-            path.name.startswith("events.")
+        elif (
+            path.name[0] != "."
+            and path.name not in ("output.txt", "train.log", "trainer.pt", "run.lock")
+            and not (path.name.startswith("events."))
         ):
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
