@@ -32,15 +32,8 @@ _MARGIN = 1.1
 
 @dataclass(frozen=True)
 class Downloaded:
-    """What a call has done.
+    """What has become of pictures that are links; no conversion if the files were there already."""
 
-    Attributes:
-        dest: The data set.
-        links: What has become of pictures that are links.
-        conversion: Its annotation files; `None` if they were there already.
-    """
-
-    dest: Path
     links: Fetched | None
     conversion: Conversion | None
 
@@ -48,9 +41,7 @@ class Downloaded:
 def download(settings: DatasetDownloadSettings, progress: Progress) -> Downloaded:
     """Fetch, unpack and convert what is missing of a data set; the rest stays as it is.
 
-    Args:
-        settings: What it consists of.
-        progress: Called as it goes on, from several threads.
+    Several threads call `progress`.
 
     Raises:
         DownloadError: A file cannot be had, or is another than it should be.
@@ -92,7 +83,7 @@ def download(settings: DatasetDownloadSettings, progress: Progress) -> Downloade
         fetched = _get_links(settings, source, progress)
         conversion = _convert(settings, dest, state)
         cache.trim()
-    return Downloaded(dest, fetched, conversion)
+    return Downloaded(fetched, conversion)
 
 
 def _is_whole(source: Path, sizes: Mapping[str, int]) -> bool:
@@ -144,16 +135,16 @@ def _get_links(
 def _convert(
     settings: DatasetDownloadSettings, dest: Path, state: dict[str, Any]
 ) -> Conversion | None:
-    """Write the annotation files, unless they are there, and nothing has come since."""
+    """Write the annotation files, unless they are there, made alike, and nothing has come since."""
     source = dest / SOURCE
     pictures = sum(1 for _ in source.rglob("*.jpg")) if settings.links else 0
-    known = state.get(_CONVERTED, {"files": [], "pictures": None})
-    if known["pictures"] == pictures and all((dest / name).exists() for name in known["files"]):
+    made_of, known = {"pictures": pictures, "convert": settings.convert}, state.get(_CONVERTED, {})
+    if made_of.items() <= known.items() and all((dest / name).exists() for name in known["files"]):
         return None
     content = {"source": str(source), "dest": str(dest), "overwrite": True}
     conversion = convert(validate(ConvertSettings, {**settings.convert, **content}))
     if not conversion.files:
         raise GateMissed(f"convert.strict: not all of {source} would be taken")
-    converted = {_CONVERTED: {"files": conversion.files, "pictures": pictures}}
+    converted = {_CONVERTED: {"files": conversion.files, **made_of}}
     write_json(source / _STATE, {**dict(sorted(state.items())), **converted})
     return conversion

@@ -15,7 +15,7 @@ from mlc_cli.core.system.files import write_text
 from mlc_cli.core.system.interrupts import stop_requests
 from mlc_cli.core.training import loop, messages, pace
 from mlc_cli.core.training.build import Training, prepare
-from mlc_cli.core.training.checks import advice_on_unknown
+from mlc_cli.core.training.checks import advice_on_schedule, advice_on_unknown
 from mlc_cli.core.training.events import EpochReport, Event, Finished, Started, Tick
 from mlc_cli.core.training.recorder import NullRecorder, Recorder
 from mlc_cli.errors import Interrupted, MlcError, ProcessError, RunError, SettingsError
@@ -136,6 +136,9 @@ def _events(
             # readers that got the signal too die inside a step: the state on disk is complete
             recorder.log("interrupted")
             raise Interrupted("interrupted", repair) from error
+        if training.group.any(stop_requested()):  # since the last batch
+            recorder.log("interrupted")
+            raise Interrupted("interrupted", repair)
 
 
 def _open(
@@ -226,7 +229,11 @@ def _is_newer(path: Path, than: Path) -> bool:
 
 def _started(training: Training, run: RunFolder, size: Complexity, warning: str) -> Started:
     settings, splits = training.settings, training.splits
-    advice = advice_on_unknown(splits.train, settings.loss.unknown)
+    steps = settings.epochs * training.plan.steps_per_epoch
+    advice = (
+        advice_on_unknown(splits.train, settings.loss.unknown),
+        advice_on_schedule(training.state.schedule, steps),
+    )
     return Started(
         run=run,
         device=_where(training),
@@ -238,7 +245,7 @@ def _started(training: Training, run: RunFolder, size: Complexity, warning: str)
         size=size,
         graph=training.graph,
         weights=training.built.report,
-        warnings=(*splits.warnings, *filter(None, [warning, advice])),
+        warnings=(*splits.warnings, *filter(None, [warning, *advice])),
         epoch=training.state.position.epoch,
         epochs=settings.epochs,
     )

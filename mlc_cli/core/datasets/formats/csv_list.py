@@ -46,7 +46,7 @@ def find_separator(cells: Sequence[str]) -> str:
 
     `PYTHON_LIST` if all that are not empty stand in brackets; else the first of `|`, `;` and `,`
     that any of them has; else a space if they consist of fewer different words than there are
-    different cells; else nothing, which is empty text.
+    different cells, or all words of cells with several are cells of their own; else nothing.
     """
     filled = {cell for cell in cells if cell not in _EMPTY}
     if filled and all(_BRACKETS.fullmatch(cell) for cell in filled):
@@ -55,7 +55,8 @@ def find_separator(cells: Sequence[str]) -> str:
         if any(separator in cell for cell in filled):
             return separator
     words = {word for cell in filled for word in cell.split()}
-    return " " if len(words) < len(filled) else ""
+    several = {word for cell in filled if " " in cell for word in cell.split()}
+    return " " if len(words) < len(filled) or (several and several <= filled) else ""
 
 
 class CsvListReader:
@@ -81,6 +82,8 @@ class CsvListReader:
         first = [row[c] for table, columns in tables.parts for row in table.first for c in columns]
         separator = find_separator(first) if self._separator is None else self._separator
         remark = f"separator of labels: {_NAMES.get(separator, separator)}"
+        if spaced := [cell for cell in first if " " in cell and not separator]:
+            remark += f" ({spaced[0]!r:.40}; `--set csv.separator=' '` would divide it)"
         if self._separator is None and any(table.is_import for table, _ in tables.parts):
             separator = ""
         labels_of = _python_list if separator == PYTHON_LIST else partial(_separated, separator)

@@ -38,10 +38,8 @@ Loaded = tuple[Classifier, ModelCard, tuple[str, ...]]
 def load_any(path: Path, like: str | None = None, weight_classes: str | None = None) -> Loaded:
     """Load a checkpoint of mlc, of deep-object-reid, of ML_Decoder or of ASL.
 
-    Args:
-        path: The checkpoint.
-        like: Preset or YAML file that says what a file of another system does not.
-        weight_classes: Names of the classes, where such a file does not tell them.
+    What a file of another system does not say, `like` does, a preset or a YAML file, and
+    `weight_classes`.
 
     Raises:
         MlcError: The file is not a whole model, or something about it is not known.

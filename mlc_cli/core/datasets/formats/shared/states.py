@@ -9,8 +9,8 @@ Flag = int | None
 """1, 0, -1, or `None` where a cell is blank."""
 
 _FLAGS: dict[str, Flag] = {
-    **dict.fromkeys(("1", "1.0", "true", "yes", "y", "x"), 1),
-    **dict.fromkeys(("0", "0.0", "false", "no", "n"), 0),
+    **dict.fromkeys(("1", "1.0", "true", "yes", "y", "x", "t", *"✓✔☑✅"), 1),
+    **dict.fromkeys(("0", "0.0", "false", "no", "n", "f", *"✗✘☐❌"), 0),
     **dict.fromkeys(("-1", "-1.0"), -1),
     **dict.fromkeys(("", "nan"), None),
 }

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from mlc_cli.core.datasets.formats.shared.images import is_address, is_image
-from mlc_cli.core.datasets.formats.shared.lines import filled_rows, raw_lines
+from mlc_cli.core.datasets.formats.shared.lines import filled_rows, is_comment, raw_lines
 from mlc_cli.core.datasets.formats.shared.split_names import meaning
 from mlc_cli.core.datasets.formats.shared.states import is_flag
 from mlc_cli.core.system.issues import IssueLog
@@ -80,7 +80,8 @@ class Table:
         Raises:
             DataError: It cannot be read, or has no header or two columns of one name.
         """
-        line = next((line for line in raw_lines(path) if line.strip()), "")
+        filled = (line for line in raw_lines(path) if line.strip())
+        line = next((line for line in filled if not is_comment(line)), "")
         bare = re.sub(r'"[^"]*("|$)', "", line)
         delimiter = next((choice for choice in ",;\t" if choice in bare), ",")
         top = [row for _, row in islice(filled_rows(path, delimiter), 2)]
