@@ -23,6 +23,7 @@ from mlc_cli.core.runs.folder import RunFolder
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.core.system.files import named_faults, read_json
 from mlc_cli.errors import RunError, UsageError
+from mlc_cli.settings.merge import dotted
 from mlc_cli.settings.renamed import modernised
 from mlc_cli.settings.resolve import validate
 from mlc_cli.settings.train import TrainSettings
@@ -104,7 +105,7 @@ class _Run:
         self.settings: dict[str, Any] = {}
         if self.folder:
             known = validate(TrainSettings, modernised(read_yaml(self.folder.settings)))
-            self.settings = dict(_flat(known.model_dump(mode="json")))
+            self.settings = dotted(known.model_dump(mode="json"))
 
     def judged(self, name: str) -> Judged:
         """What it says and decides."""
@@ -138,14 +139,6 @@ class _Run:
             moved = self.folder.find(self.settings["data.root"], self.settings["output"])
             source = Path(moved, source.name)
         return read_annotation(source, Path(root) if root else None).folder
-
-
-def _flat(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(content, dict) and content:
-        for name, value in content.items():
-            yield from _flat(value, f"{key}.{name}" if key else name)
-    else:
-        yield key, content
 
 
 def _text(value: Any) -> str:
