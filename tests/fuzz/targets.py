@@ -157,6 +157,22 @@ class Card(Target):
         return self.read(self.path)
 
 
+class OldCard(Card):
+    """The card of the last version, which has no checksum of its own: a mutant that the schema
+    lets pass may be another whole card.
+    """
+
+    def prepare(self) -> None:
+        """A checkpoint of format 6."""
+        super().prepare()
+        del self.content["digest"]
+        self.content["format"] = 6
+
+    def whole(self) -> Any:
+        """Nothing to compare with."""
+        return None
+
+
 class Onnx(Card):
     """Metadata of an ONNX file."""
 
@@ -248,6 +264,19 @@ class State(Target):
     def whole(self) -> Any:
         """Of the state itself."""
         return self.read(self.folder / "trainer.pt")
+
+
+class OldState(State):
+    """The state of a training by the last version, whose values have no checksum of their own."""
+
+    def prepare(self) -> None:
+        """After three steps."""
+        super().prepare()
+        del self.content["digest"]
+
+    def whole(self) -> Any:
+        """Nothing to compare with."""
+        return None
 
 
 class Npz(Target):
@@ -404,6 +433,6 @@ class Images(Target):
 
 
 TARGETS: dict[str, type[Target]] = {
-    "card": Card, "onnx": Onnx, "ir": Ir, "state": State, "npz": Npz, "npy": Npy, "yaml": Yaml,
-    "images": Images,
+    "card": Card, "oldcard": OldCard, "onnx": Onnx, "ir": Ir, "state": State,
+    "oldstate": OldState, "npz": Npz, "npy": Npy, "yaml": Yaml, "images": Images,
 }  # fmt: skip

@@ -35,6 +35,10 @@ def complexity(model: nn.Module, size: tuple[int, int]) -> Complexity:
     training = model.training
     model.eval()
     counter = FlopCounterMode(display=False)
+    parameters = list(model.parameters())
+    learnt = [p for p in parameters if p.requires_grad]
+    for parameter in learnt:  # the counter fails at one that a module hands to another (PiT)
+        parameter.requires_grad = False
     try:
         with torch.no_grad(), counter:
             forward = model.folded() if isinstance(model, Classifier) else model
@@ -46,10 +50,12 @@ def complexity(model: nn.Module, size: tuple[int, int]) -> Complexity:
             "Models made of patches want multiples of their side, most often 14, 16 or 32; some"
             " take one size alone, or give no map of features: choose another model.backbone then.",
         ) from error
+    finally:
+        for parameter in learnt:
+            parameter.requires_grad = True
     model.train(training)
-    parameters = list(model.parameters())
     return Complexity(
         gmacs=counter.get_total_flops() / 2e9,
         mparams=sum(p.numel() for p in parameters) / 1e6,
-        trained_mparams=sum(p.numel() for p in parameters if p.requires_grad) / 1e6,
+        trained_mparams=sum(p.numel() for p in learnt) / 1e6,
     )

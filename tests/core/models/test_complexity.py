@@ -57,3 +57,9 @@ def test_size_that_the_model_cannot_take_is_a_fault_of_the_settings() -> None:
     model = built("test_vit", (64, 100))
     with pytest.raises(SettingsError, match=r"data\.input_size: .* 64x100"):
         complexity(model, (64, 100))
+
+
+def test_a_parameter_that_a_module_hands_on_is_no_obstacle() -> None:
+    model = built("pit_ti_224", (224, 224))
+    assert complexity(model, (224, 224)).mparams == pytest.approx(4.6, abs=0.1)
+    assert all(parameter.requires_grad for parameter in model.parameters())

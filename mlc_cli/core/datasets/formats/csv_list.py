@@ -20,6 +20,7 @@ from mlc_cli.core.datasets.formats.shared.json_files import (
     are_states,
     present_in,
 )
+from mlc_cli.core.datasets.formats.shared.states import MISSING
 from mlc_cli.core.datasets.formats.shared.table_files import Rows, TableSet, look, place_of
 from mlc_cli.core.datasets.formats.shared.tables import HEAD, UNTOLD, Table, Told
 from mlc_cli.core.datasets.formats.shared.writing import (
@@ -35,7 +36,7 @@ from mlc_cli.text import some
 
 PYTHON_LIST = "[]"
 _COMMA = ","
-_EMPTY = ("", "nan", "NaN")
+_EMPTY = {"", *(own for word in MISSING for own in (word, word.upper(), word.title())), "NaN"}
 _NAMES = {PYTHON_LIST: "a Python list", " ": "a space", "": "none, a cell is one label"}
 _BRACKETS = re.compile(r"\[.*\]|\(.*\)|\{.*\}|set\(\)", re.DOTALL)
 _WITHOUT_COMMA = re.compile(r"['\"]\s+['\"]")  # as numpy prints; Python would join the two
@@ -46,7 +47,8 @@ def find_separator(cells: Sequence[str]) -> str:
 
     `PYTHON_LIST` if all that are not empty stand in brackets; else the first of `|`, `;` and `,`
     that any of them has; else a space if they consist of fewer different words than there are
-    different cells, or all words of cells with several are cells of their own; else nothing.
+    different cells, or all words of cells with several are numbers or cells of their own; else
+    nothing.
     """
     filled = {cell for cell in cells if cell not in _EMPTY}
     if filled and all(_BRACKETS.fullmatch(cell) for cell in filled):
@@ -56,7 +58,8 @@ def find_separator(cells: Sequence[str]) -> str:
             return separator
     words = {word for cell in filled for word in cell.split()}
     several = {word for cell in filled if " " in cell for word in cell.split()}
-    return " " if len(words) < len(filled) or (several and several <= filled) else ""
+    apart = several and (several <= filled or all(word.isdigit() for word in several))
+    return " " if len(words) < len(filled) or apart else ""
 
 
 class CsvListReader:
@@ -88,6 +91,8 @@ class CsvListReader:
             separator = ""
         labels_of = _python_list if separator == PYTHON_LIST else partial(_separated, separator)
 
+        if nothing := sorted({cell for cell in first if cell} & _EMPTY):
+            remark += f"; {', '.join(nothing)} in place of labels: there is none"
         states = are_states(list(_readable(labels_of, first)))
 
         def samples(_: Table, columns: Sequence[int], rows: Rows) -> Iterator[Sample]:

@@ -97,6 +97,21 @@ CASES = {
          "JPEGImages/2.jpg": "2", "ImageSets/Main/train.txt": "JPEGImages/1.jpg\n",
          "ImageSets/Main/val.txt": "./JPEGImages/2.jpg ./Annotations/2.xml\n"},
         {"1.jpg": {"cat"}, "2.jpg": {"cat"}}, {"train", "val"}),
+    "what is written in place of nothing": (
+        {"t.csv": "image,labels\na.jpg,cat\nb.jpg,None\nc.jpg,NA\nd.jpg,none\n"},
+        {"a.jpg": {"cat"}, "b.jpg": set(), "c.jpg": set(), "d.jpg": set()}, {""}),
+    "names of classes before their numbers": (
+        {"t.csv": "image_id,class_id,class_name,x_min,y_min\na.jpg,3,cat,1,2\na.jpg,4,dog,,\n"},
+        {"a.jpg": {"cat", "dog"}}, {""}),
+    "numbers of attributes": (
+        {"train.csv": "id,attribute_ids\na.jpg,7 8\nb.jpg,8 9\nc.jpg,10\n"},
+        {"a.jpg": {"7", "8"}, "b.jpg": {"8", "9"}, "c.jpg": {"10"}}, {"train"}),
+    "flags in words": (
+        {"t.csv": "photo;Hund;Katze;Maus\nA.JPG;ja;nein;positive\nB.JPG;nein;ja;negative\n"},
+        {"A.JPG": {"Hund", "Maus"}, "B.JPG": {"Katze"}}, {""}),
+    "tabs": (
+        {"t.tsv": "image\tcat\tdog\na.jpg\t1\t0\nb.jpg\t0\t1\n"},
+        {"a.jpg": {"cat"}, "b.jpg": {"dog"}}, {""}),
     "labels of LabelMe that are numbers": (
         {"a.json": json.dumps({"flags": [], "shapes": [{"label": 3}], "imagePath": "a.jpg",
                                "imageData": None})}, {"a.jpg": {"3"}}, {""}),

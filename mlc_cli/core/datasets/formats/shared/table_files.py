@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.lines import files_below, is_file
+from mlc_cli.core.datasets.formats.shared.lines import files_below, is_file, raw_lines
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
 from mlc_cli.core.datasets.formats.shared.split_names import meaning, split_of_name
 from mlc_cli.core.datasets.formats.shared.tables import UNTOLD, Table, Told
@@ -19,6 +19,7 @@ Rows = Iterator[tuple[str, Sequence[str], str, str]]
 
 _OF_SPLITS = ("_classes.csv", "_annotations.csv", "metadata.csv")
 """Lie in the folder of a split, with its images, as Roboflow and Hugging Face have them."""
+_PATTERNS = ("*.csv", "*.tsv")
 _OF_OTHER_FORMATS = (
     {"ImageID", "LabelName"}, {"annotation_id", "annotator"}, {"filename", "region_attributes"},
 )  # fmt: skip
@@ -38,7 +39,7 @@ def find_tables(source: Path, told: Told = UNTOLD) -> list[Table]:
     of_splits = [path for name in _OF_SPLITS for path in sorted(source.glob(f"*/{name}"))]
     if of_splits:
         return [Table.open(path, _split_around(path), told) for path in of_splits]
-    files = sorted(filter(is_file, source.glob("*.csv"))) or files_below(source, ["*.csv"])
+    files = _tables(source) or files_below(source, _PATTERNS)
     if not files:
         raise DataError(f"{source}: there is no CSV file")
     if len(files) == 1:  # "train_v2" alone does not tell that there is a val elsewhere
@@ -46,6 +47,10 @@ def find_tables(source: Path, told: Told = UNTOLD) -> list[Table]:
     named = [path for path in files if split_of_name(path.stem)] or files
     tables = [Table.open(path, split_of_name(path.stem), told) for path in named]
     return [table for table in tables if table.names_images] or tables
+
+
+def _tables(folder: Path) -> list[Path]:
+    return sorted(path for own in _PATTERNS for path in folder.glob(own) if is_file(path))
 
 
 def _split_around(path: Path) -> str:
@@ -57,9 +62,10 @@ def _split_around(path: Path) -> str:
 
 def look(source: Path, told: Told = UNTOLD) -> Table | None:
     """The first table at a place, unless it is of a format that has a reader of its own."""
-    if not (source.is_dir() or source.suffix.lower() in (".csv", ".tsv")):
-        return None
     try:
+        is_table = source.is_dir() or source.suffix.lower() in (".csv", ".tsv")
+        if not is_table and (source.suffix != ".txt" or "\t" not in next(raw_lines(source), "")):
+            return None
         table = find_tables(source, told)[0]
     except DataError:
         return None
@@ -175,6 +181,6 @@ def _split_remarks(source: Path, tables: Sequence[Table]) -> Iterator[str]:
         if column is not None and not table.called_split(column):
             yield f"{table.path.name}: column {table.header[column]} tells the split"
     used = {table.path for table in tables}
-    names = [path.name for path in sorted(source.glob("*.csv")) if path not in used]
+    names = [path.name for path in _tables(source) if path not in used]
     if source.is_dir() and names:
         yield f"tables whose names tell no split are left out: {', '.join(names):.300}"
