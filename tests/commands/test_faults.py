@@ -28,7 +28,8 @@ from tests.web import serving
 CALLS = {
     "choose": (
         "--data data --weights-dir weights --backbones lcnet_100 --backbones +test_resnet --offline"
-        " --sizes 32 --set seconds=0.01 --set data.workers=0 --set download.cache=cache",
+        " --sizes 32 --set seconds=0.01 --set data.workers=0 --set data.cache=none"
+        " --set download.cache=cache",
         "--output OUT",
     ),
     "train": ("--data data --epochs 1 TINY", "--output OUT"),
