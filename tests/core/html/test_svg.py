@@ -5,9 +5,9 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from mlc_cli.core.evaluation.curves import Curve
 from mlc_cli.core.evaluation.reliability import reliability
 from mlc_cli.core.evaluation.report.charts import (
+    Curve,
     histogram,
     learning_chart,
     pr_chart,
