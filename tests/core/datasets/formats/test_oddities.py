@@ -112,6 +112,12 @@ CASES = {
     "tabs": (
         {"t.tsv": "image\tcat\tdog\na.jpg\t1\t0\nb.jpg\t0\t1\n"},
         {"a.jpg": {"cat"}, "b.jpg": {"dog"}}, {""}),
+    "numbers of a column with blanks": (
+        {"t.csv": "image,label,categories\na.jpg,3.0,\"[1.0, 9.0]\"\nb.jpg,,[1.0]\n"},
+        {"a.jpg": {"3"}, "b.jpg": set()}, {""}),
+    "numbers in lists": (
+        {"t.csv": "image,categories\na.jpg,\"[1.0, 9.0]\"\nb.jpg,[1.0]\n"},
+        {"a.jpg": {"1", "9"}, "b.jpg": {"1"}}, {""}),
     "labels of LabelMe that are numbers": (
         {"a.json": json.dumps({"flags": [], "shapes": [{"label": 3}], "imagePath": "a.jpg",
                                "imageData": None})}, {"a.jpg": {"3"}}, {""}),
