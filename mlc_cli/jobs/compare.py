@@ -176,7 +176,8 @@ def compare_runs(names: Sequence[str], split: str = "val", html: Path | None = N
     )
     if html:
         shown = {path for one in compared.comparisons for path in [*one.images][:MOST_PICTURES]}
-        files = {path: runs[0].image_folder() / path for path in sorted(shown)}
+        folder = runs[0].image_folder()
+        files = {path: folder / path for path in sorted(shown)}
         pictures = read_thumbnails(files, np.inf, usable_cores())  # they were scored at their size
         write_page(html, "evaluation/compare.html", compared=compared, pictures=pictures,
                    most=MOST_PICTURES, source=runs[0].about["data"])  # fmt: skip

@@ -36,6 +36,7 @@ from mlc_cli.text import some
 
 PYTHON_LIST = "[]"
 _COMMA = ","
+_WHOLE = re.compile(r"(\d+)\.0*")  # as tables write a number in a column with blanks
 _EMPTY = {"", *(own for word in MISSING for own in (word, word.upper(), word.title())), "NaN"}
 _NAMES = {PYTHON_LIST: "a Python list", " ": "a space", "": "none, a cell is one label"}
 _BRACKETS = re.compile(r"\[.*\]|\(.*\)|\{.*\}|set\(\)", re.DOTALL)
@@ -136,7 +137,13 @@ def _separated(separator: str, cell: str) -> Sequence[str]:
     if cell in _EMPTY:
         return ()
     parts = [cell] if not separator else cell.split(None if separator == " " else separator)
-    return [label for part in parts if (label := part.strip())]
+    return _cleaned(parts)
+
+
+def _cleaned(parts: Iterable[str]) -> list[str]:
+    """Labels that are not blank; `3.0` is the number 3."""
+    return [_WHOLE.sub(r"\1", label) if _WHOLE.fullmatch(label) else label
+            for part in parts if (label := part.strip())]  # fmt: skip
 
 
 @lru_cache(maxsize=65536)
@@ -152,8 +159,7 @@ def _python_list(cell: str) -> Sequence[str]:
     )
     if not {"'", '"'} & set(text) and text != "()":
         inside, numbers = text[1:-1], not text[1:-1].strip("0123456789. \n")
-        parts = inside.split() if numbers else inside.split(",")
-        return [name for part in parts if (name := part.strip())]
+        return _cleaned(inside.split() if numbers else inside.split(","))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -167,7 +173,7 @@ def _python_list(cell: str) -> Sequence[str]:
     ):
         raise ValueError("not a list of labels")
     given = sorted(labels, key=str) if isinstance(labels, set) else labels
-    return [name for label in given if (name := str(label).strip())]
+    return _cleaned(map(str, given))
 
 
 class CsvListWriter:
