@@ -101,8 +101,15 @@ CASES = {
         {"t.csv": "image,labels\na.jpg,cat\nb.jpg,None\nc.jpg,NA\nd.jpg,none\n"},
         {"a.jpg": {"cat"}, "b.jpg": set(), "c.jpg": set(), "d.jpg": set()}, {""}),
     "names of classes before their numbers": (
-        {"t.csv": "image_id,class_id,class_name,x_min,y_min\na.jpg,3,cat,1,2\na.jpg,4,dog,,\n"},
+        {"t.csv": "image_id,class_id,class_name,x_min,y_min\na.jpg,3,cat,691,20\na.jpg,4,dog,,\n"},
         {"a.jpg": {"cat", "dog"}}, {""}),
+    "a genre beside flags": (
+        {"t.csv": "id,genre,class_id,cat,dog\na.jpg,drama,3,1,0\nb.jpg,war,5,0,1\n"},
+        {"a.jpg": {"cat"}, "b.jpg": {"dog"}}, {""}),
+    "a name beside a label in lines": (
+        {"metadata.jsonl": '{"file_name":"a.jpg","label":"cat","label_id":3}\n'
+                           '{"file_name":"b.jpg","label":"dog","label_id":4}\n'},
+        {"a.jpg": {"cat"}, "b.jpg": {"dog"}}, {""}),
     "numbers of attributes": (
         {"train.csv": "id,attribute_ids\na.jpg,7 8\nb.jpg,8 9\nc.jpg,10\n"},
         {"a.jpg": {"7", "8"}, "b.jpg": {"8", "9"}, "c.jpg": {"10"}}, {"train"}),
