@@ -116,7 +116,7 @@ class _Run:
     def size(self) -> dict[str, float | None]:
         """Training speed, and size of the model."""
         rows = self.folder.read_metrics() if self.folder else []
-        rates = [row["train/images_per_second"] for row in rows if row["epoch"]]
+        rates = [rate for row in rows if (rate := row.get("train/images_per_second"))]
         file = Path(self.about["checkpoint"])
         places = (self.path / file.name, self.path.parent / file.name, file)
         file = next((place for place in places if place.is_file()), file)
@@ -126,7 +126,7 @@ class _Run:
             model = complexity(classifier, card.input_size)
         return {
             "images/s": statistics.median(rates) if rates else None,
-            "minutes": sum(row["seconds"] for row in rows) / 60 if rows else None,
+            "minutes": sum(row.get("seconds") or 0 for row in rows) / 60 if rows else None,
             "M parameters": model.mparams if model else None,
             "GMACs": model.gmacs if model else None,
             "MiB": model_bytes(file) / 2**20 if file.is_file() else None,
@@ -176,7 +176,8 @@ def compare_runs(names: Sequence[str], split: str = "val", html: Path | None = N
     )
     if html:
         shown = {path for one in compared.comparisons for path in [*one.images][:MOST_PICTURES]}
-        files = {path: runs[0].image_folder() / path for path in sorted(shown)}
+        folder = runs[0].image_folder()
+        files = {path: folder / path for path in sorted(shown)}
         pictures = read_thumbnails(files, np.inf, usable_cores())  # they were scored at their size
         write_page(html, "evaluation/compare.html", compared=compared, pictures=pictures,
                    most=MOST_PICTURES, source=runs[0].about["data"])  # fmt: skip

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -77,9 +78,10 @@ def download(settings: DatasetDownloadSettings, progress: Progress) -> Downloade
             into, take = file.into, file.take
             return name, unpack(archive, file_name(file.url), source, into, take, told, stop)
 
-        for name, sizes in in_parallel(get, missing, settings.jobs):
-            state[name] = sizes
-            write_json(source / _STATE, dict(sorted(state.items())))
+        with closing(in_parallel(get, missing, settings.jobs)) as come:
+            for name, sizes in come:
+                state[name] = sizes
+                write_json(source / _STATE, dict(sorted(state.items())))
         fetched = _get_links(settings, source, progress)
         conversion = _convert(settings, dest, state)
         cache.trim()

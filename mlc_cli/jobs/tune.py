@@ -156,11 +156,15 @@ def _study(search: Search, base: TrainSettings, storage: Any) -> Any:
 
 
 def _run(
-    study: Any, objective: Callable[[Any], float], number: int, enough_time: Callable[[], bool]
+    study: Any,
+    objective: Callable[[Any], float],
+    number: int,
+    enough_time: Callable[[], bool] = lambda: True,
+    key: Callable[[Any], Any] = lambda trial: trial.number,
 ) -> None:
-    """Train until so many trials have ended, those of other processes counted."""
+    """Train until so many trials with different keys have ended, those of other processes too."""
     fail_stale_trials = import_extra("optuna", "tune").storages.fail_stale_trials
-    while (ended := len(trials_of(study, "COMPLETE", "PRUNED"))) < number:
+    while (ended := len({key(t) for t in trials_of(study, "COMPLETE", "PRUNED")})) < number:
         if ended + len(trials_of(study, "RUNNING")) >= number:
             fail_stale_trials(study)
             time.sleep(1)
@@ -229,7 +233,8 @@ def _confirm(
         def objective(trial: Any, texts: Mapping[str, str] = texts) -> float:
             return _train(search, trial, texts, trial.suggest_categorical("seed", seeds))
 
-        _run(study, objective, SEEDS, lambda: True)
+        # two processes may have queued the same seed twice
+        _run(study, objective, SEEDS, key=lambda trial: trial.params["seed"])
         reached = {t.params["seed"]: t.value for t in trials_of(study, "COMPLETE")}
         confirmed[name] = {f"seed {seed}": reached.get(seed, 0.0) for seed in seeds}
     return confirmed

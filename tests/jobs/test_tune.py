@@ -206,6 +206,22 @@ def test_two_processes_share_a_study(tmp_path: Path) -> None:
         assert len(trials_in(tmp_path, f"train: {name}")) in (2, 3, 4)
 
 
+def test_a_seed_that_was_queued_twice_does_not_stand_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pretend
+) -> None:
+    pretend(lambda settings: 0.4 if settings.optim.lr == 0.01 else 0.5)
+    enqueue = optuna.Study.enqueue_trial
+
+    def twice(study: optuna.Study, params: dict[str, Any], **_: Any) -> None:
+        enqueue(study, params)
+        enqueue(study, params)
+
+    monkeypatch.setattr(optuna.Study, "enqueue_trial", twice)
+    found = job.tune(search(tmp_path, trials=3))
+    old, new = ([*one.values()] for one in found["confirmed"].values())
+    assert (old, new) == (pytest.approx([0.4, 0.4]), pytest.approx([0.5, 0.5]))
+
+
 def test_an_interrupted_trial_is_queued_again(tmp_path: Path, monkeypatch) -> None:
     whole = pretended(peak)
     seen: list[float] = []

@@ -27,6 +27,7 @@ from mlc_cli.core.datasets.formats.shared.writing import JsonWriter, common_pref
 from mlc_cli.core.system.issues import IssueLog
 
 _IMAGES = re.compile(r'"images"\s*:\s*\[\s*[{\]]')
+_ENTRY = "{0}, entry {1}: image {2.image_id!r}, category {2.category_id!r}"
 _OBJECTS = re.compile(r'"annotations"\s*:\s*\[\s*\{')
 
 
@@ -136,7 +137,7 @@ class CocoReader:
         for number, item in enumerate(part.content.annotations):
             reason = self._reason_to_drop(item, paths, part.names)
             if reason:
-                dropped.add(reason, partial(_describe, part.file, number, item))
+                dropped.add(reason, partial(_ENTRY.format, part.file.name, number, item))
             else:
                 labels.setdefault(item.image_id, {})[part.names[item.category_id]] = None
         return labels
@@ -188,10 +189,6 @@ def _number(value: Any) -> float | None:
         return float({"true": "1", "false": "0"}.get(text, text))
     except ValueError:
         return None
-
-
-def _describe(file: Path, number: int, item: _Object) -> str:
-    return f"{file.name}, entry {number}: image {item.image_id!r}, category {item.category_id!r}"
 
 
 def _names(file: Path, content: _Content, dropped: IssueLog, *, zero_used: bool) -> dict[Id, str]:

@@ -7,7 +7,7 @@ is an image without labels. A file, or a folder with a CSV file for each split.
 import ast
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 from itertools import islice
@@ -35,7 +35,8 @@ from mlc_cli.errors import DataError
 from mlc_cli.text import some
 
 PYTHON_LIST = "[]"
-_COMMA = ","
+_COMMA, _FEW = ",", 20
+_WHOLE = re.compile(r"(\d+)\.0*")  # as tables write a number in a column with blanks
 _EMPTY = {"", *(own for word in MISSING for own in (word, word.upper(), word.title())), "NaN"}
 _NAMES = {PYTHON_LIST: "a Python list", " ": "a space", "": "none, a cell is one label"}
 _BRACKETS = re.compile(r"\[.*\]|\(.*\)|\{.*\}|set\(\)", re.DOTALL)
@@ -47,8 +48,8 @@ def find_separator(cells: Sequence[str]) -> str:
 
     `PYTHON_LIST` if all that are not empty stand in brackets; else the first of `|`, `;` and `,`
     that any of them has; else a space if they consist of fewer different words than there are
-    different cells, or all words of cells with several are numbers or cells of their own; else
-    nothing.
+    different cells, or all words of cells with several are numbers or cells of their own, or a word
+    stands at several places in the cells of a small table; else nothing.
     """
     filled = {cell for cell in cells if cell not in _EMPTY}
     if filled and all(_BRACKETS.fullmatch(cell) for cell in filled):
@@ -58,8 +59,24 @@ def find_separator(cells: Sequence[str]) -> str:
             return separator
     words = {word for cell in filled for word in cell.split()}
     several = {word for cell in filled if " " in cell for word in cell.split()}
-    apart = several and (several <= filled or all(word.isdigit() for word in several))
-    return " " if len(words) < len(filled) or apart else ""
+    apart = several <= filled or all(word.isdigit() for word in several) or _wanders(filled)
+    return " " if len(words) < len(filled) or (several and apart) else ""
+
+
+def _wanders(cells: Collection[str]) -> bool:
+    """Whether few cells have a word with other numbers of words before and behind it in another.
+
+    As in `haze primary` and `road clear primary water`, but not in `polar bear, brown bear`; of
+    many names some do so by chance, such as `stone wall` and `wall clock`.
+    """
+    places: dict[str, tuple[int, int]] = {}
+    for words in map(str.split, sorted(cells) if len(cells) < _FEW else ()):
+        for before, word in enumerate(words):
+            behind = len(words) - before
+            first = places.setdefault(word, (before, behind))
+            if len(words) > 1 and before != first[0] and behind != first[1]:
+                return True
+    return False
 
 
 class CsvListReader:
@@ -136,7 +153,13 @@ def _separated(separator: str, cell: str) -> Sequence[str]:
     if cell in _EMPTY:
         return ()
     parts = [cell] if not separator else cell.split(None if separator == " " else separator)
-    return [label for part in parts if (label := part.strip())]
+    return _cleaned(parts)
+
+
+def _cleaned(parts: Iterable[str]) -> list[str]:
+    """Labels that are not blank; `3.0` is the number 3."""
+    return [_WHOLE.sub(r"\1", label) if _WHOLE.fullmatch(label) else label
+            for part in parts if (label := part.strip())]  # fmt: skip
 
 
 @lru_cache(maxsize=65536)
@@ -152,8 +175,7 @@ def _python_list(cell: str) -> Sequence[str]:
     )
     if not {"'", '"'} & set(text) and text != "()":
         inside, numbers = text[1:-1], not text[1:-1].strip("0123456789. \n")
-        parts = inside.split() if numbers else inside.split(",")
-        return [name for part in parts if (name := part.strip())]
+        return _cleaned(inside.split() if numbers else inside.split(","))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -167,7 +189,7 @@ def _python_list(cell: str) -> Sequence[str]:
     ):
         raise ValueError("not a list of labels")
     given = sorted(labels, key=str) if isinstance(labels, set) else labels
-    return [name for label in given if (name := str(label).strip())]
+    return _cleaned(map(str, given))
 
 
 class CsvListWriter:

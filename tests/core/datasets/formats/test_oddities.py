@@ -58,6 +58,12 @@ CASES = {
     "blanks between few labels": (
         {"t.csv": "image,tags\na.jpg,cat dog\nb.jpg,cat\nc.jpg,dog\n"},
         {"a.jpg": {"cat", "dog"}, "b.jpg": {"cat"}, "c.jpg": {"dog"}}, {""}),
+    "blanks between tags in a small table": (
+        {"t.csv": "image,tags\na.jpg,haze primary\nb.jpg,road clear primary water\n"},
+        {"a.jpg": {"haze", "primary"}, "b.jpg": {"road", "clear", "primary", "water"}}, {""}),
+    "blanks inside all labels": (
+        {"t.csv": "image,label\na.jpg,polar bear\nb.jpg,brown bear\nc.jpg,bear\n"},
+        {"a.jpg": {"polar bear"}, "b.jpg": {"brown bear"}, "c.jpg": {"bear"}}, {""}),
     "a blank inside a label": (
         {"t.csv": "image,tags\na.jpg,traffic light\nb.jpg,cat\nc.jpg,light\n"},
         {"a.jpg": {"traffic light"}, "b.jpg": {"cat"}, "c.jpg": {"light"}}, {""}),
@@ -101,8 +107,15 @@ CASES = {
         {"t.csv": "image,labels\na.jpg,cat\nb.jpg,None\nc.jpg,NA\nd.jpg,none\n"},
         {"a.jpg": {"cat"}, "b.jpg": set(), "c.jpg": set(), "d.jpg": set()}, {""}),
     "names of classes before their numbers": (
-        {"t.csv": "image_id,class_id,class_name,x_min,y_min\na.jpg,3,cat,1,2\na.jpg,4,dog,,\n"},
+        {"t.csv": "image_id,class_id,class_name,x_min,y_min\na.jpg,3,cat,691,20\na.jpg,4,dog,,\n"},
         {"a.jpg": {"cat", "dog"}}, {""}),
+    "a genre beside flags": (
+        {"t.csv": "id,genre,class_id,cat,dog\na.jpg,drama,3,1,0\nb.jpg,war,5,0,1\n"},
+        {"a.jpg": {"cat"}, "b.jpg": {"dog"}}, {""}),
+    "a name beside a label in lines": (
+        {"metadata.jsonl": '{"file_name":"a.jpg","label":"cat","label_id":3}\n'
+                           '{"file_name":"b.jpg","label":"dog","label_id":4}\n'},
+        {"a.jpg": {"cat"}, "b.jpg": {"dog"}}, {""}),
     "numbers of attributes": (
         {"train.csv": "id,attribute_ids\na.jpg,7 8\nb.jpg,8 9\nc.jpg,10\n"},
         {"a.jpg": {"7", "8"}, "b.jpg": {"8", "9"}, "c.jpg": {"10"}}, {"train"}),
@@ -112,6 +125,12 @@ CASES = {
     "tabs": (
         {"t.tsv": "image\tcat\tdog\na.jpg\t1\t0\nb.jpg\t0\t1\n"},
         {"a.jpg": {"cat"}, "b.jpg": {"dog"}}, {""}),
+    "numbers of a column with blanks": (
+        {"t.csv": "image,label,categories\na.jpg,3.0,\"[1.0, 9.0]\"\nb.jpg,,[1.0]\n"},
+        {"a.jpg": {"3"}, "b.jpg": set()}, {""}),
+    "numbers in lists": (
+        {"t.csv": "image,categories\na.jpg,\"[1.0, 9.0]\"\nb.jpg,[1.0]\n"},
+        {"a.jpg": {"1", "9"}, "b.jpg": {"1"}}, {""}),
     "labels of LabelMe that are numbers": (
         {"a.json": json.dumps({"flags": [], "shapes": [{"label": 3}], "imagePath": "a.jpg",
                                "imageData": None})}, {"a.jpg": {"3"}}, {""}),

@@ -83,15 +83,8 @@ def place_of(table: Table, source: Path) -> str:
 class TableSet:
     """The tables of a place: all of them but the columns of labels is read in one way.
 
-    Args:
-        source: File or folder.
-        images: Folder of the images; by default that of the tables.
-        told: Columns that the user tells.
-        dropped: Takes rows that name no image.
-        labels_of: Columns of labels of a table.
-
     Attributes:
-        parts: Each table with its columns of labels.
+        parts: Each table with its columns of labels, as `labels_of` finds them.
     """
 
     def __init__(

@@ -22,15 +22,16 @@ _SPLIT_NAMES = {"split", "subset", "set", "partition", "split_name"}
 """What columns of splits are called."""
 _LABEL_WORDS = {
     "label", "labels", "tag", "tags", "class", "classes", "category", "categories", "target",
-    "targets", "attribute", "attributes", "genre", "genres", "finding", "findings", "keyword",
-    "keywords", "concept", "concepts", "species",
+    "targets",
 }  # fmt: skip
 _IMAGE_WORDS = {
     "image", "images", "img", "file", "filename", "filepath", "fname", "path", "photo", "picture",
 }  # fmt: skip
-_ID_WORDS = {"id", "ids"}
-_NAME_WORDS = {"name", "names", *_ID_WORDS}
-"""What may stand behind such a word: `class_name` goes before `class_id`."""
+_ALSO_LABELS = re.compile(
+    r"(?:.*_)?(?:attribute|genre|keyword|specie)s?|(?:.*_)?(?:label|tag|class|category|attribute)"
+    r"_(?:name|(id))s?"
+)
+"""What columns of labels are called in tables without flags; names go before numbers."""
 _NUMBER = re.compile(r"|[0-9.eE+-]+")
 _UNASSIGNED = "UNASSIGNED"
 """In place of a split, where a cloud service is to choose it."""
@@ -207,7 +208,12 @@ class Table:
             if called_labels(self.header[column])
             and (len(others) == 1 or not self.holds_flags(column))
         ]
-        found.sort(key=lambda column: words_of(self.header[column])[-1] in _ID_WORDS)
+        if not found and not any(map(self.holds_flags, others)):
+            called = [
+                (_ALSO_LABELS.fullmatch("_".join(words_of(self.header[c]))), c) for c in others
+            ]
+            found = [c for match, c in called if match and not match[1]]
+            found = found or [c for match, c in called if match]
         same = found and _unnumbered(self.header[found[0]])
         return tuple(c for c in found if c == found[0] or _unnumbered(self.header[c]) == same)
 
@@ -252,9 +258,8 @@ def _sides(name: str) -> tuple[str, str] | None:
 
 
 def called_labels(name: str) -> bool:
-    """Whether a column or a key is called after labels: `Finding Labels`, `tag_2`, `class_id`."""
-    *before, last = words_of(_unnumbered(name)) or [""]
-    return last in _LABEL_WORDS or (last in _NAME_WORDS and called_labels(" ".join(before)))
+    """Whether a column or a key is called after labels: `labels`, `Finding Labels`, `tag_2`."""
+    return (words_of(_unnumbered(name)) or [""])[-1] in _LABEL_WORDS
 
 
 def _unnumbered(name: str) -> str:
