@@ -7,7 +7,7 @@ is an image without labels. A file, or a folder with a CSV file for each split.
 import ast
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 from itertools import islice
@@ -35,7 +35,7 @@ from mlc_cli.errors import DataError
 from mlc_cli.text import some
 
 PYTHON_LIST = "[]"
-_COMMA = ","
+_COMMA, _FEW = ",", 20
 _WHOLE = re.compile(r"(\d+)\.0*")  # as tables write a number in a column with blanks
 _EMPTY = {"", *(own for word in MISSING for own in (word, word.upper(), word.title())), "NaN"}
 _NAMES = {PYTHON_LIST: "a Python list", " ": "a space", "": "none, a cell is one label"}
@@ -48,8 +48,8 @@ def find_separator(cells: Sequence[str]) -> str:
 
     `PYTHON_LIST` if all that are not empty stand in brackets; else the first of `|`, `;` and `,`
     that any of them has; else a space if they consist of fewer different words than there are
-    different cells, or all words of cells with several are numbers or cells of their own; else
-    nothing.
+    different cells, or all words of cells with several are numbers or cells of their own, or a word
+    stands at several places in the cells of a small table; else nothing.
     """
     filled = {cell for cell in cells if cell not in _EMPTY}
     if filled and all(_BRACKETS.fullmatch(cell) for cell in filled):
@@ -59,8 +59,24 @@ def find_separator(cells: Sequence[str]) -> str:
             return separator
     words = {word for cell in filled for word in cell.split()}
     several = {word for cell in filled if " " in cell for word in cell.split()}
-    apart = several and (several <= filled or all(word.isdigit() for word in several))
-    return " " if len(words) < len(filled) or apart else ""
+    apart = several <= filled or all(word.isdigit() for word in several) or _wanders(filled)
+    return " " if len(words) < len(filled) or (several and apart) else ""
+
+
+def _wanders(cells: Collection[str]) -> bool:
+    """Whether few cells have a word with other numbers of words before and behind it in another.
+
+    As in `haze primary` and `road clear primary water`, but not in `polar bear, brown bear`; of
+    many names some do so by chance, such as `stone wall` and `wall clock`.
+    """
+    places: dict[str, tuple[int, int]] = {}
+    for words in map(str.split, sorted(cells) if len(cells) < _FEW else ()):
+        for before, word in enumerate(words):
+            behind = len(words) - before
+            first = places.setdefault(word, (before, behind))
+            if len(words) > 1 and before != first[0] and behind != first[1]:
+                return True
+    return False
 
 
 class CsvListReader:

@@ -58,6 +58,12 @@ CASES = {
     "blanks between few labels": (
         {"t.csv": "image,tags\na.jpg,cat dog\nb.jpg,cat\nc.jpg,dog\n"},
         {"a.jpg": {"cat", "dog"}, "b.jpg": {"cat"}, "c.jpg": {"dog"}}, {""}),
+    "blanks between tags in a small table": (
+        {"t.csv": "image,tags\na.jpg,haze primary\nb.jpg,road clear primary water\n"},
+        {"a.jpg": {"haze", "primary"}, "b.jpg": {"road", "clear", "primary", "water"}}, {""}),
+    "blanks inside all labels": (
+        {"t.csv": "image,label\na.jpg,polar bear\nb.jpg,brown bear\nc.jpg,bear\n"},
+        {"a.jpg": {"polar bear"}, "b.jpg": {"brown bear"}, "c.jpg": {"bear"}}, {""}),
     "a blank inside a label": (
         {"t.csv": "image,tags\na.jpg,traffic light\nb.jpg,cat\nc.jpg,light\n"},
         {"a.jpg": {"traffic light"}, "b.jpg": {"cat"}, "c.jpg": {"light"}}, {""}),
