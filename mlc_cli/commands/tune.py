@@ -92,7 +92,7 @@ def tune(
 
 
 def _show(found: dict[str, Any]) -> None:
-    from mlc_cli.jobs.tune_page import tables
+    from mlc_cli.core.training.tuning import tables
 
     if "trials" in found:
         for title, heads, rows, texts in tables(found):

@@ -18,10 +18,11 @@ from mlc_cli.core.system.files import named_faults, result_folder
 from mlc_cli.core.training.build import prepare
 from mlc_cli.core.training.events import EpochReport, Event, OnTick, Started
 from mlc_cli.core.training.range_test import range_test
+from mlc_cli.core.training.tuning import trials_of, values_of, write_found, write_rates
 from mlc_cli.errors import Interrupted, MlcError, SettingsError, TrainingError, UsageError
-from mlc_cli.jobs.tune_page import trials_of, values_of, write_found, write_rates
 from mlc_cli.settings.merge import dotted
 from mlc_cli.settings.ranges import Range
+from mlc_cli.settings.resolve import as_yaml
 from mlc_cli.settings.train import TrainSettings
 from mlc_cli.text import some
 
@@ -96,7 +97,8 @@ def tune(search: Search) -> dict[str, Any]:
         if not trials_of(study, "COMPLETE"):
             raise MlcError("no trial came to its end", "What stopped each of them stands above.")
         confirmed = _confirm(search, base, study.best_trial, storage)
-        return write_found(folder, search.make, study, confirmed)
+        start = (base.name, base.seed)
+        return write_found(folder, start, lambda v: as_yaml(search.make(v)), study, confirmed)
 
 
 @contextmanager
@@ -254,4 +256,5 @@ def test_rates(settings: TrainSettings, on_tick: OnTick) -> dict[str, Any]:
         points = range_test(training, on_tick)
     if len(points) < 2:
         raise TrainingError("the loss is not finite from the first steps on")
-    return write_rates(folder_of(settings) / "lr.html", settings, points)
+    about = f"{settings.name}, {settings.model.backbone}, {settings.data.root}"
+    return write_rates(folder_of(settings) / "lr.html", about, settings.optim.lr, points)

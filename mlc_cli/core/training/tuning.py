@@ -1,4 +1,4 @@
-"""What `mlc tune` found, as plain values, as a preset and as a page."""
+"""What a search for settings found, as plain values, as a preset and as a page."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,8 +10,6 @@ from mlc_cli.core.html.page import write_page
 from mlc_cli.core.html.svg import scatter
 from mlc_cli.core.system.files import write_text
 from mlc_cli.core.training.range_test import steepest
-from mlc_cli.settings.resolve import as_yaml
-from mlc_cli.settings.train import TrainSettings
 from mlc_cli.text import some
 
 Found = dict[str, Any]
@@ -29,12 +27,21 @@ def values_of(trial: Any) -> dict[str, str]:
 
 def write_found(
     folder: Path,
-    make: Callable[[Mapping[str, str]], TrainSettings],
+    start: tuple[str, int],
+    to_yaml: Callable[[Mapping[str, str]], str],
     study: Any,
     confirmed: Mapping[str, Mapping[str, float]],
 ) -> Found:
-    """Write preset and page of a study that has a best trial; all of it as `tune` returns it."""
-    best, better, base = study.best_trial, False, make({})
+    """Write preset and page of a study that has a best trial; all of it as `tune` returns it.
+
+    Args:
+        folder: For both.
+        start: Name and seed of the starting point.
+        to_yaml: From values of the search to a preset.
+        study: The study of Optuna.
+        confirmed: mAP of the starting point and of the best on further seeds.
+    """
+    best, better = study.best_trial, False
     verdict = "Nothing that was tried is better than the starting point."
     if confirmed:
         old, new = confirmed.values()
@@ -42,7 +49,7 @@ def write_found(
         pairs = ", ".join(f"{seed}: {new[seed]:.4f} against {old[seed]:.4f}" for seed in old)
         verdict = f"{'Better' if better else 'Not better'} than the starting point ({pairs})."
     found: Found = {
-        "best": {"trial": best.number, "mAP": best.value, "seed": base.seed, **values_of(best)},
+        "best": {"trial": best.number, "mAP": best.value, "seed": start[1], **values_of(best)},
         "confirmed": confirmed,
         "better": better,
         "verdict": verdict,
@@ -51,12 +58,12 @@ def write_found(
         "page": str(folder / "tune.html"),
     }
     said = f"# {verdict}\n# mlc train --config {found['preset']}\n"
-    write_text(folder / "best.yaml", said + as_yaml(make(values_of(best))))
+    write_text(folder / "best.yaml", said + to_yaml(values_of(best)))
     write_page(
         folder / "tune.html",
         "html/tables.html",
         title=f"Search for {some([*values_of(best)])}",
-        about=f"{len(found['trials'])} trials, from {base.name}",
+        about=f"{len(found['trials'])} trials, from {start[0]}",
         explained=f"{verdict} Numbers are validation mAPs, of a stopped trial its last.",
         tiles="",
         charts=_charts(study),
@@ -106,19 +113,19 @@ def _charts(study: Any) -> dict[str, Markup]:
     return drawn
 
 
-def write_rates(page: Path, settings: TrainSettings, points: list[tuple[float, float]]) -> Found:
+def write_rates(page: Path, about: str, lr: float, points: list[tuple[float, float]]) -> Found:
     """Write the page of a learning-rate range test; the rates as plain values for JSON."""
     rates = {
         "steepest": steepest(points),
         "lowest": min(points, key=lambda point: point[1])[0],
-        "settings": settings.optim.lr,
+        "settings": lr,
     }
     rows, title = [[name, f"{rate:.1e}"] for name, rate in rates.items()], "Loss over learning rate"
     write_page(
         page,
         "html/tables.html",
         title="Learning-rate range test",
-        about=f"{settings.name}, {settings.model.backbone}, {settings.data.root}",
+        about=about,
         explained="The learning rate grows from step to step; the loss is a moving mean. A good"
         " peak is near its steepest fall (marked), well below where it is lowest.",
         tiles="",
