@@ -129,6 +129,7 @@ class Card(Target):
         self.path, _ = _model(self.folder)
         with safe_open(str(self.path), "pt") as stream:
             self.content = json.loads(stream.metadata()["mlc"])
+            del self.content["checksum"]  # each mutant gets its own
             self.tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
 
     def mutant(self, rng: random.Random) -> Path:

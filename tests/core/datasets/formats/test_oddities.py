@@ -122,6 +122,9 @@ CASES = {
     "flags in words": (
         {"t.csv": "photo;Hund;Katze;Maus\nA.JPG;ja;nein;positive\nB.JPG;nein;ja;negative\n"},
         {"A.JPG": {"Hund", "Maus"}, "B.JPG": {"Katze"}}, {""}),
+    "tabs in a text file": (
+        {"t.txt": "IMAGE\\LABEL\tcat\tdog\na01.jpg\t1\t0\nb.jpg\t0\t1\n", "notes.txt": "by me"},
+        {"a01.jpg": {"cat"}, "b.jpg": {"dog"}}, {""}),
     "tabs": (
         {"t.tsv": "image\tcat\tdog\na.jpg\t1\t0\nb.jpg\t0\t1\n"},
         {"a.jpg": {"cat"}, "b.jpg": {"dog"}}, {""}),

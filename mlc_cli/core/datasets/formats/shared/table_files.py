@@ -5,7 +5,8 @@ from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.lines import files_below, is_file, raw_lines
+from mlc_cli.core.datasets.formats.shared.json_files import opening
+from mlc_cli.core.datasets.formats.shared.lines import files_below, is_file
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
 from mlc_cli.core.datasets.formats.shared.split_names import meaning, split_of_name
 from mlc_cli.core.datasets.formats.shared.tables import UNTOLD, Table, Told
@@ -39,7 +40,8 @@ def find_tables(source: Path, told: Told = UNTOLD) -> list[Table]:
     of_splits = [path for name in _OF_SPLITS for path in sorted(source.glob(f"*/{name}"))]
     if of_splits:
         return [Table.open(path, _split_around(path), told) for path in of_splits]
-    files = _tables(source) or files_below(source, _PATTERNS)
+    texts = (path for path in sorted(source.glob("*.txt")) if _has_tabs(path))
+    files = _tables(source) or files_below(source, _PATTERNS) or [*texts]
     if not files:
         raise DataError(f"{source}: there is no CSV file")
     if len(files) == 1:  # "train_v2" alone does not tell that there is a val elsewhere
@@ -53,6 +55,10 @@ def _tables(folder: Path) -> list[Path]:
     return sorted(path for own in _PATTERNS for path in folder.glob(own) if is_file(path))
 
 
+def _has_tabs(path: Path) -> bool:
+    return "\t" in opening(path).partition("\n")[0]
+
+
 def _split_around(path: Path) -> str:
     """The split that the folder of a table is, where such tables lie in those of splits."""
     folder = path.absolute().parent.name
@@ -64,7 +70,7 @@ def look(source: Path, told: Told = UNTOLD) -> Table | None:
     """The first table at a place, unless it is of a format that has a reader of its own."""
     try:
         is_table = source.is_dir() or source.suffix.lower() in (".csv", ".tsv")
-        if not is_table and (source.suffix != ".txt" or "\t" not in next(raw_lines(source), "")):
+        if not is_table and not (source.suffix == ".txt" and _has_tabs(source)):
             return None
         table = find_tables(source, told)[0]
     except DataError:
