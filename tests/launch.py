@@ -21,7 +21,10 @@ import cv2
 import torch
 
 SERVER = get_context("forkserver")
-SERVER.set_forkserver_preload(["mlc_cli.main", "mlc_cli.jobs.train"])
+JOBS = ("train", "export", "predict", "thresholds", "calibrate", "benchmark", "check", "download")
+LATER = ("rich.table", "onnxscript", "torch.onnx._internal.exporter._core")
+"""What jobs import when they need it, and what takes longest."""
+SERVER.set_forkserver_preload(["mlc_cli.main", *(f"mlc_cli.jobs.{job}" for job in JOBS), *LATER])
 
 
 def use_one_core() -> None:

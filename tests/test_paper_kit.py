@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.settings.published import paper_presets
+from tests.published import paper_presets
 
 SCRIPT = Path(__file__).parent / "benchmarks" / "paper.py"
 

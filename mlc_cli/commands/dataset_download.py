@@ -41,17 +41,17 @@ def dataset_download(
     screen.note(f"licence: {settings.licence}")
     with progress.FilesBar() as bar:
         done = download(settings, bar)
-    _tell(done, name)
+    _tell(done, name, settings.dest)
 
 
-def _tell(done: "Downloaded", name: str) -> None:
+def _tell(done: "Downloaded", name: str, dest: str) -> None:
     from mlc_cli.commands.dataset_convert import tell
 
     if done.links:
         gone = f"; gone: {len(done.links.gone)} (gone.csv beside them)" if done.links.gone else ""
         screen.note(f"{done.links.there} pictures are there{gone}")
     if done.conversion is None:
-        screen.note(f"{done.dest}: all of {name} is there already")
+        screen.note(f"{dest}: all of {name} is there already")
     else:
         tell(done.conversion, "reference")
-    screen.note(f"next: mlc dataset-check {done.dest}")
+    screen.note(f"next: mlc dataset-check {dest}")

@@ -48,28 +48,16 @@ def _row(name: str) -> dict[str, Any]:
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
+    numbers = ("gmacs", "gmacs_with_bn", "mparams", "published", "measured")
     screen.table(
         ("preset", "backbone", "head", "size", "GMACs", "with BN", "M params", "paper", "ours"),
         [
-            (
-                row["preset"],
-                row["backbone"].partition(".")[0],
-                row["head"],
-                str(row["input_size"]),
-                _number(row["gmacs"]),
-                _number(row["gmacs_with_bn"]),
-                _number(row["mparams"]),
-                _number(row["published"]),
-                _number(row["measured"]),
-            )
+            (row["preset"], row["backbone"].partition(".")[0], row["head"], str(row["input_size"]),
+             *("-" if row[key] is None else f"{row[key]:.2f}" for key in numbers))
             for row in rows
         ],
         texts=3,
-    )
+    )  # fmt: skip
     screen.result(
         "paper, ours: mAP in percent, published and measured by us; mlc presets NAME says on what"
     )
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"

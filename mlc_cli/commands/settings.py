@@ -14,8 +14,7 @@ from mlc_cli.settings.fields import (
     reference,
     settings_of,
 )
-from mlc_cli.settings.presets import preset_names
-from mlc_cli.settings.published import published_table
+from mlc_cli.settings.presets import preset_names, presets_root
 from mlc_cli.text import nearest
 
 
@@ -37,7 +36,8 @@ def settings(
 ) -> None:
     """Example: mlc settings train optim"""
     if markdown:
-        screen.result(f"{reference()}\n## The paper's recipe\n\n{published_table()}")
+        recipe = (presets_root() / "published.md").read_text(encoding="utf-8")
+        screen.result(f"{reference()}\n{recipe.rstrip()}")
         return
     if command not in MODELS:
         near = nearest(command or "", list(MODELS))

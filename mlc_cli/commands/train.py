@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Flag("data.rename", flags.MODEL, metavar="OLD=NEW"),
     Flag("data.unknown_in", flags.DATA, metavar="OLD.json"),
     Flag("epochs", flags.MODEL),
+    Flag("minutes", flags.MODEL),
+    Flag("until", flags.MODEL, metavar="TIME"),
     flags.BATCH_SIZE,
     Flag("optim.lr", flags.MODEL),
     flags.DEVICE,

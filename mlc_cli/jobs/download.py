@@ -32,15 +32,8 @@ _MARGIN = 1.1
 
 @dataclass(frozen=True)
 class Downloaded:
-    """What a call has done.
+    """What has become of pictures that are links; no conversion if the files were there already."""
 
-    Attributes:
-        dest: The data set.
-        links: What has become of pictures that are links.
-        conversion: Its annotation files; `None` if they were there already.
-    """
-
-    dest: Path
     links: Fetched | None
     conversion: Conversion | None
 
@@ -48,9 +41,7 @@ class Downloaded:
 def download(settings: DatasetDownloadSettings, progress: Progress) -> Downloaded:
     """Fetch, unpack and convert what is missing of a data set; the rest stays as it is.
 
-    Args:
-        settings: What it consists of.
-        progress: Called as it goes on, from several threads.
+    Several threads call `progress`.
 
     Raises:
         DownloadError: A file cannot be had, or is another than it should be.
@@ -92,7 +83,7 @@ def download(settings: DatasetDownloadSettings, progress: Progress) -> Downloade
         fetched = _get_links(settings, source, progress)
         conversion = _convert(settings, dest, state)
         cache.trim()
-    return Downloaded(dest, fetched, conversion)
+    return Downloaded(fetched, conversion)
 
 
 def _is_whole(source: Path, sizes: Mapping[str, int]) -> bool:

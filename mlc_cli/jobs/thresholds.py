@@ -1,5 +1,6 @@
 """`mlc thresholds`: the probability from which each class counts as present."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -168,7 +169,7 @@ def _write(
             rules=result.scores.rules,
         )
     except MlcError as error:
-        if not settings.output:
+        if not settings.output or os.access(result.source.parent, os.W_OK):
             raise
         left_alone = f"the checkpoint is left as it was: {error.message}"
         warning = "; ".join(filter(None, [result.warning, left_alone]))

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,12 @@ from mlc_cli.core.runs.folder import RunFolder, create_run, open_run
 from mlc_cli.core.system.device import out_of_memory_named
 from mlc_cli.core.system.files import write_text
 from mlc_cli.core.system.interrupts import stop_requests
-from mlc_cli.core.training import loop, messages
+from mlc_cli.core.training import loop, messages, pace
 from mlc_cli.core.training.build import Training, prepare
-from mlc_cli.core.training.checks import advice_on_unknown
+from mlc_cli.core.training.checks import advice_on_schedule, advice_on_unknown
 from mlc_cli.core.training.events import EpochReport, Event, Finished, Started, Tick
 from mlc_cli.core.training.recorder import NullRecorder, Recorder
-from mlc_cli.errors import Interrupted, MlcError, ProcessError, RunError
+from mlc_cli.errors import Interrupted, MlcError, ProcessError, RunError, SettingsError
 from mlc_cli.jobs.evaluate import evaluate_run
 from mlc_cli.settings.merge import merge
 from mlc_cli.settings.resolve import as_yaml, validate
@@ -46,6 +47,8 @@ def train(
         Interrupted: After SIGINT or SIGTERM, with the state saved.
         MlcError: The training cannot start or go on.
     """
+    if resume is None and (settings.minutes or settings.until):
+        settings = _in_time(settings, on_tick)
     training = prepare(settings, on_tick, resumed=_brings_weights(resume))
     with ExitStack() as stack:
         stack.callback(training.close)
@@ -63,6 +66,38 @@ def train(
         finished = Finished(run, training.state.best, evaluation, time.perf_counter() - started)
         recorder.log(messages.describe(finished))
         yield finished
+
+
+def _in_time(settings: TrainSettings, on_tick: Callable[[Tick], None]) -> TrainSettings:
+    """The settings with the epochs that fit their time; a resumed run keeps them."""
+    end = time.monotonic() + _seconds(settings)
+    trial = prepare(settings.model_copy(update={"epochs": max(1, settings.epochs)}), on_tick)
+    with closing(trial):
+        found, demand = pace.measure(trial), pace.demand_of(trial)
+        most = pace.MOST * trial.settings.epochs
+
+        def fit() -> tuple[int, float]:
+            return pace.fit(demand, found, pace.RESERVE * (end - time.monotonic()), most)
+
+        epochs, part = trial.group.broadcast(fit)
+    data = settings.data.model_copy(update={"epoch_part": part})
+    return settings.model_copy(update={"epochs": epochs, "data": data})
+
+
+def _seconds(settings: TrainSettings) -> float:
+    """From now to the end that was asked for."""
+    left = [60 * settings.minutes] if settings.minutes else []
+    if settings.until:
+        now = datetime.now()
+        day = "" if "T" in settings.until else f"{now.date()}T"
+        try:
+            end = datetime.fromisoformat(day + settings.until)
+        except ValueError as error:
+            raise SettingsError(f"until: {settings.until} is no time: {error}") from None
+        if day and end <= now:
+            end += timedelta(days=1)
+        left.append((end - now).total_seconds())
+    return min(left)
 
 
 def _events(
@@ -101,6 +136,9 @@ def _events(
             # readers that got the signal too die inside a step: the state on disk is complete
             recorder.log("interrupted")
             raise Interrupted("interrupted", repair) from error
+        if training.group.any(stop_requested()):  # since the last batch
+            recorder.log("interrupted")
+            raise Interrupted("interrupted", repair)
 
 
 def _open(
@@ -191,7 +229,11 @@ def _is_newer(path: Path, than: Path) -> bool:
 
 def _started(training: Training, run: RunFolder, size: Complexity, warning: str) -> Started:
     settings, splits = training.settings, training.splits
-    advice = advice_on_unknown(splits.train, settings.loss.unknown)
+    steps = settings.epochs * training.plan.steps_per_epoch
+    advice = (
+        advice_on_unknown(splits.train, settings.loss.unknown),
+        advice_on_schedule(training.state.schedule, steps),
+    )
     return Started(
         run=run,
         device=_where(training),
@@ -203,7 +245,7 @@ def _started(training: Training, run: RunFolder, size: Complexity, warning: str)
         size=size,
         graph=training.graph,
         weights=training.built.report,
-        warnings=(*splits.warnings, *filter(None, [warning, advice])),
+        warnings=(*splits.warnings, *filter(None, [warning, *advice])),
         epoch=training.state.position.epoch,
         epochs=settings.epochs,
     )

@@ -100,3 +100,12 @@ def as_renames(value: Any) -> dict[str, str]:
 
 
 Renames = Annotated[dict[str, str], BeforeValidator(as_renames)]
+
+
+def _as_names(value: Any) -> Any:
+    """One name is a list of one; numbers that name classes are text."""
+    values = [value] if isinstance(value, str | int) else value
+    return tuple(map(str, values)) if isinstance(values, list | tuple) else values
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_names)]

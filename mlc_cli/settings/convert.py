@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from mlc_cli.settings.base import NotNegative, Positive, Renames, Settings
+from mlc_cli.settings.base import Names, NotNegative, Positive, Renames, Settings
 
 
 class ImageSettings(Settings):
@@ -58,15 +58,6 @@ class FiftyOneSettings(Settings):
 
     null: Literal["unknown", "absent"] = "unknown"
     """State of all labels of an image that has `null` in place of a list."""
-
-
-def _as_names(value: Any) -> Any:
-    """One name is a list of one; numbers that name classes are text."""
-    values = [value] if isinstance(value, str | int) else value
-    return tuple(map(str, values)) if isinstance(values, list | tuple) else values
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_as_names)]
 
 
 class CsvSettings(Settings):

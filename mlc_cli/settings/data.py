@@ -1,16 +1,43 @@
 """Settings of the data set, its reading and its augmentation."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from mlc_cli.settings.base import Count, Positive, Probability, Settings, SizeHW, as_renames
+from mlc_cli.settings.base import (
+    Count,
+    Names,
+    Positive,
+    Probability,
+    Settings,
+    SizeHW,
+    as_renames,
+)
 
 
 def _check_renames(texts: tuple[str, ...]) -> tuple[str, ...]:
     as_renames(texts)
     return texts
+
+
+def _as_groups(value: Any) -> Any:
+    """A mapping as the list that it stands for."""
+    if not isinstance(value, dict):
+        return value
+    return [[name, *([own] if isinstance(own, str | int) else own)] for name, own in value.items()]
+
+
+class RuleSettings(Settings):
+    """Label rules beside those of the annotation files."""
+
+    implies: Annotated[tuple[Names, ...], BeforeValidator(_as_groups)] = ()
+    """Labels that are present wherever a label is, `{dog: animal, puppy: [dog, young]}`; as a list
+    `[[dog, animal], [puppy, dog, young]]`, of which the first implies the others."""
+    exclusive: tuple[Names, ...] = ()
+    """Groups of which at most one label is present, `[[day, night]]`."""
+    separator: str | None = None
+    """Between the parts of names that are paths: with ` / `, `animal / dog` implies `animal`."""
 
 
 class DataSettings(Settings):
@@ -31,6 +58,8 @@ class DataSettings(Settings):
     rename: Annotated[tuple[str, ...], AfterValidator(_check_renames)] = ()
     """Classes of older annotation files and of `model.weights` that have another name now,
     `old=new`."""
+    rules: RuleSettings | None = None
+    """Label rules beside those of the annotation files, which every decision keeps."""
     generate: Literal["digits"] | None = None
     """Make this small data set at `root` when the folder does not exist yet."""
     input_size: SizeHW = (448, 448)
@@ -52,6 +81,9 @@ class DataSettings(Settings):
     repeat_rare: Annotated[float, Field(gt=0, le=1)] | None = None
     """Show images of classes in fewer than this part of the images more often, sqrt(part /
     frequency) times an epoch (Gupta et al. 2019)."""
+    epoch_part: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Part of the images that an epoch shows, each going on where the last one ended; for data sets
+    that are too large for whole epochs."""
     on_bad_image: Literal["error", "skip"] = "error"
     """Stop at an image that cannot be read, or name it, count it and go on without it."""
     on_damaged: Literal["warn", "error", "skip"] = "warn"

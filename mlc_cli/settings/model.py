@@ -10,26 +10,27 @@ Pool = Literal["avg", "max", "avgmax"]
 Scale = Positive | Literal["auto"]
 
 
-class LinearHeadSettings(Settings):
-    """Pooling and one linear layer."""
+class PooledHeadSettings(Settings):
+    """What heads on pooled features share."""
 
-    name: Literal["linear"] = "linear"
     pool: Pool = "avg"
     """Pooling over positions: average, maximum, or the sum of both."""
     dropout: Probability = 0.0
     """Part of the pooled features that are dropped in training."""
     scale: Scale = 1.0
-    """Factor on the logits."""
+    """Factor on the logits; `auto` derives it from the number of classes."""
 
 
-class CosineHeadSettings(Settings):
+class LinearHeadSettings(PooledHeadSettings):
+    """Pooling and one linear layer."""
+
+    name: Literal["linear"] = "linear"
+
+
+class CosineHeadSettings(PooledHeadSettings):
     """Pooling and the cosine between features and class vectors."""
 
     name: Literal["cosine"] = "cosine"
-    pool: Pool = "avg"
-    """Pooling over positions: average, maximum, or the sum of both."""
-    dropout: Probability = 0.0
-    """Part of the pooled features that are dropped in training."""
     scale: Scale = "auto"
     """Factor from cosine to logit; `auto` derives it from the number of classes."""
 
@@ -56,7 +57,7 @@ class MLDecoderHeadSettings(Settings):
     """Dropout inside the decoder."""
 
 
-class GraphHeadSettings(Settings):
+class GraphHeadSettings(PooledHeadSettings):
     """Channels weighted by a graph of labels (Chen et al. 2019), then as linear or cosine."""
 
     name: Literal["graph"] = "graph"
@@ -76,12 +77,6 @@ class GraphHeadSettings(Settings):
     each label, or an `.npy` in sorted order; by default how often the labels come together."""
     cosine: bool = False
     """Compare by cosine, as for the AAM loss, rather than by a linear product."""
-    pool: Pool = "avg"
-    """Pooling over positions: average, maximum, or the sum of both."""
-    dropout: Probability = 0.0
-    """Part of the pooled features that are dropped in training."""
-    scale: Scale = 1.0
-    """Factor on the logits; `auto` derives it from the number of classes."""
 
 
 HeadSettings = Annotated[

@@ -34,6 +34,11 @@ class TrainSettings(Settings):
     """Same seed, same machine, same result; on a GPU with `deterministic` alone."""
     epochs: Annotated[int, Field(ge=0)] = 20
     """Passes over the training split; 0 trains nothing after the warm start, if there is one."""
+    minutes: Positive | None = None
+    """Time for the training, in place of `epochs`: as many epochs as fit, at most five times
+    `epochs`, measured on the first steps and fixed before the run begins."""
+    until: Annotated[str, Field(pattern=r"^(\d{4}-\d\d-\d\dT)?\d\d:\d\d$")] | None = None
+    """The same as the time of this machine when it is to end: `18:30`, `2030-01-31T18:30`."""
     batch_size: Count = 32
     """Images a batch, all processes together."""
     eval_batch_size: Count = 64

@@ -25,9 +25,11 @@ import numpy as np
 from samples import make_images
 from timing import show
 
-from mlc_cli.settings.presets import Card, load_card
-from mlc_cli.settings.published import paper_presets, resolved
+from mlc_cli.settings.presets import Card, load_card, load_preset, preset_names
 
+PRESETS = [
+    name for name in preset_names("train") if name.endswith(("-coco", "-voc", "-nus", "-vg500"))
+]
 CLASSES = {"coco14": 80, "voc07": 20, "nus-wide": 81, "vg500": 500}
 BY_ARCHIVES = ("coco14", "voc07", "vg500")
 SMALL = {
@@ -142,7 +144,7 @@ def write_table(path: Path, rows: list[Row], faults: dict[str, str]) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=paper_presets(), default=paper_presets())
+    parser.add_argument("--only", nargs="+", choices=PRESETS, default=PRESETS)
     parser.add_argument("--data", type=Path, default=Path("datasets"))
     parser.add_argument("--output", type=Path, default=Path("runs/paper"))
     parser.add_argument("--small", action="store_true")
@@ -152,7 +154,7 @@ def main() -> None:
     small = tuple(f for key, value in SMALL.items() for f in ("--set", f"{key}={value}"))
     rows, names = [], {}
     for preset in given.only:
-        names[preset] = Path(resolved(preset)["data"]["root"]).name
+        names[preset] = Path(load_preset("train", preset)["data"]["root"]).name
         data = (output / "data" if given.small else given.data) / names[preset]
         flags = small if given.small else ("--trust-download",)
         rows.append(Row(preset, data, output / preset, flags))

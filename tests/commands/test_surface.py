@@ -36,6 +36,8 @@ COMMANDS = {
         "--rename",
         "--unknown-in",
         "--epochs",
+        "--minutes",
+        "--until",
         "--batch-size -b",
         "--lr",
         "--device",

@@ -83,6 +83,8 @@ def test_thresholds_go_elsewhere_if_the_checkpoint_cannot_be_written(
         raise MlcError("best.safetensors cannot be written: Read-only file system")
 
     monkeypatch.setattr("mlc_cli.core.runs.checkpoint.save_checkpoint", refuse)
+    assert mlc("thresholds", "--output", "elsewhere").code == 1, "the disk may be full"
+    monkeypatch.setattr("os.access", lambda *_: False)
     outcome = mlc("thresholds", "--output", "elsewhere")
     assert outcome.code == 0, outcome.err
     assert "the checkpoint is left as it was: best.safetensors cannot be written" in outcome.err

@@ -14,6 +14,8 @@ import pytest
 import torch
 from model_api.models import Model
 
+from mlc_cli.core.datasets.rules import BoundRules, Rules
+from mlc_cli.core.exporting.client import run_client
 from mlc_cli.core.exporting.onnx_graph import write_onnx
 from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.runtime.openvino_core import openvino_core
@@ -256,6 +258,39 @@ def test_folded_thresholds_make_a_stock_client_decide_as_mlc(mlc: Mlc) -> None:
             atol=1e-5,
         )
     assert read(Path("folded/export.json"))["fold_thresholds"] is True
+
+
+def clear_of(values_N: np.ndarray) -> float:
+    """A threshold in the middle of the widest gap of the inner scores."""
+    inner = np.sort(values_N)[len(values_N) // 4 : -(len(values_N) // 4)]
+    k = int(np.argmax(np.diff(inner)))
+    return float((inner[k] + inner[k + 1]) / 2)
+
+
+@pytest.mark.usefixtures("exported")
+def test_folded_rules_make_a_stock_client_decide_as_mlc_on_200_of_200(mlc: Mlc) -> None:
+    rng, folder = np.random.default_rng(0), Path("made")
+    folder.mkdir()
+    for n in range(200):
+        blobs = rng.integers(0, 256, (4, 4, 3), np.uint8)
+        cv2.imwrite(str(folder / f"{n:03}.png"), cv2.resize(blobs, (32, 32)))
+    found = [json.loads(line)["probabilities"] for line in mlc("predict", folder).out.splitlines()]
+    scores_NC = np.array([[one[name] for name in CLASSES] for one in found])
+    card, state = read_card(BEST), read_state(BEST)
+    rules = Rules({"red": ["green"]}, [["blue", "green"]])
+    thresholds = [clear_of(scores_N) for scores_N in scores_NC.T]
+    save_checkpoint(BEST, state, replace(card, thresholds=thresholds, rules=rules))
+    reached_NC = scores_NC >= thresholds
+    assert BoundRules(rules, CLASSES).breaks(reached_NC.astype(np.int8)).sum() > 20
+    outcome = export(mlc, "--ir", "--fold-thresholds", "--fold-rules", "--output", "folded")
+    assert outcome.code == 0, outcome.err
+    client = run_client(Path("folded/model.xml"), sorted(folder.iterdir()), CLASSES)
+    predicted = [json.loads(line) for line in mlc("predict", folder).out.splitlines()]
+    expected = [set(record["labels"]) for record in predicted]
+    for row_C, labels in zip(client.decided_NC, expected, strict=True):
+        assert {CLASSES[c] for c in np.flatnonzero(row_C)} == labels
+    assert len({frozenset(labels) for labels in expected}) >= 3
+    assert sum(len(labels) for labels in expected) < reached_NC.sum()
 
 
 @pytest.mark.usefixtures("exported")

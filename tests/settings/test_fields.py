@@ -11,7 +11,6 @@ from pydantic import Field
 from mlc_cli.settings.base import Settings
 from mlc_cli.settings.fields import MODELS, model_of, partial_schema, reference, settings_of
 from mlc_cli.settings.presets import preset_names, presets_root
-from mlc_cli.settings.published import published_table
 from mlc_cli.settings.renamed import RENAMED, modernised
 from mlc_cli.settings.yaml_io import read_yaml
 
@@ -71,7 +70,8 @@ def test_every_setting_explains_itself(command: str) -> None:
 def test_the_reference_and_the_schema_beside_the_presets_are_current() -> None:
     """`mlc settings --markdown` and `mlc settings train --schema` write them anew."""
     text = (presets_root() / "README.md").read_text(encoding="utf-8")
-    assert text == f"{reference()}\n## The paper's recipe\n\n{published_table()}\n"
+    recipe = (presets_root() / "published.md").read_text(encoding="utf-8")
+    assert text == f"{reference()}\n{recipe}"
     schema = partial_schema(model_of("train"), preset_names("train"))
     assert json.loads((presets_root() / "train.schema.json").read_text("utf-8")) == schema
 

@@ -1,4 +1,7 @@
-"""The presets of the paper against what was published; run as a module, it writes their headers."""
+"""The presets of the paper against what was published; run as a module, it writes their headers.
+
+The table that `mlc settings --markdown` shows, presets/published.md, is written then, too.
+"""
 
 import re
 from pathlib import Path
@@ -8,16 +11,20 @@ from typing import Any
 import pytest
 
 from mlc_cli.settings.presets import load_card, presets_root
-from mlc_cli.settings.published import at, paper_presets, published_rows, resolved, words
+from tests.published import at, paper_presets, published_rows, published_table, resolved, words
 
 HEAD = "As published (arXiv 2209.06585 and the code behind it):"
 """First line of the generated part of a preset's header, which goes to its end."""
 
 UNSTATED = {
-    "name", "output", "data", "device", "precision", "channels_last", "compile", "save_minutes",
-    "download", "matmul", "sync_bn", "warm_start",
+    "name", "output", "minutes", "until", "data", "device", "precision", "channels_last",
+    "compile", "save_minutes", "download", "matmul", "sync_bn", "warm_start",
 }  # fmt: skip
 """Sections that say where and how to run, of which the paper has nothing or the table a row."""
+
+
+def published_page() -> str:
+    return f"## The paper's recipe\n\n{published_table()}\n"
 
 
 def path_of(name: str) -> Path:
@@ -109,6 +116,12 @@ def test_a_quoted_number_says_where_it_comes_from(name: str) -> None:
     assert card.measured is not None or "not measured" in card.time
 
 
+def test_the_shown_table_is_current() -> None:
+    shown = (presets_root() / "published.md").read_text(encoding="utf-8")
+    assert shown == published_page(), "python -m tests.settings.test_published writes it anew"
+
+
 if __name__ == "__main__":
+    (presets_root() / "published.md").write_text(published_page(), encoding="utf-8")
     for preset in paper_presets():
         path_of(preset).write_text(regenerated(preset), encoding="utf-8")

@@ -3,13 +3,15 @@
 Names of arrays: N images, C classes.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.converting.collect import label_sets
-from mlc_cli.core.datasets.rules import BoundRules
+from mlc_cli.core.datasets.rules import BoundRules, Rules
 
 BLOCK = 4096
 """Images at a time."""
@@ -31,3 +33,21 @@ def completed(annotation: Annotation) -> Annotation:
         label_sets(np.concatenate(codes[state]), len(annotation), classes) for state in listed
     )
     return replace(annotation, positives=positives, others=others)
+
+
+def with_rules(
+    annotation: Annotation,
+    implies: Sequence[Sequence[str]],
+    exclusive: Sequence[Sequence[str]],
+    separator: str,
+) -> Annotation:
+    """An annotation with further rules, as `data.rules` gives them.
+
+    Raises:
+        DataError: A rule names another class, or no decision could keep all of them.
+    """
+    place, classes = Path("data.rules"), annotation.classes
+    rules = Rules(exclusive=[*map(list, exclusive)], separator=separator).among(classes, place)
+    for name, *above in implies:
+        rules = rules.joined(Rules({name: above}))
+    return replace(annotation, rules=annotation.rules.joined(rules).among(classes, place))

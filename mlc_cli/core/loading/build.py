@@ -14,11 +14,8 @@ import torch
 from torchvision.transforms import v2
 
 from mlc_cli.core.datasets.annotations import Annotation, read_annotation
-from mlc_cli.core.datasets.checks import (
-    check_images,
-    check_leak,
-    check_same_classes,
-)
+from mlc_cli.core.datasets.checks import check_images, check_leak, check_same_classes
+from mlc_cli.core.datasets.completing import with_rules
 from mlc_cli.core.datasets.digits import make_digits
 from mlc_cli.core.datasets.older import later_unknown
 from mlc_cli.core.images.geometry import Geometry, Interpolation
@@ -120,6 +117,8 @@ def read_split(settings: DataSettings, file: str) -> Annotation:
     for older in settings.unknown_in:
         before = read_annotation(Path(older).expanduser())
         annotation = later_unknown(annotation, before, settings.renames)
+    if more := settings.rules:
+        annotation = with_rules(annotation, more.implies, more.exclusive, more.separator or "")
     check_images(annotation, allow_outside=settings.allow_outside_root)
     return annotation
 
@@ -215,7 +214,7 @@ def build_train_batches(  # noqa: PLR0913 - what is read, how, and by whom
     repeats_N = repeat_factors(annotation, part) if (part := settings.repeat_rare) else None
     return _batches(
         settings, dataset, batch_size, readers or build_readers(settings, device), group, store,
-        shuffle_seed=seed, drop_last=True, repeats_N=repeats_N,
+        shuffle_seed=seed, drop_last=True, repeats_N=repeats_N, part=settings.epoch_part,
     )  # fmt: skip
 
 

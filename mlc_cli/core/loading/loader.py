@@ -38,6 +38,7 @@ class Batches:
         shuffle_seed: int | None = None,
         drop_last: bool = False,
         repeats_N: NDArray[np.float64] | None = None,
+        part: float = 1.0,
         on_bad_image: OnBadImage = "error",
         group: Group = ALONE,
     ) -> None:
@@ -52,6 +53,7 @@ class Batches:
             shuffle_seed,
             drop_last=drop_last,
             repeats_N=repeats_N,
+            part=part,
             group=group,
         )
         self.readers = workers if isinstance(workers, Readers) else Readers(workers)

@@ -42,6 +42,8 @@ class EpochSampler:
         seed: Of the order; `None` keeps the order of the file.
         drop_last: Leave out a last batch that is not full.
         repeats_N: How often a shuffled epoch shows each image, at least 1; by default once.
+        part: Of the images that a shuffled epoch shows: it begins where the one before ended, so
+            that all are shown equally often.
         group: Who shares them.
 
     Attributes:
@@ -56,6 +58,7 @@ class EpochSampler:
         *,
         drop_last: bool,
         repeats_N: NDArray[np.float64] | None = None,
+        part: float = 1.0,
         group: Group = ALONE,
     ) -> None:
         self._images = images
@@ -64,7 +67,8 @@ class EpochSampler:
         self._whole_N, self._ends_N = _whole_and_rest(
             np.ones(images) if repeats_N is None else repeats_N
         )
-        self.drawn = int(self._whole_N.sum() + self._ends_N[-1])
+        self._pass = int(self._whole_N.sum() + self._ends_N[-1])
+        self.drawn = max(1, round(part * self._pass))
         self._batch_size = min(batch_size, self.drawn)
         self._group = group
         self._order = (-1, np.arange(images))
@@ -92,13 +96,21 @@ class EpochSampler:
 
     def _order_of(self, epoch: int) -> NDArray[np.int64]:
         if self._seed is not None and self._order[0] != epoch:
-            rng = np.random.default_rng((self._seed, epoch))
-            order = rng.permutation(self.drawn)
-            self._order = (epoch, self._draw(rng)[order])
+            number, start = divmod(epoch * self.drawn, self._pass)
+            order = self._shuffled(number, self._seed)
+            if start + self.drawn > self._pass:
+                order = np.append(order, self._shuffled(number + 1, self._seed))
+            self._order = (epoch, order[start : start + self.drawn])
         return self._order[1]
 
+    def _shuffled(self, number: int, seed: int) -> NDArray[np.int64]:
+        """Draws of a pass over all images."""
+        rng = np.random.default_rng((seed, number))
+        order = rng.permutation(self._pass)
+        return self._draw(rng)[order]
+
     def _draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Draws of an epoch: the position of an image, plus `images` for each time it came before.
+        """Draws of a pass: the position of an image, plus `images` for each time it came before.
 
         What the factors have beyond whole times is drawn systematically: where the images lie on
         the line, marks a whole time apart hit them.

@@ -6,6 +6,7 @@ from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.completing import completed
 from mlc_cli.core.models.weights.backbone import LoadReport
 from mlc_cli.core.system.distributed import Group
+from mlc_cli.core.training.optim.schedules import Constant, Plateau, Schedule
 from mlc_cli.errors import SettingsError
 
 REPAIR = "Train the head alone with `--set warm_start.epochs=20`, or give --epochs."
@@ -64,6 +65,15 @@ def advice_on_unknown(train: Annotation, unknown: str) -> str:
             "every image has exactly one label: if an image may show others that were not looked"
             ' for, write `"unlisted": "unknown"` into the annotation file; ' + selective
         )
+    return ""
+
+
+def advice_on_schedule(schedule: Schedule, steps: int) -> str:
+    """What the learning rate does not come to in so many steps; empty where nothing is amiss."""
+    if steps and not schedule.warm(steps - 1):
+        return "the learning rate never reaches its peak: the warm-up takes the whole training"
+    if steps and schedule.factor(steps - 1) >= 1 and not isinstance(schedule, Constant | Plateau):
+        return "the learning rate never falls: the training ends before `schedule` lets it"
     return ""
 
 

@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mlc_cli.core.datasets.links import Link, fetch_links, read_links
+from mlc_cli.core.datasets.links import fetch_links, read_links
 from mlc_cli.core.system.downloads.transfer import transfer
 from mlc_cli.errors import DataError, DownloadError
 from tests.web import Handler, Web
@@ -27,10 +27,10 @@ def test_the_list_of_nus_wide_is_read(tmp_path: Path) -> None:
         r"C:\ImageData\Flickr\zoos\0002_1.jpg     1    http://f/l.jpg null null null"
         "\n"
     )
-    assert read_links(written(tmp_path, text), None) == [
-        Link("actor/0001_2124494179.jpg", ("http://f/m.jpg", "http://f/s.jpg")),
-        Link("zoos/0002_1.jpg", ("http://f/l.jpg",)),
-    ]
+    assert read_links(written(tmp_path, text), None) == {
+        "actor/0001_2124494179.jpg": ["http://f/m.jpg", "http://f/s.jpg"],
+        "zoos/0002_1.jpg": ["http://f/l.jpg"],
+    }
 
 
 def test_a_table_of_open_images_is_read(tmp_path: Path) -> None:
@@ -39,17 +39,17 @@ def test_a_table_of_open_images_is_read(tmp_path: Path) -> None:
         '000595fe,train,https://f/1.jpg,https://www.f/1,https://cc,"Me, myself",a,https://t/1\n'
     )
     template = "https://s3/{path}"
-    assert read_links(written(tmp_path, text), template) == [
-        Link("train/000595fe.jpg", ("https://s3/train/000595fe.jpg", "https://f/1.jpg"))
-    ]
+    assert read_links(written(tmp_path, text), template) == {
+        "train/000595fe.jpg": ["https://s3/train/000595fe.jpg", "https://f/1.jpg"]
+    }
 
 
 def test_a_list_of_ids_is_read(tmp_path: Path) -> None:
     found = read_links(written(tmp_path, "train/0a1b\nvalidation/0c.jpg\n"), "https://s3/{path}")
-    assert found == [
-        Link("train/0a1b.jpg", ("https://s3/train/0a1b.jpg",)),
-        Link("validation/0c.jpg", ("https://s3/validation/0c.jpg",)),
-    ]
+    assert found == {
+        "train/0a1b.jpg": ["https://s3/train/0a1b.jpg"],
+        "validation/0c.jpg": ["https://s3/validation/0c.jpg"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -80,15 +80,15 @@ def test_each_picture_is_there_or_gone_or_to_be_tried_again(web: Web, tmp_path: 
     web.at("/page", lambda handler: handler.send_text("<html><title>gone</title></html>"))
     web.at("/busy", lambda handler: handler.send_error(503))
     web.at("/moved", lambda handler: handler.redirect("/photo_unavailable.png"))
-    links = [
-        Link("a/good.jpg", (web.put("/good", JPEG),)),
-        Link("a/second.jpg", (web.url + "/404", web.put("/second", PNG))),
-        Link("a/404.jpg", (web.url + "/404",)),
-        Link("b/moved.jpg", (web.url + "/moved",)),
-        Link("b/page.jpg", (web.url + "/page",)),
-        Link("b/text.jpg", (web.put("/text", b"no picture"),)),
-        Link("b/busy.jpg", (web.url + "/404", web.url + "/busy")),
-    ]
+    links = {
+        "a/good.jpg": [web.put("/good", JPEG)],
+        "a/second.jpg": [web.url + "/404", web.put("/second", PNG)],
+        "a/404.jpg": [web.url + "/404"],
+        "b/moved.jpg": [web.url + "/moved"],
+        "b/page.jpg": [web.url + "/page"],
+        "b/text.jpg": [web.put("/text", b"no picture")],
+        "b/busy.jpg": [web.url + "/404", web.url + "/busy"],
+    }
     far: list[tuple[int, int]] = []
     found = fetch_links(links, tmp_path / "out", lambda *one: far.append(one), 3)
     assert found.there == 2
@@ -104,7 +104,8 @@ def test_each_picture_is_there_or_gone_or_to_be_tried_again(web: Web, tmp_path: 
     again = fetch_links(links, tmp_path / "out", lambda *_: None, 3)
     assert {path for path, _ in web.seen} == {"/404", "/busy"}
     assert again == (3, found.gone, {})
-    assert fetch_links(links[:1] * 2, tmp_path / "out", lambda *_: None, 3) == (1, {}, {})
+    only = {"a/good.jpg": links["a/good.jpg"]}
+    assert fetch_links(only, tmp_path / "out", lambda *_: None, 3) == (1, {}, {})
 
 
 def test_a_picture_that_was_cut_off_goes_on(web: Web, tmp_path: Path) -> None:
@@ -118,19 +119,19 @@ def test_a_picture_that_was_cut_off_goes_on(web: Web, tmp_path: Path) -> None:
         else:
             handler.send_file(JPEG, "/p")
 
-    link = Link("p.jpg", (web.at("/p", dying),))
-    assert list(fetch_links([link], tmp_path, lambda *_: None, 1).failed) == ["p.jpg"]
-    assert fetch_links([link], tmp_path, lambda *_: None, 1).there == 1
+    links = {"p.jpg": [web.at("/p", dying)]}
+    assert list(fetch_links(links, tmp_path, lambda *_: None, 1).failed) == ["p.jpg"]
+    assert fetch_links(links, tmp_path, lambda *_: None, 1).there == 1
     assert web.ranges()[-1] == "bytes=20-"
     assert (tmp_path / "p.jpg").read_bytes() == JPEG
 
 
 def test_a_page_to_sign_in_at_does_not_make_all_pictures_gone(web: Web, tmp_path: Path) -> None:
     page = "<html><title>Hotel</title></html>"
-    links = [
-        Link(f"{name}.jpg", (web.at(f"/{name}", lambda handler: handler.send_text(page)),))
+    links = {
+        f"{name}.jpg": [web.at(f"/{name}", lambda handler: handler.send_text(page))]
         for name in "ab"
-    ]
+    }
     with pytest.raises(DownloadError, match=r"none of 2 pictures could be had.*'Hotel'"):
         fetch_links(links, tmp_path, lambda *_: None, 1)
     web.answers.clear()
@@ -142,19 +143,18 @@ def test_a_page_to_sign_in_at_does_not_make_all_pictures_gone(web: Web, tmp_path
 def test_a_picture_in_place_of_another_is_not_taken_after_a_kill(web: Web, tmp_path: Path) -> None:
     web.put("/photo_unavailable.jpg", JPEG)
     web.put("/good", JPEG)
-    link = Link(
-        "a.jpg", (web.at("/a", lambda handler: handler.redirect("/photo_unavailable.jpg")),)
-    )
-    transfer(link.urls[0], tmp_path / ".a.jpg.part", lambda *_: None, threading.Event())
-    found = fetch_links([link, Link("b.jpg", (web.url + "/good",))], tmp_path, lambda *_: None, 1)
+    url = web.at("/a", lambda handler: handler.redirect("/photo_unavailable.jpg"))
+    transfer(url, tmp_path / ".a.jpg.part", lambda *_: None, threading.Event())
+    links = {"a.jpg": [url], "b.jpg": [web.url + "/good"]}
+    found = fetch_links(links, tmp_path, lambda *_: None, 1)
     assert list(found.gone) == ["a.jpg"]
     assert not (tmp_path / "a.jpg").exists()
 
 
 @pytest.mark.parametrize("code", [401, 407])
 def test_who_may_not_ask_has_not_lost_pictures(web: Web, tmp_path: Path, code: int) -> None:
-    links = [
-        Link("a.jpg", (web.put("/a", JPEG),)),
-        Link("b.jpg", (web.at("/b", lambda handler: handler.send_error(code)),)),
-    ]
+    links = {
+        "a.jpg": [web.put("/a", JPEG)],
+        "b.jpg": [web.at("/b", lambda handler: handler.send_error(code))],
+    }
     assert list(fetch_links(links, tmp_path, lambda *_: None, 1).failed) == ["b.jpg"]

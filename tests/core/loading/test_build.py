@@ -70,6 +70,25 @@ def test_older_files_make_later_classes_unknown(make_dataset: Callable[..., Path
         read_splits(settings(root, unknown_in=[str(root / "then.json")]))
 
 
+def test_label_rules_of_settings_join_those_of_the_file(make_dataset: Callable[..., Path]) -> None:
+    root = make_dataset()
+    for name in ("train", "val"):
+        content = json.loads((root / f"{name}.json").read_text())
+        content |= {"classes": [*content["classes"], "red / dark"],
+                    "rules": {"implies": {"blue": ["green"]}}}  # fmt: skip
+        (root / f"{name}.json").write_text(json.dumps(content))
+    rules = {"implies": {"blue": "red"}, "exclusive": [["green", "red / dark"]], "separator": " / "}
+    same = {**rules, "implies": [["blue", "red"]]}
+    assert settings(root, rules=rules) == settings(root, rules=same)
+    found = read_splits(settings(root, rules=rules))
+    for split in (found.train, found.val):
+        assert split.rules.implies == {"blue": ["green", "red"], "red / dark": ["red"]}
+        assert split.rules.exclusive == [["green", "red / dark"]]
+    for wrong in ({"implies": {"green": "blue"}}, {"implies": {"green": "pink"}}):
+        with pytest.raises(DataError, match=r"data\.rules: label rules"):
+            read_splits(settings(root, rules=wrong))
+
+
 def test_image_root_replaces_the_folder_of_the_file(make_dataset: Callable[..., Path]) -> None:
     root = make_dataset()
     (root / "images").rename(root.parent / "images")

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +140,18 @@ def test_processes_share_repeated_images() -> None:
         for rank in range(2)
     ]
     assert [one + two for one, two in zip(*shares, strict=True)] == whole
+
+
+@pytest.mark.parametrize("part", [0.3, 0.5, 0.77])
+def test_parts_of_epochs_show_all_images_equally_often(part: float) -> None:
+    sampler = EpochSampler(50, 4, seed=3, drop_last=False, part=part)
+    assert sampler.drawn == round(50 * part)
+    shown = Counter[int]()
+    for epoch in range(20):
+        images = sampler.images_of(epoch, range(len(sampler)))
+        assert len(images) == sampler.drawn
+        shown.update(images)
+        counts = [shown[image] for image in range(50)]
+        assert max(counts) - min(counts) <= 1
+    again = EpochSampler(50, 4, seed=3, drop_last=False, part=part)
+    assert list(again.keys(7, 2)) == list(sampler.keys(7))[2:]  # taken up in the middle

@@ -14,7 +14,8 @@ from torch import nn
 from mlc_cli.core.datasets.annotations import read_annotation
 from mlc_cli.core.system.distributed import Group
 from mlc_cli.core.training.build import prepare
-from mlc_cli.core.training.checks import advice_on_unknown, check_sync_bn
+from mlc_cli.core.training.checks import advice_on_schedule, advice_on_unknown, check_sync_bn
+from mlc_cli.core.training.optim.build import build_schedule
 from mlc_cli.core.training.optim.sam import frozen_bn_statistics
 from mlc_cli.errors import SettingsError
 from mlc_cli.settings.train import TrainSettings
@@ -76,3 +77,24 @@ def test_the_choice_is_explained_where_labels_call_for_it(
     (tmp_path / "train.json").write_text(json.dumps(content))
     advice = advice_on_unknown(read_annotation(tmp_path / "train.json"), unknown)
     assert (words in advice) if words else not advice
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"name": "one_cycle"}, ""),
+        ({"name": "one_cycle", "warmup_epochs": 4}, "never falls"),
+        ({"name": "cosine", "warmup_epochs": 5}, "never reaches its peak"),
+        ({"name": "step", "every": 4}, "never falls"),
+        ({"name": "step", "every": 3}, ""),
+        ({"name": "multi_step", "milestones": [9, 4]}, "never falls"),
+        ({"name": "multi_step", "milestones": [9, 2]}, ""),
+        ({"name": "plateau"}, ""),
+        ({"name": "constant"}, ""),
+    ],
+)
+def test_a_schedule_that_a_training_is_too_short_for_is_told(given: dict, words: str) -> None:
+    settings = TrainSettings.model_validate({"data": {"root": "x"}, "schedule": given}).schedule
+    advice = advice_on_schedule(build_schedule(settings, 40, 10), 40)
+    assert (words in advice) if words else not advice
+    assert not advice_on_schedule(build_schedule(settings, 1, 10), 0)

@@ -1,7 +1,9 @@
 """Which images of a source can be used, and where they are."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ from mlc_cli.core.images.folder import ImageFolder
 from mlc_cli.errors import DataError
 
 MISSING, COUNTED = "is missing", "counted"
+FOUND = "images found by the tail of their path, not where the source says"
+TAKEN = "images that lead to the file of another image by the tail of their path"
 
 
 def locate_images(whole: Collected, searched: Path, findings: Findings) -> Collected:
@@ -26,11 +30,11 @@ def locate_images(whole: Collected, searched: Path, findings: Findings) -> Colle
         DataError: There is none.
     """
     folder = ImageFolder(whole.annotation.folder)
-    paths = whole.annotation.paths
+    paths = list(whole.annotation.paths)
     problems = [folder.problem(path) for path in paths]
     elsewhere = {}
     if any(problems):
-        elsewhere = _elsewhere(whole, searched, problems, findings)
+        elsewhere = _elsewhere(whole, paths, searched, problems, findings)
     for image, problem in enumerate(problems):
         if problem not in (None, COUNTED) and image not in elsewhere:
             findings.dropped.add(f"images whose file {problem}", paths[image])
@@ -42,30 +46,34 @@ def locate_images(whole: Collected, searched: Path, findings: Findings) -> Colle
             f"They are looked for in {searched}; name another folder with --images, or"
             " convert without looking with `--set images.check=false`.",
         )
-    found = whole.take(np.array(kept))
+    found = whole if len(kept) == len(paths) else whole.take(np.array(kept))
     if not elsewhere:
         return found
     return _moved(found, [elsewhere.get(image, "") for image in kept], searched)
 
 
 def _elsewhere(
-    whole: Collected, searched: Path, problems: list[str | None], findings: Findings
+    whole: Collected,
+    paths: Sequence[str],
+    searched: Path,
+    problems: list[str | None],
+    findings: Findings,
 ) -> dict[int, str]:
     """Paths below `searched` of images that are not where they are said to be."""
-    index, paths = ImageIndex(searched), whole.annotation.paths
-    checked = ImageFolder(searched)
+    index, checked = ImageIndex(searched), ImageFolder(searched)
     prefix = _prefix(whole.annotation.folder, searched)
     elsewhere: dict[int, str] = {}
     for image, problem in enumerate(problems):
-        inside = _inside(paths[image], searched) if problem and problem != MISSING else ""
+        path = paths[image] if problem else ""
+        inside = _inside(path, searched) if problem and problem != MISSING else ""
         if problem != MISSING and not inside:
             continue
         split = whole.splits[whole.split_N[image]]
-        found = [inside] if inside else index.find(paths[image], split)
-        found = [path for path in found if checked.problem(path) is None]
+        found = [inside] if inside else index.find(path, split)
+        found = [own for own in found if checked.problem(own) is None]
         if len(found) > 1:
             kind = "images that several files fit (--images narrows the search)"
-            findings.dropped.add(kind, f"{paths[image]:.200}: {', '.join(found[:3]):.200}")
+            findings.dropped.add(kind, f"{path:.200}: {', '.join(found[:3]):.200}")
             problems[image] = COUNTED
         if len(found) == 1:
             elsewhere[image] = found[0]
@@ -73,15 +81,13 @@ def _elsewhere(
     taken.update(
         prefix + path for path, problem in zip(paths, problems, strict=True) if problem is None
     )
-    for image, path in list(elsewhere.items()):
-        if taken[path] > 1 and whole.annotation.paths[image] != path:
-            kind = "images that lead to the file of another image by the tail of their path"
-            findings.dropped.add(kind, f"{paths[image]:.200}: {path:.200}")
+    for image, found_at in list(elsewhere.items()):
+        log, kind = findings.noted, FOUND
+        if taken[found_at] > 1 and paths[image] != found_at:
+            log, kind = findings.dropped, TAKEN
             problems[image] = COUNTED
             del elsewhere[image]
-        else:
-            kind = "images found by the tail of their path, not where the source says"
-            findings.noted.add(kind, f"{paths[image]:.200} is {path:.200}")
+        log.add(kind, partial("{:.200} is {:.200}".format, paths[image], found_at))
     return elsewhere
 
 

@@ -25,7 +25,7 @@ class LabelFiles:
         self._known = set((names or {}).values())
         self._root = root.absolute()
         self._dropped = dropped
-        self._index = ImageIndex(root.absolute(), (".txt",))
+        self._index = ImageIndex(root.absolute())
         self._missing: list[str] = []
         self._found = False
 

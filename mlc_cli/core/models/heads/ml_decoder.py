@@ -21,19 +21,9 @@ def decoder_kind(attention_heads: int, *, cosine: bool) -> str:
 
 
 class MLDecoder(Head):
-    """Cross-attention of group queries over the positions of a feature map.
+    """Cross-attention of G group queries over the positions of a feature map, in a width of `dim`.
 
-    Args:
-        channels: D of the feature map.
-        classes: Number C of them.
-        groups: Queries G; `None` takes min(100, C).
-        dim: Width E of the decoder.
-        heads: Attention heads; must divide `dim`.
-        ffn_dim: Width of the hidden layer.
-        dropout: Dropout inside the decoder.
-        cosine: Compare by cosine rather than by a product.
-        bias: Add a learnt bias to each class (before the scale).
-        scale: Factor on the logits.
+    The settings of the head say what the arguments mean; biases come before the scale.
     """
 
     def __init__(  # noqa: PLR0913 - one argument for each setting

@@ -8,13 +8,7 @@ from mlc_cli.core.system.precision import full_precision
 
 
 class PooledHead(Head):
-    """Pooling, dropout, and what follows.
-
-    Args:
-        pool: Pooling over positions.
-        dropout: Part of the pooled features dropped in training.
-        scale: Factor on the logits.
-    """
+    """Pooling, dropout, and what follows."""
 
     def __init__(self, *, pool: Pool, dropout: float, scale: float) -> None:
         super().__init__(scale)

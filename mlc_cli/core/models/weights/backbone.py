@@ -87,13 +87,7 @@ def resized(
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Position embeddings and the like for the size of a timm model's images, as timm does it.
 
-    Args:
-        model: The timm model.
-        state: Tensors in its names.
-        prefix: Before these names.
-
-    Returns:
-        The tensors, and a note if some were resampled.
+    The tensors have its names behind a prefix; a note comes with them if some were resampled.
     """
     own = {prefix + name: value for name, value in model.state_dict().items()}
     _, _, others = compare(state, own)

@@ -38,10 +38,8 @@ Loaded = tuple[Classifier, ModelCard, tuple[str, ...]]
 def load_any(path: Path, like: str | None = None, weight_classes: str | None = None) -> Loaded:
     """Load a checkpoint of mlc, of deep-object-reid, of ML_Decoder or of ASL.
 
-    Args:
-        path: The checkpoint.
-        like: Preset or YAML file that says what a file of another system does not.
-        weight_classes: Names of the classes, where such a file does not tell them.
+    What a file of another system does not say, `like` does, a preset or a YAML file, and
+    `weight_classes`.
 
     Raises:
         MlcError: The file is not a whole model, or something about it is not known.
@@ -75,17 +73,15 @@ def load_any(path: Path, like: str | None = None, weight_classes: str | None = N
     report = built.report
     assert report
     odd = [name for name in report.unused if not name.endswith(DEAD)]
-    faults = odd if report.whole else [*report.notes, *report.mismatched, *report.missing]
-    if faults:
+    if faults := odd if report.whole else [*report.notes, *report.mismatched, *report.missing]:
         raise WeightsError(f"{path}: is not a whole model: {faults[0]}", REPAIR)
     notes = [report.origin, *report.notes, f"backbone {settings.backbone}"]
     notes.append(f"{data.input_size} pixels")
     if not like:
         notes.append("all that as published configurations have it; --like says otherwise")
-    model = settings.model_copy(update={"weights": None, "weight_classes": None})
     card = ModelCard(
         classes,  # type: ignore[arg-type]
-        model.model_dump(mode="json"),
+        settings.model_dump(mode="json") | {"weights": None, "weight_classes": None},
         data.input_size,
         built.mean,
         built.std,

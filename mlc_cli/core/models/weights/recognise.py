@@ -82,10 +82,7 @@ class Foreign:
 def recognise(file: WeightsFile, weight_classes: str | None = None) -> Foreign | None:
     """Read a file as a checkpoint of another system; `None` if it is a backbone alone.
 
-    Args:
-        file: Any file of weights.
-        weight_classes: Names of its classes, as `listed_classes` takes them, where the file itself
-            has none.
+    Where it does not name its classes, `weight_classes` does, as `listed_classes` takes them.
 
     Raises:
         MlcError: There is no such list, or it is not of this file.

@@ -39,13 +39,9 @@ def file_name(url: str) -> str:
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder of downloads.
+    """A folder of downloads of at most `limit` bytes: what was not used for longest goes first.
 
-    Attributes:
-        folder: The folder.
-        limit: Bytes that it may hold; the files that were not used for longest go first.
-        trust: Take a file whose checksum nobody knows, and demand the same from then on.
-        offline: Fetch nothing.
+    `trust` takes a file whose checksum nobody knows, and demands the same from then on.
     """
 
     folder: Path

@@ -36,16 +36,10 @@ def unpack(
     report: Report,
     stop: threading.Event,
 ) -> dict[str, int]:
-    """Unpack a `.zip` or a `.tar`, compressed or not; any other file is put there as it is.
+    """Unpack a `.zip` or a `.tar`, compressed or not; any other file is put there by its `name`.
 
-    Args:
-        archive: The file.
-        name: What it is called where it comes from.
-        folder: Where its entries go.
-        into: A folder in that one; an archive that brings it along is not put in it twice.
-        take: Patterns of the entries that are wanted.
-        report: Called with bytes done and bytes in all.
-        stop: Ends it when it is set.
+    Entries that a pattern of `take` wants go to `into`, a folder in `folder`; an archive that
+    brings it along is not put in it twice.
 
     Returns:
         Bytes of each file, by its path in `folder`.

@@ -33,11 +33,8 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """Build the optimiser; each of its groups carries its `lr_scale`.
 
-    Args:
-        settings: Of the optimiser.
-        model: Whose parameters learn.
-        depth_of: Layers between each parameter of the backbone and its output, by name;
-            parameters that are not in it belong to the head.
+    `depth_of` has the layers between each parameter of the backbone and its output; parameters
+    that are not in it belong to the head.
     """
     groups = _groups(settings, model, depth_of)
     name = {"sgd": "momentum"}.get(settings.name, settings.name)

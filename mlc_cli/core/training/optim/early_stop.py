@@ -16,12 +16,7 @@ class EarlyStop:
     the new metric, 0.2 of the mean so far, from 0), and stops at a perfect metric. With one-cycle
     it is apt to stop near the peak, long before the annealing that brings most.
 
-    Attributes:
-        patience: Evaluations without a gain.
-        min_delta: Smallest rise that is a gain.
-        rule: When evaluations count.
-        best: Best metric so far, or the running mean.
-        waited: Evaluations without a gain so far.
+    A gain is a rise of more than `min_delta` above `best`, the best metric or the running mean.
     """
 
     patience: int
@@ -33,10 +28,7 @@ class EarlyStop:
     def observe(self, metric: float, *, annealed: bool, warm: bool = True) -> bool:
         """Count an evaluation; whether to stop now.
 
-        Args:
-            metric: Higher is better.
-            annealed: Whether the learning rate is past its peak and below half of it.
-            warm: Whether the warm-up of the learning rate is over.
+        The learning rate is `warm` from its peak on, and `annealed` once it is below half of that.
         """
         smoothed = self.rule == "smoothed"
         if smoothed:

@@ -50,12 +50,8 @@ def _cosine(start: float, end: float, part: float) -> float:
 class OneCycle(Schedule):
     """Cosine from 1/div to 1 and down to 1/(div final_div), as torch's OneCycleLR.
 
-    Attributes:
-        steps: Steps of the training.
-        pct_start: Part of them before the peak.
-        div: Peak over first.
-        final_div: First over last.
-        low_high: Momentum at the peak and at both ends, if it cycles.
+    The peak comes after `pct_start` of the steps; `low_high` is the momentum there and at both
+    ends, if it cycles.
     """
 
     steps: int
@@ -138,14 +134,7 @@ class Constant(Schedule):
 class Plateau(Schedule):
     """Linear warm-up, then a fall by `fall` after `patience` evaluations without a gain.
 
-    Attributes:
-        warmup_steps: Steps of warm-up.
-        fall: What the learning rate is multiplied by.
-        patience: Evaluations without a gain before that.
-        final: Smallest part of the peak.
-        level: Part of the peak that it has come to.
-        best: Best metric so far.
-        waited: Evaluations without a gain so far.
+    `final` is the smallest part of the peak, `level` that which it has come to.
     """
 
     warmup_steps: float

@@ -5,64 +5,66 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from unicodedata import normalize
 from urllib.parse import unquote
 
 from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
 
-_SHORT = frozenset((".jpg", ".png"))
-"""The usual ones, which are looked for first."""
+_IMAGES = frozenset(IMAGE_SUFFIXES)
+_SUFFIXES = _IMAGES | {".txt"}
+"""Suffixes whose case says nothing: of images, and of the files of labels beside them."""
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/(?:/[^/]*)?", re.IGNORECASE)
 _LEFT_OUT = (".", "SegmentationClass", "SegmentationObject")
 """How folders begin that are hidden, or have the masks of Pascal VOC."""
 _UPLOAD_MARK = re.compile(r"[0-9a-f]{8}-")
+_NOWHERE = ("", frozenset[str]())
 
 
 class ImageIndex:
-    """Image files below a folder, found by the tail of a path.
+    """Files below a folder, found by the tail of a path.
 
-    The folder is walked once, when it is first asked. Hidden folders are left out.
+    The folder is walked once, when it is first asked; hidden folders are left out. Tables of names
+    are made only when a file is asked for that is not where the reference says.
     """
 
-    def __init__(self, root: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> None:
+    def __init__(self, root: Path) -> None:
         self._root = root
-        self._suffixes = tuple(suffixes)
         self._again: dict[str, list[str]] = {}
-        self._alike_again: dict[str, list[str]] = {}
 
     @cached_property
-    def _names(self) -> dict[str, set[str]]:
-        """Names of the files of each folder, which is told by what stands before a name."""
-        return {prefix: set(names) for prefix, names in _folders(self._root, self._suffixes)}
+    def _known(self) -> dict[str, tuple[str, frozenset[str]]]:
+        """Folder and names by what stands before a name in references; first as it is."""
+        return {prefix: (prefix, frozenset(names)) for prefix, names in _folders(self._root)}
 
     @cached_property
-    def _first(self) -> dict[str, str]:
-        """The first folder of each name; all folders of a name of several are in `_again`."""
-        first: dict[str, str] = {}
-        for prefix, names in reversed(self._names.items()):  # so that the first counts
-            first.update(dict.fromkeys(names, prefix))
-        if len(first) < sum(map(len, self._names.values())):
-            for prefix, names in self._names.items():
-                for name in names:
-                    if first[name] != prefix:
-                        self._again.setdefault(name, [first[name]]).append(prefix)
-        return first
+    def _prefix(self) -> dict[str, str]:
+        """What stands before each name; for a name in several folders all are in `_again`."""
+        found: dict[str, str] = {}
+        for prefix, names in list(self._known.values()):
+            own = dict.fromkeys(names, prefix)
+            if not own.keys().isdisjoint(found.keys()):
+                for name in own.keys() & found.keys():
+                    self._again.setdefault(name, [found[name]]).append(prefix)
+            found |= own
+        return found
 
     @cached_property
-    def _loosely(self) -> dict[str, str]:
-        """The first path of each loose name; all paths of several are in `_alike_again`."""
-        loosely: dict[str, str] = {}
-        for prefix, names in self._names.items():
-            for name in names:
-                path, key = prefix + name, _loose(name)
-                if (first := loosely.setdefault(key, path)) is not path:
-                    self._alike_again.setdefault(key, [first]).append(path)
-        return loosely
+    def _endings(self) -> list[str]:
+        """Suffixes that the images have."""
+        last = {name[-4:] for name in self._prefix}
+        both = (ending for suffix in IMAGE_SUFFIXES for ending in (suffix, suffix.upper()))
+        return [ending for ending in both if ending[-4:] in last]
 
-    def stemmed(self, stem: str) -> list[str]:
-        """Paths of files whose name without suffix is this one, sorted."""
-        found = self._keyed(_loose(f"{stem}."))
-        return sorted(path for path in found if _stem(path) == stem)
+    @cached_property
+    def _loosely(self) -> dict[str, list[str]]:
+        """Names by what those have in common that may mean one file."""
+        alike: dict[str, list[str]] = {}
+        for name in self._prefix:
+            stem, dot, suffix = name.rpartition(".")
+            if dot + suffix.lower() in _SUFFIXES:
+                alike.setdefault(_loose(stem), []).append(name)
+        return alike
 
     def find(self, reference: str, near: str = "") -> list[str]:
         """Files that a reference can mean; more than one if that is not clear.
@@ -75,51 +77,50 @@ class ImageIndex:
         if "\\" in reference:
             reference = reference.replace("\\", "/")
         cut = reference.rfind("/") + 1
-        name = reference[cut:]
-        if name in self._names.get(reference[:cut], ()):  # most of those that are there
-            return [reference]
-        if (prefix := self._first.get(name)) is not None and name not in self._again:
-            return [prefix + name]  # without taking the reference apart, as most are found so
+        prefix, names = self._known.get(reference[:cut], _NOWHERE)
+        if (name := reference[cut:]) in names:
+            return [prefix + name]
+        found = [] if "?" in name else self._called(name)  # most are found without taking it apart
+        if len(found) == 1:
+            own = self._prefix.get(name)
+            if own is not None and reference[:cut] not in self._known:  # so are others from there
+                self._known[reference[:cut]] = own, self._known[own][1] - self._again.keys()
+            return found
         *folders, name = reference_parts(reference)
-        found = self._called(name)
-        if not found and (bare := _UPLOAD_MARK.sub("", name, count=1)) != name:
-            found = self._called(bare)
+        found = found or self._called(name) or self._called(_UPLOAD_MARK.sub("", name, count=1))
         if len(found) > 1:
-            found = _best(found, lambda path: _shared(folders, path.split("/")[:-1]))
+            found = _best(found, lambda own: (_shared(folders, own), own == folders))
         if len(found) > 1 and near:
-            found = _best(found, lambda path: near in path.split("/")[:-1])
+            found = _best(found, lambda own: near in own)
         return found
 
     def _called(self, name: str) -> list[str]:
         """Paths of files of a name, or of those that are called alike."""
-        if (prefix := self._first.get(name)) is not None:
-            return [own + name for own in self._again.get(name, (prefix,))]
-        if not name:
-            return []
         stem, dot, suffix = name.rpartition(".")
-        suffixed = f"{dot}{suffix.lower()}" in self._suffixes
-        found = self._keyed(_loose(name if suffixed else f"{name}."))
-        if suffixed:
-            suffix = suffix.lower()
-            found = [path for path in found if path.rpartition(".")[2].lower() == suffix]
-        if len(found) < 2:
+        ending = dot + suffix.lower()
+        endings = [ending, ending.upper()]
+        if ending not in _SUFFIXES:
+            stem, ending, endings = name, "", self._endings
+        if not stem:
+            return []
+        if found := self._paths(name) or [p for own in endings for p in self._paths(stem + own)]:
             return found
-        stem = stem if suffixed else name
-        same = [path for path in found if _stem(path) == stem]
-        return same or found
+        alike = (own for own in self._loosely.get(_loose(stem), ()) if _has_ending(own, ending))
+        return [path for own in alike for path in self._paths(own)]
 
-    def _keyed(self, key: str) -> list[str]:
-        first = self._loosely.get(key)
-        return [] if first is None else self._alike_again.get(key, [first])
+    def _paths(self, name: str) -> list[str]:
+        if (prefix := self._prefix.get(name)) is None:
+            return []
+        return [own + name for own in self._again.get(name, (prefix,))]
 
 
-def _stem(path: str) -> str:
-    return path.rpartition("/")[2].rpartition(".")[0]
+def _has_ending(name: str, ending: str) -> bool:
+    return name.lower().endswith(ending) if ending else is_image(name)
 
 
 def is_image(name: str) -> bool:
     """Whether a name ends like that of an image file."""
-    return name.lower().endswith(IMAGE_SUFFIXES)
+    return name[name.rfind(".") :].lower() in _IMAGES
 
 
 def is_address(reference: str) -> bool:
@@ -137,21 +138,15 @@ def reference_parts(reference: str) -> list[str]:
     return unquote(local or place).split("/")
 
 
-def same_name(name: str) -> str:
-    """A name for comparing: percent-decoded, in composed Unicode form."""
-    decoded = unquote(name) if "%" in name else name
-    return decoded if decoded.isascii() else normalize("NFC", decoded)
-
-
-def _loose(name: str) -> str:
-    """What names that may mean one file have in common."""
-    stem = name.rpartition(".")[0]
-    stem = stem.lower() if stem.isascii() and "%" not in stem else same_name(stem).casefold()
+def _loose(stem: str) -> str:
+    """What stems have in common that may mean one file: decoded, composed, in one case."""
+    stem = normalize("NFC", unquote(stem)).casefold()
     return stem.lstrip("0") if stem.isdigit() else stem
 
 
-def _best(paths: Sequence[str], merit: Callable[[str], int]) -> list[str]:
-    merits = [merit(path) for path in paths]
+def _best(paths: Sequence[str], merit: Callable[[list[str]], Any]) -> list[str]:
+    """The paths whose folders have most merit."""
+    merits = [merit(path.split("/")[:-1]) for path in paths]
     return [path for path, own in zip(paths, merits, strict=True) if own == max(merits)]
 
 
@@ -167,41 +162,32 @@ def _shared(folders: list[str], others: list[str]) -> int:
 
 def holds_images(root: Path) -> bool:
     """Whether there is an image below a folder."""
-    return any(names for _, names in _folders(root, IMAGE_SUFFIXES))
+    return any(any(map(is_image, names)) for _, names in _folders(root))
 
 
 def walk_images(root: Path) -> list[str]:
     """Image files below a folder as sorted paths relative to it, with forward slashes."""
-    return [prefix + name for prefix, names in _folders(root, IMAGE_SUFFIXES)
-            for name in sorted(names)]  # fmt: skip
+    return [prefix + name for prefix, names in _folders(root)
+            for name in sorted(names) if name[0] != "." and is_image(name)]  # fmt: skip
 
 
-def _folders(root: Path, suffixes: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """Folders below a root, as what stands before a name, and the files of each with a suffix.
+def _folders(root: Path) -> Iterator[tuple[str, list[str]]]:
+    """Folders below a root, as what stands before a name, and the names of the files of each.
 
-    What is hidden, and what links lead to, is left out.
+    Hidden folders, and what links lead to, are left out.
     """
-    short, every = _SHORT.intersection(suffixes), frozenset(suffixes)
     waiting = [("", str(root))]
     while waiting:
         prefix, place = waiting.pop()
-        below, files = [], []
+        below, names = [], []
         try:
             with os.scandir(place) as entries:
                 for entry in entries:
-                    if not entry.is_dir():
-                        files.append(entry.name)
-                    elif not entry.name.startswith(_LEFT_OUT) and not entry.is_symlink():
+                    if not entry.is_dir(follow_symlinks=False):
+                        names.append(entry.name)
+                    elif not entry.name.startswith(_LEFT_OUT):
                         below.append((f"{prefix}{entry.name}/", entry.path))
         except OSError:  # no folder, or one without permission
             continue
-        yield (
-            prefix,
-            [
-                name
-                for name in files
-                if (name[-4:] in short or name[name.rfind(".") :].lower() in every)
-                and name[0] != "."
-            ],
-        )
+        yield prefix, names
         waiting += sorted(below, reverse=True)

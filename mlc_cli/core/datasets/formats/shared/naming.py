@@ -29,11 +29,7 @@ class ImageNames:
         path = name.replace("\\", "/")
         if is_image(path) or is_address(path):
             return path
-        stem = path.rpartition("/")[2]
-        found = [item for item in self._index.stemmed(stem) if _fits(item, path)]
-        for preferred in (path, f"{near}/{path}"):
-            exact = [item for item in found if item.rpartition(".")[0] == preferred]
-            found = exact or found
+        found = [item for item in self._index.find(path, near) if _fits(item, path)]
         if len(found) > 1:
             kind = "names without suffix that several images have (--images narrows the search)"
             self._dropped.add(kind, f"{name:.80}: {', '.join(found[:3])}")
