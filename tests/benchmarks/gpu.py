@@ -2,9 +2,9 @@
 
 Each row is a model at a size, with SAM or without, compiled or not. The bare steps, over batches
 that are in memory already, are measured before the epochs and behind them; epochs that read files,
-or for which batches were read while bare steps were made, are left out. Peak memory is the GPU's; on
-a CPU the process's. The model's FLOP utilisation takes a backward pass for two forward ones and the
-dense bf16 rate of the card.
+or for which batches were read while bare steps were made, are left out. Peak memory is the GPU's;
+on a CPU the process's. The model's FLOP utilisation takes a backward pass for two forward ones and
+the dense bf16 rate of the card.
 
 Rows that would begin after --minutes are left out, and named. `--device cpu --small` shows that it
 runs.
