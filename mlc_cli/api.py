@@ -28,11 +28,11 @@ from mlc_cli.settings.train import TrainSettings as TrainSettings
 if TYPE_CHECKING:
     from mlc_cli.core.datasets.converting.summary import Conversion
     from mlc_cli.core.evaluation.metrics import Floats
+    from mlc_cli.core.evaluation.threshold_result import ThresholdResult
     from mlc_cli.core.training.events import Finished
     from mlc_cli.jobs.calibrate import CalibrationResult
     from mlc_cli.jobs.evaluate import EvalResult
     from mlc_cli.jobs.export import ExportResult
-    from mlc_cli.jobs.threshold_result import ThresholdResult
 
 _SettingsT = TypeVar("_SettingsT", bound=Settings)
 

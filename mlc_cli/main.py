@@ -29,6 +29,7 @@ SHARED = ("train", "eval", "thresholds", "calibrate", "predict")
 COMMANDS = {
     "choose": "Find the backbone and image size for your photographs, machine and time.",
     "train": "Train a multilabel classifier and evaluate its best epoch.",
+    "tune": "Search for better settings, or for the learning rate alone.",
     "eval": "Evaluate a checkpoint: mAP, and precision, recall and F1 of classes and overall.",
     "thresholds": "Choose the probability from which each class counts as present.",
     "calibrate": "Make probabilities mean what they say; decisions stay as they are.",

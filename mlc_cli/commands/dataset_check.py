@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mlc_cli.core.datasets.inspection.inspect import Inspection
     from mlc_cli.core.datasets.inspection.issues import Finding
     from mlc_cli.core.datasets.inspection.statistics import Statistics
-    from mlc_cli.jobs.check import Checked, Cleaned
+    from mlc_cli.jobs.check import Cleaned
 
 MOST_CLASSES = 100
 SHOWN_PAIRS = 8
@@ -28,10 +28,7 @@ SHOWN_PAIRS = 8
 )
 def dataset_check(given: Given[CheckSettings], *, as_json: flags.Json = False) -> None:
     """Example: mlc dataset-check datasets/mine --html mine.html"""
-    _check(given.settings(), as_json=as_json)
-
-
-def _check(settings: CheckSettings, *, as_json: bool) -> None:
+    settings = given.settings()
     from mlc_cli.core.datasets.inspection.summary import as_dict
     from mlc_cli.errors import GateMissed
     from mlc_cli.jobs import check as job
@@ -42,7 +39,10 @@ def _check(settings: CheckSettings, *, as_json: bool) -> None:
         screen.result_json(as_dict(checked.inspection))
     else:
         _show(checked.inspection)
-    _sum_up(settings, checked)
+    collection = checked.inspection.collection
+    screen.note(f"{collection.source}: {len(collection):,} images, {checked.inspection.verdict}")
+    if settings.html:
+        screen.note(f"page: {settings.html}")
     if settings.fix:
         with progress.ImagesBar() as bar:
             cleaned = job.clean(settings, checked.inspection, bar)
@@ -169,13 +169,6 @@ def _show_finding(finding: "Finding") -> None:
         lines.append(f"-> {finding.repair}")
     for line in lines:
         screen.result(f"         {line}")
-
-
-def _sum_up(settings: CheckSettings, checked: "Checked") -> None:
-    collection = checked.inspection.collection
-    screen.note(f"{collection.source}: {len(collection):,} images, {checked.inspection.verdict}")
-    if settings.html:
-        screen.note(f"page: {settings.html}")
 
 
 def _tell(cleaned: "Cleaned", folder: str) -> None:

@@ -41,10 +41,7 @@ SHOWN = 10
 )
 def predict(given: Given[PredictSettings]) -> None:
     """Example: mlc predict photos/ --output labels.jsonl --gallery labels.html --explain"""
-    _predict(given.settings())
-
-
-def _predict(settings: PredictSettings) -> None:
+    settings = given.settings()
     from mlc_cli.errors import GateMissed
     from mlc_cli.jobs import predict as job
 

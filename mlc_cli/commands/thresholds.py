@@ -8,7 +8,7 @@ from mlc_cli.settings.thresholds import ThresholdSettings
 from mlc_cli.text import listing, some
 
 if TYPE_CHECKING:
-    from mlc_cli.jobs.threshold_result import ThresholdResult
+    from mlc_cli.core.evaluation.threshold_result import ThresholdResult
 
 _SHORT = {"precision": "P", "recall": "R", "fpr": "FPR"}
 
@@ -36,8 +36,8 @@ _SHORT = {"precision": "P", "recall": "R", "fpr": "FPR"}
 def thresholds(given: Given[ThresholdSettings], *, as_json: flags.Json = False) -> None:
     """Example: mlc thresholds --objective 'precision>=0.9'"""
     settings = given.settings()
+    from mlc_cli.core.evaluation.threshold_result import as_dict
     from mlc_cli.errors import GateMissed
-    from mlc_cli.jobs.threshold_result import as_dict
     from mlc_cli.jobs.thresholds import estimate_thresholds
 
     result = estimate_thresholds(settings)
@@ -84,7 +84,7 @@ def _warn(result: "ThresholdResult") -> None:
 
 
 def _show(result: "ThresholdResult") -> None:
-    from mlc_cli.jobs.threshold_result import class_rows
+    from mlc_cli.core.evaluation.threshold_result import class_rows
 
     columns = ("threshold", "precision", "recall", "F1", "F1_at_0.5")
     band = () if result.lower_C is None else ("lower_threshold", "unsure")

@@ -23,6 +23,7 @@ from mlc_cli.core.runs.folder import RunFolder
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.core.system.files import named_faults, read_json
 from mlc_cli.errors import RunError, UsageError
+from mlc_cli.settings.merge import dotted
 from mlc_cli.settings.renamed import modernised
 from mlc_cli.settings.resolve import validate
 from mlc_cli.settings.train import TrainSettings
@@ -104,7 +105,7 @@ class _Run:
         self.settings: dict[str, Any] = {}
         if self.folder:
             known = validate(TrainSettings, modernised(read_yaml(self.folder.settings)))
-            self.settings = dict(_flat(known.model_dump(mode="json")))
+            self.settings = dotted(known.model_dump(mode="json"))
 
     def judged(self, name: str) -> Judged:
         """What it says and decides."""
@@ -115,7 +116,7 @@ class _Run:
     def size(self) -> dict[str, float | None]:
         """Training speed, and size of the model."""
         rows = self.folder.read_metrics() if self.folder else []
-        rates = [row["train/images_per_second"] for row in rows if row["epoch"]]
+        rates = [rate for row in rows if (rate := row.get("train/images_per_second"))]
         file = Path(self.about["checkpoint"])
         places = (self.path / file.name, self.path.parent / file.name, file)
         file = next((place for place in places if place.is_file()), file)
@@ -125,7 +126,7 @@ class _Run:
             model = complexity(classifier, card.input_size)
         return {
             "images/s": statistics.median(rates) if rates else None,
-            "minutes": sum(row["seconds"] for row in rows) / 60 if rows else None,
+            "minutes": sum(row.get("seconds") or 0 for row in rows) / 60 if rows else None,
             "M parameters": model.mparams if model else None,
             "GMACs": model.gmacs if model else None,
             "MiB": model_bytes(file) / 2**20 if file.is_file() else None,
@@ -138,14 +139,6 @@ class _Run:
             moved = self.folder.find(self.settings["data.root"], self.settings["output"])
             source = Path(moved, source.name)
         return read_annotation(source, Path(root) if root else None).folder
-
-
-def _flat(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(content, dict) and content:
-        for name, value in content.items():
-            yield from _flat(value, f"{key}.{name}" if key else name)
-    else:
-        yield key, content
 
 
 def _text(value: Any) -> str:
@@ -183,7 +176,8 @@ def compare_runs(names: Sequence[str], split: str = "val", html: Path | None = N
     )
     if html:
         shown = {path for one in compared.comparisons for path in [*one.images][:MOST_PICTURES]}
-        files = {path: runs[0].image_folder() / path for path in sorted(shown)}
+        folder = runs[0].image_folder()
+        files = {path: folder / path for path in sorted(shown)}
         pictures = read_thumbnails(files, np.inf, usable_cores())  # they were scored at their size
         write_page(html, "evaluation/compare.html", compared=compared, pictures=pictures,
                    most=MOST_PICTURES, source=runs[0].about["data"])  # fmt: skip

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -77,9 +78,10 @@ def download(settings: DatasetDownloadSettings, progress: Progress) -> Downloade
             into, take = file.into, file.take
             return name, unpack(archive, file_name(file.url), source, into, take, told, stop)
 
-        for name, sizes in in_parallel(get, missing, settings.jobs):
-            state[name] = sizes
-            write_json(source / _STATE, dict(sorted(state.items())))
+        with closing(in_parallel(get, missing, settings.jobs)) as come:
+            for name, sizes in come:
+                state[name] = sizes
+                write_json(source / _STATE, dict(sorted(state.items())))
         fetched = _get_links(settings, source, progress)
         conversion = _convert(settings, dest, state)
         cache.trim()
@@ -135,16 +137,16 @@ def _get_links(
 def _convert(
     settings: DatasetDownloadSettings, dest: Path, state: dict[str, Any]
 ) -> Conversion | None:
-    """Write the annotation files, unless they are there, and nothing has come since."""
+    """Write the annotation files, unless they are there, made alike, and nothing has come since."""
     source = dest / SOURCE
     pictures = sum(1 for _ in source.rglob("*.jpg")) if settings.links else 0
-    known = state.get(_CONVERTED, {"files": [], "pictures": None})
-    if known["pictures"] == pictures and all((dest / name).exists() for name in known["files"]):
+    made_of, known = {"pictures": pictures, "convert": settings.convert}, state.get(_CONVERTED, {})
+    if made_of.items() <= known.items() and all((dest / name).exists() for name in known["files"]):
         return None
     content = {"source": str(source), "dest": str(dest), "overwrite": True}
     conversion = convert(validate(ConvertSettings, {**settings.convert, **content}))
     if not conversion.files:
         raise GateMissed(f"convert.strict: not all of {source} would be taken")
-    converted = {_CONVERTED: {"files": conversion.files, "pictures": pictures}}
+    converted = {_CONVERTED: {"files": conversion.files, **made_of}}
     write_json(source / _STATE, {**dict(sorted(state.items())), **converted})
     return conversion

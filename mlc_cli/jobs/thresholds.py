@@ -13,6 +13,7 @@ from mlc_cli.core.evaluation.objectives import Objective, parse_band
 from mlc_cli.core.evaluation.out_of_fold import out_of_fold, strongest_equivalent
 from mlc_cli.core.evaluation.scores import SavedScores, read_scores
 from mlc_cli.core.evaluation.slices import floors_at, measure_slices
+from mlc_cli.core.evaluation.threshold_result import ThresholdResult, as_dict
 from mlc_cli.core.evaluation.thresholds import (
     fit_overall,
     fit_thresholds,
@@ -29,7 +30,6 @@ from mlc_cli.core.runs.checkpoint import change_card
 from mlc_cli.core.system.distributed import current
 from mlc_cli.core.system.files import only_writer, result_folder, write_json, write_text
 from mlc_cli.errors import MlcError, SettingsError
-from mlc_cli.jobs.threshold_result import ThresholdResult, as_dict
 from mlc_cli.settings.resolve import as_yaml
 from mlc_cli.settings.thresholds import ThresholdSettings
 

@@ -54,10 +54,10 @@ def _is_section(annotation: Any) -> TypeGuard[type[BaseModel]]:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     """Turn `{"optim.lr": 1}` into `{"optim": {"lr": 1}}`."""
     tree: dict[str, Any] = {}
-    for key, value in dotted.items():
+    for key, value in values.items():
         *parents, last = key.split(".")
         branch = tree
         for parent in parents:
@@ -69,13 +69,21 @@ def nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
+def dotted(content: Any, key: str = "") -> dict[str, Any]:
+    """Turn `{"optim": {"lr": 1}}` into `{"optim.lr": 1}`."""
+    if not isinstance(content, Mapping) or not content:
+        return {key: content}
+    prefix = f"{key}." if key else ""
+    return {k: v for name, part in content.items() for k, v in dotted(part, prefix + name).items()}
+
+
 def parse_assignments(assignments: list[str]) -> dict[str, Any]:
     """Read `--set section.key=value`; the value is YAML.
 
     Raises:
         UsageError: An assignment has no `=` or no key.
     """
-    dotted: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals or not all(key.strip().split(".")):
@@ -83,5 +91,5 @@ def parse_assignments(assignments: list[str]) -> dict[str, Any]:
                 f"--set {assignment}: expected section.key=value",
                 "For example: --set optim.lr=0.001",
             )
-        dotted[key.strip()] = parse_yaml(text, f"--set {key.strip()}")
-    return nested(dotted)
+        values[key.strip()] = parse_yaml(text, f"--set {key.strip()}")
+    return nested(values)

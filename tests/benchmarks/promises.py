@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from scipy.stats import beta, norm
 from timing import show
 
+from mlc_cli.core.evaluation.metrics import metrics_of_decisions
 from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.scores import read_scores
 from mlc_cli.core.evaluation.thresholds import fit_thresholds
-from tests.core.evaluation.deciding import decision_metrics
 
 DRAWS, IMAGES = 1000, 600
 Table = tuple[NDArray[np.float64], NDArray[np.int8]]
@@ -53,7 +53,7 @@ def misses(
     objective: Objective, table: Table, thresholds: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Classes that miss the floor on the whole table."""
-    kept = getattr(decision_metrics(*table, thresholds), f"{objective.kind}_C")
+    kept = getattr(metrics_of_decisions(table[0] >= thresholds, table[1]), f"{objective.kind}_C")
     return np.asarray(kept > objective.value if objective.kind == "fpr" else kept < objective.value)
 
 
@@ -71,7 +71,7 @@ def row(text: str, table: Table) -> list[str]:
         missed += int((misses(objective, table, found.per_class_C) & promised).sum())
         naive += int(misses(objective, table, unsure).sum())
         made += int(promised.sum())
-        here = decision_metrics(scores, targets, found.per_class_C).precision_C
+        here = metrics_of_decisions(scores >= found.per_class_C, targets).precision_C
         best = np.array(
             [literal(objective, s, t) for s, t in zip(scores.T, targets.T, strict=True)]
         )

@@ -37,7 +37,7 @@ def features(root: str, weights: str) -> dict[str, Split]:
     settings = validate(TrainSettings, gather(TrainSettings, "train", flags=flags))
     training = prepare(settings)
     model, found = training.built.classifier.eval(), {}
-    for split in ("train", "test"):
+    for split in ("train", "val", "test"):
         images = read_split(settings.data, f"{split}.json")
         batches = build_eval_batches(
             settings.data, images, batch_size=32, device=torch.device("cpu")

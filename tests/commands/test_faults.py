@@ -26,10 +26,17 @@ from tests.jobs.test_download import COCO, zipped
 from tests.web import serving
 
 CALLS = {
+    "choose": (
+        "--data data --weights-dir weights --backbones lcnet_100 --backbones +test_resnet --offline"
+        " --sizes 32 --set seconds=0.01 --set data.workers=0 --set data.cache=none"
+        " --set download.cache=cache",
+        "--output OUT",
+    ),
     "train": ("--data data --epochs 1 TINY", "--output OUT"),
     "eval": ("--report --set workers=0", "--output OUT"),
     "thresholds": ("--set workers=0", "--output OUT"),
     "calibrate": ("--folds 2 --set workers=0", "--output OUT"),
+    "compare": ("runs/train-1 runs/train-2", "--html OUT"),
     "export": ("--no-check --ir", "--output OUT"),
     "predict": ("data/images/val --gallery page.html --draw drawn", "--output OUT"),
     "dataset-download": ("coco14 MIRROR --set download.cache=cache", "OUT"),
@@ -166,10 +173,18 @@ def words(home: Path, tiny: list[str], tmp_path_factory) -> Iterator[dict[str, s
             mirror += ["--set", f"files.{name}.bytes={len(data)}"]
         found = {"TINY": " ".join(tiny), "MIRROR": " ".join(mirror)}
         command = f"train {CALLS['train'][0].replace('TINY', found['TINY'])}"
+        choose = f"choose {CALLS['choose'][0]}"
         place = tmp_path_factory.mktemp("trained") / "here"
         (ended,) = all_ended(home, place.parent, {"here": (command, Fault())}).values()
         assert ended.code == 0, ended.err
         shutil.copytree(place / "runs", home / "runs", symlinks=True)
+        (home / "weights").mkdir()
+        best = home / "runs/train-1/best.safetensors"
+        shutil.copy(best, home / "weights/test_resnet.safetensors")
+        shutil.copytree(home / "runs/train-1", home / "runs/train-2")
+        (ended,) = all_ended(home, place.parent, {"first": (choose, Fault())}).values()
+        assert ended.code == 0, ended.err
+        shutil.copytree(place.parent / "first/cache", home / "cache")  # speeds are measured once
         yield found
 
 

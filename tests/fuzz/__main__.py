@@ -20,7 +20,7 @@ def main() -> None:
     given = parser.parse_args()
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
-    print(f"{'kind':8}{'mutants':>9}{'refused':>9}{'same':>7}{'other':>7}{'faults':>8}")
+    print(f"{'kind':9}{'mutants':>9}{'refused':>9}{'same':>7}{'other':>7}{'faults':>8}")
     seeds = range(given.seed, given.seed + given.mutants)
     for kind in given.kinds:
         with tempfile.TemporaryDirectory() as folder:
@@ -28,7 +28,7 @@ def main() -> None:
         numbers = (len(seeds), tally.refused, tally.same, tally.other, len(tally.faults))
         widths = (9, 9, 7, 7, 8)
         cells = (f"{n:{w}}" for n, w in zip(numbers, widths, strict=True))
-        print(f"{kind:8}" + "".join(cells), *tally.faults[:20], sep="\n", flush=True)
+        print(f"{kind:9}" + "".join(cells), *tally.faults[:20], sep="\n", flush=True)
 
 
 if __name__ == "__main__":

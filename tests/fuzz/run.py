@@ -48,9 +48,7 @@ def fuzz(kind: str, folder: Path, seeds: range, keep: Path | None = None) -> Tal
         path = target.mutant(random.Random(f"{kind} {seed}"))
         signal.alarm(SECONDS)
         try:
-            same = whole is None or target.read(path) == whole
-            if whole is None:
-                target.read(path)
+            same = target.read(path) == whole or whole is None
             tally.same, tally.other = tally.same + same, tally.other + (not same)
             if keep and not same:
                 (keep / f"{kind}-{seed}{path.suffix}").write_bytes(path.read_bytes())

@@ -129,6 +129,7 @@ class Card(Target):
         self.path, _ = _model(self.folder)
         with safe_open(str(self.path), "pt") as stream:
             self.content = json.loads(stream.metadata()["mlc"])
+            del self.content["checksum"]  # each mutant gets its own
             self.tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
 
     def mutant(self, rng: random.Random) -> Path:
@@ -155,6 +156,22 @@ class Card(Target):
     def whole(self) -> Any:
         """Of the checkpoint itself."""
         return self.read(self.path)
+
+
+class OldCard(Card):
+    """The card of the last version, which has no checksum of its own: a mutant that the schema
+    lets pass may be another whole card.
+    """
+
+    def prepare(self) -> None:
+        """A checkpoint of format 6."""
+        super().prepare()
+        del self.content["digest"]
+        self.content["format"] = 6
+
+    def whole(self) -> Any:
+        """Nothing to compare with."""
+        return None
 
 
 class Onnx(Card):
@@ -248,6 +265,19 @@ class State(Target):
     def whole(self) -> Any:
         """Of the state itself."""
         return self.read(self.folder / "trainer.pt")
+
+
+class OldState(State):
+    """The state of a training by the last version, whose values have no checksum of their own."""
+
+    def prepare(self) -> None:
+        """After three steps."""
+        super().prepare()
+        del self.content["digest"]
+
+    def whole(self) -> Any:
+        """Nothing to compare with."""
+        return None
 
 
 class Npz(Target):
@@ -404,6 +434,6 @@ class Images(Target):
 
 
 TARGETS: dict[str, type[Target]] = {
-    "card": Card, "onnx": Onnx, "ir": Ir, "state": State, "npz": Npz, "npy": Npy, "yaml": Yaml,
-    "images": Images,
+    "card": Card, "oldcard": OldCard, "onnx": Onnx, "ir": Ir, "state": State,
+    "oldstate": OldState, "npz": Npz, "npy": Npy, "yaml": Yaml, "images": Images,
 }  # fmt: skip

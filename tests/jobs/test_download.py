@@ -149,6 +149,17 @@ def test_a_second_call_does_what_is_missing(mlc, coco, web, tmp_path) -> None:
     assert everything(tmp_path / "datasets") == whole
 
 
+def test_another_conversion_is_made_without_a_download(mlc, coco, web, tmp_path) -> None:
+    assert mlc(*coco).code == 0
+    web.seen.clear()
+    outcome = mlc(*coco, "--set", "convert.drop_class=dog")
+    assert outcome.code == 0, outcome.err
+    assert json.loads((tmp_path / "datasets/coco14/train.json").read_text())["classes"] == ["cat"]
+    assert web.seen == []
+    again = mlc(*coco, "--set", "convert.drop_class=dog")
+    assert "all of coco14 is there already" in again.err
+
+
 def test_killed_at_any_moment_and_called_again_it_is_the_same(mlc, coco, web, tmp_path) -> None:
     def slow(handler: Handler) -> None:
         write = handler.wfile.write

@@ -137,16 +137,17 @@ def fit(
         torch.from_numpy(val_MD).to(device),
         recipe,
     )
-    scores = np.concatenate([result.out_of_fold_NC, result.others_MC])
-    whole = np.concatenate(targets)
-    draws = draw_weights(len(whole), DRAWS, recipe.seed)
     candidate.images, candidate.lr = len(rows[0]), result.rate
-    candidate.out_of_fold = _mean_ap(result.out_of_fold_NC, targets[0])
-    candidate.val = _mean_ap(result.others_MC, targets[1])
-    candidate.mean_ap = _mean_ap(scores, whole)
-    maps = [mean_average_precision(ap_C) for ap_C in resampled_ap(scores, whole, draws)]
-    candidate.maps_B = np.array(maps)
-
-
-def _mean_ap(scores_NC: NDArray[np.float64], targets_NC: NDArray[np.int8]) -> float:
-    return mean_average_precision(average_precision_C(scores_NC, targets_NC))
+    parts = ((result.out_of_fold_NC, targets[0]), (result.others_MC, targets[1]))
+    candidate.out_of_fold, candidate.val = (
+        mean_average_precision(average_precision_C(*part)) for part in parts
+    )
+    # not of all scores together: heads that saw other images give other scores for the same
+    shares = [len(known) / sum(map(len, targets)) for known in targets]
+    candidate.mean_ap = float(np.dot(shares, [candidate.out_of_fold, candidate.val]))
+    draws = [
+        resampled_ap(*part, draw_weights(len(part[1]), DRAWS, recipe.seed + number))
+        for number, part in enumerate(parts)
+    ]
+    maps_2B = [[mean_average_precision(ap_C) for ap_C in ap_BC] for ap_BC in draws]
+    candidate.maps_B = np.dot(shares, maps_2B)

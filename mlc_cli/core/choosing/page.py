@@ -78,9 +78,15 @@ def _plot(measured: Sequence[Candidate], left: Sequence[Candidate]) -> Markup:
     plot.line([(math.log2(c.latency_ms or 1), c.mean_ap) for c in best])
     for c in measured:
         hint = f"{c.name}: mAP {value(c.mean_ap)}, {c.latency_ms:.2f} ms"
-        plot.dot(math.log2(c.latency_ms or 1), c.mean_ap, hint, "mark" if c in left else "soft")
-    for c in best:
+        plot.dot(math.log2(c.latency_ms or 1), c.mean_ap, hint, "mark" if c in left else "dot")
+    for number, c in enumerate(best):
         right = math.log2(c.latency_ms or 1) > sum(x) / 2
         place = (math.log2(c.latency_ms or 1), c.mean_ap)
-        plot.note(*place, c.name, "end" if right else "start", right=-7 if right else 7, down=14)
+        plot.note(
+            *place,
+            c.name,
+            "end" if right else "start",
+            right=-7 if right else 7,
+            down=14 - 20 * (number % 2),
+        )
     return plot.svg("mAP of each candidate against the milliseconds that one image takes")

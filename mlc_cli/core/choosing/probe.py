@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from mlc_cli.core.datasets.stratify import stratify
 from mlc_cli.core.evaluation.metrics import Floats, average_precision_C, mean_average_precision
 from mlc_cli.core.system.device import seed_step
 from mlc_cli.core.training.optim.schedules import OneCycle
@@ -68,8 +69,7 @@ def probe(
         others_MD: Of images that no head learns from.
         recipe: How.
     """
-    rng = np.random.default_rng(recipe.seed)
-    fold_N = torch.from_numpy(rng.permutation(len(targets_NC)) % recipe.folds)
+    fold_N = torch.from_numpy(stratify(targets_NC, [1.0] * recipe.folds, recipe.seed))
     device = features_NVD.device
     heads = _Heads(features_NVD.shape[2], targets_NC, fold_N, recipe, device)
     heads.train(features_NVD, torch.from_numpy(targets_NC))

@@ -32,7 +32,7 @@ class Candidate:
         rate: Images a second, on this machine.
         images: Training images that the estimates are from.
         lr: Best learning rate of the head.
-        mean_ap: Out of fold and on validation images, all together.
+        mean_ap: Mean of the two below, by their images.
         out_of_fold: On training images alone.
         val: On validation images alone.
         maps_B: `mean_ap` in each draw of the images.

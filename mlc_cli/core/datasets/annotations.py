@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ from mlc_cli.text import SHOWN, nearest
 
 Label = str | int
 State = Literal["absent", "unknown"]
+NO_ENTRY = "entries that are not [path, [labels]]"
 
 
 @dataclass(frozen=True)
@@ -162,44 +163,54 @@ _FORM_HINT = (
 
 
 def read_annotation(source: Path, image_root: Path | None = None) -> Annotation:
-    """Read and check an annotation file.
-
-    Args:
-        source: The JSON file.
-        image_root: Folder that image paths are relative to; by default what the file says.
+    """Read and check an annotation file; the folder of its images is by default what it says.
 
     Raises:
         DataError: With all faults of the file at once.
     """
-    content, unlisted = _read_content(source)
-    classes = sorted_classes(content["classes"], source)
+    content = read_content(source)
+    classes = sorted_classes(content.classes, source)
     index = {name: position for position, name in enumerate(classes)}
     faults = IssueLog()
     paths: list[str] = []
     positives, others = SetsBuilder(index), SetsBuilder(index)
-    for number, path, present, second in _entries(content["images"], faults):
+    for number, path, present, second in entries(content.images, faults):
         paths.append(path)
         known = positives.add(present, path, faults)
         if known & others.add(second, path, faults):
             faults.add("images with a label in both lists", f"{path} (entry {number})")
-    _check_duplicates(paths, faults)
+    for path, count in Counter(paths).items():
+        if count > 1:
+            kind = "images listed more than once (list each once, with all labels)"
+            faults.add(kind, path, count - 1)
     if faults.counts:
         raise DataError(f"{source}: {faults.lines()}", _FORM_HINT)
     if not paths:
         raise DataError(f"{source}: lists no images", _FORM_HINT)
     return Annotation(
         source=source,
-        folder=image_root or source.parent / content.get("image_root", ""),
+        folder=image_root or source.parent / content.image_root,
         classes=classes,
         paths=PackedStrings.pack(paths),
         positives=positives.build(),
         others=others.build(),
-        unlisted=unlisted,
-        rules=read_rules(source, content.get("rules"), classes),
+        unlisted=content.unlisted,
+        rules=read_rules(source, content.rules, classes),
     )
 
 
-def _read_content(source: Path) -> tuple[dict[str, Any], State]:
+class Content(NamedTuple):
+    """What an annotation file says at its top level; images as they are."""
+
+    classes: list[Any]
+    images: list[Any]
+    unlisted: State = "absent"
+    image_root: str = ""
+    rules: Any = None
+
+
+def read_content(source: Path) -> Content:
+    """Read the top level of an annotation file; a DataError says what of it is missing or odd."""
     if not source.exists():
         raise DataError(
             f"{source}: there is no such annotation file",
@@ -211,12 +222,13 @@ def _read_content(source: Path) -> tuple[dict[str, Any], State]:
                or not isinstance(content.get(key), list)]  # fmt: skip
     if missing:
         raise DataError(f"{source}: has no list '{missing[0]}' at the top level", _FORM_HINT)
-    if not isinstance(content.get("image_root", ""), str):
+    found = Content(**{key: content[key] for key in Content._fields if key in content})
+    if not isinstance(found.image_root, str):
         raise DataError(f"{source}: 'image_root' is not the name of a folder")
-    unlisted = content.get("unlisted", "absent")
-    if unlisted not in ("absent", "unknown"):
-        raise DataError(f'{source}: \'unlisted\' is {unlisted!r:.80}, not "absent" or "unknown"')
-    return content, unlisted
+    if found.unlisted not in ("absent", "unknown"):
+        said = f"{found.unlisted!r:.80}"
+        raise DataError(f'{source}: \'unlisted\' is {said}, not "absent" or "unknown"')
+    return found
 
 
 def sorted_classes(names: Sequence[Any], source: Path) -> tuple[Label, ...]:
@@ -238,37 +250,24 @@ def sorted_classes(names: Sequence[Any], source: Path) -> tuple[Label, ...]:
 
 def _encodable(name: Label) -> bool:
     """Whether a name is text that can be written; half of a surrogate pair cannot."""
-    try:
-        str(name).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    text = str(name)
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def _entries(
-    images: list[Any], faults: IssueLog
-) -> Iterator[tuple[int, str, list[Label], list[Label]]]:
-    """Well-formed entries as number, path, labels, unknown labels."""
+def entries(
+    images: list[Any], faults: IssueLog, where: str = ""
+) -> Iterator[tuple[int, str, list[Any], list[Any]]]:
+    """Well-formed entries as number, path, labels, others; `where` stands before messages."""
     for number, entry in enumerate(images):
         match entry:
             case [str(path), *_] if not _encodable(path):
-                faults.add("image paths that are not text", f"entry {number}: {path!a}")
+                faults.add("image paths that are not text", f"{where}entry {number}: {path!a}")
             case [str(path), list(present)] if path:
                 yield number, path, present, []
             case [str(path), list(present), list(unsure)] if path:
                 yield number, path, present, unsure
             case _:
-                faults.add(
-                    "entries that are not [path, [labels]]", f"entry {number}: {entry!r:.80}"
-                )
-
-
-def _check_duplicates(paths: list[str], faults: IssueLog) -> None:
-    seen: set[str] = set()
-    for path in paths:
-        if path in seen:
-            faults.add("images listed more than once (list each once, with all labels)", path)
-        seen.add(path)
+                faults.add(NO_ENTRY, f"{where}entry {number}: {entry!r:.80}")
 
 
 class SetsBuilder:

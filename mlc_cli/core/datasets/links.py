@@ -9,6 +9,7 @@ import csv
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -92,11 +93,12 @@ def fetch_links(
         fetched = in_parallel(
             lambda path, stop: (path, _fetch(path, links[path], folder, stop)), todo, jobs
         )
-        for number, (path, problem) in enumerate(fetched, start=1):
-            there += problem is None
-            if problem:
-                (gone if problem.gone else failed)[path] = problem.message.replace('"', "'")
-            report(number, len(todo))
+        with closing(fetched):
+            for number, (path, problem) in enumerate(fetched, start=1):
+                there += problem is None
+                if problem:
+                    (gone if problem.gone else failed)[path] = problem.message.replace('"', "'")
+                report(number, len(todo))
         if not there and not failed:
             raise DownloadError(
                 f"none of {len(links)} pictures could be had, such as {gone[next(iter(links))]}",

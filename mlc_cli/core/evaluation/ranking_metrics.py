@@ -65,9 +65,16 @@ def ranking_metrics(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> tu
 
 
 def _of_block(scores_BC: NDArray[Any], targets_BC: NDArray[np.int8]) -> tuple[float, float]:
-    present_BC = targets_BC == 1
-    rank_BC = rankdata(np.where(targets_BC >= 0, -scores_BC, np.inf), "max", axis=1)
-    hits_BC = rankdata(np.where(present_BC, -scores_BC, np.inf), "max", axis=1)
+    classes = scores_BC.shape[1]
+    scores_BC = np.where(targets_BC >= 0, scores_BC, -np.inf)
+    order_BC = scores_BC.argsort(1)
+    ascending_BC = np.take_along_axis(scores_BC, order_BC, 1)
+    present_BC = np.take_along_axis(targets_BC == 1, order_BC, 1)
+    first_BC = np.broadcast_to(np.arange(classes), scores_BC.shape).copy()
+    first_BC[:, 1:][ascending_BC[:, 1:] == ascending_BC[:, :-1]] = 0
+    first_BC = np.maximum.accumulate(first_BC, 1)  # of the equal scores
+    rank_BC = classes - first_BC
+    hits_BC = np.take_along_axis(present_BC[:, ::-1].cumsum(1)[:, ::-1], first_BC, 1)
     positives_B = present_BC.sum(1)
     sums_B = np.where(present_BC, hits_BC / rank_BC, 0).sum(1)
     precision_B = np.where(positives_B, sums_B / np.maximum(positives_B, 1), 1.0)

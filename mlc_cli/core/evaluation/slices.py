@@ -81,8 +81,28 @@ class Slice:
     missed: dict[str, list[str]]
 
 
+def check_slices(bys: Sequence[str], source: Path) -> dict[str, dict[str, str]]:
+    """Columns beside an annotation file; refuses what tells no slices of its images.
+
+    Raises:
+        UsageError: There is no such column.
+        DataError: The columns cannot be read.
+    """
+    cells = read_columns(source).images if bys else {}
+    names = sorted({name for row in cells.values() for name in row})
+    for by in bys:
+        if by not in {*names, *OF_IMAGES}:
+            raise UsageError(
+                f"--slices {by}: is neither {', '.join(OF_IMAGES)} nor a column that was kept"
+                f" beside {source}{nearest(by, [*names, *OF_IMAGES])}",
+                f"Kept columns are {some(names)}." if names
+                else "`mlc dataset-convert --keep-columns` keeps those of a table.",
+            )  # fmt: skip
+    return cells
+
+
 def slice_values(by: str, paths: Sequence[str], scored: ScoredSplit | None) -> list[str]:
-    """The value of each image.
+    """The value of each image; a kept column goes before what images tell under its name.
 
     Args:
         by: What slices are told by.
@@ -93,6 +113,9 @@ def slice_values(by: str, paths: Sequence[str], scored: ScoredSplit | None) -> l
         UsageError: There is no such column, or no image to look at.
         MlcError: A file cannot be read.
     """
+    cells = check_slices([by], scored.source) if scored else {}
+    if any(by in row for row in cells.values()):
+        return _banded([cells.get(path, {}).get(by, "").strip() or NONE for path in paths])
     if by == "folder":
         return [str(PurePosixPath(path).parent) for path in paths]
     if scored is None:
@@ -100,20 +123,8 @@ def slice_values(by: str, paths: Sequence[str], scored: ScoredSplit | None) -> l
             f"--slices {by}: saved scores know only the folders of the images",
             "Leave out --scores, or take --slices folder.",
         )
-    if by in OF_IMAGES:
-        files = [scored.folder / path for path in paths]
-        return list(in_threads(_camera if by == "camera" else _size, files, usable_cores()))
-    cells = read_columns(scored.source).images
-    names = sorted({name for row in cells.values() for name in row})
-    if by not in names:
-        raise UsageError(
-            f"--slices {by}: is neither {', '.join(OF_IMAGES)} nor a column that was kept beside"
-            f" {scored.source}{nearest(by, [*names, *OF_IMAGES])}",
-            f"Kept columns are {some(names)}."
-            if names
-            else "`mlc dataset-convert --keep-columns` keeps those of a table.",
-        )
-    return _banded([cells.get(path, {}).get(by, "").strip() or NONE for path in paths])
+    files = [scored.folder / path for path in paths]
+    return list(in_threads(_camera if by == "camera" else _size, files, usable_cores()))
 
 
 def _camera(path: Path) -> str:

@@ -95,3 +95,31 @@ def round_ticks(low: float, high: float, about: int = 4) -> list[float]:
     step = unit * next(factor for factor in (1, 2, 5, 10) if factor * unit >= rough * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(number * step, 12) for number in range(first, last + 1)]
+
+
+def scatter(
+    title: str,
+    dots: Iterable[tuple[float, float, str]],
+    line: Sequence[tuple[float, float]] = (),
+    *,
+    log: bool = False,
+    marks: Sequence[float] = (),
+) -> Markup:
+    """Dots with hints, a line, and upright marks; with `log` the x axis goes by powers of ten."""
+    scale = math.log10 if log else float
+    drawn = [(scale(x), y, hint) for x, y, hint in dots]
+    points = [(scale(x), y) for x, y in line]
+    xs, ys = zip(*[one[:2] for one in drawn], *points, strict=True)
+    edges = [(min(part), max(part)) for part in (xs, ys)]
+    x, y = ((low - ((high - low) * 0.05 or 0.5), high + ((high - low) * 0.05 or 0.5))
+            for low, high in edges)  # fmt: skip
+    plot = Plot(440, 240, x=x, y=y, left=48)
+    plot.axes([] if log else round_ticks(*x), round_ticks(*y))
+    for tick in round_ticks(*x) if log else ():
+        plot.note(tick, y[0], f"{10**tick:.2g}", down=14)
+    for mark in marks:
+        plot.line([(scale(mark), y[0]), (scale(mark), y[1])], "mark")
+    plot.line(points)
+    for across, up, hint in drawn:
+        plot.dot(across, up, hint, "dot")
+    return plot.svg(title)

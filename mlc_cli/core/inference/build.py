@@ -12,6 +12,7 @@ from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.checks import check_classes
 from mlc_cli.core.datasets.rules import Rules
 from mlc_cli.core.evaluation.scores import SavedScores, ScoredSplit
+from mlc_cli.core.evaluation.slices import check_slices
 from mlc_cli.core.inference.engines import Engine, OpenedModel, is_exported
 from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.scoring import Scores, score
@@ -27,7 +28,7 @@ from mlc_cli.core.system.distributed import current
 from mlc_cli.errors import DataError
 from mlc_cli.settings.data import DataSettings
 from mlc_cli.settings.resolve import validate
-from mlc_cli.settings.scoring import ScoringSettings, SplitChoiceSettings
+from mlc_cli.settings.scoring import ScoringSettings, SlicedSettings, SplitChoiceSettings
 from mlc_cli.settings.yaml_io import read_yaml
 from mlc_cli.text import some
 
@@ -52,6 +53,8 @@ def score_checkpoint(settings: ScoringSettings, *, rules_of_data: bool = False) 
     )
     data = data_settings(settings, opened.card, opened.path)
     split = read_checked_split(data, settings.split, opened.card.classes)
+    if isinstance(settings, SlicedSettings):
+        check_slices(settings.slices, split.source)  # before the work, not after
     if rules_of_data and split.rules and not opened.card.rules.folded:
         opened = replace(opened, card=replace(opened.card, rules=split.rules))
     if not settings.data:

@@ -46,11 +46,7 @@ def is_exported(path: Path) -> bool:
     return path.suffix.lower() in (".onnx", ".xml")
 
 
-def model_parts(path: Path) -> list[Path]:
-    """The files of a model: two for an IR."""
-    return [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]
-
-
 def model_bytes(path: Path) -> int:
-    """Size of all files of a model."""
-    return sum(part.stat().st_size for part in model_parts(path))
+    """Size of a model file, of an IR with its weights."""
+    parts = [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]
+    return sum(part.stat().st_size for part in parts)

@@ -68,15 +68,10 @@ def build_model(
     *,
     last_norm: bool = True,
 ) -> BuiltModel:
-    """Build a model with its starting weights.
+    """Build a model with its starting weights for images of a height and width.
 
-    Args:
-        settings: Of the model.
-        classes: Class names in the order of the logits.
-        size: Height and width of the images.
-        graph: Of the labels, for a graph head.
-        rename: Names of classes now, by those in the starting weights.
-        last_norm: Whether to apply a norm of timm's classifier.
+    `rename` has the names that classes have now, by those in the starting weights; `last_norm`
+    applies a norm of timm's classifier.
 
     Raises:
         SettingsError: The backbone or head cannot be made.

@@ -16,14 +16,11 @@ class Complexity:
 
     Attributes:
         gmacs: Multiply-accumulates of convolutions and products for one image, in 1e9.
-        gmacs_with_bn: With two for each value that batch normalisation gives, as fvcore counts and
-            the paper quotes.
         mparams: Parameters, in 1e6.
         trained_mparams: Parameters that learn, in 1e6.
     """
 
     gmacs: float
-    gmacs_with_bn: float
     mparams: float
     trained_mparams: float
 
@@ -37,13 +34,11 @@ def complexity(model: nn.Module, size: tuple[int, int]) -> Complexity:
     device = next(model.parameters()).device
     training = model.training
     model.eval()
-    counter, normalised = FlopCounterMode(display=False), [0]
-
-    def count(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
-        normalised[0] += output.numel()
-
-    layers = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001
-    hooks = [layer.register_forward_hook(count) for layer in layers]
+    counter = FlopCounterMode(display=False)
+    parameters = list(model.parameters())
+    learnt = [p for p in parameters if p.requires_grad]
+    for parameter in learnt:  # the counter fails at one that a module hands to another (PiT)
+        parameter.requires_grad = False
     try:
         with torch.no_grad(), counter:
             forward = model.folded() if isinstance(model, Classifier) else model
@@ -56,13 +51,11 @@ def complexity(model: nn.Module, size: tuple[int, int]) -> Complexity:
             " take one size alone, or give no map of features: choose another model.backbone then.",
         ) from error
     finally:
-        for hook in hooks:
-            hook.remove()
+        for parameter in learnt:
+            parameter.requires_grad = True
     model.train(training)
-    parameters = list(model.parameters())
     return Complexity(
         gmacs=counter.get_total_flops() / 2e9,
-        gmacs_with_bn=counter.get_total_flops() / 2e9 + 2 * normalised[0] / 1e9,
         mparams=sum(p.numel() for p in parameters) / 1e6,
-        trained_mparams=sum(p.numel() for p in parameters if p.requires_grad) / 1e6,
+        trained_mparams=sum(p.numel() for p in learnt) / 1e6,
     )

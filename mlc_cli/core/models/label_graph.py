@@ -31,13 +31,10 @@ def build_label_graph(
 ) -> LabelGraph:
     """Take the graph of labels from the training images, or from a file.
 
-    Args:
-        annotation: Of the training images.
-        threshold: P(j | i) from which label i is linked to label j.
-        neighbours: What the links into a label weigh together, against 1 for itself.
-        vectors: File of vectors by label or word; by default a label's vector is how often every
-            other label comes with it.
-        adjacency: File of P(j | i) in place of counting images.
+    From a P(j | i) of `threshold` on, label i is linked to label j; a file of these, `adjacency`,
+    stands in place of counting images. The links into a label weigh `neighbours` together, against
+    1 for itself. Without a file of vectors, that of a label is how often every other one comes
+    with it.
 
     Raises:
         DataError: The file cannot be read or lacks a label.

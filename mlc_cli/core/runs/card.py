@@ -13,14 +13,14 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 
 from mlc_cli.core.datasets.rules import BoundRules, Rules
 from mlc_cli.core.images.geometry import Decode, Geometry, Interpolation, Resize
-from mlc_cli.core.system.checksum import OPEN, is_intact
+from mlc_cli.core.system.checksum import OPEN, digest_of, is_intact
 from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import CheckpointError
 
-FORMAT = 6
+FORMAT = 7
 """From 2 on a file carries its checksum, from 3 on the whole geometry of its images, from 4 on what
-its thresholds promise, and its calibration, from 5 on its backbone ends in timm's last norm, and
-from 6 on it has label rules."""
+its thresholds promise, and its calibration, from 5 on its backbone ends in timm's last norm, from 6
+on it has label rules, and from 7 on the card has a checksum of its own."""
 
 Names = list[str] | list[int]
 
@@ -129,7 +129,8 @@ _SCHEMA = TypeAdapter(ModelCard)
 
 def card_to_json(card: ModelCard) -> str:
     """Text that `card_from_json` reads, with a place for the checksum of the file."""
-    return json.dumps({"format": FORMAT, "checksum": OPEN, **asdict(card)}, allow_nan=False)
+    content = json.loads(json.dumps(asdict(card), allow_nan=False))
+    return json.dumps({"format": FORMAT, "checksum": OPEN, "digest": digest_of(content), **content})
 
 
 def check_sealed(path: Path, *parts: Path) -> bool:
@@ -168,6 +169,8 @@ def card_from_json(text: str, path: Path, *, sealed: bool) -> ModelCard:
         if number > 1 and not sealed:
             raise ValueError("its checksum is gone")
         content.pop("checksum", None)
+        digest = content.pop("digest", None)
+        changed = digest != digest_of(content) if digest or number >= 7 else False
         content.setdefault("last_norm", number >= 5)
         try:
             card = _SCHEMA.validate_json(json.dumps(content, allow_nan=False))
@@ -179,6 +182,8 @@ def card_from_json(text: str, path: Path, *, sealed: bool) -> ModelCard:
             if numbers is not None and len(numbers) != len(card.classes):
                 raise ValueError(f"{name} of {len(numbers)} for {len(card.classes)} classes")
         BoundRules(card.rules, card.classes)
+        if changed:
+            raise ValueError("it is not as it was written")
     if not sealed:
         _say_unsealed(path)
     return card

@@ -1,16 +1,26 @@
-"""A checksum that a file carries inside itself, whatever its format.
+"""Checksums: of plain values, and one that a file carries inside itself, whatever its format.
 
 Its text has the word `mlc-sha256-` with 64 hexadecimal digits behind it somewhere: SHA-256 of all
 bytes, zeros in place of these digits, and of the files that belong to it.
 """
 
 import hashlib
+import json
 import mmap
 from pathlib import Path
+from typing import Any
 
 _WORD, _DIGITS = b"mlc-sha256-", 64
 OPEN = (_WORD + b"0" * _DIGITS).decode()
 """What is written where the checksum shall stand."""
+
+
+def digest_of(values: Any) -> str:
+    """SHA-256 of plain values; of tensors among them type and shape count."""
+    text = json.dumps(
+        values, sort_keys=True, default=lambda tensor: [str(tensor.dtype), *tensor.shape]
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def seal(path: Path, *parts: Path) -> None:

@@ -179,16 +179,16 @@ def folder_beside(path: Path) -> Iterator[Path]:
         MlcError: Another process is making the same.
         OSError: The folder cannot be made.
     """
-    place = path.with_name(f".{path.name}.part")
+    place, stage = (path.with_name(f".{path.name}.{own}") for own in ("part", "new"))
     with ExitStack() as stack:
         with undisturbed():
             place.mkdir(exist_ok=True)
             stack.enter_context(only_writer(place))
             stack.callback(_remove, place)
-        for left in place.iterdir():
-            shutil.rmtree(left)
-        (place / path.name).mkdir()
-        yield place / path.name
+            stack.callback(_remove, stage)
+        _remove(stage)
+        stage.mkdir()  # as deep as `path`, from which files name others
+        yield stage
 
 
 def _remove(folder: Path) -> None:

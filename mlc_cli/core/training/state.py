@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from mlc_cli.core.runs.card import Fingerprint
+from mlc_cli.core.system.checksum import digest_of
 from mlc_cli.core.system.files import write_atomic
 from mlc_cli.core.training.optim.early_stop import EarlyStop
 from mlc_cli.core.training.optim.ema import Ema
@@ -71,11 +72,7 @@ class LossMeter:
         self._steps = 0
 
     def add(self, loss: Tensor, where: str) -> None:
-        """Add the loss of a step.
-
-        Args:
-            loss: Scalar.
-            where: The step, for a message.
+        """Add the loss of a step; `where` names the step in a message.
 
         Raises:
             TrainingError: A loss is not finite.
@@ -164,7 +161,7 @@ class TrainState:
 
     def save(self, path: Path) -> None:
         """Write everything to one file, atomically."""
-        content = {
+        content: dict[str, Any] = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state(),
@@ -178,6 +175,7 @@ class TrainState:
             "processes": self.processes,
             "data": {name: asdict(kept) for name, kept in self.data.items()},
         }
+        content["digest"] = digest_of(content)
         write_atomic(path, lambda temporary: torch.save(content, temporary))
 
     def load(self, path: Path, *, accept_changed_data: bool = False) -> str:
@@ -194,8 +192,7 @@ class TrainState:
             RunError: The file is damaged or belongs to another training, or the data have changed.
         """
         try:
-            _check_sums(path)
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = _read(path)
             self.model.load_state_dict(content["model"])
             _check_optimizer(self.optimizer, content["optimizer"])
             self.optimizer.load_state_dict(content["optimizer"])
@@ -241,11 +238,14 @@ class TrainState:
         return "; ".join(warnings)
 
 
-def _check_sums(path: Path) -> None:
-    """Hold the parts of a state against their checksums, at which torch does not look."""
+def _read(path: Path) -> dict[str, Any]:
+    """Read a state, and hold it against its checksums, at which torch does not look."""
     with zipfile.ZipFile(path) as archive:
-        if damaged := archive.testzip():
-            raise ValueError(f"the checksum of {damaged} is another")
+        damaged = archive.testzip()
+    content: dict[str, Any] = {} if damaged else torch.load(path, "cpu", weights_only=True)
+    if damaged or content.pop("digest", None) not in (None, digest_of(content)):
+        raise ValueError(f"the checksum of {damaged or 'its values'} is another")
+    return content
 
 
 _LOSSES = TypeAdapter(

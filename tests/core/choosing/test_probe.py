@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from mlc_cli.core.choosing.probe import Recipe, probe
+from mlc_cli.core.datasets.stratify import stratify
 from mlc_cli.core.evaluation.metrics import average_precision_C, mean_average_precision
 
 IMAGES, OTHERS, CHANNELS, CLASSES, FOLDS = 61, 20, 12, 3, 4
@@ -80,7 +81,7 @@ def test_all_heads_are_as_those_trained_alone(
     views, targets, others, _ = data
     how = recipe()
     result = probe(views, targets, others, how)
-    fold = np.random.default_rng(how.seed).permutation(IMAGES) % FOLDS
+    fold = stratify(targets, [1.0] * FOLDS, how.seed)
     expected = np.empty((IMAGES, CLASSES))
     for number in range(FOLDS):
         weight, bias = alone(views, targets, result.rate, fold != number, how)

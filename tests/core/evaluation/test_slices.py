@@ -169,8 +169,9 @@ def test_kept_columns_tell_slices_and_numbers_become_bands(tmp_path: Path) -> No
     assert len(bands) == 5
     assert all(9 <= bands[band] <= 10 for band in bands if band != NONE)
     assert found["age"][0] == "0 to 9.5"
-    few = {p: {"grade": str(n % 5)} for n, p in enumerate(paths)}
+    few = {p: {"grade": str(n % 5), "camera": "own"} for n, p in enumerate(paths)}
     write_columns(tmp_path / "val.json", "", few)
+    assert set(values(tmp_path, "camera", paths)) == {"own"}
     assert values(tmp_path, "grade", paths)[:6] == ["0", "1", "2", "3", "4", "0"]
 
 

@@ -5,16 +5,16 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from mlc_cli.core.evaluation.curves import Curve
 from mlc_cli.core.evaluation.reliability import reliability
 from mlc_cli.core.evaluation.report.charts import (
+    Curve,
     histogram,
     learning_chart,
     pr_chart,
     reliability_chart,
     short,
 )
-from mlc_cli.core.html.svg import Plot, round_ticks
+from mlc_cli.core.html.svg import Plot, round_ticks, scatter
 
 
 def test_values_are_mapped_to_the_edges() -> None:
@@ -115,3 +115,21 @@ def test_without_values_there_is_no_learning_curve(rows: list[dict[str, object]]
 def test_one_value_or_equal_values_can_be_drawn(loss: float) -> None:
     for rows in ([{"epoch": 4, "loss": loss}], [{"epoch": e, "loss": loss} for e in (1, 2)]):
         assert ET.fromstring(learning_chart("Loss", rows, ("loss",), epoch=9)) is not None
+
+
+def test_powers_of_ten_are_even_on_a_logarithmic_axis() -> None:
+    dots = [(10.0**power, 0.5, HOSTILE) for power in (-4, -3, -2)]
+    svg = scatter(HOSTILE, dots, [(1e-4, 0.2), (1e-2, 0.6)], log=True, marks=[1e-3])
+    left, middle, right = (
+        float(circle.attrib["cx"]) for circle in ET.fromstring(svg).iter("circle")
+    )
+    assert middle - left == pytest.approx(right - middle, abs=0.2)
+    ((start, end),) = points(svg, "line")
+    assert (start[0], end[0]) == (pytest.approx(left), pytest.approx(right))
+    ((mark, _),) = points(svg, "mark")
+    assert mark[0] == pytest.approx(middle)
+    assert "0.001" in [text.text for text in ET.fromstring(svg).iter("text")]
+
+
+def test_one_dot_can_be_drawn() -> None:
+    assert len(list(ET.fromstring(scatter("One", [(3.0, 0.5, "")])).iter("circle"))) == 1

@@ -4,6 +4,7 @@ import json
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +21,13 @@ CARD = ModelCard(
     metrics={"val_mAP": 0.5}, thresholds=[0.1, 0.2, 0.3], data={"root": "d"},
 )  # fmt: skip
 VALUES = [None, True, -1, 0, 10**400, 1e308, "", "x", [], [[]], {}, [1, 2, 3], ["b", "a"], "\ud800"]
+
+
+def of_format_6() -> dict[str, Any]:
+    """The card as the last version wrote it, so that the schema alone stands for it."""
+    content = json.loads(card_to_json(CARD))
+    del content["digest"]
+    return {**content, "format": 6}
 
 
 def write(path: Path, text: str) -> Path:
@@ -49,7 +57,7 @@ def write(path: Path, text: str) -> Path:
     ],
 )
 def test_a_value_that_cannot_be_is_refused(tmp_path: Path, key: str, value: object) -> None:
-    content = {**json.loads(card_to_json(CARD)), key: value}
+    content = {**of_format_6(), key: value}
     with pytest.raises(CheckpointError, match="damaged or incomplete"):
         read_card(write(tmp_path / "x.safetensors", json.dumps(content)))
 
@@ -59,7 +67,7 @@ def test_mutated_cards_are_read_or_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     refused = 0
     for _ in range(600):
-        content = json.loads(card_to_json(CARD))
+        content = of_format_6()
         key = rng.choice([key for key in content if key != "checksum"])
         if isinstance(content[key], list) and rng.random() < 0.5:
             content[key][rng.randrange(len(content[key]))] = rng.choice(VALUES)
@@ -74,6 +82,18 @@ def test_mutated_cards_are_read_or_refused(tmp_path: Path) -> None:
         except CheckpointError:
             refused += 1
     assert refused > 450
+
+
+@pytest.mark.parametrize(
+    "change", [{"thresholds": [0.1, 0.2, 0.4]}, {"digest": None}, {"digest": "0" * 64}]
+)
+def test_a_card_that_was_changed_since_it_was_written_is_refused(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    content = json.loads(card_to_json(CARD))
+    assert read_card(write(tmp_path / "same.safetensors", json.dumps(content, indent=1))) == CARD
+    with pytest.raises(CheckpointError, match="it is not as it was written"):
+        read_card(write(tmp_path / "x.safetensors", json.dumps({**content, **change})))
 
 
 def test_flipped_bits_of_a_checkpoint_are_refused(tmp_path: Path) -> None:
@@ -91,7 +111,7 @@ def test_flipped_bits_of_a_checkpoint_are_refused(tmp_path: Path) -> None:
 def test_a_checkpoint_of_the_last_version_loads_with_one_line(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    content = {**json.loads(card_to_json(CARD)), "format": 1}
+    content = {**of_format_6(), "format": 1}
     for later in ("checksum", "resize", "interpolation", "decode", "last_norm"):
         del content[later]
     assert CARD.geometry == Geometry(CARD.input_size, "squash", "linear", "full")

@@ -77,12 +77,9 @@ class Reader(Protocol):
         """
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a data set.
+        """Open a data set, whose images are in a folder that the user may name.
 
-        Args:
-            source: File or folder.
-            images: Folder of the images, where the user names one.
-            dropped: Takes, by reason, all that the samples leave out, while they are read.
+        While samples are read, all that they leave out is counted as dropped, by reason.
 
         Raises:
             DataError: It is not of this format, or so damaged that nothing can be said of it.

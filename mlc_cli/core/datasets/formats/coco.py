@@ -27,6 +27,7 @@ from mlc_cli.core.datasets.formats.shared.writing import JsonWriter, common_pref
 from mlc_cli.core.system.issues import IssueLog
 
 _IMAGES = re.compile(r'"images"\s*:\s*\[\s*[{\]]')
+_ENTRY = "{0}, entry {1}: image {2.image_id!r}, category {2.category_id!r}"
 _OBJECTS = re.compile(r'"annotations"\s*:\s*\[\s*\{')
 
 
@@ -46,26 +47,26 @@ _FILES = FileKind(
 
 
 class _Image(Struct, gc=False):
-    id: Id = None
-    file_name: str | None = None
-    coco_url: str | None = None
-    neg_category_ids: list[Id] | None = None
+    id: Any = None
+    file_name: Any = None
+    coco_url: Any = None
+    neg_category_ids: Any = None
 
 
 class _Category(Struct, gc=False):
-    id: Id = None
-    name: str | int | None = None
+    id: Any = None
+    name: Any = None
     supercategory: Any = None
 
 
 class _Segment(Struct, gc=False):
-    category_id: Id = None
-    iscrowd: bool | int | float | str | None = None
-    area: int | float | str | None = None
+    category_id: Any = None
+    iscrowd: Any = None
+    area: Any = None
 
 
 class _Object(_Segment, gc=False):
-    image_id: Id = None
+    image_id: Any = None
     segments_info: list[_Segment] | None = None
 
 
@@ -136,7 +137,7 @@ class CocoReader:
         for number, item in enumerate(part.content.annotations):
             reason = self._reason_to_drop(item, paths, part.names)
             if reason:
-                dropped.add(reason, partial(_describe, part.file, number, item))
+                dropped.add(reason, partial(_ENTRY.format, part.file.name, number, item))
             else:
                 labels.setdefault(item.image_id, {})[part.names[item.category_id]] = None
         return labels
@@ -169,25 +170,25 @@ def _load(file: Path) -> _Content:
             image.id = id_key(image.id)
     for category in content.categories:
         category.id = id_key(category.id)
-    for item in content.annotations:
+    for item in list(content.annotations):
         if type(item.image_id) is not int or type(item.category_id) is not int:
+            if isinstance(item.category_id, list):
+                item.category_id, *rest = item.category_id or [None]
+                more = (
+                    _Object(id_key(one), item.iscrowd, item.area, item.image_id) for one in rest
+                )
+                content.annotations.extend(more)
             item.image_id, item.category_id = id_key(item.image_id), id_key(item.category_id)
     return content
 
 
-def _number(value: float | str | None) -> float | None:
+def _number(value: Any) -> float | None:
     """A number, also one that is written as text; `None` for what is none."""
-    if not isinstance(value, str):
-        return value
-    text = value.strip().lower()
+    text = str(value).strip().lower()
     try:
         return float({"true": "1", "false": "0"}.get(text, text))
     except ValueError:
         return None
-
-
-def _describe(file: Path, number: int, item: _Object) -> str:
-    return f"{file.name}, entry {number}: image {item.image_id!r}, category {item.category_id!r}"
 
 
 def _names(file: Path, content: _Content, dropped: IssueLog, *, zero_used: bool) -> dict[Id, str]:
@@ -197,7 +198,7 @@ def _names(file: Path, content: _Content, dropped: IssueLog, *, zero_used: bool)
     taken: set[str] = set()
     for category in content.categories:
         name, reason = str(category.name), ""
-        if category.id is None or category.name is None or category.id in names:
+        if category.id is None or type(category.name) not in (str, int) or category.id in names:
             reason = "categories without a name, or without a number of their own"
         elif category.id == 0 and not zero_used and name in parents:
             reason = "categories that only head others"
@@ -216,7 +217,7 @@ def _paths(part: _Part, dropped: IssueLog) -> dict[Id, str]:
     paths: dict[Id, str] = {}
     twice: set[Id] = set()
     for image in part.content.images:
-        name = (image.file_name or image.coco_url or "").replace("\\", "/")
+        name = str(image.file_name or image.coco_url or "").replace("\\", "/")
         reason = ""
         if image.id is None or not name:
             reason = "images without a file name, or without a number of their own"
@@ -239,7 +240,8 @@ def _states(part: _Part) -> dict[Id, list[str]] | None:
         return None
     absent = {}
     for image in part.content.images:
-        listed = map(id_key, image.neg_category_ids or ())
+        given = image.neg_category_ids
+        listed = map(id_key, given if isinstance(given, list) else ())
         absent[image.id] = [part.names[number] for number in listed if number in part.names]
     return absent
 

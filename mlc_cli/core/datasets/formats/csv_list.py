@@ -7,7 +7,7 @@ is an image without labels. A file, or a folder with a CSV file for each split.
 import ast
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 from itertools import islice
@@ -20,6 +20,7 @@ from mlc_cli.core.datasets.formats.shared.json_files import (
     are_states,
     present_in,
 )
+from mlc_cli.core.datasets.formats.shared.states import MISSING
 from mlc_cli.core.datasets.formats.shared.table_files import Rows, TableSet, look, place_of
 from mlc_cli.core.datasets.formats.shared.tables import HEAD, UNTOLD, Table, Told
 from mlc_cli.core.datasets.formats.shared.writing import (
@@ -34,8 +35,9 @@ from mlc_cli.errors import DataError
 from mlc_cli.text import some
 
 PYTHON_LIST = "[]"
-_COMMA = ","
-_EMPTY = ("", "nan", "NaN")
+_COMMA, _FEW = ",", 20
+_WHOLE = re.compile(r"(\d+)\.0*")  # as tables write a number in a column with blanks
+_EMPTY = {"", *(own for word in MISSING for own in (word, word.upper(), word.title())), "NaN"}
 _NAMES = {PYTHON_LIST: "a Python list", " ": "a space", "": "none, a cell is one label"}
 _BRACKETS = re.compile(r"\[.*\]|\(.*\)|\{.*\}|set\(\)", re.DOTALL)
 _WITHOUT_COMMA = re.compile(r"['\"]\s+['\"]")  # as numpy prints; Python would join the two
@@ -46,7 +48,8 @@ def find_separator(cells: Sequence[str]) -> str:
 
     `PYTHON_LIST` if all that are not empty stand in brackets; else the first of `|`, `;` and `,`
     that any of them has; else a space if they consist of fewer different words than there are
-    different cells; else nothing, which is empty text.
+    different cells, or all words of cells with several are numbers or cells of their own, or a word
+    stands at several places in the cells of a small table; else nothing.
     """
     filled = {cell for cell in cells if cell not in _EMPTY}
     if filled and all(_BRACKETS.fullmatch(cell) for cell in filled):
@@ -55,7 +58,25 @@ def find_separator(cells: Sequence[str]) -> str:
         if any(separator in cell for cell in filled):
             return separator
     words = {word for cell in filled for word in cell.split()}
-    return " " if len(words) < len(filled) else ""
+    several = {word for cell in filled if " " in cell for word in cell.split()}
+    apart = several <= filled or all(word.isdigit() for word in several) or _wanders(filled)
+    return " " if len(words) < len(filled) or (several and apart) else ""
+
+
+def _wanders(cells: Collection[str]) -> bool:
+    """Whether few cells have a word with other numbers of words before and behind it in another.
+
+    As in `haze primary` and `road clear primary water`, but not in `polar bear, brown bear`; of
+    many names some do so by chance, such as `stone wall` and `wall clock`.
+    """
+    places: dict[str, tuple[int, int]] = {}
+    for words in map(str.split, sorted(cells) if len(cells) < _FEW else ()):
+        for before, word in enumerate(words):
+            behind = len(words) - before
+            first = places.setdefault(word, (before, behind))
+            if len(words) > 1 and before != first[0] and behind != first[1]:
+                return True
+    return False
 
 
 class CsvListReader:
@@ -81,10 +102,14 @@ class CsvListReader:
         first = [row[c] for table, columns in tables.parts for row in table.first for c in columns]
         separator = find_separator(first) if self._separator is None else self._separator
         remark = f"separator of labels: {_NAMES.get(separator, separator)}"
+        if spaced := [cell for cell in first if " " in cell and not separator]:
+            remark += f" ({spaced[0]!r:.40}; `--set csv.separator=' '` would divide it)"
         if self._separator is None and any(table.is_import for table, _ in tables.parts):
             separator = ""
         labels_of = _python_list if separator == PYTHON_LIST else partial(_separated, separator)
 
+        if nothing := sorted({cell for cell in first if cell} & _EMPTY):
+            remark += f"; {', '.join(nothing)} in place of labels: there is none"
         states = are_states(list(_readable(labels_of, first)))
 
         def samples(_: Table, columns: Sequence[int], rows: Rows) -> Iterator[Sample]:
@@ -128,7 +153,13 @@ def _separated(separator: str, cell: str) -> Sequence[str]:
     if cell in _EMPTY:
         return ()
     parts = [cell] if not separator else cell.split(None if separator == " " else separator)
-    return [label for part in parts if (label := part.strip())]
+    return _cleaned(parts)
+
+
+def _cleaned(parts: Iterable[str]) -> list[str]:
+    """Labels that are not blank; `3.0` is the number 3."""
+    return [_WHOLE.sub(r"\1", label) if _WHOLE.fullmatch(label) else label
+            for part in parts if (label := part.strip())]  # fmt: skip
 
 
 @lru_cache(maxsize=65536)
@@ -144,8 +175,7 @@ def _python_list(cell: str) -> Sequence[str]:
     )
     if not {"'", '"'} & set(text) and text != "()":
         inside, numbers = text[1:-1], not text[1:-1].strip("0123456789. \n")
-        parts = inside.split() if numbers else inside.split(",")
-        return [name for part in parts if (name := part.strip())]
+        return _cleaned(inside.split() if numbers else inside.split(","))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -159,7 +189,7 @@ def _python_list(cell: str) -> Sequence[str]:
     ):
         raise ValueError("not a list of labels")
     given = sorted(labels, key=str) if isinstance(labels, set) else labels
-    return [name for label in given if (name := str(label).strip())]
+    return _cleaned(map(str, given))
 
 
 class CsvListWriter:

@@ -4,6 +4,7 @@ A file, or a folder with `<split>/_classes.csv` or a CSV file for each split. Co
 nothing of this kind in the first rows, such as the age of a patient, are no classes.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,11 @@ BLOCK = 4096
 _UNLABELED = "Unlabeled"
 """Roboflow's mark of images without labels; no class."""
 _SUMS = ("id", "index", "sum", "total", "count")
+_CORNER = re.compile(
+    r"(?i)(?:b?box[ _-]?)?(?:[xyz](?:[ _-]?(?:min|max|c|center|[0-9]))?|c[xy]|w|h|width|height"
+    r"|left|top|right|bottom)"
+)
+"""What columns of boxes and points are called; letters are classes where all of them hold flags."""
 _RULE = StateRule()
 _CELLS = {1: "1", 0: "0", -1: ""}
 
@@ -34,13 +40,21 @@ def _class_columns(table: Table) -> list[int]:
     """Columns that are classes: those told, or those of flags that are no sums or identifiers."""
     told = table.told.labels
     columns = [c for c, name in enumerate(table.header) if name and c not in table.taken]
-    return [c for c in columns if (not told or table.header[c] in told) and _is_class(table, c)]
+    if told:
+        columns = [c for c in columns if table.header[c] in told]
+    else:
+        corners = {c for c in columns if _CORNER.fullmatch(table.header[c])}
+        if len(corners) > 1 and not all(map(table.holds_flags, corners)):
+            columns = [c for c in columns if c not in corners]
+    return [c for c in columns if _is_class(table, c)]
 
 
 def _is_class(table: Table, column: int) -> bool:
     name, cells = table.header[column], table.cells(column)
     if name == _UNLABELED and table.path.name == "_classes.csv":
         return False
+    if any(len(cell) == 1 and cell.isalpha() for cell in cells):  # F and M are no flags
+        return table.holds_flags(column)
     flags = [is_flag(row[column]) for row in table.first if row[column]]
     return not any(cells) or (2 * sum(flags) > len(flags) and not _counts(name, cells))
 

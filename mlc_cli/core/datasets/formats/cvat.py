@@ -59,7 +59,8 @@ class CvatReader:
         """Open a file, or those of a folder."""
         files = _FILES.existing(source)
         projects = {file: _project(file) for file in files}
-        roots = {file: images or _beside(file) for file in files}
+        beside = {file: file.parent / "images" for file in files}
+        roots = {f: images or (own if own.is_dir() else f.parent) for f, own in beside.items()}
         root = roots[files[0]] if len(files) == 1 else images or source
         names = [name for project in projects.values() for name in project.labels]
         kinds = {name: kind for p in projects.values() for name, kind in p.attributes.items()}
@@ -88,10 +89,6 @@ class CvatReader:
                 if not split_of_name(file.stem) and not _SUBSET.search(opening(file))
             ),
         )
-
-
-def _beside(file: Path) -> Path:
-    return found if (found := file.parent / "images").is_dir() else file.parent
 
 
 class _Project(NamedTuple):
@@ -204,8 +201,10 @@ class _Frames:
             number = shape.get("frame", "")
             if not _NUMBER.fullmatch(number):
                 self._dropped.add("shapes of a track without a frame", f"{label:.80}: {number:.40}")
-            elif not _is_outside(shape):
-                yield int(number)
+            else:  # a skeleton is outside if all its points are
+                parts = [part for part in shape if part.tag != "attribute"] or [shape]
+                if any(part.get("outside") != "1" for part in parts):
+                    yield int(number)
 
     def samples(self) -> Iterator[Sample]:
         """Every frame that has an image."""
@@ -229,12 +228,6 @@ class _Frames:
             if images.setdefault(int(match[1]), file.name) != file.name:
                 self._dropped.add("further images of a frame", folder + file.name)
         return images
-
-
-def _is_outside(shape: Element) -> bool:
-    """Whether the object is not in the frame; a skeleton is not if none of its points is."""
-    points = [part for part in shape if part.tag != "attribute"] or [shape]
-    return all(part.get("outside") == "1" for part in points)
 
 
 def _split(subset: str) -> str:

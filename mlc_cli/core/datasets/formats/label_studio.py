@@ -38,6 +38,7 @@ _FILES = FileKind(
     "Label Studio exports it as JSON, JSON-MIN, CSV or TSV.",
     ("*.json", "*.csv", "*.tsv", "[0-9]*[0-9]", "[0-9]"),
 )
+_CHOICES = ("choices", "taxonomy")
 _BOOKKEEPING = {
     "id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement"
 }  # fmt: skip
@@ -171,15 +172,28 @@ def _labels_of_task(task: Mapping[str, Any], place: _Place) -> list[str] | None:
 
 
 def _labels_of_result(result: Any, place: _Place) -> list[str]:
-    """Choices, paths of a taxonomy, or the labels of a region."""
     match result:
-        case {"type": "taxonomy", "value": {"taxonomy": paths}}:
+        case {"type": str(kind), "value": dict(value)} if "labels" in kind or kind in _CHOICES:
+            return _labels(value, place)
+    place.drop("results that are not labels", result)
+    return []
+
+
+def _labels(value: Any, place: _Place) -> list[str]:
+    """A name, choices, paths of a taxonomy, the labels of a region, or a list of these."""
+    match value:
+        case str(name):
+            return [name]
+        case list(parts):
+            return [label for part in parts for label in _labels(part, place)]
+        case {"taxonomy": paths}:
             return _joined(paths, place)
-        case {"type": str(kind), "value": dict(value)} if kind == "choices" or "labels" in kind:
-            return _names(value.get(kind), place)
-        case _:
-            place.drop("results that are not labels", result)
-            return []
+        case dict():
+            found = [own for key, own in value.items() if key == "choices" or "labels" in key]
+            if len(found) == 1:
+                return _names(found[0], place)
+    place.drop("results that are not labels", value)
+    return []
 
 
 def _names(names: Any, place: _Place) -> list[str]:
@@ -240,28 +254,6 @@ def _labels_of_row(
     row: Mapping[str, Any], columns: Sequence[str], place: _Place
 ) -> list[str] | None:
     """Labels in all columns; `None` if the row is of a task without an annotation."""
-    labels: list[str] = []
-    for key in columns:
-        match row.get(key):
-            case None:
-                pass
-            case str(name):
-                labels.append(name)
-            case {"choices": names}:
-                labels += _names(names, place)
-            case list(regions):
-                for region in regions:
-                    labels += _labels_of_region(region, place)
-            case other:
-                place.drop("results that are not labels", other)
+    values = [row[key] for key in columns if row.get(key) is not None]
+    labels = [label for value in values for label in _labels(value, place)]
     return labels if labels or row.get("annotation_id") is not None else None
-
-
-def _labels_of_region(region: Any, place: _Place) -> list[str]:
-    if isinstance(region, dict) and "taxonomy" in region:
-        return _joined(region["taxonomy"], place)
-    kinds = [key for key in region if "labels" in key] if isinstance(region, dict) else []
-    if len(kinds) == 1:
-        return _names(region[kinds[0]], place)
-    place.drop("results that are not labels", region)
-    return []

@@ -28,13 +28,19 @@ _FILES = FileKind(
 
 
 class _Shape(Struct, gc=False):
-    label: str | None = None
+    label: Any = None
 
 
 class _Content(Struct):
     imagePath: str | None = None
-    flags: dict[str, Any] | None = None
+    flags: Any = None
     shapes: list[_Shape] = field(default_factory=list)
+
+    def states(self) -> dict[str, bool]:
+        """Whether the image has each label that its flags or shapes name."""
+        flags = self.flags if isinstance(self.flags, dict) else {}
+        found = {name: state in (True, "true", "True", "1") for name, state in flags.items()}
+        return found | {str(one.label): True for one in self.shapes if one.label}
 
 
 class LabelMeReader:
@@ -48,11 +54,10 @@ class LabelMeReader:
         """Open a file, or all of a folder; each image is looked for beside its file."""
         root = source if source.is_dir() else source.parent
         contents = {file: load(file, _Content, _FILES.hint) for file in _FILES.existing(source)}
-        names = [name for content in contents.values() for name in content.flags or {}]
-        names += [one.label for c in contents.values() for one in c.shapes if one.label]
-        names = [name for name in names if name not in _NO_CLASS]
+        names = dict.fromkeys(name for content in contents.values() for name in content.states())
+        classes = [name for name in names if name not in _NO_CLASS]
         samples = _samples(contents, root, dropped)
-        return Source(images or root, samples, list(dict.fromkeys(names)))
+        return Source(images or root, samples, classes)
 
 
 def _samples(contents: Mapping[Path, _Content], root: Path, dropped: IssueLog) -> Iterator[Sample]:
@@ -62,14 +67,8 @@ def _samples(contents: Mapping[Path, _Content], root: Path, dropped: IssueLog) -
             continue
         below = file.parent.relative_to(root).as_posix()
         path = posixpath.normpath(posixpath.join(below, content.imagePath.replace("\\", "/")))
-        labels = [
-            name
-            for name, present in (content.flags or {}).items()
-            if present in (True, "true", "True", "1")
-        ]
-        for shape in content.shapes:
-            if shape.label in _NO_CLASS:
-                dropped.add("shapes of what is no class", f"{file}: {shape.label}")
-            elif shape.label:
-                labels.append(shape.label)
+        labels = [name for name, present in content.states().items() if present]
+        for name in set(labels).intersection(_NO_CLASS):
+            dropped.add("shapes of what is no class", f"{file}: {name}")
+            labels.remove(name)
         yield Sample(path, labels, (), (below != "." and split_of_name(below)) or "")

@@ -6,14 +6,19 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
-from typing import Any, Literal
 
-from msgspec import Struct
-
-from mlc_cli.core.datasets.annotations import Annotation, Label
+from mlc_cli.core.datasets.annotations import (
+    NO_ENTRY,
+    Annotation,
+    Content,
+    Label,
+    entries,
+    read_content,
+    sorted_classes,
+)
 from mlc_cli.core.datasets.columns import read_columns
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, load
+from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having
 from mlc_cli.core.datasets.formats.shared.naming import relative
 from mlc_cli.core.datasets.formats.shared.writing import JsonWriter
 from mlc_cli.core.datasets.rules import Rules, read_rules
@@ -27,14 +32,6 @@ _FILES = FileKind(
 )
 
 
-class _Content(Struct):
-    classes: list[str | int]
-    images: list[Any]
-    unlisted: Literal["absent", "unknown"] = "absent"
-    image_root: str = ""
-    rules: dict[str, Any] = {}
-
-
 class MlcReader:
     """Reads our annotation files; an image in two of them is in both splits."""
 
@@ -46,7 +43,9 @@ class MlcReader:
         """Open a file, or all of a folder; the name of a file is its split."""
         files = _FILES.existing(source)
         beside = {file: read_columns(file) for file in files}
-        contents = {file: load(file, _Content, _FILES.hint) for file in files}
+        contents = {file: read_content(file) for file in files}
+        for file, part in contents.items():
+            sorted_classes(part.classes, file)
         classes = list(dict.fromkeys(name for part in contents.values() for name in part.classes))
         sparse = all(part.unlisted == "unknown" for part in contents.values())
         return Source(
@@ -63,7 +62,7 @@ class MlcReader:
         )
 
 
-def _image_root(contents: Mapping[Path, _Content]) -> Path:
+def _image_root(contents: Mapping[Path, Content]) -> Path:
     roots = {file.parent / content.image_root: file for file, content in contents.items()}
     if len(roots) > 1:
         lines = [f"  {root}, says {file.name}" for root, file in roots.items()]
@@ -75,26 +74,20 @@ def _image_root(contents: Mapping[Path, _Content]) -> Path:
 
 
 def _samples(
-    contents: Mapping[Path, _Content], classes: Sequence[Label], dropped: IssueLog, *, sparse: bool
+    contents: Mapping[Path, Content], classes: Sequence[Label], dropped: IssueLog, *, sparse: bool
 ) -> Iterator[Sample]:
     for file, content in contents.items():
-        for number, entry in enumerate(content.images):
-            match entry:
-                case [str(path), list(labels), *rest] if (
-                    path and len(rest) < 2 and _are_labels(labels) and _are_labels(*rest)
-                ):
-                    others = rest[0] if rest else []
-                    if content.unlisted == "unknown" and not sparse:
-                        listed = {*labels, *others}
-                        others = [name for name in classes if name not in listed]
-                    yield Sample(path, labels, others, file.stem)
-                case _:
-                    reason = "entries that are not [path, [labels]]"
-                    dropped.add(reason, f"{file.name}, entry {number}: {entry!r:.80}")
-
-
-def _are_labels(labels: Any = ()) -> bool:
-    return isinstance(labels, list | tuple) and all(type(label) in (str, int) for label in labels)
+        where = f"{file.name}, "
+        for number, path, labels, others in entries(content.images, dropped, where):
+            listed = [*labels, *others]
+            if not all(type(label) in (str, int) for label in listed):
+                dropped.add(NO_ENTRY, f"{where}entry {number}: {path:.40} {listed!r:.80}")
+                continue
+            if content.unlisted == "unknown" and not sparse:
+                listed = [name for name in classes if name not in listed]
+            else:
+                listed = others
+            yield Sample(path, labels, listed, file.stem)
 
 
 def _content(annotation: Annotation, folder: Path, _split: str) -> dict[str, object]:

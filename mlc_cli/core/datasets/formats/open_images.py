@@ -21,11 +21,11 @@ from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.layout import root_of
 from mlc_cli.core.datasets.formats.shared.lines import csv_rows, is_file
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames, without_suffix
+from mlc_cli.core.datasets.formats.shared.split_names import split_of_name
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 _STATES = {"1": True, "0": False, "1.0": True, "0.0": False}
-_SPLIT = re.compile(r"(?:^|[-_.])(train|validation|val|test)(?:[-_.]|$)", re.IGNORECASE)
 _TABLE = re.compile(r"(human-imagelabels|-bbox).*\.csv$")
 _COLUMNS = ("ImageID", "LabelName", "Confidence")
 
@@ -110,8 +110,7 @@ def _csv_files(folder: Path) -> list[Path]:
 
 def _split(file: Path) -> str:
     """Split that the name of a table tells, as the folder of its images is called."""
-    match = _SPLIT.search(file.stem)
-    split = match[1] if match else ""
+    split = split_of_name(file.stem)
     return "validation" if split == "val" else split
 
 

@@ -194,7 +194,11 @@ def _remarks(splits: Collection[str]) -> tuple[str, ...]:
 
 
 def _listed(image: str, annotations: Path, dropped: IssueLog) -> Iterator[_Image]:
+    image = image.partition(".jpg ")[0]  # Paddle has the XML file behind the image
     path = annotations / f"{without_suffix(image)}.xml"
+    if not is_file(path) and not leads_out(image):  # a path in place of an id: JPEGImages/1.jpg
+        image = image.rpartition("/")[2]
+        path = annotations / f"{without_suffix(image)}.xml"
     if leads_out(image):
         dropped.add("images whose id leads out of the folder", f"{image:.80}")
     elif not is_file(path):

@@ -230,28 +230,22 @@ def _listed(file: Path, dropped: IssueLog) -> Iterator[str]:
     """Images of a list, whose lines are relative to its own folder."""
     base = file.parent
     for number, text in text_lines(file):
-        line = text.replace("\\", "/")
-        image = posixpath.normpath(posixpath.join(base.as_posix(), line))
+        line = text.replace("\\", "/").removeprefix("./")
+        folder, _, name = line.rpartition("/")
         if is_image(line) and not _PATTERN.search(line):  # without a look at the disk
-            yield _without_data(base, line) or image
+            yield f"{_folder(base, folder)}/{name}"
         elif places := _places(base, line, lists=False):
             yield from (found for place in places for found in images_of(place, dropped))
         elif "*" in line or "?" in line:
             kind = "patterns of a list that no image fits"
             dropped.add(kind, f"{file}, line {number}: {line:.80}")
         else:
-            yield image
-
-
-def _without_data(base: Path, line: str) -> str:
-    """An image of a list without its first folder, where it is there: CVAT puts `data/` before."""
-    folder, _, name = line.removeprefix("./").rpartition("/")
-    short = _shortened(base, folder) if "/" in folder else ""
-    return f"{short}/{name}" if short else ""
+            yield posixpath.normpath(posixpath.join(base.as_posix(), line))
 
 
 @lru_cache(maxsize=64)
-def _shortened(base: Path, folder: str) -> str:
-    rest = base / folder.partition("/")[2]
-    found = not is_folder(base / folder) and is_folder(rest)
-    return posixpath.normpath(rest.as_posix()) if found else ""
+def _folder(base: Path, folder: str) -> str:
+    """Place of a folder of a list, perhaps without its first part: CVAT puts `data/` before."""
+    rest = folder.partition("/")[2]
+    short = rest and not is_folder(base / folder) and is_folder(base / rest)
+    return posixpath.normpath((base / (rest if short else folder)).as_posix())

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from mlc_cli.core.evaluation.curves import pr_curve, score_shares
 from mlc_cli.core.evaluation.diagnosis import Chosen, Diagnosis, choose_images, diagnose
 from mlc_cli.core.evaluation.metrics import Floats, ratio
 from mlc_cli.core.evaluation.report import charts
@@ -171,9 +170,9 @@ class Content:
         made, title, drawn = self.evaluation.decided, self.evaluation.classes[c], []
         if self.evaluation.positives_C[c]:
             at = float(made.precision_C[c]), float(made.recall_C[c])
-            curve = pr_curve(scores_N, targets_N, points=60)
+            curve = charts.pr_curve(scores_N, targets_N, points=60)
             drawn = [charts.pr_chart(title, curve, *at, float(self.chance_C[c]))]
-        shares = score_shares(scores_N, targets_N, bins=20)
+        shares = charts.score_shares(scores_N, targets_N, bins=20)
         return [*drawn, charts.histogram(title, *shares, float(self.evaluation.used_C[c]))]
 
     def learning_charts(self) -> dict[str, Markup]:

@@ -42,14 +42,10 @@ def load(
 ) -> LoadReport:
     """Load a file of any origin into a model for `classes`.
 
-    Args:
-        model: Its head is left as it is where the file brings none for the same classes.
-        path: The file, or a run, of which the best checkpoint is taken.
-        classes: Class names of the model.
-        weight_classes: Those of the file, as `listed_classes` takes them.
-        reset_head: Whether the file may be a checkpoint for other classes.
-        rename: Names of classes now, by those in a checkpoint of mlc, of which the head keeps what
-            it knows of classes that stay; `None` refuses other classes.
+    The head stays as it is where the file, or the best checkpoint of a run, brings none for the
+    same classes. Those of the file are `weight_classes`, as `listed_classes` takes them. With
+    `reset_head` they may be others; with `rename`, their names now by those in a checkpoint of
+    mlc, the head keeps what it knows of those that stay.
 
     Raises:
         WeightsError: It is for other classes or another model, or something in it is not known.

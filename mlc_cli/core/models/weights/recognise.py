@@ -87,6 +87,7 @@ def recognise(file: WeightsFile, weight_classes: str | None = None) -> Foreign |
     Raises:
         MlcError: There is no such list, or it is not of this file.
     """
+    file = replace(file, tensors={_unwrapped(name): v for name, v in file.tensors.items()})
     foreign = _recognised(file)
     if weight_classes is None:
         return foreign
@@ -109,7 +110,6 @@ def recognise(file: WeightsFile, weight_classes: str | None = None) -> Foreign |
 
 
 def _recognised(file: WeightsFile) -> Foreign | None:
-    file = replace(file, tensors={_unwrapped(name): v for name, v in file.tensors.items()})
     classes = _class_names(file.extras)
     marks = [name for name in file.tensors if f".{name}".endswith(f".{DECODER}")]
     if marks == [DECODER]:

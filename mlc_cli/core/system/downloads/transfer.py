@@ -11,7 +11,7 @@ import shutil
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from html import unescape
@@ -49,11 +49,11 @@ class _CutOffError(Exception):
 
 def in_parallel(
     work: Callable[[T, threading.Event], R], items: Iterable[T], jobs: int
-) -> Iterator[R]:
+) -> Generator[R]:
     """What comes of each item in `jobs` threads, in the order in which it comes.
 
-    At the first error, and at Ctrl-C, the others are asked to stop by the event that `work` takes,
-    and waited for.
+    At the first error, at Ctrl-C, and when it is closed, the others are asked to stop by the event
+    that `work` takes, and waited for.
     """
     stop = threading.Event()
     pool = ThreadPoolExecutor(jobs)

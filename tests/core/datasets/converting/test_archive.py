@@ -36,7 +36,7 @@ def test_the_only_folder_is_the_data_set_and_nothing_stays(tmp_path: Path) -> No
         (moded("d\\w.txt", stat.S_IFREG | 0o644), b"w"),
     )  # fmt: skip
     with unpacked(source, tmp_path / "new" / "out", 1) as place:
-        assert place.parents[3] == tmp_path  # `new` is not there, and is not made
+        assert place.parents[2] == tmp_path  # `new` is not there, and is not made
         assert names_below(place) == ["2.csv", "w.txt", "x", "x/1.jpg"]
         assert (place / "x/1.jpg").read_bytes() == b"1"
     assert names_below(tmp_path) == ["a.zip"]

@@ -141,3 +141,9 @@ def test_a_place_that_cannot_be_written_is_a_message(tmp_path: Path) -> None:
         atomic_output(tmp_path / "file" / "dest", overwrite=False, record=""),
     ):
         pass
+
+
+def test_the_stage_is_as_deep_as_the_result(tmp_path: Path) -> None:
+    """Files in it name the images elsewhere by paths that hold after it has moved."""
+    with atomic_output(tmp_path / "result") as stage:
+        assert stage.parent == tmp_path.resolve()

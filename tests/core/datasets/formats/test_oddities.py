@@ -10,6 +10,7 @@ from mlc_cli.settings.convert import ConvertSettings
 SHAPES = [{"label": "__ignore__"}, {"label": "cat"}]
 NAMED = {"filename": "a.jpg", "regions": [], "file_attributes": {
     "caption": "a nice cat", "public_domain": "no", "image_url": "", "kind": "cat"}}  # fmt: skip
+VOC = "<annotation><object><name>cat</name></object></annotation>"
 
 CASES = {
     "a column of sizes is no class": (
@@ -54,6 +55,88 @@ CASES = {
         {"o.manifest": '{"source-ref":"a.jpg","k":[0],"k-metadata":{"class-map":{"0":"cat"}}}\n'
                        '{"source-ref":"b.jpg","k-metadata":{"failure-reason":"x"}}\n'},
         {"a.jpg": {"cat"}, "b.jpg": set()}, {""}),
+    "blanks between few labels": (
+        {"t.csv": "image,tags\na.jpg,cat dog\nb.jpg,cat\nc.jpg,dog\n"},
+        {"a.jpg": {"cat", "dog"}, "b.jpg": {"cat"}, "c.jpg": {"dog"}}, {""}),
+    "blanks between tags in a small table": (
+        {"t.csv": "image,tags\na.jpg,haze primary\nb.jpg,road clear primary water\n"},
+        {"a.jpg": {"haze", "primary"}, "b.jpg": {"road", "clear", "primary", "water"}}, {""}),
+    "blanks inside all labels": (
+        {"t.csv": "image,label\na.jpg,polar bear\nb.jpg,brown bear\nc.jpg,bear\n"},
+        {"a.jpg": {"polar bear"}, "b.jpg": {"brown bear"}, "c.jpg": {"bear"}}, {""}),
+    "a blank inside a label": (
+        {"t.csv": "image,tags\na.jpg,traffic light\nb.jpg,cat\nc.jpg,light\n"},
+        {"a.jpg": {"traffic light"}, "b.jpg": {"cat"}, "c.jpg": {"light"}}, {""}),
+    "places of points are no classes": (
+        {"t.csv": "image,x,y,z,cat\na.jpg,0,1,,1\nb.jpg,1,12,,0\n"},
+        {"a.jpg": {"cat"}, "b.jpg": set()}, {""}),
+    "letters are classes": (
+        {"t.csv": "image,x,y,z\na.jpg,0,1,0\nb.jpg,1,1,0\n"},
+        {"a.jpg": {"y"}, "b.jpg": {"x", "y"}}, {""}),
+    "T and F": (
+        {"t.csv": "image,cat,dog,sex\na.jpg,T,F,F\nb.jpg,F,T,M\nc.jpg,F,F,F\n"},
+        {"a.jpg": {"cat"}, "b.jpg": {"dog"}, "c.jpg": set()}, {""}),
+    "ticks and crosses": (
+        {"t.csv": "image,cat,dog\na.jpg,\u2713,\u2717\nb.jpg,\u2717,\u2713\n"},
+        {"a.jpg": {"cat"}, "b.jpg": {"dog"}}, {""}),
+    "Excel's separator before the header": (
+        {"t.csv": "sep=;\nimage;tags\na.jpg;cat,dog\nb.jpg;dog\n"},
+        {"a.jpg": {"cat", "dog"}, "b.jpg": {"dog"}}, {""}),
+    "comments before the header": (
+        {"t.csv": "# version 2\n# by me, in 2020, for you\nimage,cat,dog\na.jpg,1,0\nb.jpg,0,1\n"},
+        {"a.jpg": {"cat"}, "b.jpg": {"dog"}}, {""}),
+    "a header as a comment": (
+        {"t.csv": "# image,cat,dog\na.jpg,1,0\nb.jpg,0,1\n"},
+        {"a.jpg": {"cat"}, "b.jpg": {"dog"}}, {""}),
+    "odd fields of COCO": (
+        {"c.json": json.dumps({
+            "images": [{"id": 1, "file_name": "a.jpg", "neg_category_ids": 3},
+                       {"id": {}, "file_name": "b.jpg"}, {"id": 3, "file_name": 7}],
+            "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"},
+                           {"id": 3, "name": ["odd"]}],
+            "annotations": [{"image_id": 1, "category_id": [1, "2"], "iscrowd": []},
+                            {"image_id": 1, "category_id": {"x": 1}, "area": "big"},
+                            {"image_id": [1], "category_id": 1}]})},
+        {"a.jpg": {"cat", "dog"}, "7": set()}, {""}),
+    "paths in lists of VOC": (
+        {"Annotations/1.xml": VOC, "Annotations/2.xml": VOC, "JPEGImages/1.jpg": "1",
+         "JPEGImages/2.jpg": "2", "ImageSets/Main/train.txt": "JPEGImages/1.jpg\n",
+         "ImageSets/Main/val.txt": "./JPEGImages/2.jpg ./Annotations/2.xml\n"},
+        {"1.jpg": {"cat"}, "2.jpg": {"cat"}}, {"train", "val"}),
+    "what is written in place of nothing": (
+        {"t.csv": "image,labels\na.jpg,cat\nb.jpg,None\nc.jpg,NA\nd.jpg,none\n"},
+        {"a.jpg": {"cat"}, "b.jpg": set(), "c.jpg": set(), "d.jpg": set()}, {""}),
+    "names of classes before their numbers": (
+        {"t.csv": "image_id,class_id,class_name,x_min,y_min\na.jpg,3,cat,691,20\na.jpg,4,dog,,\n"},
+        {"a.jpg": {"cat", "dog"}}, {""}),
+    "a genre beside flags": (
+        {"t.csv": "id,genre,class_id,cat,dog\na.jpg,drama,3,1,0\nb.jpg,war,5,0,1\n"},
+        {"a.jpg": {"cat"}, "b.jpg": {"dog"}}, {""}),
+    "a name beside a label in lines": (
+        {"metadata.jsonl": '{"file_name":"a.jpg","label":"cat","label_id":3}\n'
+                           '{"file_name":"b.jpg","label":"dog","label_id":4}\n'},
+        {"a.jpg": {"cat"}, "b.jpg": {"dog"}}, {""}),
+    "numbers of attributes": (
+        {"train.csv": "id,attribute_ids\na.jpg,7 8\nb.jpg,8 9\nc.jpg,10\n"},
+        {"a.jpg": {"7", "8"}, "b.jpg": {"8", "9"}, "c.jpg": {"10"}}, {"train"}),
+    "flags in words": (
+        {"t.csv": "photo;Hund;Katze;Maus\nA.JPG;ja;nein;positive\nB.JPG;nein;ja;negative\n"},
+        {"A.JPG": {"Hund", "Maus"}, "B.JPG": {"Katze"}}, {""}),
+    "tabs in a text file": (
+        {"t.txt": "IMAGE\\LABEL\tcat\tdog\na01.jpg\t1\t0\nb.jpg\t0\t1\n", "notes.txt": "by me"},
+        {"a01.jpg": {"cat"}, "b.jpg": {"dog"}}, {""}),
+    "tabs": (
+        {"t.tsv": "image\tcat\tdog\na.jpg\t1\t0\nb.jpg\t0\t1\n"},
+        {"a.jpg": {"cat"}, "b.jpg": {"dog"}}, {""}),
+    "numbers of a column with blanks": (
+        {"t.csv": "image,label,categories\na.jpg,3.0,\"[1.0, 9.0]\"\nb.jpg,,[1.0]\n"},
+        {"a.jpg": {"3"}, "b.jpg": set()}, {""}),
+    "numbers in lists": (
+        {"t.csv": "image,categories\na.jpg,\"[1.0, 9.0]\"\nb.jpg,[1.0]\n"},
+        {"a.jpg": {"1", "9"}, "b.jpg": {"1"}}, {""}),
+    "labels of LabelMe that are numbers": (
+        {"a.json": json.dumps({"flags": [], "shapes": [{"label": 3}], "imagePath": "a.jpg",
+                               "imageData": None})}, {"a.jpg": {"3"}}, {""}),
 }  # fmt: skip
 
 

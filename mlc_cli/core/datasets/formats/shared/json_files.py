@@ -25,14 +25,17 @@ STATES_REMARK = "lists of 0 and 1 are states of classes, which are called by the
 _WHOLE = re.compile(r"(0|-?[1-9][0-9]{0,17})(?:\.0+)?")
 
 
-def id_key(value: Id) -> Id:
-    """An identifier for comparing: `7`, `7.0`, `"7"` and `"7.0"` are 7; `"007"` is text."""
+def id_key(value: Any) -> Id:
+    """An identifier for comparing: `7`, `7.0`, `"7"` and `"7.0"` are 7; `"007"` is text.
+
+    What can be none, such as a list, is `None`.
+    """
     if type(value) is float:
         return int(value) if value.is_integer() else value
     if type(value) is str:
         text = value.strip()
         return int(match[1]) if (match := _WHOLE.fullmatch(text)) else text
-    return value
+    return value if type(value) is int else None
 
 
 def load(path: Path, shape: type[Shape], hint: str = "") -> Shape:

@@ -25,11 +25,7 @@ def split_of(file: Path) -> str:
 
 
 def unsplit(sizes: Mapping[Path, int]) -> tuple[str, ...]:
-    """Names of the files that tell no split; none if each is of one image.
-
-    Args:
-        sizes: Images of each file.
-    """
+    """Names of the files, of some number of images each, that tell no split; none of one image."""
     if all(size <= 1 for size in sizes.values()):
         return ()
     return tuple(file.name for file in sizes if not split_of(file))
@@ -46,11 +42,8 @@ def root_of(source: Path) -> Path:
 def image_prefix(root: Path, split: str, names: Iterable[str]) -> str:
     """Where below a root the images of a split are: `images/train/`, `train/`, `images/`, ...
 
-    Args:
-        root: Folder of the data set.
-        split: The split; may be empty.
-        names: Image names as annotations give them. The place that has most of the first hundred
-            counts; without any, the first place that is there.
+    The place that has most of the first hundred images counts, by the names that annotations give
+    them; without any, the first place that is there. The split may be empty.
     """
     own = ("images/{}/", "{}/", "{}/images/", "{}/data/") if split else ()
     places = [place.format(split) for place in own]

@@ -102,11 +102,32 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def filled_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not blank, each with its last line; cells without space at their ends."""
+    """Rows that are not blank, each with its last line; cells without space at their ends.
+
+    Comments and `sep=;` before the first are left out, and `#` before a header as NumPy writes it.
+    """
+    comment: list[str] | None = []
     for number, row in csv_rows(path, delimiter):
         cells = [cell.strip() for cell in row]
-        if any(cells):
-            yield number, cells
+        if not any(cells):
+            continue
+        if comment is not None:
+            if is_comment(cells[0]):
+                comment = cells
+                continue
+            if len(comment) == len(cells) > 1 and _names_image(cells):
+                yield number - 1, [comment[0].lstrip("# "), *comment[1:]]
+            comment = None
+        yield number, cells
+
+
+def _names_image(cells: Sequence[str]) -> bool:
+    return any(cell.lower().endswith(IMAGE_SUFFIXES) for cell in cells)
+
+
+def is_comment(line: str) -> bool:
+    """Whether a line before a table is no part of it: `# by me`, `sep=;` of Excel."""
+    return line.lower().startswith(("#", "sep=")) and not _names_image([line])
 
 
 def csv_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:

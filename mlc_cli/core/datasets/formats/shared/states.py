@@ -8,11 +8,15 @@ State = Literal["present", "absent", "unknown"]
 Flag = int | None
 """1, 0, -1, or `None` where a cell is blank."""
 
+MISSING = ("nan", "na", "n/a", "<na>", "null", "none")
+"""What programs and people write in place of nothing, in small letters."""
+_PRESENT = "1 1.0 true t yes y x ja oui si sí positive pos present ✓ ✔ ☑ ✅"
+_ABSENT = "0 0.0 false f no n nein non negative neg absent ✗ ✘ ☐ ❌"
 _FLAGS: dict[str, Flag] = {
-    **dict.fromkeys(("1", "1.0", "true", "yes", "y", "x"), 1),
-    **dict.fromkeys(("0", "0.0", "false", "no", "n"), 0),
+    **dict.fromkeys(_PRESENT.split(), 1),
+    **dict.fromkeys(_ABSENT.split(), 0),
     **dict.fromkeys(("-1", "-1.0"), -1),
-    **dict.fromkeys(("", "nan"), None),
+    **dict.fromkeys(("", *MISSING), None),
 }
 _NAMES = {1: "1", 0: "0", -1: "-1", None: "blank"}
 _SETTINGS = {0: "csv.zero", -1: "csv.minus_one", None: "csv.blank"}

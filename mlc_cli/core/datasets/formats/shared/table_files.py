@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.json_files import opening
 from mlc_cli.core.datasets.formats.shared.lines import files_below, is_file
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
 from mlc_cli.core.datasets.formats.shared.split_names import meaning, split_of_name
@@ -19,6 +20,7 @@ Rows = Iterator[tuple[str, Sequence[str], str, str]]
 
 _OF_SPLITS = ("_classes.csv", "_annotations.csv", "metadata.csv")
 """Lie in the folder of a split, with its images, as Roboflow and Hugging Face have them."""
+_PATTERNS = ("*.csv", "*.tsv")
 _OF_OTHER_FORMATS = (
     {"ImageID", "LabelName"}, {"annotation_id", "annotator"}, {"filename", "region_attributes"},
 )  # fmt: skip
@@ -38,7 +40,8 @@ def find_tables(source: Path, told: Told = UNTOLD) -> list[Table]:
     of_splits = [path for name in _OF_SPLITS for path in sorted(source.glob(f"*/{name}"))]
     if of_splits:
         return [Table.open(path, _split_around(path), told) for path in of_splits]
-    files = sorted(filter(is_file, source.glob("*.csv"))) or files_below(source, ["*.csv"])
+    texts = (path for path in sorted(source.glob("*.txt")) if _has_tabs(path))
+    files = _tables(source) or files_below(source, _PATTERNS) or [*texts]
     if not files:
         raise DataError(f"{source}: there is no CSV file")
     if len(files) == 1:  # "train_v2" alone does not tell that there is a val elsewhere
@@ -46,6 +49,14 @@ def find_tables(source: Path, told: Told = UNTOLD) -> list[Table]:
     named = [path for path in files if split_of_name(path.stem)] or files
     tables = [Table.open(path, split_of_name(path.stem), told) for path in named]
     return [table for table in tables if table.names_images] or tables
+
+
+def _tables(folder: Path) -> list[Path]:
+    return sorted(path for own in _PATTERNS for path in folder.glob(own) if is_file(path))
+
+
+def _has_tabs(path: Path) -> bool:
+    return "\t" in opening(path).partition("\n")[0]
 
 
 def _split_around(path: Path) -> str:
@@ -57,9 +68,10 @@ def _split_around(path: Path) -> str:
 
 def look(source: Path, told: Told = UNTOLD) -> Table | None:
     """The first table at a place, unless it is of a format that has a reader of its own."""
-    if not (source.is_dir() or source.suffix.lower() in (".csv", ".tsv")):
-        return None
     try:
+        is_table = source.is_dir() or source.suffix.lower() in (".csv", ".tsv")
+        if not is_table and not (source.suffix == ".txt" and _has_tabs(source)):
+            return None
         table = find_tables(source, told)[0]
     except DataError:
         return None
@@ -77,15 +89,8 @@ def place_of(table: Table, source: Path) -> str:
 class TableSet:
     """The tables of a place: all of them but the columns of labels is read in one way.
 
-    Args:
-        source: File or folder.
-        images: Folder of the images; by default that of the tables.
-        told: Columns that the user tells.
-        dropped: Takes rows that name no image.
-        labels_of: Columns of labels of a table.
-
     Attributes:
-        parts: Each table with its columns of labels.
+        parts: Each table with its columns of labels, as `labels_of` finds them.
     """
 
     def __init__(
@@ -175,6 +180,6 @@ def _split_remarks(source: Path, tables: Sequence[Table]) -> Iterator[str]:
         if column is not None and not table.called_split(column):
             yield f"{table.path.name}: column {table.header[column]} tells the split"
     used = {table.path for table in tables}
-    names = [path.name for path in sorted(source.glob("*.csv")) if path not in used]
+    names = [path.name for path in _tables(source) if path not in used]
     if source.is_dir() and names:
         yield f"tables whose names tell no split are left out: {', '.join(names):.300}"

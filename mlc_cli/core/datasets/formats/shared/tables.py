@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from mlc_cli.core.datasets.formats.shared.images import is_address, is_image
-from mlc_cli.core.datasets.formats.shared.lines import filled_rows, raw_lines
+from mlc_cli.core.datasets.formats.shared.lines import filled_rows, is_comment, raw_lines
 from mlc_cli.core.datasets.formats.shared.split_names import meaning
 from mlc_cli.core.datasets.formats.shared.states import is_flag
 from mlc_cli.core.system.issues import IssueLog
@@ -27,7 +27,11 @@ _LABEL_WORDS = {
 _IMAGE_WORDS = {
     "image", "images", "img", "file", "filename", "filepath", "fname", "path", "photo", "picture",
 }  # fmt: skip
-
+_ALSO_LABELS = re.compile(
+    r"(?:.*_)?(?:attribute|genre|keyword|specie)s?|(?:.*_)?(?:label|tag|class|category|attribute)"
+    r"_(?:name|(id))s?"
+)
+"""What columns of labels are called in tables without flags; names go before numbers."""
 _NUMBER = re.compile(r"|[0-9.eE+-]+")
 _UNASSIGNED = "UNASSIGNED"
 """In place of a split, where a cloud service is to choose it."""
@@ -80,7 +84,8 @@ class Table:
         Raises:
             DataError: It cannot be read, or has no header or two columns of one name.
         """
-        line = next((line for line in raw_lines(path) if line.strip()), "")
+        filled = (line for line in raw_lines(path) if line.strip())
+        line = next((line for line in filled if not is_comment(line)), "")
         bare = re.sub(r'"[^"]*("|$)', "", line)
         delimiter = next((choice for choice in ",;\t" if choice in bare), ",")
         top = [row for _, row in islice(filled_rows(path, delimiter), 2)]
@@ -203,6 +208,12 @@ class Table:
             if called_labels(self.header[column])
             and (len(others) == 1 or not self.holds_flags(column))
         ]
+        if not found and not any(map(self.holds_flags, others)):
+            called = [
+                (_ALSO_LABELS.fullmatch("_".join(words_of(self.header[c]))), c) for c in others
+            ]
+            found = [c for match, c in called if match and not match[1]]
+            found = found or [c for match, c in called if match]
         same = found and _unnumbered(self.header[found[0]])
         return tuple(c for c in found if c == found[0] or _unnumbered(self.header[c]) == same)
 

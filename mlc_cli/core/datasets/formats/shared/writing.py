@@ -108,9 +108,7 @@ def common_prefix(annotation: Annotation, split: str) -> str:
 def write_object(path: Path, content: Mapping[str, object]) -> None:
     """Write a JSON object atomically, and its folder if there is none.
 
-    Args:
-        path: The file.
-        content: Iterators among the values become arrays with an item a line.
+    Iterators among the values become arrays with an item a line.
 
     Raises:
         MlcError: The file cannot be written.

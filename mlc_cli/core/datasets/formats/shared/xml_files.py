@@ -27,9 +27,7 @@ def whole(path: Path) -> Element:
 def elements(path: Path, *tags: str) -> Iterator[Element]:
     """Elements of some tags, each when it is complete; all before it is forgotten then.
 
-    Args:
-        path: The file.
-        *tags: Of elements that are not inside each other.
+    None of them may be inside another.
 
     Raises:
         DataError: The file is missing or cannot be read, is not XML, or defines entities.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.datasets.formats.shared.images import is_address
+from mlc_cli.core.datasets.formats.shared.images import ImageIndex, is_address
 from mlc_cli.core.datasets.formats.shared.naming import (
     ImageNames,
     leads_out,
@@ -148,3 +148,17 @@ def test_an_address_has_a_scheme() -> None:
     assert is_address("azure-blob://a/b.jpg")
     assert not is_address("folder/a://b.jpg")
     assert not is_address("/data/upload/1/a.jpg")
+
+
+def test_what_one_folder_stands_for_is_learnt(put, tmp_path: Path) -> None:
+    for file in ("x/1.jpg", "x/2.jpg", "y/2.jpg", "x/0003.jpg", "x/4.png", "z/4.jpg"):
+        put(file)
+    index = ImageIndex(tmp_path)
+    for _ in range(2):
+        assert index.find("img/3.jpg") == ["x/0003.jpg"]
+        assert index.find("img/1.jpg") == ["x/1.jpg"]
+        assert sorted(index.find("img/2.jpg")) == ["x/2.jpg", "y/2.jpg"]
+        assert index.find("img/2.jpg", "y") == ["y/2.jpg"]
+        assert sorted(index.find("img/4")) == ["x/4.png", "z/4.jpg"]
+        assert index.find("y/2.jpg") == ["y/2.jpg"]
+        assert index.find("img/5.jpg") == []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from mlc_cli.core.evaluation.curves import pr_curve, score_shares
+from mlc_cli.core.evaluation.report.charts import pr_curve, score_shares
 
 
 def make(images: int, levels: int) -> tuple[np.ndarray, np.ndarray]:
