@@ -89,6 +89,7 @@ def prepare(settings: PredictSettings) -> Prepared:
     model = Model(
         path, settings.device, settings.precision, settings.thresholds,
         like=settings.like, weight_classes=settings.weight_classes,
+        matmul=settings.matmul,
     )  # fmt: skip
     predictor = model.predictor(explain=settings.explain, tta=settings.tta, tiles=settings.tiles)
     decided_by = "the thresholds of the checkpoint" if model.has_thresholds else "0.5"

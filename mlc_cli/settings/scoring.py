@@ -50,6 +50,8 @@ class CheckpointSettings(ModelChoiceSettings):
     """`auto`, `cpu`, `cuda` or `cuda:N`; for an IR any device of OpenVINO."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
     """Arithmetic of the forward pass."""
+    matmul: Literal["highest", "high"] = "high"
+    """Convolutions and products of a checkpoint in fp32 on a GPU: `high` allows TF32."""
     tta: Literal["none", "flip"] = "none"
     """`flip` runs the model on each picture and on its mirror image, and takes the mean of both
     logits: twice the time."""

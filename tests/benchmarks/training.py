@@ -19,6 +19,7 @@ import torch
 from timing import show
 
 from mlc_cli.core.system.files import write_json
+from mlc_cli.core.system.precision import autocast
 from mlc_cli.core.training import loop
 from mlc_cli.core.training.build import Training, prepare
 from mlc_cli.core.training.events import EpochReport
@@ -44,7 +45,9 @@ def make_data(root: Path, images: int) -> None:
 
 
 class BareLoop:
-    """Steps over batches in memory, of a training's own model and optimiser.
+    """Steps over batches in memory, of a training's own model, optimiser and precision.
+
+    With SAM a step has two passes, and nothing of what lies between them.
 
     Args:
         training: That has not begun.
@@ -54,21 +57,29 @@ class BareLoop:
     def __init__(self, training: Training, batches: int) -> None:
         self._plan, self._state = training.plan, training.state
         some = itertools.islice(self._plan.train.epoch(99), batches)
+        normalise = self._plan.step.normalise
+        self._device = normalise.device
         self._ready = [
-            (self._plan.step.normalise(batch.images_NHWC), batch.targets_NC.float())
+            (normalise(batch.images_NHWC), batch.targets_NC.to(self._device).float())
             for batch in some
         ]
 
     def rate(self, steps: int) -> float:
         """Images a second."""
-        self._state.model.train()
-        images_seen = 0
+        step, state, images_seen = self._plan.step, self._state, 0
+        state.model.train()
         started = time.perf_counter()
         for images, targets in itertools.islice(itertools.cycle(self._ready), steps):
-            self._state.optimizer.zero_grad()
-            torch.autograd.backward(self._plan.step.loss(self._state.model(images), targets))
-            self._state.optimizer.step()
+            for _ in range(2 if step.sam else 1):
+                state.optimizer.zero_grad()
+                with autocast(self._device, step.precision):
+                    logits = step.forward(images)
+                torch.autograd.backward(state.scaler.scale(step.loss(logits, targets)))
+            state.scaler.step(state.optimizer)
+            state.scaler.update()
             images_seen += len(images)
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
         return images_seen / (time.perf_counter() - started)
 
 
@@ -96,6 +107,7 @@ def main() -> None:
         bare = loop_of_steps.rate(STEPS)
         for report in loop.train(training.plan, training.state, lambda _: None):
             assert isinstance(report, EpochReport)
+            training.plan.train.readers.follow(())  # nothing is read beside the bare loop
             after = loop_of_steps.rate(STEPS)
             ratio = report.images_per_second / ((bare + after) / 2)
             rows.append(

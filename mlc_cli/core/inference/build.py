@@ -49,6 +49,7 @@ def score_checkpoint(settings: ScoringSettings, *, rules_of_data: bool = False) 
         settings.precision,
         like=settings.like,
         weight_classes=settings.weight_classes,
+        matmul=settings.matmul,
     )
     data = data_settings(settings, opened.card, opened.path)
     split = read_checked_split(data, settings.split, opened.card.classes)

@@ -57,6 +57,7 @@ class Model:
         thresholds: In place of the model's own: a file (`.npy`), one number, or one for each class.
         like: Preset or YAML file that says what a checkpoint of another system does not.
         weight_classes: Names of its classes, where it does not tell them.
+        matmul: `high` allows TF32 in this process, `highest` does not; by default it stays.
 
     Attributes:
         path: The file.
@@ -80,14 +81,15 @@ class Model:
         thresholds: str | float | Sequence[float] | Floats | None = None,
         like: str | None = None,
         weight_classes: str | None = None,
+        matmul: str | None = None,
     ) -> None:
         self.path = Path(path)
         self._open = partial(
             open_model, self.path.absolute(), device, precision,
-            like=like, weight_classes=weight_classes,
+            like=like, weight_classes=weight_classes, matmul=matmul,
         )  # fmt: skip
         self._how = (str(self.path.absolute()), device, precision)
-        self._unsaid = (like, weight_classes)
+        self._unsaid = (like, weight_classes, matmul)
         self._opened = self._open()
         self._pid = os.getpid()
         card = self._opened.card

@@ -24,6 +24,7 @@ def open_model(
     latency: bool = False,
     like: str | None = None,
     weight_classes: str | None = None,
+    matmul: str | None = None,
 ) -> OpenedModel:
     """Open a checkpoint, an ONNX file or an OpenVINO IR (`.xml`).
 
@@ -34,6 +35,7 @@ def open_model(
         latency: Whether single images come, and their time matters more than the number a second.
         like: Preset or YAML file that says what a checkpoint of another system does not.
         weight_classes: Names of its classes, where it does not tell them.
+        matmul: `high` allows TF32 in this process, `highest` does not; by default it stays.
 
     Raises:
         CheckpointError: The file cannot be opened.
@@ -60,7 +62,7 @@ def open_model(
         case _:
             from mlc_cli.core.inference.torch_engine import open_checkpoint
 
-            opened = open_checkpoint(path, device, precision, like, weight_classes)
+            opened = open_checkpoint(path, device, precision, like, weight_classes, matmul)
             return OpenedModel(path, *opened)
 
 

@@ -15,7 +15,7 @@ from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.weights.build import load_any
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.system.device import in_slices, pick_device
-from mlc_cli.core.system.precision import Precision, autocast, pick_precision
+from mlc_cli.core.system.precision import Precision, allow_tf32, autocast, pick_precision
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,12 @@ class TorchEngine:
 
 
 def open_checkpoint(
-    path: Path, device_name: str, precision: str, like: str | None, weight_classes: str | None
+    path: Path,
+    device_name: str,
+    precision: str,
+    like: str | None,
+    weight_classes: str | None,
+    matmul: str | None,
 ) -> tuple[TorchEngine, ModelCard, str]:
     """Open a checkpoint, of mlc or of another system.
 
@@ -101,6 +106,8 @@ def open_checkpoint(
     """
     classifier, card, notes = load_any(path, like, weight_classes)
     device = pick_device(device_name)
+    if matmul:
+        allow_tf32(on=matmul == "high")
     engine = TorchEngine(
         classifier.to_device(device),
         Normalise(card.mean, card.std, device),

@@ -14,6 +14,7 @@ from torch import Tensor
 from mlc_cli.core.evaluation.probabilities import probabilities
 from mlc_cli.core.exporting.ir import mark_ir
 from mlc_cli.core.exporting.onnx_graph import mark_onnx
+from mlc_cli.core.inference import torch_engine
 from mlc_cli.core.inference.engines import is_exported
 from mlc_cli.core.inference.explain import evidence
 from mlc_cli.core.inference.open import open_model
@@ -27,6 +28,16 @@ SIZE = (64, 96)
 @pytest.fixture
 def made(exported: Exported) -> Any:
     return exported("decoder", backbone="test_resnet", size=SIZE)
+
+
+@pytest.mark.parametrize(("matmul", "allowed"), [("high", True), ("highest", False), (None, None)])
+def test_tf32_is_allowed_as_is_asked_for(
+    made: Any, monkeypatch: pytest.MonkeyPatch, matmul: str | None, allowed: bool | None
+) -> None:
+    said: list[bool] = []
+    monkeypatch.setattr(torch_engine, "allow_tf32", lambda *, on: said.append(on))
+    open_model(made.checkpoint, "cpu", "fp32", matmul=matmul)
+    assert said == ([] if allowed is None else [allowed])
 
 
 @pytest.mark.parametrize("form", ["checkpoint", "onnx", "xml"])

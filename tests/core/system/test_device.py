@@ -34,7 +34,7 @@ def test_missing_gpu_is_an_error_that_counts_them(name: str) -> None:
         pick_device(name)
 
 
-@pytest.mark.parametrize("name", ["", "gpu", "cuda:x", "mps", "meta", "CPU"])
+@pytest.mark.parametrize("name", ["", "gpu", "cuda:x", "mps", "xpu", "meta", "CPU"])
 def test_unknown_device_is_an_error(name: str) -> None:
     with pytest.raises(UsageError, match=f"device '{name}' is") as caught:
         pick_device(name)
