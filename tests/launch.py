@@ -25,6 +25,7 @@ JOBS = ("train", "export", "predict", "thresholds", "calibrate", "benchmark", "c
 LATER = ("rich.table", "onnxscript", "torch.onnx._internal.exporter._core")
 """What jobs import when they need it, and what takes longest."""
 SERVER.set_forkserver_preload(["mlc_cli.main", *(f"mlc_cli.jobs.{job}" for job in JOBS), *LATER])
+"""It counts for the whole process: what sets another before the first start slows all of them."""
 
 
 def use_one_core() -> None:

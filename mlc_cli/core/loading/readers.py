@@ -124,7 +124,8 @@ class Readers:
             # CUDA and NCCL, with their threads and locks, survive no fork
             forked = not torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
             context = multiprocessing.get_context("fork") if forked else _ForkServer()
-            context.set_forkserver_preload([__name__])
+            if not forked:  # it is set for all of this program
+                context.set_forkserver_preload([__name__])
             self._pool = ProcessPoolExecutor(self.workers, context, _start, (self._splits,))
             if self._device:
                 device = torch.cuda.set_device

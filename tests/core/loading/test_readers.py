@@ -17,6 +17,7 @@ from mlc_cli.core.loading.dataset import ImageDataset
 from mlc_cli.core.loading.image_cache import ImageCache
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.readers import Readers
+from tests import launch
 
 MakeSplit = Callable[..., Annotation]
 SIZE = (16, 24)
@@ -81,6 +82,7 @@ def test_what_was_not_expected_is_read_all_the_same(two: tuple[Batches, Batches]
 def test_beside_cuda_processes_are_not_forked_and_still_share_the_cache(
     make_split: MakeSplit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    launch.start(lambda: None)  # other tests need the server with what they import
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     split = make_split(6)
     cache = ImageCache(6, SIZE)
