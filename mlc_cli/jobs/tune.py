@@ -109,7 +109,7 @@ def _storage(url: str, folder: Path) -> Iterator[Any]:
     options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        with named_faults(url, "cannot hold a study", UsageError), FileLock(folder / "study.lock"):
+        with named_faults(url, "cannot hold a study", MlcError), FileLock(folder / "study.lock"):
             storage = optuna.storages.RDBStorage(  # of several processes, one makes the tables
                 url,
                 engine_kwargs=options,

@@ -37,6 +37,7 @@ CALLS = {
     "thresholds": ("--set workers=0", "--output OUT"),
     "calibrate": ("--folds 2 --set workers=0", "--output OUT"),
     "compare": ("runs/train-1 runs/train-2", "--html OUT"),
+    "tune": ("--data data --trials 1 --epochs 1 --set optim.lr=1e-3|1e-2 TINY", "--output OUT"),
     "export": ("--no-check --ir", "--output OUT"),
     "predict": ("data/images/val --gallery page.html --draw drawn", "--output OUT"),
     "dataset-download": ("coco14 MIRROR --set download.cache=cache", "OUT"),
@@ -115,7 +116,7 @@ def run(home: Path, folder: Path, command: list[str], fault: Fault) -> Ended:
     except OSError:  # Python says so, and ends with a code of its own
         code = 120
     sys.stderr.flush()
-    left = [path.name for path in folder.rglob(".*") if path.name != ".downloaded"]
+    left = [path.name for path in folder.rglob(".*") if path.name != ".downloaded.json"]
     return Ended(code or 0, os.read(reading, 1 << 16).decode().lstrip(), seen, left)
 
 

@@ -330,7 +330,7 @@ def test_a_shared_database_is_named_by_its_url(tmp_path: Path, pretend) -> None:
         found = job.tune(search(tmp_path / folder, trials=2, storage=url))
     assert len(found["trials"]) == 2
     assert not (tmp_path / "here" / "tune-train" / "study.db").exists()
-    with pytest.raises(UsageError, match="nosuch://x: cannot hold a study"):
+    with pytest.raises(MlcError, match="nosuch://x: cannot hold a study"):
         job.tune(search(tmp_path, storage="nosuch://x"))
 
 

@@ -103,7 +103,8 @@ class ImageIndex:
             stem, ending, endings = name, "", self._endings
         if not stem:
             return []
-        if found := self._paths(name) or [p for own in endings for p in self._paths(stem + own)]:
+        exact = self._paths(name) if ending else []  # what is no image is not meant
+        if found := exact or [p for own in endings for p in self._paths(stem + own)]:
             return found
         alike = (own for own in self._loosely.get(_loose(stem), ()) if _has_ending(own, ending))
         return [path for own in alike for path in self._paths(own)]
