@@ -1,4 +1,9 @@
-"""Two machines, which are two namespaces of the network, joined by a cable that is pulled."""
+"""Two machines, which are two namespaces of the network, joined by a cable that is pulled.
+
+Run by hand, as root and on an otherwise idle machine, since it counts seconds:
+
+    pytest tests/fuzz/two_machines.py
+"""
 
 import json
 import os
