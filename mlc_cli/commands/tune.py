@@ -67,12 +67,7 @@ def tune(
         return replace(given, assignments=texts).settings(preset)
 
     base = make({})
-    if lr and (ranges or trials or minutes or storage):
-        raise UsageError("--lr goes without ranges and limits: it is one short training")
-    if not lr and not ranges:
-        raise UsageError("there is nothing to search for", "Give a range, such as --set"
-                         " 'optim.lr=log:1e-4..1e-2', 'epochs=3..7' or 'loss.name=bce|asl', or"
-                         " --lr alone.")  # fmt: skip
+    _check(lr=lr, searches=bool(ranges), limited=bool(trials or minutes or storage))
     from mlc_cli.jobs import tune as job
     from mlc_cli.jobs.train import train
 
@@ -89,6 +84,17 @@ def tune(
         screen.result_json(found)
     else:
         _show(found)
+
+
+def _check(*, lr: bool, searches: bool, limited: bool) -> None:
+    if lr and (searches or limited):
+        raise UsageError("--lr goes without ranges and limits: it is one short training")
+    if not lr and not searches:
+        raise UsageError(
+            "there is nothing to search for",
+            "Give a range, such as --set 'optim.lr=log:1e-4..1e-2', 'epochs=3..7' or"
+            " 'loss.name=bce|asl', or --lr alone.",
+        )
 
 
 def _show(found: dict[str, Any]) -> None:
