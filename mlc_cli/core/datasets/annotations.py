@@ -16,19 +16,23 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.rules import NO_RULES, Rules, read_rules
+from mlc_cli.core.system.addresses import Listed, is_remote
 from mlc_cli.core.system.files import read_json
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 from mlc_cli.text import SHOWN, nearest
+
+if TYPE_CHECKING:
+    from mlc_cli.core.datasets.shards.pieces import Pieces
 
 Label = str | int
 State = Literal["absent", "unknown"]
@@ -107,6 +111,7 @@ class Annotation:
             unlisted ones are absent, and absent labels where they are unknown.
         unlisted: State of the labels that are in neither list.
         rules: Between labels.
+        pieces: Where images are that lie in shards; others are files below the folder.
     """
 
     source: Path
@@ -117,9 +122,15 @@ class Annotation:
     others: LabelSets
     unlisted: State = "absent"
     rules: Rules = NO_RULES
+    pieces: "Pieces | None" = None
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @cached_property
+    def remote(self) -> bool:
+        """Whether some images are in stores."""
+        return is_remote(self.folder) or any(map(is_remote, self.paths))
 
     @property
     def class_names(self) -> list[str]:
@@ -128,7 +139,10 @@ class Annotation:
 
     def path(self, image: int) -> Path:
         """Where an image is."""
-        return self.folder / str(self.paths[image])
+        path = str(self.paths[image])
+        if self.pieces:
+            return self.pieces.piece(image, path)
+        return Listed(path) if is_remote(path) else self.folder / path
 
     def targets_NC(self, images: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int8]:
         """States of all labels: 1 present, 0 absent, -1 unknown; shape len(images)×C."""
@@ -153,6 +167,7 @@ class Annotation:
             paths=self.paths.take(images_N),
             positives=self.positives.take(images_N),
             others=self.others.take(images_N),
+            pieces=self.pieces and self.pieces.take(images_N),
         )
 
 

@@ -18,6 +18,7 @@ from mlc_cli.core.datasets.checks import check_images, check_leak, check_same_cl
 from mlc_cli.core.datasets.completing import with_rules
 from mlc_cli.core.datasets.digits import make_digits
 from mlc_cli.core.datasets.older import later_unknown
+from mlc_cli.core.datasets.shards.open import index_of, read_shards
 from mlc_cli.core.images.geometry import Geometry, Interpolation
 from mlc_cli.core.images.scaled import SizeHW
 from mlc_cli.core.loading.augment import (
@@ -38,9 +39,11 @@ from mlc_cli.core.loading.mixing import Cutmix, Mix, Mixup
 from mlc_cli.core.loading.rand_augment import GREY, pair_rand_augment
 from mlc_cli.core.loading.readers import Readers
 from mlc_cli.core.loading.sampling import repeat_factors
+from mlc_cli.core.system.addresses import is_remote
 from mlc_cli.core.system.cores import free_memory
 from mlc_cli.core.system.device import pick_workers
 from mlc_cli.core.system.distributed import ALONE, Group
+from mlc_cli.core.system.downloads.build import build_cache
 from mlc_cli.core.system.downloads.cache import Cache
 from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import DataError
@@ -52,6 +55,7 @@ from mlc_cli.settings.data import (
     PairRandAugmentSettings,
     TorchvisionRandAugmentSettings,
 )
+from mlc_cli.settings.download import DownloadSettings
 from mlc_cli.settings.presets import preset_names
 from mlc_cli.text import nearest, some
 
@@ -82,14 +86,14 @@ def make_if_missing(settings: DataSettings) -> None:
         make_digits(root)
 
 
-def read_splits(settings: DataSettings) -> Splits:
+def read_splits(settings: DataSettings, store: Cache | None = None) -> Splits:
     """Make the data set if it is to be made; read and check both splits.
 
     Raises:
         DataError: With all faults of the first file or check that has any.
     """
     make_if_missing(settings)
-    train, val = (read_split(settings, name) for name in (settings.train, settings.val))
+    train, val = (read_split(settings, name, store) for name in (settings.train, settings.val))
     check_same_classes(train, val)
     if settings.unknown_in and not train.unknown_C().any() and not val.unknown_C().any():
         raise DataError(
@@ -100,26 +104,36 @@ def read_splits(settings: DataSettings) -> Splits:
     return Splits(train, val, warnings)
 
 
-def read_split(settings: DataSettings, file: str) -> Annotation:
+def read_split(settings: DataSettings, file: str, store: Cache | None = None) -> Annotation:
     """Read one annotation file of the data set and check that its images are there.
+
+    Of shards, `store` keeps what is read of them; by default the cache of the user.
 
     Raises:
         DataError: With all faults of the file, or all images that are missing.
     """
     root = Path(settings.root)
     image_root = Path(settings.image_root) if settings.image_root else None
-    if not root.exists() and root.name in preset_names("dataset-download"):
+    if not is_remote(root) and not root.exists() and root.name in preset_names("dataset-download"):
         raise DataError(
             f"{root}: there is no such folder",
             f"Get it with: mlc dataset-download {root.name} {root}",
         )
-    annotation = read_annotation(root / file, image_root)
+    if index := index_of(root / file):
+        store = store or build_cache(DownloadSettings())
+        annotation = read_shards(index, store, blocks=settings.shuffle == "blocks")
+    else:
+        annotation = read_annotation(root / file, image_root)
     for older in settings.unknown_in:
         before = read_annotation(Path(older).expanduser())
         annotation = later_unknown(annotation, before, settings.renames)
     if more := settings.rules:
         annotation = with_rules(annotation, more.implies, more.exclusive, more.separator or "")
-    check_images(annotation, allow_outside=settings.allow_outside_root)
+    check_images(
+        annotation,
+        allow_outside=settings.allow_outside_root,
+        allow_remote=settings.allow_remote,
+    )
     return annotation
 
 

@@ -99,12 +99,19 @@ def _reserve(handle: int, total: int) -> None:
 def cache_name(annotation: Annotation, geometry: Geometry, max_pixels: float) -> str:
     """Name of the file for some images as they are now, brought to a geometry.
 
-    Paths, sizes and times of the files count, labels and the place of the folder do not.
+    Paths, sizes and times of the files count, labels and the place of the folder do not. Of shards
+    the index counts, of images in stores their addresses.
     """
     made_by = (cv2.__version__, geometry, max_pixels)
     digest = hashlib.sha256(repr(made_by).encode())
+    if annotation.pieces:
+        digest.update(f"{annotation.folder} {annotation.pieces.version}".encode())
+    elif annotation.remote:
+        digest.update(str(annotation.folder).encode())
     for index, path in enumerate(annotation.paths):
         digest.update(path.encode(errors="surrogateescape"))
+        if annotation.pieces or annotation.remote:
+            continue
         with suppress(OSError):  # what cannot be read is not kept
             state = annotation.path(index).stat()
             digest.update(f"\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
