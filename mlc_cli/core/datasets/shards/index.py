@@ -15,12 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlc_cli.core.datasets.annotations import (
-    Annotation,
-    LabelSets,
-    PackedStrings,
-    sorted_classes,
-)
+from mlc_cli.core.datasets.annotations import Annotation, LabelSets, sorted_classes
+from mlc_cli.core.datasets.packed import PackedStrings
 from mlc_cli.core.datasets.rules import read_rules
 from mlc_cli.core.datasets.shards.pieces import Pieces, in_blocks
 from mlc_cli.core.system import places
