@@ -1,10 +1,7 @@
 """From data settings to annotations, data sets and batches."""
 
-import logging
 import math
-import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,19 +30,17 @@ from mlc_cli.core.loading.augment import (
     crop_load_size,
 )
 from mlc_cli.core.loading.dataset import ImageDataset
-from mlc_cli.core.loading.image_cache import ImageCache, cache_name
+from mlc_cli.core.loading.image_cache import find_cache
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.mixing import Cutmix, Mix, Mixup
 from mlc_cli.core.loading.rand_augment import GREY, pair_rand_augment
 from mlc_cli.core.loading.readers import Readers
 from mlc_cli.core.loading.sampling import repeat_factors
 from mlc_cli.core.system.addresses import is_remote
-from mlc_cli.core.system.cores import free_memory
 from mlc_cli.core.system.device import pick_workers
 from mlc_cli.core.system.distributed import ALONE, Group
 from mlc_cli.core.system.downloads.build import build_cache
 from mlc_cli.core.system.downloads.cache import Cache
-from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import DataError
 from mlc_cli.settings.data import (
     AugmentSettings,
@@ -59,7 +54,6 @@ from mlc_cli.settings.download import DownloadSettings
 from mlc_cli.settings.presets import preset_names
 from mlc_cli.text import nearest, some
 
-_LOG = logging.getLogger(__name__)
 _WAYS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)
 _LINEAR = v2.InterpolationMode.BILINEAR
 
@@ -264,7 +258,8 @@ def _batches(
     store: Cache | None,
     **order: Any,
 ) -> Batches:
-    dataset.cache = _cache(settings, dataset, store)
+    of = (dataset.annotation, dataset.geometry, dataset.max_pixels)
+    dataset.cache = find_cache(settings.cache, of, store)
     dataset.on_damaged = settings.on_damaged
     return Batches(
         dataset,
@@ -274,36 +269,3 @@ def _batches(
         group=group,
         **order,
     )
-
-
-def _cache(settings: DataSettings, dataset: ImageDataset, store: Cache | None) -> ImageCache | None:
-    """Where read images are kept: a file if the store has room, else memory, else nowhere."""
-    images, size = len(dataset), dataset.geometry.size
-    if settings.cache == "ram":
-        return ImageCache(images, size)
-    if settings.cache == "none":
-        return None
-    needed = ImageCache.bytes_needed(images, size)
-    if store and needed <= store.limit:
-        path = store.folder / cache_name(dataset.annotation, dataset.geometry, dataset.max_pixels)
-        try:
-            store.folder.mkdir(parents=True, exist_ok=True)
-            if not path.exists():
-                store.trim(room=needed)
-            kept = ImageCache(images, size, path)
-            os.utime(path)
-        except OSError:  # a disk that is full or read-only
-            with suppress(OSError):
-                path.unlink()
-        else:
-            return kept
-    # each process of the machine sees all images in time, and keeps its own
-    if needed * dist_info().local_size < free_memory() / 4:
-        return ImageCache(images, size)
-    if store:
-        _LOG.warning(
-            "%s: its images, resized, take %.1f GB, for which neither %s nor memory has room: they"
-            " are read in each epoch (`--set download.cache_gb=N`, `--set download.cache=DIR`)",
-            dataset.annotation.source, needed / 1e9, store.folder,
-        )  # fmt: skip
-    return None
