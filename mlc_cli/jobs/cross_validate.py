@@ -13,6 +13,7 @@ import numpy as np
 from mlc_cli.core.datasets.annotations import read_annotation
 from mlc_cli.core.datasets.converting.folds import ALL, write_folds
 from mlc_cli.core.datasets.formats.shared.naming import relative
+from mlc_cli.core.datasets.shards.open import index_of
 from mlc_cli.core.evaluation.metrics import average_precision_C, mean_average_precision
 from mlc_cli.core.evaluation.scores import (
     FOLDS,
@@ -25,11 +26,12 @@ from mlc_cli.core.loading.build import make_if_missing
 from mlc_cli.core.loading.fingerprint import fingerprint
 from mlc_cli.core.runs.checkpoint import read_card
 from mlc_cli.core.runs.folder import RunFolder
+from mlc_cli.core.system.addresses import is_remote
 from mlc_cli.core.system.distributed import current
 from mlc_cli.core.system.files import read_json, write_json, write_text
 from mlc_cli.core.training.events import Event, Finished, Note
 from mlc_cli.core.training.state import Best
-from mlc_cli.errors import RunError
+from mlc_cli.errors import DataError, RunError
 from mlc_cli.settings.data import DataSettings
 from mlc_cli.settings.resolve import as_yaml
 from mlc_cli.settings.train import TrainSettings
@@ -86,6 +88,11 @@ def _share_out(settings: TrainSettings, folder: Path, *, accept: bool) -> list[s
     data = settings.data
     make_if_missing(data)
     root, image_root = Path(data.root), Path(data.image_root) if data.image_root else None
+    if is_remote(root) or index_of(root / data.train):
+        raise DataError(
+            f"cross_validate: {root / data.train} is no annotation file on this machine",
+            "Folds are drawn from one: `mlc dataset-convert` makes it of shards.",
+        )
     there = (root / data.val).exists() or data.val != DataSettings.model_fields["val"].default
     names = [data.train, data.val] if there else [data.train]
     splits = [read_annotation(root / name, image_root) for name in names]

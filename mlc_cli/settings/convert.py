@@ -111,13 +111,13 @@ class ConvertSettings(Settings):
     format: str = Field("auto", json_schema_extra={"flag": "FORMAT"})
     """auto, mlc, coco, voc, yolo, csv-onehot, csv-list, image-folder, open-images, datumaro, cvat,
     label-studio, labelme, via, fiftyone, nus-wide, vg500, mmpretrain, imagenet-txt,
-    celeba, jsonl, parquet, tag-files or xmp."""
+    celeba, jsonl, parquet, shards, tag-files or xmp."""
     source: str = Field(min_length=1, json_schema_extra={"flag": "SOURCE"})
     """File, folder, or zip or tar file to convert. Images of the latter go to the result."""
     dest: str = Field(min_length=1, json_schema_extra={"flag": "DEST"})
     """Folder of the result; if it exists, splits are added to it."""
     to: str = "mlc"
-    """Format of the result: mlc, coco, datumaro, fiftyone, csv-onehot or csv-list."""
+    """Format of the result: mlc, coco, datumaro, fiftyone, csv-onehot, csv-list or shards."""
     images: ImageSettings = ImageSettings()
     classes: str | tuple[str | int, ...] | None = None
     """The classes: names, or a file of them (.txt, .json); by default those of the source."""

@@ -4,6 +4,7 @@ Names of arrays: N images, C classes.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ class ScoredSplit:
         card: What it knows beside its weights.
         warning: What the user should know about it, if anything.
         source: Annotation file of the split.
-        folder: Folder that image paths are relative to.
+        place: Where an image is, by its position among the scores.
         max_pixels: Larger images are refused.
         scores: Probabilities and targets.
         unreadable: Images that could not be read, with the reason.
@@ -124,7 +125,7 @@ class ScoredSplit:
     card: ModelCard
     warning: str
     source: Path
-    folder: Path
+    place: Callable[[int], Path]
     max_pixels: float
     scores: SavedScores
     unreadable: dict[str, str]

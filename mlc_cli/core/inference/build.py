@@ -12,6 +12,7 @@ import torch
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.checks import check_classes
 from mlc_cli.core.datasets.rules import Rules
+from mlc_cli.core.datasets.shards.open import index_of
 from mlc_cli.core.evaluation.probabilities import logit, sigmoid
 from mlc_cli.core.evaluation.scores import (
     FOLDS,
@@ -31,9 +32,11 @@ from mlc_cli.core.loading.fingerprint import difference
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.runs.card import Fingerprint, ModelCard
 from mlc_cli.core.runs.folder import RunFolder, find_checkpoint
+from mlc_cli.core.system.addresses import is_remote
 from mlc_cli.core.system.device import out_of_memory_named
 from mlc_cli.core.system.distributed import current
 from mlc_cli.core.system.files import read_json
+from mlc_cli.core.system.remote import exists
 from mlc_cli.errors import DataError, UsageError
 from mlc_cli.settings.data import DataSettings
 from mlc_cli.settings.resolve import validate
@@ -128,7 +131,7 @@ def read_checked_split(data: DataSettings, split: str, classes: Sequence[str | i
         DataError: The file or its images cannot be used, or its classes are others.
     """
     file = Path(data.root, _file_of(split, data))
-    if not file.exists():
+    if not (index_of(file) or exists(file)):
         there = sorted(path.stem for path in file.parent.glob("*.json"))
         raise DataError(
             f"{file}: there is no such annotation file",
@@ -160,7 +163,7 @@ def scored_split(opened: OpenedModel, batches: Batches, scores: Scores) -> Score
         card=opened.card,
         warning=opened.warning,
         source=split.source,
-        folder=split.folder,
+        place=lambda image: split.path(int(scores.indices_N[image])),
         max_pixels=dataset.max_pixels,
         scores=named(scores, split, opened.card.rules),
         unreadable=batches.bad_images,
@@ -206,9 +209,10 @@ def data_settings(settings: SplitChoiceSettings, card: ModelCard, model: Path) -
     if not settings.data and not card.data:
         raise DataError("the checkpoint does not say where its data set is", "Pass --data DIR.")
     data = validate(DataSettings, {**card.data, **changes})
-    if settings.data and not Path(data.root).is_dir():
+    there = is_remote(data.root) or Path(data.root).is_dir()
+    if settings.data and not there:
         raise DataError(f"--data {data.root}: there is no such folder")
-    if not Path(data.root).is_dir():
+    if not there:
         raise DataError(
             f"{data.root}: the data set that the model was trained on is not there",
             "Pass its folder with --data DIR.",

@@ -208,7 +208,7 @@ def make_report(path: Path, split: str, scored: ScoredSplit, evaluation: Evaluat
     scores, card, used_C = scored.scores, scored.card, evaluation.thresholds_C
     diagnosis = diagnose(scores.probabilities_NC, scores.targets_NC, used_C, scores.bound)
     chosen = choose_images(diagnosis, MOST_PICTURES)
-    paths = {image: scored.folder / scores.paths[image] for image in chosen.images}
+    paths = {image: scored.place(image) for image in chosen.images}
     own = used_C is not None and used_C.tolist() == card.thresholds
     run, best = scored.checkpoint.resolve().parent.name, scored.checkpoint.name
     content = Content(
