@@ -111,7 +111,7 @@ def _out_of_fold(
         card=opened.card,
         warning=opened.warning,
         source=split.source,
-        folder=split.folder,
+        place=lambda image: split.folder / scores.paths[image],
         max_pixels=data.max_megapixels * 1e6,
         scores=replace(scores, probabilities_NC=probabilities_NC, rules=opened.card.rules),
         unreadable=folds["unreadable"],

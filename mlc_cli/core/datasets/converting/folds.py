@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mlc_cli.core.datasets.annotations import Annotation, LabelSets, PackedStrings
+from mlc_cli.core.datasets.annotations import Annotation, LabelSets
 from mlc_cli.core.datasets.checks import check_leak, check_same_classes
 from mlc_cli.core.datasets.columns import read_columns, write_columns
 from mlc_cli.core.datasets.converting.splits import group_by_name, number_groups, parts_of
 from mlc_cli.core.datasets.formats.mlc import MLC_WRITER
 from mlc_cli.core.datasets.leaks import find_leaks
+from mlc_cli.core.datasets.packed import PackedStrings
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 from mlc_cli.text import some
