@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from mlc_cli.settings.base import (
     Count,
     Names,
+    Pattern,
     Positive,
     Probability,
     Settings,
@@ -59,6 +60,12 @@ class DataSettings(Settings):
     """Annotation file of the validation split: chooses the best epoch and the thresholds."""
     test: str = "test.json"
     """Annotation file of the test split; read only by commands that are asked for it."""
+    cross_validate: Annotated[int, Field(ge=2, le=100)] | None = None
+    """Learn from the images of both splits, shared out in so many parts: each is scored by a model
+    that has not seen it, and the model that is kept has seen all."""
+    group_by: Pattern | None = None
+    """Images whose paths agree in what this regular expression matches stay in one part of a
+    cross-validation; by default those with one value in the column that was kept for it."""
     image_root: str | None = None
     """Folder that image paths are relative to; by default the folder of the annotation file."""
     unknown_in: tuple[str, ...] = ()

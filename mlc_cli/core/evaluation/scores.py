@@ -5,7 +5,7 @@ Names of arrays: N images, C classes.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from mlc_cli.core.datasets.rules import NO_RULES, BoundRules, Rules
 from mlc_cli.core.runs.card import ModelCard, class_hash
 from mlc_cli.core.system.files import named_faults, write_atomic
 from mlc_cli.errors import DataError
+
+FOLDS, OF_FOLDS = "folds", "folds.json"
+"""Where the folds of a cross-validation are in its run folder, and what they came to in there."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ class ScoredSplit:
         max_pixels: Larger images are refused.
         scores: Probabilities and targets.
         unreadable: Images that could not be read, with the reason.
+        folds: What the folds of a cross-validation came to, whose scores these are.
     """
 
     checkpoint: Path
@@ -125,3 +129,4 @@ class ScoredSplit:
     max_pixels: float
     scores: SavedScores
     unreadable: dict[str, str]
+    folds: dict[str, Any] = field(default_factory=dict)

@@ -87,6 +87,8 @@ def read_splits(settings: DataSettings, store: Cache | None = None) -> Splits:
         DataError: With all faults of the first file or check that has any.
     """
     make_if_missing(settings)
+    if settings.cross_validate and settings.train == settings.val:  # none is kept back
+        return Splits(whole := read_split(settings, settings.train, store), whole, ())
     train, val = (read_split(settings, name, store) for name in (settings.train, settings.val))
     check_same_classes(train, val)
     if settings.unknown_in and not train.unknown_C().any() and not val.unknown_C().any():

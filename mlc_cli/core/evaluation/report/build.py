@@ -242,6 +242,7 @@ def _facts(scored: ScoredSplit, used_C: Floats | None) -> dict[str, str]:
         "Trained": f"{card.epoch} epochs, {weights}",
         "Model": f"{card.model.get('backbone', '?')}, head {kind}",
         "Input": str(card.geometry),
+        **({"Scores out of fold": scored.folds["summary"]} if scored.folds else {}),
         "Thresholds": thresholds,
         "Written by": ", ".join(f"{name} {version}" for name, version in card.versions.items()),
     }
