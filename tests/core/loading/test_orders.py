@@ -1,5 +1,6 @@
 """Orders that are evaluated as they go, against their definition."""
 
+import itertools
 import time
 import tracemalloc
 
@@ -94,7 +95,7 @@ def test_blocks_come_one_after_another_through_a_window(monkeypatch: pytest.Monk
     )
     blocks = whole.reshape(100, 20) // 20  # of each step
     assert all(len(set(step)) == 4 for step in blocks.tolist())
-    begun = [set(step) - set(before) for before, step in zip(blocks, blocks[1:], strict=False)]
+    begun = [set(step) - set(before) for before, step in itertools.pairwise(blocks)]
     assert {len(own) for own in begun} == {1}
     assert whole.tolist() != InBlocks(starts_B, (1, 3))[:].tolist()
     assert sorted(whole.tolist()) == list(range(2000))
