@@ -252,6 +252,9 @@ RandAugmentSettings = Annotated[
 MixSettings = Annotated[MixupSettings | CutmixSettings, Field(discriminator="name")]
 
 
+SizePart = Annotated[float, Field(ge=0.25, le=1.5)]
+
+
 class AugmentSettings(Settings):
     """Random changes of the training images, in this order; `null` turns a part off."""
 
@@ -276,3 +279,6 @@ class AugmentSettings(Settings):
     flip_vertical: Probability = 0.0
     """Part of the images that are turned upside down as in a mirror."""
     mix: MixSettings | None = None
+    sizes: tuple[SizePart, SizePart] = (1.0, 1.0)
+    """Height and width in the first and the last epoch as parts of `data.input_size`, in steps of
+    32 pixels; small images train faster (progressive resizing, Howard 2018; Tan & Le 2021)."""

@@ -1,15 +1,17 @@
 """From train settings to everything that the loop needs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from timm.layers import convert_sync_batchnorm  # type: ignore[attr-defined]
 from torch import nn
 
 from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.images.scaled import SizeHW
 from mlc_cli.core.inference.scoring import Scorer
 from mlc_cli.core.loading.build import (
     Splits,
@@ -188,6 +190,8 @@ def _plan(
         sam_from=max(0, settings.epochs - sam_epochs) * steps_per_epoch,
         clip_norm=settings.optim.clip_norm,
         seed=settings.seed,
+        sizes=_sizes(settings),
+        size_steps=steps_per_epoch,
         rank=group.rank,
         together=together,
     )
@@ -201,6 +205,19 @@ def _plan(
         eval_every=settings.eval_every,
         warm_start=_warm_start(settings, lambda: as_evaluated(splits.train), built),
     )
+
+
+def _sizes(settings: TrainSettings) -> Sequence[SizeHW]:
+    """Height and width of the images of each epoch; empty where they are always the same."""
+    if settings.augment.sizes == (1.0, 1.0):
+        return ()
+    parts = np.linspace(*settings.augment.sizes, settings.epochs)
+    height, width = settings.data.input_size
+    return [(_in_32(height * part), _in_32(width * part)) for part in parts.tolist()]
+
+
+def _in_32(side: float) -> int:
+    return max(32, round(side / 32) * 32)
 
 
 def _readers(
