@@ -109,7 +109,7 @@ def _sound(
             kept[key] = msgspec.to_builtins(_sound(own, kind, f"{where}, {key}", dropped))
         except msgspec.ValidationError as error:
             dropped.add("values of another type", str(error))
-    if parts and not kept:
+    if parts and not kept and get_origin(shape):
         raise msgspec.ValidationError(told)
     try:
         return msgspec.convert([*kept.values()] if isinstance(value, list) else kept, shape)
