@@ -1,5 +1,6 @@
 """Settings of the data set, its reading and its augmentation."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from mlc_cli.settings.base import (
     Count,
     Names,
+    Pattern,
     Positive,
     Probability,
     Settings,
@@ -28,6 +30,11 @@ def _as_groups(value: Any) -> Any:
     return [[name, *([own] if isinstance(own, str | int) else own)] for name, own in value.items()]
 
 
+def _absolute(place: str) -> str:
+    """A path as it is found from everywhere, which an address is."""
+    return place if re.match(r"\w+://", place) else str(Path(place).absolute())
+
+
 class RuleSettings(Settings):
     """Label rules beside those of the annotation files."""
 
@@ -44,13 +51,21 @@ class DataSettings(Settings):
     """Where the images are and how they are read."""
 
     root: str = Field(json_schema_extra={"flag": "--data DIR"})
-    """Folder of the data set; the annotation files below are relative to it."""
+    """Folder of the data set, or its address (`s3://`, `gs://`, `hf://`, `https://`); the
+    annotation files below are relative to it."""
     train: str = "train.json"
-    """Annotation file of the training split."""
+    """Annotation file of the training split; an index of shards or, as a pattern, tar or Parquet
+    files with images: `train-*.tar`."""
     val: str = "val.json"
     """Annotation file of the validation split: chooses the best epoch and the thresholds."""
     test: str = "test.json"
     """Annotation file of the test split; read only by commands that are asked for it."""
+    cross_validate: Annotated[int, Field(ge=2, le=100)] | None = None
+    """Learn from the images of both splits, shared out in so many parts: each is scored by a model
+    that has not seen it, and the model that is kept has seen all."""
+    group_by: Pattern | None = None
+    """Images whose paths agree in what this regular expression matches stay in one part of a
+    cross-validation; by default those with one value in the column that was kept for it."""
     image_root: str | None = None
     """Folder that image paths are relative to; by default the folder of the annotation file."""
     unknown_in: tuple[str, ...] = ()
@@ -93,6 +108,12 @@ class DataSettings(Settings):
     """What to do when an image of the training split is also in the validation split."""
     allow_outside_root: bool = False
     """Accept absolute paths, `..` and links that lead out of the image folder."""
+    allow_remote: bool = False
+    """Read images whose paths in the annotation file are addresses (`https://`, `s3://`), but for
+    those that lead into private networks."""
+    shuffle: Literal["images", "blocks"] = Field("images", json_schema_extra={"flag": "--shuffle"})
+    """Order of training: `images` one by one; `blocks` reads shards in pieces of 8 MB, in random
+    order, and mixes the images of many: for stores where single reads are slow."""
     max_megapixels: Positive = 200.0
     """Larger images are refused before they are decoded."""
 
@@ -110,8 +131,8 @@ class DataSettings(Settings):
 
     def absolute(self) -> "DataSettings":
         """The same with folders that are found from everywhere."""
-        image_root = str(Path(self.image_root).absolute()) if self.image_root else None
-        root = str(Path(self.root).absolute())
+        image_root = _absolute(self.image_root) if self.image_root else None
+        root = _absolute(self.root)
         older = tuple(str(Path(file).absolute()) for file in self.unknown_in)
         changes = {"root": root, "image_root": image_root, "unknown_in": older}
         return self.model_copy(update=changes)

@@ -105,7 +105,7 @@ def prepare(
     make_deterministic(on=settings.deterministic)
     allow_tf32(on=settings.matmul == "high")
     group.broadcast(lambda: make_if_missing(settings.data))
-    splits = read_splits(settings.data)
+    splits = read_splits(settings.data, build_cache(settings.download))
     check_share(settings.batch_size, len(splits.train), group)
     seed_step(settings.seed, 0)
     learnt = replace(splits, train=by_rules(splits.train)) if settings.loss.rules else splits
