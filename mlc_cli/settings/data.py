@@ -47,6 +47,9 @@ class RuleSettings(Settings):
     """Between the parts of names that are paths: with ` / `, `animal / dog` implies `animal`."""
 
 
+SizePart = Annotated[float, Field(ge=0.25, le=1.5)]
+
+
 class DataSettings(Settings):
     """Where the images are and how they are read."""
 
@@ -79,6 +82,9 @@ class DataSettings(Settings):
     """Make this small data set at `root` when the folder does not exist yet."""
     input_size: SizeHW = (448, 448)
     """Height and width that images are resized to, in pixels."""
+    train_sizes: tuple[SizePart, SizePart] = (1.0, 1.0)
+    """Height and width in the first and the last epoch of a training as parts of `input_size`, in
+    steps of 32 pixels; small images train faster (progressive resizing, Tan & Le 2021)."""
     resize: Literal["squash", "letterbox", "crop"] = "squash"
     """How an image of another shape gets there: `squash` changes its shape, `letterbox` keeps it
     between black bars, `crop` takes the square in the middle."""
@@ -273,9 +279,6 @@ RandAugmentSettings = Annotated[
 MixSettings = Annotated[MixupSettings | CutmixSettings, Field(discriminator="name")]
 
 
-SizePart = Annotated[float, Field(ge=0.25, le=1.5)]
-
-
 class AugmentSettings(Settings):
     """Random changes of the training images, in this order; `null` turns a part off."""
 
@@ -300,6 +303,3 @@ class AugmentSettings(Settings):
     flip_vertical: Probability = 0.0
     """Part of the images that are turned upside down as in a mirror."""
     mix: MixSettings | None = None
-    sizes: tuple[SizePart, SizePart] = (1.0, 1.0)
-    """Height and width in the first and the last epoch as parts of `data.input_size`, in steps of
-    32 pixels; small images train faster (progressive resizing, Howard 2018; Tan & Le 2021)."""

@@ -209,9 +209,9 @@ def _plan(
 
 def _sizes(settings: TrainSettings) -> Sequence[SizeHW]:
     """Height and width of the images of each epoch; empty where they are always the same."""
-    if settings.augment.sizes == (1.0, 1.0):
+    if settings.data.train_sizes == (1.0, 1.0):
         return ()
-    parts = np.linspace(*settings.augment.sizes, settings.epochs)
+    parts = np.linspace(*settings.data.train_sizes, settings.epochs)
     height, width = settings.data.input_size
     return [(_in_32(height * part), _in_32(width * part)) for part in parts.tolist()]
 

@@ -63,6 +63,12 @@ class Step:
     rank: int = 0
     together: Together | None = None
 
+    @property
+    def pixels(self) -> float:
+        """Of an image, on average over the epochs, as a part of those of the last."""
+        areas = [height * width for height, width in self.sizes] or [1]
+        return sum(areas) / len(areas) / areas[-1]
+
     def __call__(
         self, state: TrainState, batches: Sequence[Batch], step: int, images: int | None = None
     ) -> Tensor:

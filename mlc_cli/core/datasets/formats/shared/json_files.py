@@ -85,36 +85,37 @@ def _sound(
     try:
         return msgspec.convert(value, shape)
     except msgspec.ValidationError as error:
-        told = f"{where}: {error}"
+        fault = msgspec.ValidationError(f"{where}: {error}")
     shape = next((own for own in get_args(shape) if get_origin(own) is type(value)), shape)
-    inner = get_args(shape)[-1:]
-    if isinstance(value, list) and get_origin(shape) is list:
-        parts: Any = {number: (own, inner[0]) for number, own in enumerate(value)}
-    elif isinstance(value, dict) and get_origin(shape) is dict:
-        parts = {key: (own, inner[0]) for key, own in value.items()}
-    elif isinstance(value, dict) and isinstance(shape, type) and issubclass(shape, msgspec.Struct):
-        fields = {own.encode_name: own.type for own in msgspec.structs.fields(shape)}
-        parts = {key: (value[key], fields[key]) for key in fields if key in value}
-    else:
-        raise msgspec.ValidationError(told)
-    kept = {}
+    parts, kept = _parts(value, shape), {}
     for key, (own, kind) in parts.items():
-        if entries and key not in entries:
-            kept[key] = own
-            continue
         if entries:
-            kept[key] = msgspec.to_builtins(_sound(own, kind, f"{where}, {key}", dropped))
+            inside = key in entries
+            kept[key] = _sound(own, kind, f"{where}, {key}", dropped) if inside else own
             continue
         try:
-            kept[key] = msgspec.to_builtins(_sound(own, kind, f"{where}, {key}", dropped))
+            kept[key] = _sound(own, kind, f"{where}, {key}", dropped)
         except msgspec.ValidationError as error:
             dropped.add("values of another type", str(error))
-    if parts and not kept and get_origin(shape):
-        raise msgspec.ValidationError(told)
+    if not parts or (get_origin(shape) and not kept):
+        raise fault
+    plain = msgspec.to_builtins([*kept.values()] if isinstance(value, list) else kept)
     try:
-        return msgspec.convert([*kept.values()] if isinstance(value, list) else kept, shape)
+        return msgspec.convert(plain, shape)
     except msgspec.ValidationError as error:
         raise msgspec.ValidationError(f"{where}: {error}") from None
+
+
+def _parts(value: Any, shape: Any) -> dict[Any, tuple[Any, Any]]:
+    """Elements or fields of a value that has the outer type of a shape, each with its own shape."""
+    if isinstance(value, list) and get_origin(shape) is list:
+        return {number: (own, *get_args(shape)) for number, own in enumerate(value)}
+    if isinstance(value, dict) and get_origin(shape) is dict:
+        return {key: (own, get_args(shape)[1]) for key, own in value.items()}
+    if isinstance(value, dict) and isinstance(shape, type) and issubclass(shape, msgspec.Struct):
+        fields = {own.encode_name: own.type for own in msgspec.structs.fields(shape)}
+        return {key: (value[key], fields[key]) for key in fields if key in value}
+    return {}
 
 
 def opening(path: Path) -> str:
