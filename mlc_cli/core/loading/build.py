@@ -15,7 +15,7 @@ from mlc_cli.core.datasets.checks import check_images, check_leak, check_same_cl
 from mlc_cli.core.datasets.completing import with_rules
 from mlc_cli.core.datasets.digits import make_digits
 from mlc_cli.core.datasets.older import later_unknown
-from mlc_cli.core.datasets.shards.open import index_of, read_shards
+from mlc_cli.core.datasets.shards.open import index_of, read_far, read_shards
 from mlc_cli.core.images.geometry import Geometry, Interpolation
 from mlc_cli.core.images.scaled import SizeHW
 from mlc_cli.core.loading.augment import (
@@ -119,7 +119,8 @@ def read_split(settings: DataSettings, file: str, store: Cache | None = None) ->
         store = store or build_cache(DownloadSettings())
         annotation = read_shards(index, store, blocks=settings.shuffle == "blocks")
     else:
-        annotation = read_annotation(root / file, image_root)
+        read = read_far if is_remote(root) else read_annotation
+        annotation = read(root / file, image_root)
     for older in settings.unknown_in:
         before = read_annotation(Path(older).expanduser())
         annotation = later_unknown(annotation, before, settings.renames)
