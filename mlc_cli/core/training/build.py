@@ -1,17 +1,15 @@
 """From train settings to everything that the loop needs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from timm.layers import convert_sync_batchnorm  # type: ignore[attr-defined]
 from torch import nn
 
 from mlc_cli.core.datasets.annotations import Annotation
-from mlc_cli.core.images.scaled import SizeHW
 from mlc_cli.core.inference.scoring import Scorer
 from mlc_cli.core.loading.build import (
     Splits,
@@ -46,7 +44,7 @@ from mlc_cli.core.training.optim.sam import Sam
 from mlc_cli.core.training.parallel import Together, broadcast_module
 from mlc_cli.core.training.recorder import versions
 from mlc_cli.core.training.state import LossMeter, TrainState
-from mlc_cli.core.training.step import Step
+from mlc_cli.core.training.step import Step, epoch_sizes
 from mlc_cli.core.training.warm_start import WarmStart
 from mlc_cli.errors import SettingsError
 from mlc_cli.settings.train import TrainSettings
@@ -190,7 +188,7 @@ def _plan(
         sam_from=max(0, settings.epochs - sam_epochs) * steps_per_epoch,
         clip_norm=settings.optim.clip_norm,
         seed=settings.seed,
-        sizes=_sizes(settings),
+        sizes=epoch_sizes(settings.data.train_sizes, settings.data.input_size, settings.epochs),
         size_steps=steps_per_epoch,
         rank=group.rank,
         together=together,
@@ -205,19 +203,6 @@ def _plan(
         eval_every=settings.eval_every,
         warm_start=_warm_start(settings, lambda: as_evaluated(splits.train), built),
     )
-
-
-def _sizes(settings: TrainSettings) -> Sequence[SizeHW]:
-    """Height and width of the images of each epoch; empty where they are always the same."""
-    if settings.data.train_sizes == (1.0, 1.0):
-        return ()
-    parts = np.linspace(*settings.data.train_sizes, settings.epochs)
-    height, width = settings.data.input_size
-    return [(_in_32(height * part), _in_32(width * part)) for part in parts.tolist()]
-
-
-def _in_32(side: float) -> int:
-    return max(32, round(side / 32) * 32)
 
 
 def _readers(

@@ -173,6 +173,22 @@ class Step:
             state.ema.update()
 
 
+def epoch_sizes(parts: tuple[float, float], size: SizeHW, epochs: int) -> list[SizeHW]:
+    """Height and width in each epoch, from the first to the last part of `size` in steps of 32.
+
+    Empty where they are always those of the images.
+    """
+    if parts == (1.0, 1.0):
+        return []
+    height, width = size
+    even = np.linspace(*parts, epochs).tolist()
+    return [(_in_32(height * part), _in_32(width * part)) for part in even]
+
+
+def _in_32(side: float) -> int:
+    return max(32, round(side / 32) * 32)
+
+
 @contextmanager
 def _lone_values_named() -> Iterator[None]:
     """Inside, what torch says of a variance of one value gets a message."""
