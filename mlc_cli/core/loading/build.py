@@ -44,14 +44,14 @@ from mlc_cli.core.system.distributed import ALONE, Group
 from mlc_cli.core.system.downloads.build import build_cache
 from mlc_cli.core.system.downloads.cache import Cache
 from mlc_cli.errors import DataError
-from mlc_cli.settings.data import (
+from mlc_cli.settings.augment import (
     AugmentSettings,
-    DataSettings,
     MixSettings,
     MixupSettings,
     PairRandAugmentSettings,
     TorchvisionRandAugmentSettings,
 )
+from mlc_cli.settings.data import DataSettings
 from mlc_cli.settings.download import DownloadSettings
 from mlc_cli.settings.presets import preset_names
 from mlc_cli.text import nearest, some

@@ -18,7 +18,8 @@ from mlc_cli.core.datasets.shards.pieces import in_blocks
 from mlc_cli.core.loading.build import build_eval_batches, build_train_batches, read_splits
 from mlc_cli.core.system import places
 from mlc_cli.core.system.downloads.cache import Cache
-from mlc_cli.settings.data import AugmentSettings, DataSettings
+from mlc_cli.settings.augment import AugmentSettings
+from mlc_cli.settings.data import DataSettings
 
 Mlc = Callable[..., Any]
 CPU = torch.device("cpu")
