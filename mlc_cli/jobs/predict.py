@@ -9,6 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
+from mlc_cli.core.html.words import count
+from mlc_cli.core.inference import cluster
 from mlc_cli.core.inference.model import Model
 from mlc_cli.core.inference.pictures import Pictures
 from mlc_cli.core.inference.predicting import Predictor
@@ -21,7 +23,7 @@ from mlc_cli.core.runs.chain import broken_promise
 from mlc_cli.core.runs.folder import find_checkpoint
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.core.system.distributed import Group, current
-from mlc_cli.core.system.files import write_text
+from mlc_cli.core.system.files import result_folder, write_text
 from mlc_cli.core.system.interrupts import stop_requests
 from mlc_cli.errors import DataError, Interrupted, UsageError
 from mlc_cli.settings.predict import PredictSettings
@@ -29,7 +31,8 @@ from mlc_cli.settings.resolve import as_yaml
 
 _GALLERY_SIDE = 400  # of previews when nothing is drawn: the thumbnails twice over
 
-OnProgress = Callable[[int, int | None], object]
+OnProgress = Callable[..., object]
+"""Hears images done, images in all if known, and perhaps more in words."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ def prepare(settings: PredictSettings) -> Prepared:
         MlcError: A source is missing or empty, or the checkpoint cannot be used.
     """
     _check(settings)
+    _check_engine(settings)
     sources = Sources(settings.sources, settings.every, stdin_lines(), videos=settings.videos)
     sources.check()
     path = find_checkpoint(settings.run, settings.checkpoint)
@@ -120,6 +124,25 @@ def _check(settings: PredictSettings) -> None:
         raise UsageError("--resume cannot continue a JSON array", "Use --format jsonl or csv.")
     if settings.gallery:
         raise UsageError("--resume and --gallery do not go together: a gallery needs all images")
+
+
+def _check_engine(settings: PredictSettings) -> None:
+    """Refuse what goes with one engine alone."""
+    if settings.engine == "local":
+        if settings.address or settings.format == "parquet":
+            asked = "--address" if settings.address else "--format parquet"
+            raise UsageError(f"{asked} is of the engine ray", "Add --engine ray.")
+        return
+    alone = ("resume", "draw", "gallery", "explain", "videos")
+    found = [f"--{name}" for name in alone if getattr(settings, name)]
+    if found or current().size > 1:
+        raise UsageError(
+            f"--engine ray does not go with {', '.join(found) or 'torchrun'}",
+            "It continues by itself what is in --output; pictures and videos are one machine's.",
+        )
+    if not settings.output:
+        raise UsageError("--engine ray needs --output, a folder for its parts")
+    cluster.import_ray()
 
 
 def predictions(
@@ -164,6 +187,8 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
         Interrupted: There was a signal; what is written is complete up to some image.
         MlcError: Nothing can be written, the model is broken, or there are no images.
     """
+    if prepared.settings.engine == "ray":
+        return _in_cluster(prepared, on_progress)
     settings, group = prepared.settings, current()
     form = make_format(
         settings.format,
@@ -209,6 +234,30 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
         images, partial.images, tuple(unreadable), undrawn, pictures.left_out, passed_over,
         tuple(damaged),
     )  # fmt: skip
+
+
+def _in_cluster(prepared: Prepared, on_progress: OnProgress | None) -> Outcome:
+    settings = prepared.settings
+    folder = result_folder(settings.output, Path()).absolute()
+    total = prepared.sources.count() if on_progress else None
+
+    def tell(images: int, machines: int) -> None:
+        if on_progress:
+            on_progress(images, total, f"on {count(machines, 'node')}")
+
+    work = cluster.Work(prepared.model, settings, folder)
+    try:
+        parts, before = cluster.predict_parts(work, prepared.sources, settings.address, tell)
+    except KeyboardInterrupt:
+        repair = f"Continue {settings.output} with the same command."
+        raise Interrupted("interrupted", repair) from None
+    write_text(folder / "settings.yaml", as_yaml(settings))
+    unreadable, damaged = (
+        tuple(Written(*one) for part in parts for one in getattr(part, kind))
+        for kind in ("unreadable", "damaged")
+    )
+    images, passed_over = sum(part.images for part in parts), tuple(prepared.sources.passed_over())
+    return Outcome(images, before, unreadable, (), 0, passed_over, damaged)
 
 
 def _resume(

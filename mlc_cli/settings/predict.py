@@ -23,12 +23,18 @@ class PredictSettings(CheckpointSettings):
     """Thresholds in place of the checkpoint's: a file (`.npy`), or one number for all classes."""
     topk: Count | None = None
     """List only so many probabilities of an image, the largest; decisions do not change."""
-    format: Literal["jsonl", "json", "csv", "onehot"] = "jsonl"
-    """How predictions are written."""
+    format: Literal["jsonl", "json", "csv", "onehot", "parquet"] = "jsonl"
+    """How predictions are written; `parquet` by the engine `ray` alone."""
     guard_formulas: bool = True
     """Put `'` before texts in CSV that a spreadsheet would take for a formula."""
     output: str | None = None
-    """File that predictions are written to, in place of standard output."""
+    """File that predictions are written to, in place of standard output; of the engine `ray` a
+    folder, for parts and a manifest of those that are done. Called again, it does the others."""
+    engine: Literal["local", "ray"] = "local"
+    """`ray` shares the images out to the machines of a Ray cluster, which see the same disk."""
+    address: str | None = None
+    """Of the cluster: `auto` for the one of this machine, or HOST:PORT; without it one is started
+    on this machine, and ends with the command."""
     resume: bool = False
     """Continue the file at `output` behind its last complete record."""
     draw: str | None = None
