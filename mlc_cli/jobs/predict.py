@@ -251,7 +251,7 @@ def _in_cluster(prepared: Prepared, on_progress: OnProgress | None) -> Outcome:
     except KeyboardInterrupt:
         repair = f"Continue {settings.output} with the same command."
         raise Interrupted("interrupted", repair) from None
-    write_text(folder / "settings.yaml", as_yaml(settings))
+    write_text(folder / "_settings.yaml", as_yaml(settings))
     unreadable, damaged = (
         tuple(Written(*one) for part in parts for one in getattr(part, kind))
         for kind in ("unreadable", "damaged")

@@ -1,7 +1,7 @@
 """Prediction on the machines of a Ray cluster, which see the same disk.
 
 A part is a file with the predictions of some images. A process of the cluster writes it whole or
-not at all, and a line of `manifest.jsonl` then says that it is done. What has no line is done when
+not at all, and a line of `_manifest.jsonl` then says that it is done. What has no line is done when
 the command is called again; a part that was written without one is replaced by the same.
 """
 
@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import pickle
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -40,7 +41,7 @@ T = TypeVar("T")
 PART_BYTES = 2**27
 """Pixels of a part: so large are the blocks that Ray Data hands round."""
 PART_IMAGES = 1000
-MANIFEST = "manifest.jsonl"
+MANIFEST = "_manifest.jsonl"  # what begins so is no part of a table to those who read Parquet
 _FREE = {
     "sources", "every", "videos", "run", "checkpoint", "thresholds", "output", "strict", "engine",
     "address", "batch_size", "threads", "device",
@@ -205,10 +206,13 @@ def _cluster(address: str | None) -> Iterator[ModuleType]:
     ray = import_ray()
     own = {} if address else {"include_dashboard": False}
     try:
+        host, _, port = (address or "").rpartition(":")
+        if host:  # Ray itself would try for a quarter of an hour
+            socket.create_connection((host, int(port)), 10).close()
         ray.init(
             address or "local", log_to_driver=False, logging_level=logging.ERROR, **own
         )  # fmt: skip
-    except (ConnectionError, ValueError, TimeoutError) as error:
+    except (OSError, ValueError) as error:
         raise MlcError(
             f"--address {address}: no cluster of Ray can be reached: {str(error)[:200]}",
             "Start one with `ray start --head`, or leave out --address to use this machine.",
