@@ -153,12 +153,14 @@ def _say_where(conversion: "Conversion", link: str) -> None:
     zipped = not conversion.source.is_dir() and root.is_relative_to(conversion.source)
     if zipped:
         screen.note(f"the images of {conversion.source} are in {dest} now")
+    elif conversion.to == "shards":
+        screen.note(f"the images of {root} are in {dest / 'shards'}, too")
     elif link == "reference" and not root.resolve().is_relative_to(dest.resolve()):
         screen.note(
             f"the images stay in {root}, so that neither folder may move; --link hardlink or"
             f" --link copy puts them in {dest}"
         )
-    if conversion.to != "mlc":
+    if conversion.to not in ("mlc", "shards"):
         return
     if link == "symlink":
         screen.note("links lead out of the folder: train with --set data.allow_outside_root=true")

@@ -31,6 +31,8 @@ def evaluate(given: Given[EvalSettings], *, as_json: flags.Json = False) -> None
 
     outcome = evaluate_checkpoint(settings)
     screen.note(f"{outcome.checkpoint} on {outcome.source}: {outcome.evaluation.images} images")
+    if folds := outcome.about.get("cross_validation"):
+        screen.note(f"out of fold: {folds['summary']}")
     screen.warn(outcome.warning)
     if as_json:
         screen.result_json(as_dict(outcome.evaluation, **outcome.about))

@@ -12,11 +12,7 @@ from mlc_cli.core.datasets.columns import Beside
 from mlc_cli.core.datasets.converting.archive import unpacked
 from mlc_cli.core.datasets.converting.class_changes import change_classes, drop_rare, old_classes
 from mlc_cli.core.datasets.converting.collect import Collected, Findings, check_floor, collect
-from mlc_cli.core.datasets.converting.copying import (
-    atomic_output,
-    copy_images,
-    rewrite_paths,
-)
+from mlc_cli.core.datasets.converting.copying import atomic_output, copy_images, rewrite_paths
 from mlc_cli.core.datasets.converting.label_names import name_numbers
 from mlc_cli.core.datasets.converting.locate import locate_images, searched_folder
 from mlc_cli.core.datasets.converting.output_folder import RECORD, Destination, inspect_existing
@@ -33,9 +29,10 @@ from mlc_cli.core.datasets.converting.summary import Conversion, as_dict
 from mlc_cli.core.datasets.counts import count_split
 from mlc_cli.core.datasets.formats import fiftyone
 from mlc_cli.core.datasets.formats.base import Source, Writer
-from mlc_cli.core.datasets.formats.build import pick_reader, pick_writer, read_classes
+from mlc_cli.core.datasets.formats.build import OWN, pick_reader, pick_writer, read_classes
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder
 from mlc_cli.core.datasets.formats.shared.split_names import split_in_name
+from mlc_cli.core.datasets.shards.writing import ShardsWriter
 from mlc_cli.core.system.files import write_json
 from mlc_cli.errors import DataError, MlcError, UsageError
 from mlc_cli.settings.convert import ConvertSettings
@@ -83,9 +80,9 @@ def _of_zip(settings: ConvertSettings, place: Path) -> ConvertSettings:
     images = settings.images
     if images.link == "symlink" and not images.root:
         raise UsageError("--link symlink: links cannot lead into zip files", "Choose hardlink.")
-    if images.link == "reference" and not images.root:
+    if images.link == "reference" and not images.root and settings.to != ShardsWriter.name:
         images = images.model_copy(update={"link": "hardlink"})
-    form = "jsonl" if settings.format == "parquet" else settings.format
+    form = {"parquet": "jsonl", "shards": "mlc"}.get(settings.format, settings.format)
     return settings.model_copy(update={"source": str(place), "images": images, "format": form})
 
 
@@ -200,7 +197,7 @@ def _filter(settings: ConvertSettings, whole: Collected, findings: Findings) -> 
         searched = searched_folder(Path(settings.source), whole.annotation.folder, root)
         whole = locate_images(whole, searched, findings)
     check_floor(whole.annotation, findings)
-    if whole.annotation.rules and settings.to != "mlc":
+    if whole.annotation.rules and settings.to not in OWN:
         findings.dropped.add("label rules, which the format cannot hold", "")
     rest = drop_rare(whole.annotation, settings.min_images, findings.noted)
     whole = replace(whole, annotation=rest)
@@ -222,7 +219,7 @@ def _plan(
         return {}, settings.split
     if settings.split not in _WORDS:
         return {"": settings.split}, ()
-    may_divide = settings.split == "auto" and settings.to == "mlc"
+    may_divide = settings.split == "auto" and settings.to in OWN
     if whole.splits != ("",):
         names = rename_splits(whole.splits)
     else:
@@ -284,6 +281,8 @@ def _write(
                 + "\n".join(f"  {loss}" for loss in losses[:SHOWN]),
                 "Choose another format with --to.",
             )
+        if writer.name == ShardsWriter.name:
+            moved, writer = dict(splits), ShardsWriter(beside)
         files = [*writer.write(moved, stage), *beside.write(splits, moved, stage)]
         if images.link != "reference":
             copy_images(splits, moved, images.link)

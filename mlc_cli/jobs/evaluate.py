@@ -140,4 +140,5 @@ def _evaluate(
         unreadable=scored.unreadable,
         rules=scores.rules,
     )
-    return {"checkpoint": str(scored.checkpoint), "data": str(scored.source)}, evaluation
+    about = {"checkpoint": str(scored.checkpoint), "data": str(scored.source)}
+    return about | ({"cross_validation": scored.folds} if scored.folds else {}), evaluation

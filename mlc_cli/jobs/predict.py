@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from itertools import chain
 from pathlib import Path
@@ -18,14 +18,18 @@ from mlc_cli.core.inference.predictions import Format, Written, make_format
 from mlc_cli.core.inference.results import Prediction
 from mlc_cli.core.inference.writer import PartialOutput, RecordWriter, open_output, read_partial
 from mlc_cli.core.loading.sources import STDIN, Item, Sources, distinct_output_names
-from mlc_cli.core.loading.stream import Picture, PictureReader, stdin_lines
+from mlc_cli.core.loading.stream import Picture, PictureReader, fetched, stdin_lines
 from mlc_cli.core.runs.chain import broken_promise
 from mlc_cli.core.runs.folder import find_checkpoint
+from mlc_cli.core.system.addresses import is_remote
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.core.system.distributed import Group, current
+from mlc_cli.core.system.downloads.build import build_cache
 from mlc_cli.core.system.files import result_folder, write_text
 from mlc_cli.core.system.interrupts import stop_requests
+from mlc_cli.core.system.remote import staged
 from mlc_cli.errors import DataError, Interrupted, UsageError
+from mlc_cli.settings.download import DownloadSettings
 from mlc_cli.settings.predict import PredictSettings
 from mlc_cli.settings.resolve import as_yaml
 
@@ -86,8 +90,8 @@ def prepare(settings: PredictSettings) -> Prepared:
         MlcError: A source is missing or empty, or the checkpoint cannot be used.
     """
     _check(settings)
-    _check_engine(settings)
-    sources = Sources(settings.sources, settings.every, stdin_lines(), videos=settings.videos)
+    store = build_cache(DownloadSettings())
+    sources = Sources(settings.sources, settings.every, stdin_lines(), settings.videos, store)
     sources.check()
     path = find_checkpoint(settings.run, settings.checkpoint)
     model = Model(
@@ -116,6 +120,10 @@ def _check(settings: PredictSettings) -> None:
             "- is read by one process, and several were started",
             "Name a .txt list of paths in place of standard input, or call mlc without torchrun.",
         )
+    if settings.engine == "ray":
+        cluster.import_ray()
+        if current().size > 1:
+            raise UsageError("--engine ray is called once, without torchrun")
     if not settings.resume:
         return
     if not settings.output:
@@ -124,25 +132,6 @@ def _check(settings: PredictSettings) -> None:
         raise UsageError("--resume cannot continue a JSON array", "Use --format jsonl or csv.")
     if settings.gallery:
         raise UsageError("--resume and --gallery do not go together: a gallery needs all images")
-
-
-def _check_engine(settings: PredictSettings) -> None:
-    """Refuse what goes with one engine alone."""
-    if settings.engine == "local":
-        if settings.address or settings.format == "parquet":
-            asked = "--address" if settings.address else "--format parquet"
-            raise UsageError(f"{asked} is of the engine ray", "Add --engine ray.")
-        return
-    alone = ("resume", "draw", "gallery", "explain", "videos")
-    found = [f"--{name}" for name in alone if getattr(settings, name)]
-    if found or current().size > 1:
-        raise UsageError(
-            f"--engine ray does not go with {', '.join(found) or 'torchrun'}",
-            "It continues by itself what is in --output; pictures and videos are one machine's.",
-        )
-    if not settings.output:
-        raise UsageError("--engine ray needs --output, a folder for its parts")
-    cluster.import_ray()
 
 
 def predictions(
@@ -158,7 +147,7 @@ def predictions(
     settings, model = prepared.settings, prepared.model
     side = settings.draw_side if settings.draw else _GALLERY_SIDE if settings.gallery else 0
     return prepared.predictor.stream(
-        items,
+        fetched(items) if any(map(is_remote, settings.sources)) else items,
         PictureReader(
             model.geometry.tiled(settings.tiles),
             settings.max_megapixels * 1e6,
@@ -189,6 +178,14 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
     """
     if prepared.settings.engine == "ray":
         return _in_cluster(prepared, on_progress)
+    names = ("output", "draw", "gallery")
+    wanted = {name: getattr(prepared.settings, name) for name in names}
+    with staged(wanted, resume=prepared.settings.resume) as here:
+        settings = prepared.settings.model_copy(update=here)
+        return _predict(replace(prepared, settings=settings), stdout, on_progress)
+
+
+def _predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None) -> Outcome:
     settings, group = prepared.settings, current()
     form = make_format(
         settings.format,

@@ -3,14 +3,18 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mlc_cli.core.evaluation.results import Evaluation
 from mlc_cli.core.models.complexity import Complexity, complexity
 from mlc_cli.core.runs.checkpoint import read_card
 from mlc_cli.core.runs.folder import RunFolder, create_run, open_run
 from mlc_cli.core.system.device import out_of_memory_named
+from mlc_cli.core.system.distributed import Group, current
 from mlc_cli.core.system.files import write_text
 from mlc_cli.core.system.interrupts import stop_requests
 from mlc_cli.core.training import loop, messages, pace
@@ -18,10 +22,15 @@ from mlc_cli.core.training.build import Training, prepare
 from mlc_cli.core.training.checks import advice_on_schedule, advice_on_unknown
 from mlc_cli.core.training.events import EpochReport, Event, Finished, Started, Tick
 from mlc_cli.core.training.recorder import NullRecorder, Recorder
+from mlc_cli.core.training.state import Best
 from mlc_cli.errors import Interrupted, MlcError, ProcessError, RunError, SettingsError
-from mlc_cli.jobs.evaluate import evaluate_run
+from mlc_cli.jobs.cross_validate import cross_validate
+from mlc_cli.jobs.evaluate import evaluate_checkpoint, evaluate_run
+from mlc_cli.jobs.thresholds import estimate_thresholds
+from mlc_cli.settings.evaluate import EvalSettings
 from mlc_cli.settings.merge import merge
 from mlc_cli.settings.resolve import as_yaml, validate
+from mlc_cli.settings.thresholds import ThresholdSettings
 from mlc_cli.settings.train import TrainSettings
 from mlc_cli.settings.yaml_io import read_yaml
 
@@ -47,9 +56,29 @@ def train(
         Interrupted: After SIGINT or SIGTERM, with the state saved.
         MlcError: The training cannot start or go on.
     """
+    if settings.data.cross_validate:
+        run = open_run(resume) if resume else current().broadcast(lambda: _create(settings))
+        one = partial(_train, on_tick=on_tick, accept_changed_data=accept_changed_data)
+        yield from cross_validate(settings, run, one, accept_changed_data=accept_changed_data)
+        return
     if resume is None and (settings.minutes or settings.until):
         settings = _in_time(settings, on_tick)
+    yield from _train(settings, resume, accept_changed_data=accept_changed_data, on_tick=on_tick)
+
+
+def _train(
+    settings: TrainSettings,
+    resume: Path | None,
+    best: Best | None = None,
+    *,
+    accept_changed_data: bool,
+    on_tick: Callable[[Tick], None],
+) -> Iterator[Event]:
+    """Train once; in the last training of a cross-validation to what its folds say is `best`."""
     training = prepare(settings, on_tick, resumed=_brings_weights(resume))
+    if best:
+        plan = replace(training.plan, epochs=best.epoch, best=best)
+        training = replace(training, plan=plan)
     with ExitStack() as stack:
         stack.callback(training.close)
         size = complexity(training.built.classifier, settings.data.input_size)  # or it is refused
@@ -62,10 +91,23 @@ def train(
         for event in _events(training, run, size, warning, recorder, on_tick):
             recorder.log(messages.describe(event))
             yield event
-        evaluation = evaluate_run(run, training.plan.val, training.plan.scorer.device)
+        device = training.plan.scorer.device
+        if best:
+            evaluation = _evaluate_out_of_fold(run, training.group, str(device))
+        else:
+            evaluation = evaluate_run(run, training.plan.val, device)
         finished = Finished(run, training.state.best, evaluation, time.perf_counter() - started)
         recorder.log(messages.describe(finished))
         yield finished
+
+
+def _evaluate_out_of_fold(run: RunFolder, group: Group, device: str) -> Evaluation:
+    """Choose thresholds on the scores out of fold, which are those of val, and evaluate them."""
+    group.barrier()  # until the checkpoint is written
+    model = {"checkpoint": str(run.best), "device": device}
+    estimate_thresholds(ThresholdSettings.model_validate(model))
+    group.barrier()
+    return evaluate_checkpoint(EvalSettings.model_validate(model)).evaluation
 
 
 def _in_time(settings: TrainSettings, on_tick: Callable[[Tick], None]) -> TrainSettings:
@@ -164,7 +206,8 @@ def _open(
     if training.built.classifier.backbone.last_norms and run.best.exists():
         _check_last_norm(run)
     warning = training.state.load(run.trainer, accept_changed_data=accept)
-    if training.group.is_main:  # the data or the device may be others now
+    if training.group.is_main and not settings.data.cross_validate:
+        # the data or the device may be others now
         write_text(run.settings, as_yaml(settings.absolute()))
     return run, warning
 
@@ -211,20 +254,14 @@ def run_settings(path: Path, changes: Mapping[str, Any] | None = None) -> TrainS
     settings = validate(TrainSettings, merge(read_yaml(run.settings), changes))
     data = settings.data.model_copy(update={"root": run.find(settings.data.root, settings.output)})
     settings = settings.model_copy(update={"data": data})
-    rows = run.read_metrics()
-    last = rows[-1] if rows else {"epoch": -1, "stopped": False}
-    done = last.get("stopped") or last["epoch"] >= settings.epochs
-    if done and _is_newer(run.path / "eval.json", run.trainer):
+    if run.is_done(0 if settings.data.cross_validate else settings.epochs):
+        last = run.read_metrics()[-1]
         how = "stopped early" if last.get("stopped") else "done"
         raise RunError(
             f"{run.path}: is {how} after {last['epoch']} of {settings.epochs} epochs",
             f"To go on from its weights: mlc train --weights {run.last}.",
         )
     return settings
-
-
-def _is_newer(path: Path, than: Path) -> bool:
-    return path.exists() and path.stat().st_mtime_ns >= than.stat().st_mtime_ns
 
 
 def _started(training: Training, run: RunFolder, size: Complexity, warning: str) -> Started:

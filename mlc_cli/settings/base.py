@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 class Settings(BaseModel):
@@ -83,6 +83,17 @@ Count = Annotated[int, Field(ge=1)]
 Mean = tuple[Probability, Probability, Probability]
 Spread = Annotated[float, Field(gt=0, le=1)]
 Std = tuple[Spread, Spread, Spread]
+
+
+def _check_pattern(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"expected a regular expression: {error}") from None
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_check_pattern)]
 
 
 def as_renames(value: Any) -> dict[str, str]:

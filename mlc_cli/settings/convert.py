@@ -4,9 +4,9 @@ import re
 from math import isclose
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
-from mlc_cli.settings.base import Names, NotNegative, Positive, Renames, Settings
+from mlc_cli.settings.base import Names, NotNegative, Pattern, Positive, Renames, Settings
 
 
 class ImageSettings(Settings):
@@ -105,27 +105,19 @@ def _parse_split(value: Any) -> Any:
     return shares
 
 
-def _check_pattern(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"expected a regular expression: {error}") from None
-    return pattern
-
-
 class ConvertSettings(Settings):
     """What is converted, and to what."""
 
     format: str = Field("auto", json_schema_extra={"flag": "FORMAT"})
     """auto, mlc, coco, voc, yolo, csv-onehot, csv-list, image-folder, open-images, datumaro, cvat,
     label-studio, labelme, via, fiftyone, nus-wide, vg500, mmpretrain, imagenet-txt,
-    celeba, jsonl, parquet, tag-files or xmp."""
+    celeba, jsonl, parquet, shards, tag-files or xmp."""
     source: str = Field(min_length=1, json_schema_extra={"flag": "SOURCE"})
     """File, folder, or zip or tar file to convert. Images of the latter go to the result."""
     dest: str = Field(min_length=1, json_schema_extra={"flag": "DEST"})
     """Folder of the result; if it exists, splits are added to it."""
     to: str = "mlc"
-    """Format of the result: mlc, coco, datumaro, fiftyone, csv-onehot or csv-list."""
+    """Format of the result: mlc, coco, datumaro, fiftyone, csv-onehot, csv-list or shards."""
     images: ImageSettings = ImageSettings()
     classes: str | tuple[str | int, ...] | None = None
     """The classes: names, or a file of them (.txt, .json); by default those of the source."""
@@ -145,7 +137,7 @@ class ConvertSettings(Settings):
     any in 0.8,0.2."""
     rename: dict[str, str] = Field(default_factory=dict)
     """New names for splits of the source; those that get one name are joined."""
-    group_by: Annotated[str, AfterValidator(_check_pattern)] | None = None
+    group_by: Pattern | None = None
     """Images whose paths agree in what this regular expression matches stay together."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Of the division."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mlc_cli.settings.base import Count, Positive
 from mlc_cli.settings.scoring import CheckpointSettings
@@ -60,3 +60,15 @@ class PredictSettings(CheckpointSettings):
     """Pictures that the gallery holds; further ones are left out of it."""
     font: str | None = None
     """Font file for the labels, if no known font of the system has their characters."""
+
+    @model_validator(mode="after")
+    def _engines_have_outputs_of_their_own(self) -> "PredictSettings":
+        if self.engine == "local" and (self.address or self.format == "parquet"):
+            raise ValueError("address and format parquet are of the engine ray: add --engine ray")
+        alone = ("resume", "draw", "gallery", "explain", "videos")
+        found = [f"--{name}" for name in alone if getattr(self, name)]
+        if self.engine == "ray" and found:
+            raise ValueError(f"the engine ray does not go with {', '.join(found)}")
+        if self.engine == "ray" and (not self.output or ":/" in self.output):
+            raise ValueError("the engine ray needs --output, a folder that all machines see")
+        return self

@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from mlc_cli.settings.augment import (
+    AugmentSettings,
+)
 from mlc_cli.settings.base import Count, Positive, Settings
-from mlc_cli.settings.data import AugmentSettings, DataSettings
+from mlc_cli.settings.data import DataSettings
 from mlc_cli.settings.download import DownloadSettings
 from mlc_cli.settings.loss import BceSettings, LossSettings
 from mlc_cli.settings.model import ModelSettings
@@ -73,6 +76,14 @@ class TrainSettings(Settings):
     ema: EmaSettings | None = None
     early_stop: EarlyStopSettings | None = None
     download: DownloadSettings = DownloadSettings()
+
+    @model_validator(mode="after")
+    def _the_last_training_of_a_cross_validation_is_not_evaluated(self) -> "TrainSettings":
+        if self.data.cross_validate and (self.minutes or self.until):
+            raise ValueError("data.cross_validate goes with epochs, not with minutes or until")
+        if self.data.cross_validate and self.schedule.name == "plateau":
+            raise ValueError("data.cross_validate: the schedule plateau needs a split to look at")
+        return self
 
     def absolute(self) -> "TrainSettings":
         """The same with folders that are found from everywhere."""

@@ -35,6 +35,7 @@ COMMANDS = {
         "--weight-classes",
         "--rename",
         "--unknown-in",
+        "--cross-validate",
         "--epochs",
         "--minutes",
         "--until",

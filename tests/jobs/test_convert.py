@@ -9,7 +9,7 @@ import pytest
 
 from mlc_cli.core.datasets.annotations import read_annotation
 from mlc_cli.core.datasets.converting.summary import Conversion
-from mlc_cli.core.datasets.formats.build import writers
+from mlc_cli.core.datasets.formats.build import OWN, writers
 from mlc_cli.errors import DataError
 from mlc_cli.jobs import convert as convert_job
 from mlc_cli.jobs.convert import convert
@@ -83,7 +83,7 @@ def is_refused(data: Path, to: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize("to", [writer.name for writer in writers() if writer.name != "mlc"])
+@pytest.mark.parametrize("to", [writer.name for writer in writers() if writer.name not in OWN])
 def test_there_and_back_is_the_identity_or_refused(tmp_path: Path, to: str) -> None:
     names = [name for name in NAMES if to != "csv-list" or not set(name) & set(",;|")]
     refused = []

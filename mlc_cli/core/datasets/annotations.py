@@ -16,58 +16,27 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import pairwise
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlc_cli.core.datasets.packed import PackedStrings
 from mlc_cli.core.datasets.rules import NO_RULES, Rules, read_rules
+from mlc_cli.core.system.addresses import Listed, is_remote
 from mlc_cli.core.system.files import read_json
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 from mlc_cli.text import SHOWN, nearest
 
+if TYPE_CHECKING:
+    from mlc_cli.core.datasets.shards.pieces import Pieces
+
 Label = str | int
 State = Literal["absent", "unknown"]
 NO_ENTRY = "entries that are not [path, [labels]]"
-
-
-@dataclass(frozen=True)
-class PackedStrings(Sequence[str]):
-    """A million strings in one block of bytes: 8 bytes each beside the text itself."""
-
-    blob: bytes
-    offsets: NDArray[np.int64]
-
-    @classmethod
-    def pack(cls, strings: Sequence[str]) -> "PackedStrings":
-        """Pack strings in their order."""
-        encoded = list(map(str.encode, strings))
-        lengths = np.fromiter((len(item) for item in encoded), np.int64, len(encoded))
-        return cls(b"".join(encoded), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, index: Any) -> Any:
-        """String at a position; slices are not needed and not offered."""
-        position = range(len(self))[index]
-        start, stop = self.offsets[position], self.offsets[position + 1]
-        return self.blob[start:stop].decode()
-
-    def __iter__(self) -> Iterator[str]:
-        """All strings: several times as fast as one by one."""
-        return (self.blob[start:stop].decode() for start, stop in pairwise(self.offsets.data))
-
-    def take(self, positions_N: NDArray[np.int64]) -> "PackedStrings":
-        """The strings at some positions, in that order."""
-        starts_N, stops_N = self.offsets[positions_N], self.offsets[positions_N + 1]
-        parts = map(slice, starts_N.tolist(), stops_N.tolist())
-        blob = b"".join(map(self.blob.__getitem__, parts))
-        return PackedStrings(blob, np.concatenate([[0], np.cumsum(stops_N - starts_N)]))
 
 
 @dataclass(frozen=True)
@@ -107,6 +76,7 @@ class Annotation:
             unlisted ones are absent, and absent labels where they are unknown.
         unlisted: State of the labels that are in neither list.
         rules: Between labels.
+        pieces: Where images are that lie in shards; others are files below the folder.
     """
 
     source: Path
@@ -117,9 +87,15 @@ class Annotation:
     others: LabelSets
     unlisted: State = "absent"
     rules: Rules = NO_RULES
+    pieces: "Pieces | None" = None
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @cached_property
+    def remote(self) -> bool:
+        """Whether some images are in stores."""
+        return is_remote(self.folder) or any(map(is_remote, self.paths))
 
     @property
     def class_names(self) -> list[str]:
@@ -128,7 +104,10 @@ class Annotation:
 
     def path(self, image: int) -> Path:
         """Where an image is."""
-        return self.folder / str(self.paths[image])
+        path = str(self.paths[image])
+        if self.pieces:
+            return self.pieces.piece(image, path)
+        return Listed(path) if is_remote(path) else self.folder / path
 
     def targets_NC(self, images: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int8]:
         """States of all labels: 1 present, 0 absent, -1 unknown; shape len(images)×C."""
@@ -153,6 +132,7 @@ class Annotation:
             paths=self.paths.take(images_N),
             positives=self.positives.take(images_N),
             others=self.others.take(images_N),
+            pieces=self.pieces and self.pieces.take(images_N),
         )
 
 

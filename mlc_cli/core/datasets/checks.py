@@ -9,15 +9,21 @@ from mlc_cli.errors import DataError
 from mlc_cli.text import SHOWN, listing, only_one_side
 
 
-def check_images(annotation: Annotation, *, allow_outside: bool) -> None:
-    """Check that every image is a regular file inside its folder.
+def check_images(
+    annotation: Annotation, *, allow_outside: bool, allow_remote: bool = False
+) -> None:
+    """Check that every image is a regular file inside its folder, or may be at its address.
+
+    Of images in shards, the shards have to be there.
 
     Raises:
         DataError: With the number of faulty images and the first ten of each kind.
     """
-    folder = ImageFolder(annotation.folder, allow_outside=allow_outside)
+    folder = ImageFolder(annotation.folder, allow_outside=allow_outside, allow_remote=allow_remote)
     found: dict[str, list[str]] = {}
-    for path in annotation.paths:
+    pieces = annotation.pieces
+    files = map(str, pieces.names(annotation.folder)) if pieces else annotation.paths
+    for path in files:
         problem = folder.problem(path)
         if problem:
             found.setdefault(problem, []).append(path)
@@ -36,6 +42,10 @@ def _hint(annotation: Annotation, found: Mapping[str, Sequence[str]]) -> str:
         hints.append(
             f"Paths are relative to {annotation.folder}; another folder is set with"
             " `--set data.image_root=DIR`."
+        )
+    if "is at an address" in found:
+        hints.append(
+            "Addresses, of public networks alone, are read with `--set data.allow_remote=true`."
         )
     if "leads out of the image folder" in found:
         hints.append("Files elsewhere are accepted with `--set data.allow_outside_root=true`.")

@@ -4,7 +4,8 @@ Names of arrays: N images, C classes.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from mlc_cli.core.datasets.rules import NO_RULES, BoundRules, Rules
 from mlc_cli.core.runs.card import ModelCard, class_hash
 from mlc_cli.core.system.files import named_faults, write_atomic
 from mlc_cli.errors import DataError
+
+FOLDS, OF_FOLDS = "folds", "folds.json"
+"""Where the folds of a cross-validation are in its run folder, and what they came to in there."""
 
 
 @dataclass(frozen=True)
@@ -110,17 +114,19 @@ class ScoredSplit:
         card: What it knows beside its weights.
         warning: What the user should know about it, if anything.
         source: Annotation file of the split.
-        folder: Folder that image paths are relative to.
+        place: Where an image is, by its position among the scores.
         max_pixels: Larger images are refused.
         scores: Probabilities and targets.
         unreadable: Images that could not be read, with the reason.
+        folds: What the folds of a cross-validation came to, whose scores these are.
     """
 
     checkpoint: Path
     card: ModelCard
     warning: str
     source: Path
-    folder: Path
+    place: Callable[[int], Path]
     max_pixels: float
     scores: SavedScores
     unreadable: dict[str, str]
+    folds: dict[str, Any] = field(default_factory=dict)

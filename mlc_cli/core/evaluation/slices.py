@@ -29,11 +29,12 @@ from mlc_cli.core.evaluation.promises import Floor
 from mlc_cli.core.evaluation.reliability import share_interval
 from mlc_cli.core.evaluation.scores import SavedScores, ScoredSplit
 from mlc_cli.core.html.words import value as shown
-from mlc_cli.core.images.header import read_header
+from mlc_cli.core.images.header import Header, read_header
 from mlc_cli.core.images.scaled import exif_value
 from mlc_cli.core.runs.card import ModelCard
+from mlc_cli.core.system import addresses, places
 from mlc_cli.core.system.cores import usable_cores
-from mlc_cli.core.system.files import read_bytes
+from mlc_cli.core.system.files import named_faults
 from mlc_cli.core.system.threads import in_threads
 from mlc_cli.errors import UsageError
 from mlc_cli.text import nearest, some
@@ -123,18 +124,23 @@ def slice_values(by: str, paths: Sequence[str], scored: ScoredSplit | None) -> l
             f"--slices {by}: saved scores know only the folders of the images",
             "Leave out --scores, or take --slices folder.",
         )
-    files = [scored.folder / path for path in paths]
+    files = map(scored.place, range(len(paths)))
     return list(in_threads(_camera if by == "camera" else _size, files, usable_cores()))
 
 
+def _header(path: Path) -> Header:
+    with named_faults(addresses.shown(path), "cannot be read"):
+        return read_header(places.read(path))
+
+
 def _camera(path: Path) -> str:
-    exif = read_header(read_bytes(path)).exif
+    exif = _header(path).exif
     make, model = (str(exif_value(exif, tag) or "") for tag in (_MAKE, _MODEL))
     return (model if model.startswith(make) else f"{make} {model}").strip() or NONE
 
 
 def _size(path: Path) -> str:
-    least = 1 << min(read_header(read_bytes(path)).shown).bit_length() - 1
+    least = 1 << min(_header(path).shown).bit_length() - 1
     return f"shorter side {least} to {2 * least - 1}"
 
 

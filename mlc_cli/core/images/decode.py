@@ -9,7 +9,8 @@ import logging
 import mmap
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
@@ -20,6 +21,8 @@ from mlc_cli.core.images.damage import with_damage
 from mlc_cli.core.images.header import FLOATS, Header, open_image, read_header
 from mlc_cli.core.images.room import FILES, PIXELS
 from mlc_cli.core.images.scaled import GREY_FLAGS, RGB_FLAGS, Part, Pixels
+from mlc_cli.core.system import places
+from mlc_cli.core.system.addresses import shown
 from mlc_cli.core.system.machine import EXHAUSTED
 from mlc_cli.errors import BadImageError
 
@@ -50,8 +53,11 @@ def look(
     max_pixels: float = 200e6,
     part: Part = lambda _: 1,
     flags: Mapping[int, int] = RGB_FLAGS,
+    content: places.Content | None = None,
 ) -> Look:
     """Read a regular file in any format that OpenCV decodes, or HEIC, and decode it.
+
+    What `places.gather` has read already comes as `content`.
 
     Images of more pixels are refused by their header, before they are decoded, and larger files
     than such an image has by their size. JPEGs are decoded at the part of their size that is
@@ -61,27 +67,42 @@ def look(
         BadImageError: The file is missing, not regular, too large, truncated or no image.
     """
     try:
-        with _opened(path) as stream:
-            size = _size(stream, max_pixels)
-            with FILES.take(size):
-                content = stream.read()
-                header = _header(content, max_pixels)
-                taken = header.part(part)
-                with PIXELS.take(header.memory(taken)):
-                    pixels, damage = with_damage(lambda: _decode(content, header, flags[taken]))
+        with _content(path, max_pixels, content) as data:
+            header = _header(data, max_pixels)
+            taken = header.part(part)
+            with PIXELS.take(header.memory(taken)):
+                pixels, damage = with_damage(lambda: _decode(data, header, flags[taken]))
     except ValueError as error:
-        raise BadImageError(str(path), str(error)) from None
+        raise BadImageError(shown(path), str(error)) from None
     except MemoryError as error:
         reason = f"{error or 'needs more memory than there is'}: read fewer at a time, or shrink it"
-        raise BadImageError(str(path), reason) from None
+        raise BadImageError(shown(path), reason) from None
     except OSError as error:
         if error.errno in EXHAUSTED:  # of the machine, whatever the file
             raise
-        raise BadImageError(str(path), error.strerror or "cannot be read") from None
+        raise BadImageError(shown(path), error.strerror or "cannot be read") from None
     if header.several and not _SAID[0]:
         _SAID[0] = 1
-        _LOG.warning("%s: of several pages or frames the first is taken, here and elsewhere", path)
-    return Look(content, header, pixels, damage)
+        said = "%s: of several pages or frames the first is taken, here and elsewhere"
+        _LOG.warning(said, shown(path))
+    return Look(data, header, pixels, damage)
+
+
+@contextmanager
+def _content(path: Path, max_pixels: float, gathered: places.Content | None) -> Iterator[bytes]:
+    """The bytes of an image, for which there is room while they are used."""
+    if places.is_file(path):
+        with _opened(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            _check_size(size, max_pixels)
+            with FILES.take(size):
+                yield stream.read()
+        return
+    content = places.read(path) if gathered is None else gathered
+    if isinstance(content, OSError):
+        raise content
+    _check_size(len(content), max_pixels)
+    yield content
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -93,14 +114,12 @@ def _opened(path: Path) -> BinaryIO:
     return os.fdopen(handle, "rb")
 
 
-def _size(stream: BinaryIO, max_pixels: float) -> int:
-    size = os.fstat(stream.fileno()).st_size
+def _check_size(size: int, max_pixels: float) -> None:
     if size > _MOST_BYTES_A_PIXEL * max_pixels + _METADATA:
         raise ValueError(
             f"has {size / 1e9:.1f} GB, more than a picture of {max_pixels / 1e6:g} megapixels"
             " (max_megapixels) can have"
         )
-    return size
 
 
 def _header(content: bytes, max_pixels: float) -> Header:

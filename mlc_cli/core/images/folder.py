@@ -5,6 +5,13 @@ import stat
 from functools import cache
 from pathlib import Path
 
+from mlc_cli.core.system.addresses import is_remote
+
+
+def leads_out(relative: str) -> bool:
+    """Whether a path leads out of its folder, by its name alone."""
+    return Path(relative).is_absolute() or ".." in Path(relative).parts
+
 
 class ImageFolder:
     """Finds image files below a folder and refuses what leads out of it.
@@ -14,16 +21,26 @@ class ImageFolder:
     Args:
         root: The folder.
         allow_outside: Accept absolute paths, `..` and links that lead out.
+        allow_remote: Accept addresses in place of paths.
     """
 
-    def __init__(self, root: Path, *, allow_outside: bool = False) -> None:
+    def __init__(
+        self, root: Path, *, allow_outside: bool = False, allow_remote: bool = False
+    ) -> None:
+        self._allow_remote = allow_remote
         self._root = root
-        self._real_root = root.resolve()
+        self._remote = is_remote(root)
+        self._real_root = root if self._remote else root.resolve()
         self._allow_outside = allow_outside
         self._regular = cache(self._list)
 
     def problem(self, relative: str) -> str | None:
-        """Why an image cannot be used, judged without opening it; `None` if it can."""
+        """Why an image cannot be used, judged without opening it; `None` if it can.
+
+        Whether there is one in a store is found when it is read.
+        """
+        if self._remote or is_remote(relative):
+            return self._far(relative)
         cut = relative.rfind("/") + 1
         if relative[cut:] in self._regular(relative[:cut]):
             return None
@@ -38,8 +55,13 @@ class ImageFolder:
             return None
         return "is not a regular file"
 
+    def _far(self, relative: str) -> str | None:
+        if is_remote(relative):
+            return None if self._allow_remote else "is at an address"
+        return "leads out of the image folder" if leads_out(relative) else None
+
     def _stays_inside(self, path: Path, relative: str, mode: int) -> bool:
-        if Path(relative).is_absolute() or ".." in Path(relative).parts:
+        if leads_out(relative):
             return False
         real = path.resolve() if stat.S_ISLNK(mode) else path.parent.resolve()
         return real.is_relative_to(self._real_root)

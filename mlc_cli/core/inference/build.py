@@ -6,12 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.checks import check_classes
 from mlc_cli.core.datasets.rules import Rules
-from mlc_cli.core.evaluation.scores import SavedScores, ScoredSplit
+from mlc_cli.core.datasets.shards.open import index_of
+from mlc_cli.core.evaluation.probabilities import logit, sigmoid
+from mlc_cli.core.evaluation.scores import (
+    FOLDS,
+    OF_FOLDS,
+    SavedScores,
+    ScoredSplit,
+    read_scores,
+)
 from mlc_cli.core.evaluation.slices import check_slices
 from mlc_cli.core.inference.engines import Engine, OpenedModel, is_exported
 from mlc_cli.core.inference.open import open_model
@@ -23,9 +32,12 @@ from mlc_cli.core.loading.fingerprint import difference
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.runs.card import Fingerprint, ModelCard
 from mlc_cli.core.runs.folder import RunFolder, find_checkpoint
+from mlc_cli.core.system.addresses import is_remote
 from mlc_cli.core.system.device import out_of_memory_named
 from mlc_cli.core.system.distributed import current
-from mlc_cli.errors import DataError
+from mlc_cli.core.system.files import read_json
+from mlc_cli.core.system.remote import exists
+from mlc_cli.errors import DataError, UsageError
 from mlc_cli.settings.data import DataSettings
 from mlc_cli.settings.resolve import validate
 from mlc_cli.settings.scoring import ScoringSettings, SlicedSettings, SplitChoiceSettings
@@ -59,6 +71,8 @@ def score_checkpoint(settings: ScoringSettings, *, rules_of_data: bool = False) 
         opened = replace(opened, card=replace(opened.card, rules=split.rules))
     if not settings.data:
         _check_unchanged(split, opened.card.annotations.get(_file_of(settings.split, data)))
+    if data.cross_validate and settings.split == "val":
+        return _out_of_fold(opened, split, data, settings)
     batches = build_eval_batches(
         data,
         split,
@@ -70,6 +84,39 @@ def score_checkpoint(settings: ScoringSettings, *, rules_of_data: bool = False) 
     engine = with_views(opened.engine, settings.tta, settings.tiles)
     with closing(batches), out_of_memory_named():
         return scored_split(opened, batches, score(engine, batches))
+
+
+def _out_of_fold(
+    opened: OpenedModel, split: Annotation, data: DataSettings, settings: ScoringSettings
+) -> ScoredSplit:
+    """What the models of the folds said of images that they had not seen, as the model says it.
+
+    Raises:
+        MlcError: Several views are asked for, or the scores are not in the run folder.
+    """
+    if settings.tta != "none" or settings.tiles > 1:
+        raise UsageError(
+            "scores out of fold are of whole images: leave out --tta and --tiles",
+            "With them, look at other images: --split test.",
+        )
+    above = [folder / FOLDS for folder in opened.path.absolute().parents[:3]]
+    folder = next((one for one in above if (one / OF_FOLDS).is_file()), above[0])
+    scores, folds = read_scores(folder / "scores.npz"), read_json(folder / OF_FOLDS)
+    probabilities_NC = scores.probabilities_NC
+    if opened.card.calibration:
+        scale_C, bias_C = np.array(opened.card.calibration).T
+        probabilities_NC = sigmoid(scale_C * logit(probabilities_NC) + bias_C)
+    return ScoredSplit(
+        checkpoint=opened.path,
+        card=opened.card,
+        warning=opened.warning,
+        source=split.source,
+        place=lambda image: split.folder / scores.paths[image],
+        max_pixels=data.max_megapixels * 1e6,
+        scores=replace(scores, probabilities_NC=probabilities_NC, rules=opened.card.rules),
+        unreadable=folds["unreadable"],
+        folds=folds,
+    )
 
 
 def read_checked_split(data: DataSettings, split: str, classes: Sequence[str | int]) -> Annotation:
@@ -84,7 +131,7 @@ def read_checked_split(data: DataSettings, split: str, classes: Sequence[str | i
         DataError: The file or its images cannot be used, or its classes are others.
     """
     file = Path(data.root, _file_of(split, data))
-    if not file.exists():
+    if not (index_of(file) or exists(file)):
         there = sorted(path.stem for path in file.parent.glob("*.json"))
         raise DataError(
             f"{file}: there is no such annotation file",
@@ -116,7 +163,7 @@ def scored_split(opened: OpenedModel, batches: Batches, scores: Scores) -> Score
         card=opened.card,
         warning=opened.warning,
         source=split.source,
-        folder=split.folder,
+        place=lambda image: split.path(int(scores.indices_N[image])),
         max_pixels=dataset.max_pixels,
         scores=named(scores, split, opened.card.rules),
         unreadable=batches.bad_images,
@@ -154,14 +201,18 @@ def data_settings(settings: SplitChoiceSettings, card: ModelCard, model: Path) -
     }
     if settings.data:
         changes |= {"root": settings.data, "image_root": None}
+        if card.data.get("cross_validate"):  # its own files are those of the run
+            own = DataSettings(root="")
+            changes |= {"train": own.train, "val": own.val, "cross_validate": None}
     elif "root" in card.data:
         changes["root"] = _found(card.data["root"], model)
     if not settings.data and not card.data:
         raise DataError("the checkpoint does not say where its data set is", "Pass --data DIR.")
     data = validate(DataSettings, {**card.data, **changes})
-    if settings.data and not Path(data.root).is_dir():
+    there = is_remote(data.root) or Path(data.root).is_dir()
+    if settings.data and not there:
         raise DataError(f"--data {data.root}: there is no such folder")
-    if not Path(data.root).is_dir():
+    if not there:
         raise DataError(
             f"{data.root}: the data set that the model was trained on is not there",
             "Pass its folder with --data DIR.",

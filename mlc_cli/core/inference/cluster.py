@@ -11,9 +11,9 @@ import logging
 import os
 import pickle
 import socket
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -28,7 +28,8 @@ from mlc_cli.core.inference.results import Prediction
 from mlc_cli.core.inference.runtime.openvino_core import openvino_core
 from mlc_cli.core.inference.writer import RecordWriter
 from mlc_cli.core.loading.sources import Item
-from mlc_cli.core.loading.stream import Picture, PictureReader
+from mlc_cli.core.loading.stream import Picture, PictureReader, fetched
+from mlc_cli.core.system.addresses import is_remote
 from mlc_cli.core.system.checksum import digest_of
 from mlc_cli.core.system.cores import take_cores
 from mlc_cli.core.system.extras import import_extra
@@ -57,11 +58,13 @@ class Work:
         model: That is run.
         settings: Of the prediction.
         folder: Of the parts, absolute.
+        here: Folder that paths are relative to.
     """
 
     model: Model
     settings: PredictSettings
     folder: Path
+    here: Path = field(default_factory=Path.cwd)
 
     @property
     def read(self) -> PictureReader:
@@ -86,10 +89,8 @@ class Work:
     @property
     def digest(self) -> str:
         """Of all that predictions depend on beside the images."""
-        hashes = []
-        for file in model_files(self.model.path):
-            with file.open("rb") as stream:
-                hashes.append(hashlib.file_digest(stream, "sha256").hexdigest())
+        files = (file.read_bytes() for file in model_files(self.model.path))
+        hashes = [hashlib.sha256(content).hexdigest() for content in files]
         how = self.settings.model_dump(mode="json", exclude=_FREE)
         return digest_of([hashes, how, self.model.thresholds.tolist()])
 
@@ -119,7 +120,7 @@ def predict_parts(
     Args:
         work: How.
         items: All images in their order.
-        address: Of the cluster, `auto` for that of this machine; by default one is started here.
+        address: Of the cluster, if one is not to be started here.
         on_part: Called with images done in all, and machines that are there.
 
     Returns:
@@ -136,15 +137,17 @@ def predict_parts(
         digest.update(json.dumps([item.name for item in chunk]).encode())
         total += len(chunk)
         name = f"part-{number:06}.{suffix}"
-        todo.append({"part": name, "items": pickle.dumps([_portable(item) for item in chunk])})
+        for item in chunk:
+            if item.frame is not None or item.error:
+                raise UsageError(f"{item.name}: the engine ray takes no videos")
+        todo.append({"part": name, "items": pickle.dumps(chunk)})
     about = {"images": total, "sources": digest.hexdigest(), "predictions": work.digest}
     with _manifest(work.folder, about) as (parts, stream):
         before = done = sum(part.images for part in parts.values())
         todo = [row for row in todo if row["part"] not in parts]
         with _cluster(address) as ray:
             for line in _lines(ray, work, todo) if todo else ():
-                stream.write(line)
-                stream.flush()
+                print(line, file=stream, flush=True)
                 os.fsync(stream.fileno())
                 part = Part(**json.loads(line))
                 parts[part.name] = part
@@ -157,14 +160,6 @@ def _batched(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
     rest = iter(items)
     while batch := tuple(islice(rest, size)):
         yield batch
-
-
-def _portable(item: Item) -> Item:
-    if item.frame is not None or item.error:
-        raise UsageError(
-            f"{item.path}: a video is read by one process", "Leave out --engine ray for videos."
-        )
-    return replace(item, path=item.path.absolute())
 
 
 @contextmanager
@@ -209,17 +204,14 @@ def _cluster(address: str | None) -> Iterator[ModuleType]:
         host, _, port = (address or "").rpartition(":")
         if host:  # Ray itself would try for a quarter of an hour
             socket.create_connection((host, int(port)), 10).close()
-        ray.init(
-            address or "local", log_to_driver=False, logging_level=logging.ERROR, **own
-        )  # fmt: skip
+        ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
     except (OSError, ValueError) as error:
         raise MlcError(
             f"--address {address}: no cluster of Ray can be reached: {str(error)[:200]}",
             "Start one with `ray start --head`, or leave out --address to use this machine.",
         ) from error
     context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.raise_original_map_exception = True
+    context.enable_progress_bars, context.raise_original_map_exception = False, True
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         yield ray
@@ -236,7 +228,7 @@ def _lines(ray: ModuleType, work: Work, todo: list[dict[str, Any]]) -> Iterator[
     rows = ray.data.from_items(todo, override_num_blocks=len(todo))
     needs = {"num_cpus": 1}
     if work.on_gpu and ray.cluster_resources().get("GPU"):
-        rows = rows.map(_read, fn_kwargs={"read": work.read}, num_cpus=1)
+        rows = rows.map(_read, fn_kwargs={"work": work}, num_cpus=1)
         needs = {"num_cpus": 0, "num_gpus": 1}
     pool = ray.data.ActorPoolStrategy(min_size=1, max_size=len(todo))
     done = rows.map(_Actor, fn_constructor_args=(pickle.dumps(work),), compute=pool, **needs)
@@ -244,9 +236,13 @@ def _lines(ray: ModuleType, work: Work, todo: list[dict[str, Any]]) -> Iterator[
         yield row["line"]
 
 
-def _read(row: dict[str, Any], read: PictureReader) -> dict[str, Any]:
+def _read(row: dict[str, Any], work: Work) -> dict[str, Any]:
     cv2.setNumThreads(1)
-    pictures = [read(item) for item in pickle.loads(row["items"])]
+    with suppress(OSError):  # where it is missing, paths are absolute
+        os.chdir(work.here)
+    items: Sequence[Item] = pickle.loads(row["items"])
+    far = any(is_remote(item.path) for item in items)
+    pictures = [work.read(item) for item in (fetched(items) if far else items)]
     return {"part": row["part"], "pictures": pickle.dumps(pictures)}
 
 
@@ -257,13 +253,12 @@ class _Actor:
         take_cores(1)  # before the model is opened
         openvino_core().set_property("CPU", {"INFERENCE_NUM_THREADS": 1})
         self._work: Work = pickle.loads(work)
-        self._predictor = self._work.model.predictor(
-            tta=self._work.settings.tta, tiles=self._work.settings.tiles
-        )
+        given = self._work.settings
+        self._predictor = self._work.model.predictor(tta=given.tta, tiles=given.tiles)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, str]:
         if "items" in row:
-            row = _read(row, self._work.read)
+            row = _read(row, self._work)
         pictures: list[Picture] = pickle.loads(row["pictures"])
         made: list[Prediction] = []
         for batch in _batched(pictures, self._work.settings.batch_size):
@@ -275,14 +270,13 @@ class _Actor:
             "unreadable": [(one.image, one.error) for one in made if one.error],
             "damaged": [(one.item.name, one.damage) for one in pictures if one.damage],
         }
-        return {"line": json.dumps(part) + "\n"}
+        return {"line": json.dumps(part)}
 
     def _write(self, path: Path, made: list[Prediction]) -> None:
         model, given = self._work.model, self._work.settings
         band = model.lower_thresholds is not None
-        form = make_format(
-            given.format, model.classes, given.topk, band=band, guard=given.guard_formulas
-        )
+        options = {"band": band, "guard": given.guard_formulas}
+        form = make_format(given.format, model.classes, given.topk, **options)
         if given.format == "parquet":
             _write_parquet(path, form, made)
             return

@@ -1,10 +1,7 @@
 """From data settings to annotations, data sets and batches."""
 
-import logging
 import math
-import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from mlc_cli.core.datasets.checks import check_images, check_leak, check_same_cl
 from mlc_cli.core.datasets.completing import with_rules
 from mlc_cli.core.datasets.digits import make_digits
 from mlc_cli.core.datasets.older import later_unknown
+from mlc_cli.core.datasets.shards.open import index_of, read_far, read_shards
 from mlc_cli.core.images.geometry import Geometry, Interpolation
 from mlc_cli.core.images.scaled import SizeHW
 from mlc_cli.core.loading.augment import (
@@ -32,30 +30,30 @@ from mlc_cli.core.loading.augment import (
     crop_load_size,
 )
 from mlc_cli.core.loading.dataset import ImageDataset
-from mlc_cli.core.loading.image_cache import ImageCache, cache_name
+from mlc_cli.core.loading.image_cache import find_cache
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.mixing import Cutmix, Mix, Mixup
 from mlc_cli.core.loading.rand_augment import GREY, pair_rand_augment
 from mlc_cli.core.loading.readers import Readers
 from mlc_cli.core.loading.sampling import repeat_factors
-from mlc_cli.core.system.cores import free_memory
+from mlc_cli.core.system.addresses import is_remote
 from mlc_cli.core.system.device import pick_workers
 from mlc_cli.core.system.distributed import ALONE, Group
+from mlc_cli.core.system.downloads.build import build_cache
 from mlc_cli.core.system.downloads.cache import Cache
-from mlc_cli.core.system.processes import dist_info
 from mlc_cli.errors import DataError
-from mlc_cli.settings.data import (
+from mlc_cli.settings.augment import (
     AugmentSettings,
-    DataSettings,
     MixSettings,
     MixupSettings,
     PairRandAugmentSettings,
     TorchvisionRandAugmentSettings,
 )
+from mlc_cli.settings.data import DataSettings
+from mlc_cli.settings.download import DownloadSettings
 from mlc_cli.settings.presets import preset_names
 from mlc_cli.text import nearest, some
 
-_LOG = logging.getLogger(__name__)
 _WAYS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)
 _LINEAR = v2.InterpolationMode.BILINEAR
 
@@ -82,14 +80,16 @@ def make_if_missing(settings: DataSettings) -> None:
         make_digits(root)
 
 
-def read_splits(settings: DataSettings) -> Splits:
+def read_splits(settings: DataSettings, store: Cache | None = None) -> Splits:
     """Make the data set if it is to be made; read and check both splits.
 
     Raises:
         DataError: With all faults of the first file or check that has any.
     """
     make_if_missing(settings)
-    train, val = (read_split(settings, name) for name in (settings.train, settings.val))
+    if settings.cross_validate and settings.train == settings.val:  # none is kept back
+        return Splits(whole := read_split(settings, settings.train, store), whole, ())
+    train, val = (read_split(settings, name, store) for name in (settings.train, settings.val))
     check_same_classes(train, val)
     if settings.unknown_in and not train.unknown_C().any() and not val.unknown_C().any():
         raise DataError(
@@ -100,26 +100,37 @@ def read_splits(settings: DataSettings) -> Splits:
     return Splits(train, val, warnings)
 
 
-def read_split(settings: DataSettings, file: str) -> Annotation:
+def read_split(settings: DataSettings, file: str, store: Cache | None = None) -> Annotation:
     """Read one annotation file of the data set and check that its images are there.
+
+    Of shards, `store` keeps what is read of them; by default the cache of the user.
 
     Raises:
         DataError: With all faults of the file, or all images that are missing.
     """
     root = Path(settings.root)
     image_root = Path(settings.image_root) if settings.image_root else None
-    if not root.exists() and root.name in preset_names("dataset-download"):
+    if not is_remote(root) and not root.exists() and root.name in preset_names("dataset-download"):
         raise DataError(
             f"{root}: there is no such folder",
             f"Get it with: mlc dataset-download {root.name} {root}",
         )
-    annotation = read_annotation(root / file, image_root)
+    if index := index_of(root / file):
+        store = store or build_cache(DownloadSettings())
+        annotation = read_shards(index, store, blocks=settings.shuffle == "blocks")
+    else:
+        read = read_far if is_remote(root) else read_annotation
+        annotation = read(root / file, image_root)
     for older in settings.unknown_in:
         before = read_annotation(Path(older).expanduser())
         annotation = later_unknown(annotation, before, settings.renames)
     if more := settings.rules:
         annotation = with_rules(annotation, more.implies, more.exclusive, more.separator or "")
-    check_images(annotation, allow_outside=settings.allow_outside_root)
+    check_images(
+        annotation,
+        allow_outside=settings.allow_outside_root,
+        allow_remote=settings.allow_remote,
+    )
     return annotation
 
 
@@ -250,7 +261,8 @@ def _batches(
     store: Cache | None,
     **order: Any,
 ) -> Batches:
-    dataset.cache = _cache(settings, dataset, store)
+    of = (dataset.annotation, dataset.geometry, dataset.max_pixels)
+    dataset.cache = find_cache(settings.cache, of, store)
     dataset.on_damaged = settings.on_damaged
     return Batches(
         dataset,
@@ -260,36 +272,3 @@ def _batches(
         group=group,
         **order,
     )
-
-
-def _cache(settings: DataSettings, dataset: ImageDataset, store: Cache | None) -> ImageCache | None:
-    """Where read images are kept: a file if the store has room, else memory, else nowhere."""
-    images, size = len(dataset), dataset.geometry.size
-    if settings.cache == "ram":
-        return ImageCache(images, size)
-    if settings.cache == "none":
-        return None
-    needed = ImageCache.bytes_needed(images, size)
-    if store and needed <= store.limit:
-        path = store.folder / cache_name(dataset.annotation, dataset.geometry, dataset.max_pixels)
-        try:
-            store.folder.mkdir(parents=True, exist_ok=True)
-            if not path.exists():
-                store.trim(room=needed)
-            kept = ImageCache(images, size, path)
-            os.utime(path)
-        except OSError:  # a disk that is full or read-only
-            with suppress(OSError):
-                path.unlink()
-        else:
-            return kept
-    # each process of the machine sees all images in time, and keeps its own
-    if needed * dist_info().local_size < free_memory() / 4:
-        return ImageCache(images, size)
-    if store:
-        _LOG.warning(
-            "%s: its images, resized, take %.1f GB, for which neither %s nor memory has room: they"
-            " are read in each epoch (`--set download.cache_gb=N`, `--set download.cache=DIR`)",
-            dataset.annotation.source, needed / 1e9, store.folder,
-        )  # fmt: skip
-    return None

@@ -4,7 +4,7 @@ What happens to an image at random depends on the seed, the epoch and the image 
 worker that reads it, nor on where an interrupted epoch was taken up again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,8 @@ from mlc_cli.core.images.decode import OnDamaged, look
 from mlc_cli.core.images.geometry import Geometry
 from mlc_cli.core.images.scaled import Pixels
 from mlc_cli.core.loading.image_cache import ImageCache
+from mlc_cli.core.system.addresses import shown
+from mlc_cli.core.system.places import Content, gather
 from mlc_cli.errors import BadImageError
 
 Key = tuple[int, int]
@@ -74,10 +76,13 @@ class ImageDataset:
 
     def __getitem__(self, key: Key) -> Sample:
         """Read an image for an epoch; its changes are others each time it comes again."""
+        return self._sample(key, {})
+
+    def _sample(self, key: Key, contents: Mapping[Path, Content]) -> Sample:
         epoch, draw = key
         index = draw % len(self)
         try:
-            image, damage = self._load(index)
+            image, damage = self._load(index, contents)
         except BadImageError as error:
             return Sample(index, BadImage(error.path, error.reason))
         if damage and self.on_damaged != "warn":
@@ -86,22 +91,33 @@ class ImageDataset:
             image = self.augment(image, np.random.default_rng((self.seed, epoch, draw)))
         return Sample(index, image, damage)
 
-    def _load(self, index: int) -> tuple[Pixels, tuple[BadImage, ...]]:
+    def _load(
+        self, index: int, contents: Mapping[Path, Content]
+    ) -> tuple[Pixels, tuple[BadImage, ...]]:
         cached = self.cache.get(index) if self.cache else None
         if cached is not None:
             return cached, ()
         path: Path = self.annotation.path(index)
-        found = look(path, self.max_pixels, self.geometry.part)
+        content = contents.get(path) if contents else None
+        found = look(path, self.max_pixels, self.geometry.part, content=content)
         image = self.geometry.fit(found.pixels)
         if found.damage:  # not kept: who reads it again is to know
-            return image, (BadImage(str(path), found.damage, damaged=True),)
+            return image, (BadImage(shown(path), found.damage, damaged=True),)
         if self.cache:
             self.cache.put(index, image)
         return image, ()
 
+    def _elsewhere(self, keys: Sequence[Key]) -> list[int]:
+        """Images that may not be files of this machine, and are not kept."""
+        if not (self.annotation.pieces or self.annotation.remote):
+            return []
+        images = dict.fromkeys(draw % len(self) for _, draw in keys)
+        return [one for one in images if not (self.cache and self.cache.get(one) is not None)]
+
     def batch(self, keys: Sequence[Key]) -> Batch:
         """Read images and stack those that are readable; the others are named."""
-        samples = [self[key] for key in keys]
+        contents = gather([self.annotation.path(index) for index in self._elsewhere(keys)])
+        samples = [self._sample(key, contents) for key in keys]
         good = [(s.position, s.image) for s in samples if not isinstance(s.image, BadImage)]
         bad = [s.image for s in samples if isinstance(s.image, BadImage)]
         damaged = [damage for sample in samples for damage in sample.damage]

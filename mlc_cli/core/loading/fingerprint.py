@@ -4,12 +4,15 @@ import hashlib
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.runs.card import Fingerprint
+from mlc_cli.core.system import places
 
 
 def fingerprint(annotation: Annotation) -> Fingerprint:
     """The fingerprint of the file that an annotation was read from."""
-    with annotation.source.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if annotation.pieces:
+        digest = annotation.pieces.version
+    else:
+        digest = hashlib.sha256(places.read(annotation.source)).hexdigest()
     return Fingerprint(digest, len(annotation), len(annotation.positives.indices))
 
 

@@ -105,6 +105,16 @@ class RunFolder:
                 break
         return rows
 
+    def is_done(self, epochs: int) -> bool:
+        """Whether the training has come to its end, and its best weights were evaluated."""
+        last = (self.read_metrics() or [{"epoch": -1, "stopped": False}])[-1]
+        evaluation = self.path / "eval.json"
+        return bool(
+            (last.get("stopped") or last["epoch"] >= epochs)
+            and evaluation.exists()
+            and evaluation.stat().st_mtime_ns >= self.trainer.stat().st_mtime_ns
+        )
+
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
         """Replace the metrics file."""
         write_text(self.metrics, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))

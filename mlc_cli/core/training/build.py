@@ -44,7 +44,7 @@ from mlc_cli.core.training.optim.sam import Sam
 from mlc_cli.core.training.parallel import Together, broadcast_module
 from mlc_cli.core.training.recorder import versions
 from mlc_cli.core.training.state import LossMeter, TrainState
-from mlc_cli.core.training.step import Step
+from mlc_cli.core.training.step import Step, epoch_sizes
 from mlc_cli.core.training.warm_start import WarmStart
 from mlc_cli.errors import SettingsError
 from mlc_cli.settings.train import TrainSettings
@@ -103,7 +103,7 @@ def prepare(
     make_deterministic(on=settings.deterministic)
     allow_tf32(on=settings.matmul == "high")
     group.broadcast(lambda: make_if_missing(settings.data))
-    splits = read_splits(settings.data)
+    splits = read_splits(settings.data, build_cache(settings.download))
     check_share(settings.batch_size, len(splits.train), group)
     seed_step(settings.seed, 0)
     learnt = replace(splits, train=by_rules(splits.train)) if settings.loss.rules else splits
@@ -188,6 +188,8 @@ def _plan(
         sam_from=max(0, settings.epochs - sam_epochs) * steps_per_epoch,
         clip_norm=settings.optim.clip_norm,
         seed=settings.seed,
+        sizes=epoch_sizes(settings.data.train_sizes, settings.data.input_size, settings.epochs),
+        size_steps=steps_per_epoch,
         rank=group.rank,
         together=together,
     )

@@ -139,4 +139,11 @@ class Finished:
         return self.evaluation._repr_html_()
 
 
-Event = Started | EpochReport | Finished
+@dataclass(frozen=True)
+class Note:
+    """How far a cross-validation is, in words."""
+
+    text: str
+
+
+Event = Started | EpochReport | Finished | Note

@@ -40,6 +40,7 @@ class Plan:
         epochs: Passes over the training images.
         eval_every: Epochs between evaluations.
         warm_start: Training of the head before the first epoch, if any.
+        best: What is known beforehand to be the best: nothing is evaluated then.
     """
 
     train: Batches
@@ -50,6 +51,7 @@ class Plan:
     epochs: int
     eval_every: int
     warm_start: WarmStart | None
+    best: Best | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -58,7 +60,11 @@ class Plan:
 
     def evaluates(self, epoch: int) -> bool:
         """Whether there is an evaluation after so many epochs."""
-        return epoch % self.eval_every == 0 or epoch == self.epochs
+        return not self.best and (epoch % self.eval_every == 0 or epoch == self.epochs)
+
+    def begins(self, state: TrainState) -> bool:
+        """Whether the first evaluation, or what comes in its place, is still to be made."""
+        return state.best.mean_ap == -math.inf and not (self.best and state.position.warm)
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ def train(
     """
     control = _Control(plan.train.group, on_tick, stop)
     plan.train.readers.follow(_requests(plan, state, state.position.epoch, state.position.batch))
-    if state.best.mean_ap == -math.inf:  # an evaluation before the first epoch is the first of all
+    if plan.begins(state):  # an evaluation before the first epoch is the first of all
         if plan.warm_start:
             yield _warm_start(plan, plan.warm_start, state, control)
         elif not plan.epochs:
@@ -111,22 +117,23 @@ def train(
         started = time.perf_counter()
         images = _run_epoch(plan, state, control)
         speed = images / (time.perf_counter() - started)
-        validation = _validate_if_due(plan, state, control)
+        validation = _validate_if_due(plan, state, state.position.epoch + 1, control)
         yield _finish_epoch(plan, state, validation, speed, started)
 
 
 def _requests(plan: Plan, state: TrainState, first: int, batch: int) -> Iterator[Request]:
     """All that is read from a batch of an epoch on, the evaluation of the best weights included."""
-    if state.best.mean_ap == -math.inf:
+    if plan.begins(state):
         if plan.warm_start and not state.position.warm:
             yield from plan.warm_start.batches.requests()
-        if plan.warm_start or not plan.epochs:
+        if not plan.best and (plan.warm_start or not plan.epochs):
             yield from plan.val.requests()
     for epoch in range(first, plan.epochs):
         yield from plan.train.requests(epoch, batch if epoch == first else 0)
         for _ in range(plan.evaluates(epoch + 1) * (2 if state.ema else 1)):
             yield from plan.val.requests()
-    yield from plan.val.requests()
+    if not plan.best:
+        yield from plan.val.requests()
 
 
 def _warm_start(
@@ -150,7 +157,7 @@ def _warm_start(
 def _before_training(
     plan: Plan, state: TrainState, lr: float | None, started: float, control: _Control
 ) -> EpochReport:
-    validation = _validate(plan, state, 0, control)
+    validation = _validate_if_due(plan, state, 0, control)
     return EpochReport(
         epoch=0,
         epochs=plan.epochs,
@@ -209,8 +216,11 @@ def _where(plan: Plan, position: Position, batches: int) -> str:
     )
 
 
-def _validate_if_due(plan: Plan, state: TrainState, control: _Control) -> Validation | None:
-    epoch = state.position.epoch + 1
+def _validate_if_due(
+    plan: Plan, state: TrainState, epoch: int, control: _Control
+) -> Validation | None:
+    if plan.best and plan.best.epoch == epoch:
+        state.best = plan.best
     return _validate(plan, state, epoch, control) if plan.evaluates(epoch) else None
 
 

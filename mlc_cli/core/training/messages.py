@@ -5,7 +5,7 @@ import os
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.models.heads.graph import LabelGraph
 from mlc_cli.core.models.weights.backbone import LoadReport
-from mlc_cli.core.training.events import EpochReport, Event, Finished, Started
+from mlc_cli.core.training.events import EpochReport, Event, Finished, Note, Started
 from mlc_cli.text import some
 
 SHOWN = 4
@@ -20,13 +20,15 @@ def describe(event: Event) -> str:
             return _epoch(event)
         case Finished():
             return _finished(event)
+        case Note(text):
+            return text
 
 
 def _started(event: Started) -> str:
     lines = [
         f"run    {event.run.path} on {event.device}",
         f"train  {_split(event.train)}{_repeated(event)}",
-        f"val    {_split(event.val)}",
+        f"val    {_split(event.val) if event.val is not event.train else 'none: all is learnt'}",
         f"model  {event.backbone}, {event.head} head:"
         f" {event.size.mparams:.2f} M parameters ({event.size.trained_mparams:.2f} M learn),"
         f" {event.size.gmacs:.2f} GMACs",

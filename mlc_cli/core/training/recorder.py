@@ -88,8 +88,8 @@ class Recorder(NullRecorder):
         """Write down an epoch."""
         row = metrics_row(report)
         self._state.metrics.append(row)
-        if report.validation and report.validation.improved:
-            best = report.best
+        best = report.best
+        if best.mean_ap >= 0 and best.epoch == report.epoch:  # found just now
             model = (
                 self._state.ema.model if best.averaged and self._state.ema else self._state.model
             )

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlc_cli.core.datasets.annotations import Annotation, PackedStrings, read_annotation
+from mlc_cli.core.datasets.annotations import Annotation, read_annotation
+from mlc_cli.core.datasets.packed import PackedStrings
 from mlc_cli.errors import DataError
 
 

@@ -125,7 +125,14 @@ def test_rare_values_beyond_so_many_are_taken_together(monkeypatch: pytest.Monke
 def values(folder: Path, by: str, paths: list[str], source: str | None = "val.json") -> list[str]:
     """What tells slices of images in a folder, by saved scores alone without a source."""
     scored = source and ScoredSplit(
-        Path("m.safetensors"), card(), "", folder / source, folder, 1e9, made(["a"]), {}
+        Path("m.safetensors"),
+        card(),
+        "",
+        folder / source,
+        lambda image: folder / paths[image],
+        1e9,
+        made(["a"]),
+        {},
     )
     return slice_values(by, paths, scored or None)
 

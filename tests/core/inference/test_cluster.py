@@ -121,9 +121,9 @@ def test_killed_command_and_killed_node_lose_nothing(mlc: Callable[..., Any]) ->
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--address", "auto"), "--address is of the engine ray"),
-        (("--format", "parquet"), "--format parquet is of the engine ray"),
-        (("--engine", "ray"), "--engine ray needs --output"),
+        (("--address", "auto"), "are of the engine ray"),
+        (("--format", "parquet"), "are of the engine ray"),
+        (("--engine", "ray"), "needs --output"),
         (("--engine", "ray", "-o", "many", "--draw", "drawn"), "does not go with --draw"),
         (("--engine", "ray", "-o", "many", "--address", "127.0.0.1:1"), "no cluster of Ray can be"),
     ],

@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mlc_cli.core.datasets.annotations import Annotation, Label, LabelSets, PackedStrings
+from mlc_cli.core.datasets.annotations import Annotation, Label, LabelSets
 from mlc_cli.core.datasets.converting.class_index import ClassIndex
 from mlc_cli.core.datasets.formats.base import Source
 from mlc_cli.core.datasets.formats.shared.split_names import meaning
+from mlc_cli.core.datasets.packed import PackedStrings
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 from mlc_cli.text import SHOWN

@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from mlc_cli.core.datasets.annotations import Annotation, PackedStrings
+from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.datasets.packed import PackedStrings
 from mlc_cli.core.system.files import folder_beside
 from mlc_cli.core.system.interrupts import undisturbed
 from mlc_cli.errors import DataError, MlcError

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mlc_cli.core.datasets.annotations import PackedStrings
 from mlc_cli.core.datasets.converting.collect import Collected, Findings
 from mlc_cli.core.datasets.formats.shared.images import ImageIndex
+from mlc_cli.core.datasets.packed import PackedStrings
 from mlc_cli.core.images.folder import ImageFolder
 from mlc_cli.errors import DataError
 

@@ -62,7 +62,18 @@ def in_order(splits: Mapping[str, Annotation]) -> dict[str, Annotation]:
 def divide(
     annotation: Annotation, shares: Sequence[float], seed: int, group_N: NDArray[np.int64] | None
 ) -> dict[str, Annotation]:
-    """Divide images so that every class is shared out evenly, and groups stay together.
+    """Divide images into splits as `parts_of` does."""
+    part_N = parts_of(annotation, shares, seed, group_N)
+    return {
+        name: annotation.take(np.flatnonzero(part_N == part))
+        for part, name in zip(range(len(shares)), SPLITS, strict=False)
+    }
+
+
+def parts_of(
+    annotation: Annotation, shares: Sequence[float], seed: int, group_N: NDArray[np.int64] | None
+) -> NDArray[np.int64]:
+    """Part of each image, so that every class is shared out evenly, and groups stay together.
 
     Groups are numbered from 0 without gaps; the seed decides between equals.
     """
@@ -71,11 +82,7 @@ def divide(
     owners = np.repeat(np.arange(len(annotation)), sizes_N)
     labels = annotation.positives.indices.astype(np.int64)
     units = Units.of_images(unit_N, owners, labels, len(annotation.classes))
-    part_N = share_out(units, shares, seed)[unit_N]
-    return {
-        name: annotation.take(np.flatnonzero(part_N == part))
-        for part, name in zip(range(len(shares)), SPLITS, strict=False)
-    }
+    return share_out(units, shares, seed)[unit_N]
 
 
 def group_by_name(

@@ -32,10 +32,14 @@ from mlc_cli.core.datasets.formats.foreign import refuse_foreign
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder, other_files
 from mlc_cli.core.datasets.formats.shared.states import StateRule
 from mlc_cli.core.datasets.formats.shared.tables import Told
+from mlc_cli.core.datasets.shards.writing import ShardsWriter
 from mlc_cli.core.system.files import read_json, read_text
 from mlc_cli.errors import DataError, UsageError
 from mlc_cli.settings.convert import ConvertSettings
 from mlc_cli.text import nearest
+
+OWN = (mlc.MLC_WRITER.name, ShardsWriter.name)
+"""What is written for mlc itself."""
 
 
 def readers(settings: ConvertSettings) -> tuple[Reader, ...]:
@@ -78,6 +82,7 @@ def writers() -> tuple[Writer, ...]:
         fiftyone.FiftyOneWriter(),
         csv_onehot.CsvOnehotWriter(),
         csv_list.CsvListWriter(),
+        ShardsWriter(),
     )
 
 
@@ -94,10 +99,10 @@ def pick_reader(settings: ConvertSettings) -> tuple[Reader, str | None]:
         reader, seen = detect(Path(settings.source), list(known.values()))
     elif settings.format in known:
         reader, seen = known[settings.format], None
-    elif settings.format == "parquet":  # what is, has been unpacked to lines of JSON
+    elif settings.format in ("parquet", "shards"):  # what is, has been unpacked to lines of JSON
         raise DataError(f"{settings.source}: there is no Parquet file, or one beside other tables")
     else:
-        raise _no_such("format to read", settings.format, ["auto", "parquet", *known])
+        raise _no_such("format to read", settings.format, ["auto", "parquet", "shards", *known])
     _check_columns(settings, reader.name)
     return reader, seen
 
@@ -113,7 +118,7 @@ def _check_columns(settings: ConvertSettings, form: str) -> None:
             f"{settings.source} is read as {form}, which has no columns",
             "Columns are told of tables: csv-list and csv-onehot.",
         )
-    if (told.keep or told.group) and settings.to != "mlc":
+    if (told.keep or told.group) and settings.to not in OWN:
         raise UsageError("columns are kept beside the files of mlc alone", "Leave out --to.")
 
 

@@ -17,12 +17,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from mlc_cli.core.datasets.annotations import Annotation, PackedStrings, SetsBuilder
+from mlc_cli.core.datasets.annotations import Annotation, SetsBuilder
 from mlc_cli.core.datasets.columns import read_columns, write_columns
 from mlc_cli.core.datasets.converting.copying import atomic_output, put_file
 from mlc_cli.core.datasets.formats.mlc import MLC_WRITER
 from mlc_cli.core.datasets.inspection.collection import Collection, Labels
 from mlc_cli.core.datasets.inspection.inspect import Inspection
+from mlc_cli.core.datasets.packed import PackedStrings
 from mlc_cli.core.system.files import write_json
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError, UsageError

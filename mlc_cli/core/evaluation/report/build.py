@@ -208,7 +208,7 @@ def make_report(path: Path, split: str, scored: ScoredSplit, evaluation: Evaluat
     scores, card, used_C = scored.scores, scored.card, evaluation.thresholds_C
     diagnosis = diagnose(scores.probabilities_NC, scores.targets_NC, used_C, scores.bound)
     chosen = choose_images(diagnosis, MOST_PICTURES)
-    paths = {image: scored.folder / scores.paths[image] for image in chosen.images}
+    paths = {image: scored.place(image) for image in chosen.images}
     own = used_C is not None and used_C.tolist() == card.thresholds
     run, best = scored.checkpoint.resolve().parent.name, scored.checkpoint.name
     content = Content(
@@ -242,6 +242,7 @@ def _facts(scored: ScoredSplit, used_C: Floats | None) -> dict[str, str]:
         "Trained": f"{card.epoch} epochs, {weights}",
         "Model": f"{card.model.get('backbone', '?')}, head {kind}",
         "Input": str(card.geometry),
+        **({"Scores out of fold": scored.folds["summary"]} if scored.folds else {}),
         "Thresholds": thresholds,
         "Written by": ", ".join(f"{name} {version}" for name, version in card.versions.items()),
     }

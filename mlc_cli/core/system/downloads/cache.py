@@ -28,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 
 def is_address(source: str) -> bool:
     """Whether a text is an address rather than a path."""
-    return re.match(r"https?://[^\s/?#\[\]]+/", source) is not None
+    return re.match(r"(https?|s3|gs|hf)://[^\s/?#\[\]]+/", source) is not None
 
 
 def file_name(url: str) -> str:

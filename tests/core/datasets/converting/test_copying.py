@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlc_cli.core.datasets.annotations import Annotation, LabelSets, PackedStrings
+from mlc_cli.core.datasets.annotations import Annotation, LabelSets
 from mlc_cli.core.datasets.converting.copying import (
     atomic_output,
     copy_images,
     rewrite_paths,
 )
+from mlc_cli.core.datasets.packed import PackedStrings
 from mlc_cli.errors import DataError, MlcError
 
 Make = Callable[..., Annotation]

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlc_cli.core.datasets.annotations import Annotation, LabelSets, PackedStrings
+from mlc_cli.core.datasets.annotations import Annotation, LabelSets
 from mlc_cli.core.datasets.converting.collect import Collected, Findings
 from mlc_cli.core.datasets.converting.locate import locate_images, searched_folder
+from mlc_cli.core.datasets.packed import PackedStrings
 from mlc_cli.errors import DataError
 
 Make = Callable[..., Collected]

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlc_cli.core.datasets.annotations import Annotation, LabelSets, PackedStrings
+from mlc_cli.core.datasets.annotations import Annotation, LabelSets
 from mlc_cli.core.datasets.converting.splits import (
     divide,
     group_by_name,
     missing_classes,
     rename_splits,
 )
+from mlc_cli.core.datasets.packed import PackedStrings
 from mlc_cli.core.system.issues import IssueLog
 
 Make = Callable[[Sequence[str], np.ndarray], Annotation]

@@ -1,0 +1,56 @@
+"""Splits that are not a JSON file of this machine: in shards, or in a store."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mlc_cli.core.datasets.annotations import Annotation, read_annotation
+from mlc_cli.core.datasets.rules import RULES_FILE
+from mlc_cli.core.datasets.shards.index import read_index
+from mlc_cli.core.system import remote
+from mlc_cli.core.system.addresses import shown
+from mlc_cli.core.system.downloads.cache import Cache
+from mlc_cli.errors import DataError
+
+INDEX, TAR = ".parquet", ".tar"
+
+
+def index_of(source: Path) -> Path | None:
+    """The index, or the shards as a pattern, that a split is in; `None` if it is in a JSON file.
+
+    In place of `train.json` it may be `train.parquet`.
+    """
+    if source.suffix in (INDEX, TAR):
+        return source
+    index = source.with_suffix(INDEX)
+    is_it = source.suffix == ".json" and not remote.exists(source) and remote.exists(index)
+    return index if is_it else None
+
+
+def read_shards(source: Path, store: Cache, *, blocks: bool) -> Annotation:
+    """The split in shards that an index or a pattern names.
+
+    Raises:
+        DataError: There is nothing of that name, or it cannot be read.
+    """
+    files = remote.matching(source)
+    if not files:
+        raise DataError(f"{shown(source)}: there is no such file")
+    return read_index(files[0], source, source.parent, store, blocks=blocks)
+
+
+def read_far(source: Path, image_root: Path | None) -> Annotation:
+    """Read an annotation file of a store, as `read_annotation` does one of this machine."""
+    with TemporaryDirectory() as place:
+        near = Path(place, source.name)
+        for file in (near, near.with_name(RULES_FILE)):
+            if remote.exists(source.with_name(file.name)):
+                file.write_bytes(remote.read(source.with_name(file.name)))
+        try:
+            found = read_annotation(near, image_root)
+        except DataError as error:
+            error.message = error.message.replace(place, shown(source.parent))
+            raise
+        folder = os.path.normpath(source.parent / os.path.relpath(found.folder, place))
+    return replace(found, source=source, folder=image_root or Path(folder))

@@ -1,0 +1,150 @@
+"""Shards against the folder that they were made of, and against the tar program's view of them."""
+
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mlc_cli.core.datasets.shards import pieces, writing
+from mlc_cli.core.datasets.shards.pieces import in_blocks
+from mlc_cli.core.loading.build import build_eval_batches, build_train_batches, read_splits
+from mlc_cli.settings.augment import (
+    AugmentSettings,
+)
+from mlc_cli.settings.data import DataSettings
+
+Mlc = Callable[..., Any]
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def both(make_dataset: Callable[..., Path], mlc: Mlc, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`data`, and the same in `shards`, of which each is full after a few images."""
+    folder = make_dataset(24, 12, unknown=True).parent
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(writing, "SHARD_BYTES", 20_000)
+    monkeypatch.setattr(pieces, "BLOCK_BYTES", 6_000)
+    outcome = mlc("dataset-convert", "auto", "data", "shards", "--to", "shards")
+    assert outcome.code == 0, outcome.err
+    return folder
+
+
+def settings(root: Path, **changes: object) -> DataSettings:
+    wanted = {"root": str(root), "workers": 0, "input_size": [32, 48], "cache": "none", **changes}
+    return DataSettings.model_validate(wanted)
+
+
+def test_tar_files_have_the_bytes_and_the_labels(both: Path) -> None:
+    content = json.loads((both / "data/train.json").read_text())
+    files = sorted((both / "shards/shards").glob("train-*.tar"))
+    assert len(files) > 1
+    found = []
+    for file in files:
+        with tarfile.open(file) as tar:
+            image, labels = (
+                [tar.extractfile(one).read() for one in tar if one.name.endswith(ending)]
+                for ending in (".png", ".json")
+            )
+            found += zip(image, map(json.loads, labels), strict=True)
+    assert len(found) == len(content["images"])
+    for (data, about), (path, labels, *others) in zip(found, content["images"], strict=True):
+        assert data == (both / "data" / path).read_bytes()
+        assert about["path"] == path
+        assert sorted(about["labels"]) == sorted(labels)
+        assert sorted(about["unknown"]) == sorted(others[0] if others else [])
+
+
+def test_index_says_where_the_bytes_are(both: Path) -> None:
+    for row in pq.read_table(both / "shards/val.parquet").to_pylist():
+        data = (both / "shards" / row["shard"]).read_bytes()[row["offset"] :][: row["size"]]
+        assert data == (both / "data" / row["path"]).read_bytes()
+        assert row["split"] == "val"
+
+
+def test_groups_go_along(make_dataset: Callable[..., Path], mlc: Mlc, tmp_path: Path) -> None:
+    data = make_dataset(24, 12)
+    content = json.loads((data / "val.json").read_text())
+    cells = {path: {"patient": f"p{n // 4}"} for n, (path, *_) in enumerate(content["images"])}
+    columns = {"group": "patient", "images": cells}
+    (data / "val.columns.json").write_text(json.dumps(columns))
+    outcome = mlc("dataset-convert", "mlc", data / "val.json", tmp_path / "s", "--to", "shards",
+                  "--split", "val")  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    rows = pq.read_table(tmp_path / "s/val.parquet").to_pylist()
+    assert {row["path"]: row["group"] for row in rows} == {
+        path: own["patient"] for path, own in cells.items()
+    }
+    assert json.loads((tmp_path / "s/val.columns.json").read_text()) == columns
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_are_those_of_the_folder_bit_by_bit(both: Path, workers: int) -> None:
+    augment = AugmentSettings.model_validate({"crop": {}, "flip": 0.5, "rotate": {}})
+    made = []
+    for name in ("data", "shards"):
+        own = settings(both / name, workers=workers)
+        splits = read_splits(own)
+        train = build_train_batches(own, augment, splits.train, batch_size=5, seed=3, device=CPU)
+        val = build_eval_batches(own, splits.val, batch_size=5, device=CPU)
+        made.append([*train.epoch(0), *train.epoch(1), *val.epoch()])
+        train.close()
+        val.close()
+    assert len(made[0]) == 4 + 4 + 3
+    for one, other in zip(*made, strict=True):
+        assert all(map(torch.equal, one[:3], other[:3]))
+
+
+def test_shards_become_the_folder_again(both: Path, mlc: Mlc) -> None:
+    outcome = mlc("dataset-convert", "auto", "shards", "again")
+    assert outcome.code == 0, outcome.err
+    for name in ("train", "val"):
+        was, now = (json.loads((both / own / f"{name}.json").read_text())
+                    for own in ("data", "again"))  # fmt: skip
+        assert now["classes"] == sorted(was["classes"])
+        for (path, *labels), (then, *before) in zip(now["images"], was["images"], strict=True):
+            assert path == then
+            assert list(map(sorted, labels)) == [
+                sorted(own) for own in before if own or own is before[0]
+            ]
+            assert (both / "again" / path).read_bytes() == (both / "data" / path).read_bytes()
+
+
+@pytest.mark.usefixtures("both")
+def test_weights_are_those_of_the_folder_bit_by_bit(mlc: Mlc, tiny: list[str]) -> None:
+    for name in ("data", "shards"):
+        outcome = mlc("train", "--data", name, "--epochs", "2", "--output", f"runs-{name}", *tiny)
+        assert outcome.code == 0, outcome.err
+    one, other = (load_file(f"runs-{name}/train-1/last.safetensors") for name in ("data", "shards"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    outcome = mlc("eval", "--run", "runs-shards/train-1", "--slices", "size")
+    assert outcome.code == 0, outcome.err
+
+
+def test_blocks_are_runs_of_a_shard_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "BLOCK_BYTES", 100)
+    file_N = np.array([0, 0, 0, 0, 1, 1, 1])
+    start_N = np.array([0, 40, 90, 300, 0, 500, 100])
+    size_N = np.array([40, 50, 10, 150, 10, 10, 20])
+    assert in_blocks(file_N, start_N, size_N).tolist() == [0, 0, 0, 1, 2, 3, 4]
+
+
+def test_a_shard_that_is_missing_or_cut_short_is_named(both: Path, mlc: Mlc) -> None:
+    file = both / "shards/shards/val-000000.tar"
+    content = file.read_bytes()
+    file.write_bytes(content[:600])
+    own = settings(both / "shards")
+    batches = build_eval_batches(own, read_splits(own).val, batch_size=5, device=CPU)
+    with pytest.raises(Exception, match=r"val-000000.tar/images/val/\S+: ends before its byte"):
+        list(batches.epoch())
+    file.unlink()
+    outcome = mlc("train", "--data", both / "shards")
+    assert outcome.code == 1
+    assert "shards/val-000000.tar" in outcome.err
+    assert "file is missing" in outcome.err
