@@ -115,7 +115,7 @@ class DataSettings(Settings):
     allow_remote: bool = False
     """Read images whose paths in the annotation file are addresses (`https://`, `s3://`), but for
     those that lead into private networks."""
-    shuffle: Literal["images", "blocks"] = Field("images", json_schema_extra={"flag": "--shuffle"})
+    shuffle: Literal["images", "blocks"] = "images"
     """Order of training: `images` one by one; `blocks` reads shards in pieces of 8 MB, in random
     order, and mixes the images of many: for stores where single reads are slow."""
     max_megapixels: Positive = 200.0

@@ -36,6 +36,7 @@ COMMANDS = {
         "--rename",
         "--unknown-in",
         "--cross-validate",
+        "--shuffle",
         "--epochs",
         "--minutes",
         "--until",

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torchvision.transforms import v2
 
 from mlc_cli.core.datasets.annotations import Annotation, read_annotation
@@ -36,7 +38,7 @@ from mlc_cli.core.loading.mixing import Cutmix, Mix, Mixup
 from mlc_cli.core.loading.rand_augment import GREY, pair_rand_augment
 from mlc_cli.core.loading.readers import Readers
 from mlc_cli.core.loading.sampling import repeat_factors
-from mlc_cli.core.system.addresses import is_remote
+from mlc_cli.core.system.addresses import is_remote, shown
 from mlc_cli.core.system.device import pick_workers
 from mlc_cli.core.system.distributed import ALONE, Group
 from mlc_cli.core.system.downloads.build import build_cache
@@ -226,7 +228,21 @@ def build_train_batches(  # noqa: PLR0913 - what is read, how, and by whom
     return _batches(
         settings, dataset, batch_size, readers or build_readers(settings, device), group, store,
         shuffle_seed=seed, drop_last=True, repeats_N=repeats_N, part=settings.epoch_part,
+        starts_B=_blocks(settings, annotation),
     )  # fmt: skip
+
+
+def _blocks(settings: DataSettings, annotation: Annotation) -> NDArray[np.int64] | None:
+    """First image of each block, and the number of images; a DataError if there are no blocks."""
+    if settings.shuffle == "images":
+        return None
+    if not annotation.pieces or settings.repeat_rare:
+        raise DataError(
+            f"{shown(annotation.source)}: shuffle=blocks is for shards, each image once an epoch",
+            "Take shuffle=images, or write shards with `mlc dataset-convert --to shards`, and leave"
+            " out data.repeat_rare.",
+        )
+    return annotation.pieces.starts_B()
 
 
 def build_eval_batches(  # noqa: PLR0913 - what is read, how, and by whom
