@@ -17,12 +17,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import cv2
 
 from mlc_cli.core.inference.engines import is_exported, model_files
-from mlc_cli.core.inference.model import Model
 from mlc_cli.core.inference.predictions import Format, JsonLines, make_format
 from mlc_cli.core.inference.results import Prediction
 from mlc_cli.core.inference.runtime.openvino_core import openvino_core
@@ -37,17 +36,18 @@ from mlc_cli.core.system.files import lock_output, read_text, write_atomic
 from mlc_cli.errors import DataError, MlcError, UsageError
 from mlc_cli.settings.predict import PredictSettings
 
+if TYPE_CHECKING:
+    from mlc_cli.core.inference.model import Model
+
 T = TypeVar("T")
 
 PART_BYTES = 2**27
 """Pixels of a part: so large are the blocks that Ray Data hands round."""
 PART_IMAGES = 1000
 MANIFEST = "_manifest.jsonl"  # what begins so is no part of a table to those who read Parquet
-_FREE = {
-    "sources", "every", "videos", "run", "checkpoint", "thresholds", "output", "strict", "engine",
-    "address", "batch_size", "threads", "device",
-}  # fmt: skip
-"""Settings that change no prediction, or that are known by what is in their files."""
+_HOW = {"like", "weight_classes", "precision", "matmul", "tta", "tiles", "topk", "format",
+        "guard_formulas", "on_damaged", "max_megapixels"}  # fmt: skip
+"""Settings that predictions depend on."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Work:
         here: Folder that paths are relative to.
     """
 
-    model: Model
+    model: "Model"
     settings: PredictSettings
     folder: Path
     here: Path = field(default_factory=Path.cwd)
@@ -91,7 +91,7 @@ class Work:
         """Of all that predictions depend on beside the images."""
         files = (file.read_bytes() for file in model_files(self.model.path))
         hashes = [hashlib.sha256(content).hexdigest() for content in files]
-        how = self.settings.model_dump(mode="json", exclude=_FREE)
+        how = self.settings.model_dump(mode="json", include=_HOW)
         return digest_of([hashes, how, self.model.thresholds.tolist()])
 
 
@@ -121,7 +121,7 @@ def predict_parts(
         work: How.
         items: All images in their order.
         address: Of the cluster, if one is not to be started here.
-        on_part: Called with images done in all, and machines that are there.
+        on_part: Called with images done, and machines that are there.
 
     Returns:
         All parts in order, and how many images were done before.
