@@ -132,6 +132,8 @@ COMMANDS = {
         "--draw",
         "--gallery",
         "--explain",
+        "--engine",
+        "--address",
         "--batch-size -b",
         "--device",
         "--config -c",

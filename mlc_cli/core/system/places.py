@@ -85,6 +85,10 @@ class Piece(PosixPath):
         piece.file, piece.start, piece.size, piece.block = file, start, size, block
         return piece
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        name = str(self.relative_to(self.file))
+        return (Piece.of, (self.file, name, self.start, self.size, self.block))
+
 
 def is_file(place: Path) -> bool:
     """Whether it is a file of its own on this machine."""
