@@ -37,6 +37,7 @@ COMMANDS = {
         "--unknown-in",
         "--cross-validate",
         "--shuffle",
+        "--mirror",
         "--epochs",
         "--minutes",
         "--until",
