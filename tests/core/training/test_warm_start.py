@@ -223,16 +223,10 @@ def test_only_the_likeliest_unknown_labels_stay_unknown(
         return features, told, indices, said
 
     def noted(
-        self: WarmStart,
-        head: Any,
-        loss: Any,
-        features: Any,
-        targets: Any,
-        on: Any,
-        said: Any = None,
+        self: WarmStart, head: Any, loss: Any, features: Any, targets: Any, *rest: Any
     ) -> None:
         seen.append(targets)
-        learn(self, head, loss, features, targets, on, said)
+        learn(self, head, loss, features, targets, *rest)
 
     learn = WarmStart._train_head
     monkeypatch.setattr(WarmStart, "_features", one_label)
