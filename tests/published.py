@@ -13,7 +13,7 @@ PAPER = ("-coco", "-voc", "-nus", "-vg500")
 
 def published_rows() -> list[dict[str, Any]]:
     """Rows of the table: `field`, `published`, `key` or `ours`, and `why` where they differ."""
-    path = presets_root() / "published.yml"
+    path = presets_root() / "published.yaml"
     rows: Any = parse_yaml(path.read_text(encoding="utf-8"), str(path))
     return list(rows)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlc_cli.core.datasets.completing import completed
+from mlc_cli.core.datasets.completing import completed, with_rules
 from mlc_cli.core.datasets.inspection.cleaning import (
     Plan,
     check_destination,
@@ -56,6 +56,10 @@ def check(settings: CheckSettings, progress: OnProgress | None = None) -> Checke
             raise UsageError("--fix needs the image files: it does not go with --no-images")
         check_destination(source, Path(settings.fix))
     collection = read_collection(source, Path(settings.image_root) if settings.image_root else None)
+    if more := settings.rules:
+        given = more.implies, more.exclusive, more.separator or ""
+        splits = {name: with_rules(one, *given) for name, one in collection.splits.items()}
+        collection = replace(collection, splits=splits)
     threads = usable_cores() if settings.threads == "auto" else settings.threads
     files = None
     if settings.images:

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from itertools import chain
 from pathlib import Path
@@ -16,14 +16,18 @@ from mlc_cli.core.inference.predictions import Format, Written, make_format
 from mlc_cli.core.inference.results import Prediction
 from mlc_cli.core.inference.writer import PartialOutput, RecordWriter, open_output, read_partial
 from mlc_cli.core.loading.sources import STDIN, Item, Sources, distinct_output_names
-from mlc_cli.core.loading.stream import Picture, PictureReader, stdin_lines
+from mlc_cli.core.loading.stream import Picture, PictureReader, fetched, stdin_lines
 from mlc_cli.core.runs.chain import broken_promise
 from mlc_cli.core.runs.folder import find_checkpoint
+from mlc_cli.core.system.addresses import is_remote
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.core.system.distributed import Group, current
+from mlc_cli.core.system.downloads.build import build_cache
 from mlc_cli.core.system.files import write_text
 from mlc_cli.core.system.interrupts import stop_requests
+from mlc_cli.core.system.remote import staged
 from mlc_cli.errors import DataError, Interrupted, UsageError
+from mlc_cli.settings.download import DownloadSettings
 from mlc_cli.settings.predict import PredictSettings
 from mlc_cli.settings.resolve import as_yaml
 
@@ -83,7 +87,8 @@ def prepare(settings: PredictSettings) -> Prepared:
         MlcError: A source is missing or empty, or the checkpoint cannot be used.
     """
     _check(settings)
-    sources = Sources(settings.sources, settings.every, stdin_lines(), videos=settings.videos)
+    store = build_cache(DownloadSettings())
+    sources = Sources(settings.sources, settings.every, stdin_lines(), settings.videos, store)
     sources.check()
     path = find_checkpoint(settings.run, settings.checkpoint)
     model = Model(
@@ -135,7 +140,7 @@ def predictions(
     settings, model = prepared.settings, prepared.model
     side = settings.draw_side if settings.draw else _GALLERY_SIDE if settings.gallery else 0
     return prepared.predictor.stream(
-        items,
+        fetched(items) if any(map(is_remote, settings.sources)) else items,
         PictureReader(
             model.geometry.tiled(settings.tiles),
             settings.max_megapixels * 1e6,
@@ -164,6 +169,14 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
         Interrupted: There was a signal; what is written is complete up to some image.
         MlcError: Nothing can be written, the model is broken, or there are no images.
     """
+    names = ("output", "draw", "gallery")
+    wanted = {name: getattr(prepared.settings, name) for name in names}
+    with staged(wanted, resume=prepared.settings.resume) as here:
+        settings = prepared.settings.model_copy(update=here)
+        return _predict(replace(prepared, settings=settings), stdout, on_progress)
+
+
+def _predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None) -> Outcome:
     settings, group = prepared.settings, current()
     form = make_format(
         settings.format,

@@ -1,4 +1,4 @@
-"""The table of backbones that `mlc choose` tries: `presets/backbones.yml`."""
+"""The table of backbones that `mlc choose` tries: `presets/backbones.yaml`."""
 
 import fnmatch
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class BackboneEntry(Settings):
 
 def known_backbones() -> list[BackboneEntry]:
     """All of the table, in its order."""
-    text = (presets_root() / "backbones.yml").read_text(encoding="utf-8")
+    text = (presets_root() / "backbones.yaml").read_text(encoding="utf-8")
     return [BackboneEntry.model_validate(row) for row in yaml.safe_load(text)]
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mlc_cli.settings.base import Count, Positive, Settings
+from mlc_cli.settings.data import RuleSettings
 
 
 class CheckSettings(Settings):
@@ -22,6 +23,8 @@ class CheckSettings(Settings):
     """Folder, not there yet, for a cleaned copy of the data set."""
     strict: bool = False
     """Exit with code 3 if there is an error or a warning."""
+    rules: RuleSettings | None = None
+    """Label rules beside those of the annotation files, as in `data.rules` of a training."""
     image_root: str | None = None
     """Folder that image paths are relative to; by default the folder of the annotation file."""
     allow_outside_root: bool = False

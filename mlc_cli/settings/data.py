@@ -7,11 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mlc_cli.settings.base import (
-    Count,
     Names,
     Pattern,
     Positive,
-    Probability,
     Settings,
     SizeHW,
     as_renames,
@@ -45,6 +43,9 @@ class RuleSettings(Settings):
     """Groups of which at most one label is present, `[[day, night]]`."""
     separator: str | None = None
     """Between the parts of names that are paths: with ` / `, `animal / dog` implies `animal`."""
+
+
+SizePart = Annotated[float, Field(ge=0.25, le=1.5)]
 
 
 class DataSettings(Settings):
@@ -81,6 +82,9 @@ class DataSettings(Settings):
     """Make this small data set at `root` when the folder does not exist yet."""
     input_size: SizeHW = (448, 448)
     """Height and width that images are resized to, in pixels."""
+    train_sizes: tuple[SizePart, SizePart] = (1.0, 1.0)
+    """Height and width in the first and the last epoch of a training as parts of `input_size`, in
+    steps of 32 pixels; small images train faster (progressive resizing, Tan & Le 2021)."""
     resize: Literal["squash", "letterbox", "crop"] = "squash"
     """How an image of another shape gets there: `squash` changes its shape, `letterbox` keeps it
     between black bars, `crop` takes the square in the middle."""
@@ -113,7 +117,7 @@ class DataSettings(Settings):
     allow_remote: bool = False
     """Read images whose paths in the annotation file are addresses (`https://`, `s3://`), but for
     those that lead into private networks."""
-    shuffle: Literal["images", "blocks"] = Field("images", json_schema_extra={"flag": "--shuffle"})
+    shuffle: Literal["images", "blocks"] = "images"
     """Order of training: `images` one by one; `blocks` reads shards in pieces of 8 MB, in random
     order, and mixes the images of many: for stores where single reads are slow."""
     max_megapixels: Positive = 200.0
@@ -143,158 +147,3 @@ class DataSettings(Settings):
         if self.resize == "crop" and self.input_size[0] != self.input_size[1]:
             raise ValueError("resize: crop takes a square, and input_size is none")
         return self
-
-
-Level = Annotated[int, Field(ge=0, le=255)]
-
-
-class CropSettings(Settings):
-    """Random resized crop."""
-
-    scale_min: Annotated[float, Field(gt=0, lt=1)] = 0.6
-    """Smallest part of the image area that a crop may take."""
-    ratio_max: Annotated[float, Field(ge=1)] = 1.2
-    """Largest stretch of width against height, and the reverse."""
-    p: Probability = 1.0
-    """Part of the images that are cropped; the others are used whole."""
-    any_interpolation: bool = False
-    """Resize each crop in one of four ways at random, as the programs of others do."""
-
-
-class RotateSettings(Settings):
-    """Turn by a random angle; grey where nothing is."""
-
-    degrees: Annotated[float, Field(gt=0, le=180)] = 10.0
-    """Largest angle, to either side."""
-    p: Probability = 0.3
-    """Part of the images that are turned."""
-
-
-class PerspectiveSettings(Settings):
-    """Look at the picture from aside; grey where nothing is."""
-
-    distortion: Annotated[float, Field(gt=0, le=1)] = 0.2
-    """How far corners move at most, as a part of half of the side."""
-    p: Probability = 0.2
-    """Part of the images that are changed."""
-
-
-class ColourSettings(Settings):
-    """Random brightness, contrast, saturation and hue."""
-
-    brightness: Probability = 0.2
-    """Largest change, as a part."""
-    contrast: Probability = 0.2
-    """Largest change, as a part."""
-    saturation: Probability = 0.2
-    """Largest change, as a part."""
-    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.02
-    """Largest turn of the circle of colours."""
-    p: Probability = 0.5
-    """Part of the images that are changed."""
-
-
-class BlurSettings(Settings):
-    """Gaussian blur of random width."""
-
-    sigma_max: Annotated[float, Field(gt=0.1, le=5)] = 1.5
-    """Largest standard deviation, in pixels of the input."""
-    p: Probability = 0.1
-    """Part of the images that are blurred."""
-
-
-class JpegSettings(Settings):
-    """Traces of compression."""
-
-    quality_min: Annotated[int, Field(ge=1, le=100)] = 40
-    """Worst quality."""
-    p: Probability = 0.1
-    """Part of the images that are compressed."""
-
-
-class EraseSettings(Settings):
-    """A grey rectangle of random size and shape (Zhong et al. 2020)."""
-
-    area_max: Annotated[float, Field(gt=0.02, le=1)] = 0.2
-    """Largest part of the area."""
-    p: Probability = 0.25
-    """Part of the images that are erased."""
-
-
-class CutoutSettings(Settings):
-    """One rectangle of each chosen image is painted over (DeVries & Taylor 2017)."""
-
-    factor: Annotated[float, Field(gt=0, le=1)] = 0.4
-    """Side of the rectangle as a part of the side of the image."""
-    p: Probability = 0.5
-    """Part of the images that are cut."""
-    fill: tuple[Level, Level, Level] | Literal["random"] = "random"
-    """Colour of the rectangle: RGB, or a random one for each image."""
-
-
-class PairRandAugmentSettings(Settings):
-    """Two random operations of random magnitude, each applied with probability one half."""
-
-    name: Literal["pair"] = "pair"
-
-
-class TorchvisionRandAugmentSettings(Settings):
-    """RandAugment of torchvision (Cubuk et al. 2020)."""
-
-    name: Literal["torchvision"] = "torchvision"
-    num_ops: Count = 2
-    """Operations on each image."""
-    magnitude: Annotated[int, Field(ge=0, le=30)] = 9
-    """Strength of all operations, 0 to 30."""
-
-
-class MixupSettings(Settings):
-    """Blend two images and their targets (Zhang et al. 2018)."""
-
-    name: Literal["mixup"] = "mixup"
-    alpha: Positive = 0.2
-    """Both parameters of the Beta distribution of the blend."""
-    p: Probability = 1.0
-    """Part of the batches that are mixed."""
-
-
-class CutmixSettings(Settings):
-    """Paste a rectangle of another image and mix the targets by area (Yun et al. 2019)."""
-
-    name: Literal["cutmix"] = "cutmix"
-    alpha: Positive = 1.0
-    """Both parameters of the Beta distribution of the area that stays."""
-    p: Probability = 1.0
-    """Part of the batches that are mixed."""
-
-
-RandAugmentSettings = Annotated[
-    PairRandAugmentSettings | TorchvisionRandAugmentSettings, Field(discriminator="name")
-]
-MixSettings = Annotated[MixupSettings | CutmixSettings, Field(discriminator="name")]
-
-
-class AugmentSettings(Settings):
-    """Random changes of the training images, in this order; `null` turns a part off."""
-
-    level: Literal["none", "light", "medium", "strong", "aerial"] | None = None
-    """All that follows in one word, in place of the preset's; `aerial` is for pictures without an
-    upper side. What is set beside it goes over it."""
-    crop: CropSettings | None = None
-    quarter_turns: Probability = 0.0
-    """Part of the images that are turned by one to three quarters; if not square, by two."""
-    rotate: RotateSettings | None = None
-    perspective: PerspectiveSettings | None = None
-    rand_augment: RandAugmentSettings | None = None
-    colour: ColourSettings | None = None
-    grey: Probability = 0.0
-    """Part of the images that lose their colour."""
-    blur: BlurSettings | None = None
-    jpeg: JpegSettings | None = None
-    cutout: CutoutSettings | None = None
-    erase: EraseSettings | None = None
-    flip: Probability = 0.5
-    """Part of the images that are mirrored left to right."""
-    flip_vertical: Probability = 0.0
-    """Part of the images that are turned upside down as in a mirror."""
-    mix: MixSettings | None = None

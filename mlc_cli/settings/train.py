@@ -5,8 +5,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from mlc_cli.settings.augment import (
+    AugmentSettings,
+)
 from mlc_cli.settings.base import Count, Positive, Settings
-from mlc_cli.settings.data import AugmentSettings, DataSettings
+from mlc_cli.settings.data import DataSettings
 from mlc_cli.settings.download import DownloadSettings
 from mlc_cli.settings.loss import BceSettings, DistillSettings, LossSettings
 from mlc_cli.settings.model import ModelSettings

@@ -57,6 +57,16 @@ def test_strict_is_code_three_with_all_results(mlc, broken: Path, make_dataset) 
     assert outcome.code == 0, outcome.out
 
 
+def test_rules_of_the_settings_are_checked_and_completed(mlc, make_dataset, tmp_path: Path) -> None:
+    root = make_dataset()
+    rule = ["--set", "rules.implies={red: green}"]
+    found = json.loads(mlc("dataset-check", root, *rule, "--json").out)["findings"]
+    assert "red without green" in found[0]["message"]
+    assert mlc("dataset-check", root, *rule, "--fix", tmp_path / "fixed").code == 0
+    images = json.loads((tmp_path / "fixed" / "train.json").read_text())["images"]
+    assert all("green" in labels for _, labels, *_ in images if "red" in labels)
+
+
 def test_without_images_no_file_is_opened(mlc, broken: Path) -> None:
     shutil.rmtree(broken / "images")
     outcome = mlc("dataset-check", broken, "--no-images", "--json")

@@ -37,6 +37,7 @@ COMMANDS = {
         "--unknown-in",
         "--cross-validate",
         "--teacher",
+        "--shuffle",
         "--epochs",
         "--minutes",
         "--until",

@@ -28,7 +28,7 @@ Mlc = Callable[..., Any]
 FULL = (
     "epochs=5", "ema.decay=0.9", "optim.sam.rho=0.05", "model.head.dropout=0.3",
     "augment.mix.name=mixup", "augment.rand_augment.name=pair", "augment.cutout.p=0.5",
-    "optim.lr=0.003", "optim.clip_norm=1", "data.repeat_rare=0.9",
+    "optim.lr=0.003", "optim.clip_norm=1", "data.repeat_rare=0.9", "data.train_sizes=[1,1.5]",
 )  # fmt: skip
 
 

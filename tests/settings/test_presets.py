@@ -10,7 +10,7 @@ from mlc_cli.settings.resolve import as_yaml, gather, validate
 from mlc_cli.settings.train import TrainSettings
 from mlc_cli.settings.yaml_io import read_yaml
 
-FILES = sorted(presets_root().rglob("*.yaml"))
+FILES = sorted(presets_root().glob("*/*.yaml"))
 SHIPPED = preset_names("train")
 
 

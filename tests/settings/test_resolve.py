@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from mlc_cli.errors import SettingsError
-from mlc_cli.settings.data import ColourSettings, CropSettings
+from mlc_cli.settings.augment import (
+    ColourSettings,
+    CropSettings,
+)
 from mlc_cli.settings.evaluate import EvalSettings
 from mlc_cli.settings.fields import settings_of
 from mlc_cli.settings.loss import AamSettings, AslSettings, BceSettings

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torchvision.transforms import v2
 
 from mlc_cli.core.datasets.annotations import Annotation, read_annotation
@@ -15,7 +17,7 @@ from mlc_cli.core.datasets.checks import check_images, check_leak, check_same_cl
 from mlc_cli.core.datasets.completing import with_rules
 from mlc_cli.core.datasets.digits import make_digits
 from mlc_cli.core.datasets.older import later_unknown
-from mlc_cli.core.datasets.shards.open import index_of, read_shards
+from mlc_cli.core.datasets.shards.open import index_of, read_far, read_shards
 from mlc_cli.core.images.geometry import Geometry, Interpolation
 from mlc_cli.core.images.scaled import SizeHW
 from mlc_cli.core.loading.augment import (
@@ -36,20 +38,20 @@ from mlc_cli.core.loading.mixing import Cutmix, Mix, Mixup
 from mlc_cli.core.loading.rand_augment import GREY, pair_rand_augment
 from mlc_cli.core.loading.readers import Readers
 from mlc_cli.core.loading.sampling import repeat_factors
-from mlc_cli.core.system.addresses import is_remote
+from mlc_cli.core.system.addresses import is_remote, shown
 from mlc_cli.core.system.device import pick_workers
 from mlc_cli.core.system.distributed import ALONE, Group
 from mlc_cli.core.system.downloads.build import build_cache
 from mlc_cli.core.system.downloads.cache import Cache
 from mlc_cli.errors import DataError
-from mlc_cli.settings.data import (
+from mlc_cli.settings.augment import (
     AugmentSettings,
-    DataSettings,
     MixSettings,
     MixupSettings,
     PairRandAugmentSettings,
     TorchvisionRandAugmentSettings,
 )
+from mlc_cli.settings.data import DataSettings
 from mlc_cli.settings.download import DownloadSettings
 from mlc_cli.settings.presets import preset_names
 from mlc_cli.text import nearest, some
@@ -119,7 +121,8 @@ def read_split(settings: DataSettings, file: str, store: Cache | None = None) ->
         store = store or build_cache(DownloadSettings())
         annotation = read_shards(index, store, blocks=settings.shuffle == "blocks")
     else:
-        annotation = read_annotation(root / file, image_root)
+        read = read_far if is_remote(root) else read_annotation
+        annotation = read(root / file, image_root)
     for older in settings.unknown_in:
         before = read_annotation(Path(older).expanduser())
         annotation = later_unknown(annotation, before, settings.renames)
@@ -225,7 +228,21 @@ def build_train_batches(  # noqa: PLR0913 - what is read, how, and by whom
     return _batches(
         settings, dataset, batch_size, readers or build_readers(settings, device), group, store,
         shuffle_seed=seed, drop_last=True, repeats_N=repeats_N, part=settings.epoch_part,
+        starts_B=_blocks(settings, annotation),
     )  # fmt: skip
+
+
+def _blocks(settings: DataSettings, annotation: Annotation) -> NDArray[np.int64] | None:
+    """First image of each block, and the number of images; a DataError if there are no blocks."""
+    if settings.shuffle == "images":
+        return None
+    if not annotation.pieces or settings.repeat_rare:
+        raise DataError(
+            f"{shown(annotation.source)}: shuffle=blocks is for shards, each image once an epoch",
+            "Take shuffle=images, or write shards with `mlc dataset-convert --to shards`, and leave"
+            " out data.repeat_rare.",
+        )
+    return annotation.pieces.starts_B()
 
 
 def build_eval_batches(  # noqa: PLR0913 - what is read, how, and by whom

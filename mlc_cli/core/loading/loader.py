@@ -39,6 +39,7 @@ class Batches:
         drop_last: bool = False,
         repeats_N: NDArray[np.float64] | None = None,
         part: float = 1.0,
+        starts_B: NDArray[np.int64] | None = None,
         on_bad_image: OnBadImage = "error",
         group: Group = ALONE,
     ) -> None:
@@ -54,6 +55,7 @@ class Batches:
             drop_last=drop_last,
             repeats_N=repeats_N,
             part=part,
+            starts_B=starts_B,
             group=group,
         )
         self.readers = workers if isinstance(workers, Readers) else Readers(workers)

@@ -7,7 +7,12 @@ from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.loading.dataset import Key
+from mlc_cli.core.loading.orders import InBlocks, Keyed
 from mlc_cli.core.system.distributed import ALONE, Group
+
+LARGE = 10**7
+"""Images from which an order is not made at once, but evaluated as it goes."""
+Order = NDArray[np.int64] | Keyed | InBlocks
 
 
 def repeat_factors(split: Annotation, part: float) -> NDArray[np.float64]:
@@ -44,13 +49,15 @@ class EpochSampler:
         repeats_N: How often a shuffled epoch shows each image, at least 1; by default once.
         part: Of the images that a shuffled epoch shows: it begins where the one before ended, so
             that all are shown equally often.
+        starts_B: First image of each block, and the number of images: a shuffled epoch reads by
+            blocks.
         group: Who shares them.
 
     Attributes:
         drawn: Images of an epoch, those that come again counted again; the same in all epochs.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - of what, in which order, and for whom
         self,
         images: int,
         batch_size: int,
@@ -59,19 +66,21 @@ class EpochSampler:
         drop_last: bool,
         repeats_N: NDArray[np.float64] | None = None,
         part: float = 1.0,
+        starts_B: NDArray[np.int64] | None = None,
         group: Group = ALONE,
     ) -> None:
         self._images = images
         self._seed = seed
         self._drop_last = drop_last
-        self._whole_N, self._ends_N = _whole_and_rest(
-            np.ones(images) if repeats_N is None else repeats_N
-        )
-        self._pass = int(self._whole_N.sum() + self._ends_N[-1])
+        self._starts_B = starts_B
+        self._repeats = None if repeats_N is None else _whole_and_rest(repeats_N)
+        self._pass = images
+        if self._repeats:
+            self._pass = int(self._repeats[0].sum() + self._repeats[1][-1])
         self.drawn = max(1, round(part * self._pass))
         self._batch_size = min(batch_size, self.drawn)
         self._group = group
-        self._order = (-1, np.arange(images))
+        self._orders: dict[int, Order] = {}
 
     def __len__(self) -> int:
         full, rest = divmod(self.drawn, self._batch_size)
@@ -80,9 +89,8 @@ class EpochSampler:
 
     def keys(self, epoch: int, first_batch: int = 0) -> Iterator[list[Key]]:
         """Keys of each batch of an epoch, from one on."""
-        order = self._order_of(epoch)
         for batch in range(first_batch, len(self)):
-            yield [(epoch, int(draw)) for draw in self._own(order, batch)]
+            yield [(epoch, draw) for draw in self._own(epoch, batch).tolist()]
 
     @property
     def images_per_batch(self) -> int:
@@ -91,44 +99,62 @@ class EpochSampler:
 
     def images_of(self, epoch: int, batches: range) -> list[int]:
         """Positions of the images of some batches, those of all processes."""
-        order = self._order_of(epoch)
-        return [int(d) % self._images for batch in batches for d in self._batch(order, batch)]
+        return [d % self._images for batch in batches for d in self._batch(epoch, batch).tolist()]
 
-    def _order_of(self, epoch: int) -> NDArray[np.int64]:
-        if self._seed is not None and self._order[0] != epoch:
-            number, start = divmod(epoch * self.drawn, self._pass)
-            order = self._shuffled(number, self._seed)
-            if start + self.drawn > self._pass:
-                order = np.append(order, self._shuffled(number + 1, self._seed))
-            self._order = (epoch, order[start : start + self.drawn])
-        return self._order[1]
+    def _order_of(self, number: int, seed: int) -> Order:
+        """Draws of a pass over all images; that before is kept."""
+        if number not in self._orders:
+            before = {one: own for one, own in self._orders.items() if one == number - 1}
+            self._orders = before | {number: self._shuffled(number, seed)}
+        return self._orders[number]
 
-    def _shuffled(self, number: int, seed: int) -> NDArray[np.int64]:
-        """Draws of a pass over all images."""
+    def _shuffled(self, number: int, seed: int) -> Order:
         rng = np.random.default_rng((seed, number))
-        order = rng.permutation(self._pass)
-        return self._draw(rng)[order]
+        if self._starts_B is not None:
+            return InBlocks(self._starts_B, (seed, number))
+        if self._pass > LARGE:
+            order = Keyed(self._pass, rng)
+            return order if not self._repeats else self._draw(*self._repeats, rng)[order[:]]
+        positions = rng.permutation(self._pass)
+        return self._draw(*self._repeats, rng)[positions] if self._repeats else positions
 
-    def _draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
+    def _draw(
+        self,
+        whole_N: NDArray[np.int64],
+        ends_N: NDArray[np.float64],
+        rng: np.random.Generator,
+    ) -> NDArray[np.int64]:
         """Draws of a pass: the position of an image, plus `images` for each time it came before.
 
         What the factors have beyond whole times is drawn systematically: where the images lie on
         the line, marks a whole time apart hit them.
         """
-        marks_N = np.floor(self._ends_N + rng.random())
-        times_N = self._whole_N + np.diff(marks_N, prepend=0).astype(np.int64)
+        marks_N = np.floor(ends_N + rng.random())
+        times_N = whole_N + np.diff(marks_N, prepend=0).astype(np.int64)
         images = np.repeat(np.arange(self._images), times_N)
         before = np.arange(len(images)) - np.repeat(np.cumsum(times_N) - times_N, times_N)
         return images + before * self._images
 
-    def _batch(self, order: NDArray[np.int64], batch: int) -> NDArray[np.int64]:
-        return order[batch * self._batch_size : (batch + 1) * self._batch_size]
+    def _batch(self, epoch: int, batch: int) -> NDArray[np.int64]:
+        """Draws of a batch; by blocks they are sorted, so that processes share blocks, too."""
+        start, stop = (min((batch + n) * self._batch_size, self.drawn) for n in (0, 1))
+        if self._seed is None or start == stop:
+            return np.arange(start, stop)
+        first, last = epoch * self.drawn + start, epoch * self.drawn + stop
+        parts = [
+            self._order_of(number, self._seed)[
+                max(0, first - number * self._pass) : last - number * self._pass
+            ]
+            for number in range(first // self._pass, -(-last // self._pass))
+        ]
+        draws = np.concatenate(parts)
+        return draws if self._starts_B is None else np.sort(draws)
 
-    def _own(self, order: NDArray[np.int64], batch: int) -> NDArray[np.int64]:
+    def _own(self, epoch: int, batch: int) -> NDArray[np.int64]:
         rank, size = self._group.rank, self._group.size
         if self._seed is None:
-            return self._batch(order, batch * size + rank)
-        shared = self._batch(order, batch)
+            return self._batch(epoch, batch * size + rank)
+        shared = self._batch(epoch, batch)
         return shared[rank * len(shared) // size : (rank + 1) * len(shared) // size]
 
 

@@ -13,12 +13,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mlc_cli.core.datasets.shards.open import INDEX, TAR, read_shards
 from mlc_cli.core.images.scaled import Pixels
 from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from mlc_cli.core.system import remote
+from mlc_cli.core.system.addresses import Listed, is_remote, shown
+from mlc_cli.core.system.downloads.cache import Cache
+from mlc_cli.core.system.places import Content
 from mlc_cli.errors import DataError
 
 IMAGES, VIDEOS = frozenset(IMAGE_SUFFIXES), frozenset(VIDEO_SUFFIXES)
 LISTS = frozenset({".lst", ".txt"})
+SHARDS = frozenset({INDEX, TAR})
 STDIN = "-"
 
 
@@ -35,6 +41,7 @@ class Item:
     output_name: Path
     frame: Pixels | None = None
     error: str = ""
+    content: Content | None = None
 
 
 @dataclass(frozen=True)
@@ -51,12 +58,14 @@ class Sources:
         every: The n of every n-th frame.
         lines: What `-` stands for: paths, one a line.
         videos: Whether the videos of folders are taken, too.
+        store: For the indexes of shards that have none.
     """
 
     sources: Sequence[str]
     every: int = 30
     lines: Iterable[str] = ()
     videos: bool = False
+    store: Cache | None = None
 
     def check(self) -> None:
         """Refuse what is missing or holds no images, before a model is loaded.
@@ -97,6 +106,10 @@ class Sources:
 
     def _check(self, source: str) -> None:
         path = Path(source)
+        if is_remote(source):
+            if not any(self._items(source)):
+                raise DataError(f"{shown(source)}: there is no image at this address")
+            return
         if not _exists(path) and not glob.has_magic(source):
             raise DataError(f"{source}: there is no such file or folder")
         if any(self._items(source)):
@@ -116,6 +129,8 @@ class Sources:
         path = Path(source)
         if source == STDIN:
             yield from _listed(lines)
+        elif _kind(path) in SHARDS or is_remote(path):
+            yield from self._elsewhere(path)
         elif _exists(path) and path.is_dir():
             for found in _visible(path):  # each folder's own first
                 if self._taken(found):
@@ -129,6 +144,21 @@ class Sources:
                     yield _item(match, Path(match.name))
         else:
             yield _item(path, Path(path.name))
+
+    def _elsewhere(self, path: Path) -> Iterator[Item]:
+        """Images of shards and of stores."""
+        if _kind(path) in SHARDS:
+            assert self.store
+            split = read_shards(path, self.store, blocks=False)
+            for image, name in enumerate(split.paths):
+                yield Item(name, split.path(image), Path(name).with_suffix(""))
+        elif _kind(path) in IMAGES and not glob.has_magic(_plain(path)):
+            yield _item(path, Path(_plain(path)))
+        else:
+            for found in remote.matching(path):
+                if _kind(found) in IMAGES:
+                    below = found.is_relative_to(path)
+                    yield _item(found, found.relative_to(path) if below else Path(found.name))
 
     def _taken(self, path: Path) -> bool:
         """Whether a file of a folder is taken: by its ending; without one, by content."""
@@ -155,7 +185,12 @@ def printable(path: Path) -> str:
 
 
 def _kind(path: Path) -> str:
-    return path.suffix.lower()
+    return Path(_plain(path)).suffix.lower()
+
+
+def _plain(path: Path) -> str:
+    """The name of a file, without the query of an address."""
+    return path.name.partition("?")[0] if is_remote(path) else path.name
 
 
 def _exists(path: Path) -> bool:
@@ -165,10 +200,10 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _item(path: Path, shown: Path) -> Item:
-    """An image of which what is written about it gets the name `shown`, less its ending."""
-    named = Path(printable(shown.with_suffix(""))) if shown.name else Path("image")
-    return Item(printable(path), path, named)
+def _item(path: Path, short: Path) -> Item:
+    """An image of which what is written about it gets the name `short`, less its ending."""
+    named = Path(printable(short.with_suffix(""))) if short.name else Path("image")
+    return Item(shown(path) if is_remote(path) else printable(path), path, named)
 
 
 def _visible(folder: Path) -> Iterator[Path]:
@@ -190,7 +225,8 @@ def _listed(lines: Iterable[str]) -> Iterator[Item]:
     for line in lines:
         name = line.rstrip("\r\n")
         if name.strip():
-            yield _item(Path(name), Path(Path(name).name))
+            place = Listed(name) if is_remote(name) else Path(name)
+            yield _item(place, Path(_plain(place)))
 
 
 def _frames(video: Item, every: int) -> Iterator[Item]:

@@ -18,6 +18,9 @@ from mlc_cli.core.images.geometry import Geometry
 from mlc_cli.core.images.scaled import Pixels
 from mlc_cli.core.images.thumbnails import small_jpeg
 from mlc_cli.core.loading.sources import Item
+from mlc_cli.core.system.places import gather
+from mlc_cli.core.system.remote import AT_ONCE
+from mlc_cli.core.system.threads import in_threads
 from mlc_cli.errors import BadImageError
 
 T = TypeVar("T")
@@ -41,7 +44,7 @@ class Picture:
 
     def shown(self) -> "Picture":
         """The same without pixels, which are large: what is left to do when it is predicted."""
-        return replace(self, item=replace(self.item, frame=None), pixels=None)
+        return replace(self, item=replace(self.item, frame=None, content=None), pixels=None)
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class PictureReader:
             pixels, damage = item.frame, ""
             if pixels is None:
                 part = partial(self.geometry.part, least_side=self.preview_side)
-                found = look(item.path, self.max_pixels, part)
+                found = look(item.path, self.max_pixels, part, content=item.content)
                 pixels, damage = found.pixels, found.damage
         except BadImageError as error:
             return Picture(item, None, error.reason)
@@ -79,6 +82,15 @@ class PictureReader:
         side = self.preview_side
         preview = small_jpeg(pixels, side, _PREVIEW_QUALITY) if side else b""
         return Picture(item, self.geometry.fit(pixels), preview=preview, damage=damage)
+
+
+def fetched(items: Iterable[Item]) -> Iterator[Item]:
+    """Items with the contents of those that are elsewhere, of which many are read at once."""
+
+    def fetch(item: Item) -> Item:
+        return replace(item, content=gather([item.path]).get(item.path))
+
+    return in_threads(fetch, items, AT_ONCE)
 
 
 def read_batches(

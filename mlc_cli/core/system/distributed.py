@@ -25,7 +25,7 @@ _CAUSES = (
     ("duplicate gpu", "process {rank} and another one use the same GPU",
      "Start one process for each GPU: --nproc_per_node is at most their number, and"
      " CUDA_VISIBLE_DEVICES is the same for all."),
-    ("no socket interface|network interface|resolve|hostname",
+    ("no socket interface|network interface|unable to find address|resolve|hostname",
      "process {rank} finds no network to the others",
      "Name the interface: GLOO_SOCKET_IFNAME=eth0 NCCL_SOCKET_IFNAME=eth0, as `ip addr` shows it."),
     (f"{_SILENCE}|closed by peer|connection reset|connection closed|connection refused|broken pipe"

@@ -44,7 +44,7 @@ class Block:
             OSError: The shard is missing, or ends before.
             DownloadError: It cannot be reached.
         """
-        key = f"{address(self.file)} {self.version} {self.start} {self.column}"
+        key = f"{address(self.file)} {self.version} {self.start} {self.stop} {self.column}"
         path = self.store.folder / f"block-{hashlib.sha256(key.encode()).hexdigest()[:24]}"
         if path.exists():
             os.utime(path)

@@ -10,9 +10,11 @@ import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from mlc_cli.core.system.addresses import Place, address, is_remote, shown, without_secrets
@@ -134,6 +136,28 @@ def upload(file: Path, place: Place) -> None:
     retried(lambda store, name: store.put_file(str(file), name), place)
 
 
+@contextmanager
+def staged(outputs: Mapping[str, str | None], *, resume: bool) -> Iterator[dict[str, str | None]]:
+    """Places on this machine for outputs at addresses, copied there at the end, whatever ended it.
+
+    To `resume`, a file that is there comes first. Other outputs stay as they are.
+    """
+    with TemporaryDirectory() as folder:
+        here = dict(outputs)
+        far = {name: own for name, own in outputs.items() if own and is_remote(own)}
+        for name, own in far.items():
+            Path(folder, name).mkdir()
+            here[name] = str(Path(folder, name, Path(own).name))
+            if resume and name == "output" and exists(Path(own)):
+                Path(str(here[name])).write_bytes(read(own))
+        try:
+            yield here
+        finally:
+            for name, own in far.items():
+                for file in filter(Path.is_file, Path(folder, name).rglob("*")):
+                    upload(file, Path(own).parent / file.relative_to(Path(folder, name)))
+
+
 def read_public(place: Place) -> bytes:
     """A file whose address somebody else has written: never from an address of a private network.
 
@@ -145,11 +169,11 @@ def read_public(place: Place) -> bytes:
     """
     if not address(place).startswith("http"):
         return read(place)
-    import_ = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Http(), _Https())
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Http(), _Https())
     problem = ""
     for attempt in range(TRIES):
         try:
-            with import_.open(address(place), timeout=TIMEOUT) as response:
+            with opener.open(address(place), timeout=TIMEOUT) as response:
                 return bytes(response.read())
         except urllib.error.HTTPError as error:
             error.close()

@@ -52,7 +52,7 @@ from mlc_cli.core.training.optim.sam import Sam
 from mlc_cli.core.training.parallel import Together, broadcast_module
 from mlc_cli.core.training.recorder import card_of
 from mlc_cli.core.training.state import LossMeter, TrainState
-from mlc_cli.core.training.step import Step
+from mlc_cli.core.training.step import Step, epoch_sizes
 from mlc_cli.core.training.teachers import Teachers, open_teachers
 from mlc_cli.core.training.warm_start import WarmStart
 from mlc_cli.errors import SettingsError
@@ -135,35 +135,25 @@ def prepare(
     classifier = built.classifier.to_device(device, channels_last=settings.channels_last)
     broadcast_module(classifier)
     normalise = Normalise(built.mean, built.std, device, channels_last=settings.channels_last)
-    depths = layer_depths(classifier.backbone.model)
-    depth_of = {f"backbone.model.{name}": depth for name, depth in depths.items()}
+    depths = layer_depths(classifier.backbone.model).items()
+    depth_of = {f"backbone.model.{name}": depth for name, depth in depths}
     optimizer = build_optimizer(settings.optim, classifier, depth_of)
     check_learns(optimizer, settings.epochs)
     teach, learnt, notes = _taught(settings, learnt, built, precision)
     plan = _plan(settings, learnt, built, normalise, optimizer, precision, teach)
     card = card_of(settings, splits, learnt.train, built)
-    return Training(
-        settings=settings,
-        splits=splits,
-        graph=graph,
-        built=built,
-        plan=plan,
-        state=_state(settings, classifier, plan, optimizer, group.size, card.annotations),
-        card=card,
-        group=group,
-        notes=notes,
-    )
+    state = _state(settings, classifier, plan, optimizer, group.size, card.annotations)
+    return Training(settings, splits, graph, built, plan, state, card, group, notes)
 
 
 def _taught(
     settings: TrainSettings, splits: Splits, built: BuiltModel, precision: Precision
 ) -> tuple[Teachers | None, Splits, tuple[str, ...]]:
     """Teachers, the splits with images without labels, and a word on both."""
-    data, teach = settings.data, None
-    notes: tuple[str, ...] = ()
+    data, teach, notes = settings.data, None, tuple[str, ...]()
     if distill := settings.distill:
-        device = next(built.classifier.parameters()).device
-        place = partial(Classifier.to_device, device=device, channels_last=settings.channels_last)
+        device, last = next(built.classifier.parameters()).device, settings.channels_last
+        place = partial(Classifier.to_device, device=device, channels_last=last)
         normalised, classes = (built.mean, built.std), splits.train.classes
         teach, notes = open_teachers(distill.teachers, classes, normalised, place, precision)
     if data.unlabelled:
@@ -219,6 +209,8 @@ def _plan(
         sam_from=max(0, settings.epochs - sam_epochs) * steps_per_epoch,
         clip_norm=settings.optim.clip_norm,
         seed=settings.seed,
+        sizes=epoch_sizes(settings.data.train_sizes, settings.data.input_size, settings.epochs),
+        size_steps=steps_per_epoch,
         rank=group.rank,
         together=together,
         teach=teach,

@@ -5,7 +5,7 @@ import tempfile
 import time
 from bisect import bisect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +66,7 @@ class Demand:
         models: Models of an evaluation: raw weights, and averaged ones.
         eval_every: Epochs between evaluations.
         sam_epochs: Last epochs that take SAM's steps, the others half as long ones; `None`: all.
+        pixels: Of a training image, on average, as a part of those of the last size.
     """
 
     train: int
@@ -74,6 +75,7 @@ class Demand:
     models: int
     eval_every: int
     sam_epochs: int | None
+    pixels: float = 1.0
 
     def seconds(self, pace: Pace, epochs: int, part: float = 1.0) -> float:
         """Time of a training of so many epochs that show a part of the images."""
@@ -81,7 +83,7 @@ class Demand:
         warm = self.train * pace.read * bool(self.features) + 1.1 * self.features * pace.forward
         evals = (-(-epochs // self.eval_every) * self.models + 1) * self.val * pace.forward
         light = max(0, epochs - self.sam_epochs) if self.sam_epochs else 0
-        steps = (epochs - light / 2) * part * self.train * pace.step
+        steps = (epochs - light / 2) * part * self.train * pace.step * self.pixels
         reads = min(part * epochs, 1.0) if pace.cached else part * epochs
         extra = reads * self.train * (pace.reading(pace.step) - pace.step)
         return first + warm + evals + steps + extra + epochs * SAVES * pace.save
@@ -98,6 +100,7 @@ def demand_of(training: "Training") -> Demand:
         models=2 if settings.ema else 1,
         eval_every=settings.eval_every,
         sam_epochs=settings.optim.sam.last_epochs if settings.optim.sam else None,
+        pixels=training.plan.step.pixels,
     )
 
 
@@ -131,7 +134,7 @@ def fit(demand: Demand, pace: Pace, seconds: float, most: int) -> tuple[int, flo
 def measure(training: "Training") -> Pace:
     """Make the first steps of a training, which is of no use afterwards."""
     plan, group = training.plan, training.group
-    batches, step = plan.train.epoch(0), plan.step
+    batches, step = plan.train.epoch(0), replace(plan.step, sizes=())
     device = plan.scorer.device
     read = [next(batches)]
     started = time.perf_counter()

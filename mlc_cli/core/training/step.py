@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from mlc_cli.core.images.scaled import SizeHW
 from mlc_cli.core.loading.dataset import Batch
 from mlc_cli.core.loading.mixing import Mix
 from mlc_cli.core.loading.normalise import Normalise
@@ -39,6 +41,9 @@ class Step:
         sam_from: First step with it.
         clip_norm: Largest norm of all gradients together, if limited.
         seed: Of everything random.
+        sizes: Height and width to which images are brought, for each `size_steps` steps; none: as
+            they come.
+        size_steps: Steps of an epoch.
         rank: Of this process among those that make the step together.
         together: How they do, if there are several: each takes the gradient of its images, and all
             move by the sum, to weights that are the same to the bit.
@@ -55,9 +60,17 @@ class Step:
     sam_from: int
     clip_norm: float | None
     seed: int
+    sizes: Sequence[SizeHW] = ()
+    size_steps: int = 1
     rank: int = 0
     together: Together | None = None
     teach: Callable[[Tensor], Tensor] | None = None
+
+    @property
+    def pixels(self) -> float:
+        """Of an image, on average over the epochs, as a part of those of the last."""
+        areas = [height * width for height, width in self.sizes] or [1]
+        return sum(areas) / len(areas) / areas[-1]
 
     def __call__(
         self, state: TrainState, batches: Sequence[Batch], step: int, images: int | None = None
@@ -75,8 +88,11 @@ class Step:
         """
         self._set_rates(state, step)
         seed_step(self.seed, step, self.rank)
+        size = None
+        if self.sizes:
+            size = self.sizes[min(step // self.size_steps, len(self.sizes) - 1)]
         parts = [
-            self._prepare(batch, np.random.default_rng((self.seed, step, part, self.rank)))
+            self._prepare(batch, np.random.default_rng((self.seed, step, part, self.rank)), size)
             for part, batch in enumerate(b for b in batches if len(b.indices_N))
         ]
         if images is None:
@@ -108,9 +124,11 @@ class Step:
             elif momentum is not None:
                 group["momentum"] = momentum
 
-    def _prepare(self, batch: Batch, rng: np.random.Generator) -> Part:
-        """Normalised images and float targets on the device, mixed if wanted."""
+    def _prepare(self, batch: Batch, rng: np.random.Generator, size: SizeHW | None) -> Part:
+        """Normalised images and float targets on the device, resized and mixed if wanted."""
         images = self.normalise(batch.images_NHWC)
+        if size and size != images.shape[2:]:
+            images = F.interpolate(images, size, mode="bilinear", antialias=True)
         targets = batch.targets_NC.to(images.device, non_blocking=True).float()
         if self.mix:
             images, targets = self.mix(images, targets, rng)
@@ -158,6 +176,22 @@ class Step:
         state.scaler.update()
         if state.ema:
             state.ema.update()
+
+
+def epoch_sizes(parts: tuple[float, float], size: SizeHW, epochs: int) -> list[SizeHW]:
+    """Height and width in each epoch, from the first to the last part of `size` in steps of 32.
+
+    Empty where they are always those of the images.
+    """
+    if parts == (1.0, 1.0):
+        return []
+    height, width = size
+    even = np.linspace(*parts, epochs).tolist()
+    return [(_in_32(height * part), _in_32(width * part)) for part in even]
+
+
+def _in_32(side: float) -> int:
+    return max(32, round(side / 32) * 32)
 
 
 @contextmanager

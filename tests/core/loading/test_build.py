@@ -22,7 +22,12 @@ from mlc_cli.core.loading.build import (
 from mlc_cli.core.loading.mixing import Cutmix, Mixup
 from mlc_cli.core.loading.rand_augment import pair_rand_augment
 from mlc_cli.errors import DataError
-from mlc_cli.settings.data import AugmentSettings, CutmixSettings, DataSettings, MixupSettings
+from mlc_cli.settings.augment import (
+    AugmentSettings,
+    CutmixSettings,
+    MixupSettings,
+)
+from mlc_cli.settings.data import DataSettings
 from mlc_cli.settings.levels import LEVELS
 
 CPU = torch.device("cpu")

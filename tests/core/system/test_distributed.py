@@ -5,12 +5,13 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from mlc_cli.core.system.distributed import ALONE, Group, current, joined
+from mlc_cli.core.system.distributed import ALONE, Group, current, joined, lost_processes_named
 from mlc_cli.errors import ProcessError
 from tests import launch
 
@@ -81,6 +82,29 @@ def test_the_end_of_a_process_is_an_error_in_the_others(together: Together, lost
 
     told = together(work)
     assert told[1 - lost] == f"process {1 - lost} waits for another one, which has ended"
+
+
+def test_an_interface_that_is_not_there_is_told_with_the_variable_that_names_it() -> None:
+    def work() -> str:
+        os.environ["GLOO_SOCKET_IFNAME"] = "eth77"
+        try:
+            with joined():
+                return "joined"
+        except ProcessError as error:
+            return f"{error.message}: {error.hint}"
+
+    for told in launch.start_together(work).results():
+        assert "finds no network to the others: Name the interface: GLOO_SOCKET_IFNAME" in told
+
+
+def test_two_processes_on_one_gpu_are_told_how_many_to_start(monkeypatch) -> None:
+    info = SimpleNamespace(rank=1, size=2)
+    monkeypatch.setattr("mlc_cli.core.system.distributed.dist_info", lambda: info)
+    words = "Duplicate GPU detected : rank 1 and rank 0 both on CUDA device 5000"  # NCCL's
+    own = "process 1 and another one use the same GPU"
+    with pytest.raises(ProcessError, match=own) as caught, lost_processes_named():
+        raise RuntimeError(words)
+    assert "--nproc_per_node" in caught.value.hint
 
 
 def test_the_leader_may_end_as_soon_as_it_has_joined(tmp_path: Path) -> None:

@@ -27,7 +27,9 @@ from mlc_cli.core.training.optim.schedules import OneCycle
 from mlc_cli.core.training.state import LossMeter, TrainState
 from mlc_cli.core.training.step import Step
 from mlc_cli.core.training.warm_start import WarmStart
-from mlc_cli.settings.data import CutmixSettings
+from mlc_cli.settings.augment import (
+    CutmixSettings,
+)
 from mlc_cli.settings.model import ModelSettings
 from mlc_cli.settings.presets import preset_names
 from mlc_cli.settings.resolve import gather, validate

@@ -20,7 +20,7 @@ from mlc_cli.core.training.optim.ema import Ema
 from mlc_cli.core.training.optim.sam import Sam
 from mlc_cli.core.training.optim.schedules import Constant, OneCycle, Schedule
 from mlc_cli.core.training.state import LossMeter, TrainState
-from mlc_cli.core.training.step import Step
+from mlc_cli.core.training.step import Step, epoch_sizes
 from mlc_cli.settings.optim import AdamWSettings, OptimSettings, SgdSettings
 
 CPU = torch.device("cpu")
@@ -426,3 +426,28 @@ def test_what_is_random_in_a_step_depends_on_seed_and_step_alone() -> None:
     assert torch.equal(value(0, 1), value(0, 1))
     assert value(0, 1) != value(0, 2)
     assert value(0, 1) != value(1, 1)
+
+
+def test_images_are_of_the_size_of_their_epoch_and_as_they_come_at_the_end() -> None:
+    shapes: list[tuple[int, ...]] = []
+    model = Model()
+    sizes = [(6, 6), (8, 9), (9, 9)]
+
+    def forward(images: Tensor) -> Tensor:
+        shapes.append(tuple(images.shape[2:]))
+        return model(images)
+
+    step = replace(make_step(model), forward=forward, sizes=sizes, size_steps=2)
+    state = make_state(model)
+    for number in range(7):
+        step(state, [make_batch(4)], number)
+    assert shapes == [(6, 6), (6, 6), (8, 9), (8, 9), (9, 9), (9, 9), (9, 9)]
+    assert step.pixels == pytest.approx((36 + 72 + 81) / 3 / 81)
+    assert replace(step, sizes=()).pixels == 1
+
+
+def test_sizes_grow_evenly_in_steps_of_32() -> None:
+    assert epoch_sizes((1.0, 1.0), (100, 100), 4) == []
+    found = epoch_sizes((0.5, 1.0), (224, 448), 5)
+    assert found == [(128, 224), (128, 288), (160, 320), (192, 384), (224, 448)]
+    assert epoch_sizes((0.25, 0.25), (32, 64), 2) == [(32, 32), (32, 32)]

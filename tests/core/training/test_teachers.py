@@ -158,7 +158,7 @@ def test_a_step_moves_towards_what_teachers_say(
     made = []
     for one in (batch, flipped):
         state.optimizer.zero_grad()
-        parts = [step._prepare(one, np.random.default_rng(0))]
+        parts = [step._prepare(one, np.random.default_rng(0), None)]
         step._backward(state, parts, len(batch.indices_N))
         made.append([p.grad.clone() for p in state.learning if p.grad is not None])
     assert all(torch.equal(a, b) for a, b in zip(*made, strict=True))

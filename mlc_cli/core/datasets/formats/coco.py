@@ -97,7 +97,7 @@ class CocoReader:
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or those of a folder that are of one layout."""
-        contents = {file: _load(file) for file in _FILES.existing(source)}
+        contents = {file: _load(file, dropped) for file in _FILES.existing(source)}
         with_zero = [c for c in contents.values() if any(own.id == 0 for own in c.categories)]
         zero_used = any(item.category_id == 0 for c in with_zero for item in c.annotations)
         parts = [
@@ -156,9 +156,9 @@ class CocoReader:
         return None
 
 
-def _load(file: Path) -> _Content:
+def _load(file: Path, dropped: IssueLog) -> _Content:
     """Content with identifiers that can be compared."""
-    content = load(file, _Content, _FILES.hint)
+    content = load(file, _Content, _FILES.hint, dropped, "images", "annotations")
     if any(item.segments_info is not None for item in content.annotations[:1000]):  # panoptic
         content.annotations = [
             _Object(part.category_id, part.iscrowd, part.area, item.image_id)

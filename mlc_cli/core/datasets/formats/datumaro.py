@@ -73,7 +73,10 @@ class DatumaroReader:
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or all of a folder; the name of a file is its split."""
-        contents = {file: load(file, _Content, _FILES.hint) for file in _FILES.existing(source)}
+        contents = {
+            file: load(file, _Content, _FILES.hint, dropped, "items")
+            for file in _FILES.existing(source)
+        }
         root = images or root_of(source)
         return Source(
             image_root=root,

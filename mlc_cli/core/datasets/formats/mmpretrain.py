@@ -45,7 +45,10 @@ class MmpretrainReader:
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or all of a folder, where all files name the classes, or none does."""
-        contents = {file: load(file, _Content, _FILES.hint) for file in _FILES.existing(source)}
+        contents = {
+            file: load(file, _Content, _FILES.hint, dropped, "data_list")
+            for file in _FILES.existing(source)
+        }
         root = images or root_of(source)
         return Source(
             image_root=root,

@@ -61,7 +61,7 @@ class ViaReader:
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or those of a folder."""
-        contents = {file: _load(file) for file in _FILES.existing(source)}
+        contents = {file: _load(file, dropped) for file in _FILES.existing(source)}
         root = images or root_of(source)
         return Source(
             image_root=root,
@@ -72,12 +72,12 @@ class ViaReader:
         )
 
 
-def _load(file: Path) -> list[_Image]:
+def _load(file: Path, dropped: IssueLog) -> list[_Image]:
     if file.suffix.lower() == ".csv":
         return list(_load_table(file))
     if "_via_img_metadata" in load(file, dict[str, Any], _FILES.hint):
-        return list(load(file, _Project, _FILES.hint).images.values())
-    return list(load(file, dict[str, _Image], _FILES.hint).values())
+        return list(load(file, _Project, _FILES.hint, dropped).images.values())
+    return list(load(file, dict[str, _Image], _FILES.hint, dropped).values())
 
 
 def _load_table(file: Path) -> Iterator[_Image]:

@@ -1,8 +1,12 @@
-"""Which index a split has: one that was written with its shards, or one made at first use."""
+"""Splits that are not a JSON file of this machine: in shards, or in a store."""
 
+import os
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.datasets.annotations import Annotation, read_annotation
+from mlc_cli.core.datasets.rules import RULES_FILE
 from mlc_cli.core.datasets.shards.index import read_index
 from mlc_cli.core.system import remote
 from mlc_cli.core.system.addresses import shown
@@ -34,3 +38,19 @@ def read_shards(source: Path, store: Cache, *, blocks: bool) -> Annotation:
     if not files:
         raise DataError(f"{shown(source)}: there is no such file")
     return read_index(files[0], source, source.parent, store, blocks=blocks)
+
+
+def read_far(source: Path, image_root: Path | None) -> Annotation:
+    """Read an annotation file of a store, as `read_annotation` does one of this machine."""
+    with TemporaryDirectory() as place:
+        near = Path(place, source.name)
+        for file in (near, near.with_name(RULES_FILE)):
+            if remote.exists(source.with_name(file.name)):
+                file.write_bytes(remote.read(source.with_name(file.name)))
+        try:
+            found = read_annotation(near, image_root)
+        except DataError as error:
+            error.message = error.message.replace(place, shown(source.parent))
+            raise
+        folder = os.path.normpath(source.parent / os.path.relpath(found.folder, place))
+    return replace(found, source=source, folder=image_root or Path(folder))

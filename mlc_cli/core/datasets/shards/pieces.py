@@ -50,7 +50,13 @@ class Pieces:
             name: getattr(self, name)[images_N]
             for name in ("file_N", "start_N", "size_N", "block_N")
         }
-        return replace(self, **taken)
+        blocks = self.blocks and bool((np.diff(images_N) > 0).all())
+        return replace(self, blocks=blocks, **taken)
+
+    def starts_B(self) -> NDArray[np.int64]:
+        """First image of each block, and the number of images."""
+        ends_B = np.flatnonzero(np.diff(self.block_N, append=-1)) + 1
+        return np.concatenate([[0], ends_B])
 
     def names(self, folder: Path) -> list[str]:
         """The shards, as they are named from the folder."""

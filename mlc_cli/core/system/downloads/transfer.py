@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urljoin
 
+from mlc_cli.core.system import remote
+from mlc_cli.core.system.addresses import shown
 from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import DownloadError, Interrupted, MlcError
 
@@ -81,6 +83,10 @@ def transfer(
         Interrupted: `stop` was set.
         MlcError: The disk is full, or cannot be written to.
     """
+    if not url.startswith("http"):
+        with named_faults(shown(url), "cannot be fetched", DownloadError):
+            remote.retried(lambda store, name: store.get_file(name, str(part)), url)
+        return url
     fruitless = 0
     while True:
         before = size_of(part)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from mlc_cli.core.datasets.formats.build import detect, readers
+from mlc_cli.errors import DataError
 from mlc_cli.settings.convert import ConvertSettings
 
 SHAPES = [{"label": "__ignore__"}, {"label": "cat"}]
@@ -149,6 +150,62 @@ def test_nothing_is_lost_invented_or_moved(put, tmp_path, read_all, name) -> Non
     reading = read_all(detect(tmp_path, readers(settings))[0], tmp_path)
     assert reading.labels == labels
     assert {split for split, _ in reading.states} == splits
+
+
+PETS = {"label": {"labels": [{"name": "dog"}, {"name": "cat"}]}}
+ODD = {
+    "via": (
+        {"a": {"filename": "a.jpg", "regions": None, "file_attributes": {"kind": "cat"}},
+         "b": {"filename": "b.jpg", "regions": [{"region_attributes": []},
+                                                {"region_attributes": {"kind": "dog"}}]},
+         "c": {"filename": 7, "regions": []}},
+        {"a.jpg": {"cat"}, "b.jpg": {"dog"}}, 4),
+    "datumaro": (
+        {"categories": PETS, "items": [
+            {"id": ["x"], "annotations": [{"label_id": 1}, None], "image": {"path": "a.jpg"}}]},
+        {"a.jpg": {"cat"}}, 2),
+    "mmpretrain": (
+        {"metainfo": {"classes": ["dog", "cat"]}, "data_list": [
+            {"img_path": "a.jpg", "gt_label": 1}, "?", {"img_path": "b.jpg", "gt_label": [0]}]},
+        {"a.jpg": {"cat"}, "b.jpg": {"dog"}}, 1),
+    "coco": (
+        {"images": [{"id": 1, "file_name": "a.jpg"}, None], "categories": [{"id": 3, "name": "x"}],
+         "annotations": [{"image_id": 1, "category_id": 3}, "?"]},
+        {"a.jpg": {"x"}}, 2),
+    "labelme": (
+        {"imagePath": "a.jpg", "flags": {}, "shapes": [None, {"label": "x"}]}, {"a.jpg": {"x"}}, 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_field_is_named_and_the_rest_of_the_file_is_read(
+    put, tmp_path, read_all, name
+) -> None:
+    content, labels, odd = ODD[name]
+    path = put("one.json", json.dumps(content))
+    settings = ConvertSettings(format=name, source=str(path), dest="x")
+    reader = next(own for own in readers(settings) if own.name == name)
+    reading = read_all(reader, tmp_path / "one.json")
+    assert reading.labels == labels
+    assert reading.dropped.counts["values of another type"] == odd
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("datumaro", {"categories": {"label": {"labels": ["dog", {"name": "cat"}]}}, "items": []}),
+        ("mmpretrain", {"metainfo": {"classes": [None, "cat"]}, "data_list": []}),
+        ("coco", {"images": [], "categories": ["cat"], "annotations": []}),
+    ],
+)
+def test_an_odd_class_refuses_the_file_as_the_others_would_move(
+    put, tmp_path, read_all, name, content
+) -> None:
+    put("one.json", json.dumps(content))
+    settings = ConvertSettings(format=name, source="x", dest="x")
+    reader = next(own for own in readers(settings) if own.name == name)
+    with pytest.raises(DataError, match="Expected"):
+        read_all(reader, tmp_path / "one.json")
 
 
 def test_a_row_without_labels_is_unknown(put, tmp_path, read_all) -> None:

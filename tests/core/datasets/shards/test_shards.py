@@ -13,9 +13,13 @@ import torch
 from safetensors.torch import load_file
 
 from mlc_cli.core.datasets.shards import pieces, writing
+from mlc_cli.core.datasets.shards.open import read_shards
 from mlc_cli.core.datasets.shards.pieces import in_blocks
 from mlc_cli.core.loading.build import build_eval_batches, build_train_batches, read_splits
-from mlc_cli.settings.data import AugmentSettings, DataSettings
+from mlc_cli.core.system import places
+from mlc_cli.core.system.downloads.cache import Cache
+from mlc_cli.settings.augment import AugmentSettings
+from mlc_cli.settings.data import DataSettings
 
 Mlc = Callable[..., Any]
 CPU = torch.device("cpu")
@@ -145,3 +149,38 @@ def test_a_shard_that_is_missing_or_cut_short_is_named(both: Path, mlc: Mlc) -> 
     assert outcome.code == 1
     assert "shards/val-000000.tar" in outcome.err
     assert "file is missing" in outcome.err
+
+
+def test_blocks_read_whole_show_what_single_reads_show(both: Path) -> None:
+    own = settings(both / "shards", shuffle="blocks")
+    single = read_splits(settings(both / "shards")).train
+    blocks = read_splits(own).train
+    assert blocks.pieces is not None
+    assert len(blocks.pieces.starts_B()) > 3
+    for image in range(len(single)):
+        assert places.read(single.path(image)) == places.read(blocks.path(image))
+    batches = build_train_batches(
+        own, AugmentSettings(flip=0), blocks, batch_size=4, seed=3, device=CPU
+    )
+    for epoch in range(2):
+        found = [image for batch in batches.epoch(epoch) for image in batch.indices_N.tolist()]
+        assert sorted(found) == list(range(24))
+    half = blocks.take(np.array([7, 3, 20]))
+    assert [places.read(half.path(n)) for n in range(3)] == [
+        places.read(single.path(n)) for n in (7, 3, 20)
+    ]
+
+
+def test_blocks_are_kept_within_the_limit_of_the_cache(both: Path) -> None:
+    store = Cache(both / "kept", 13_000)
+    found = read_shards(both / "shards/train.parquet", store, blocks=True)
+    for image in [*range(len(found)), *reversed(range(len(found)))]:
+        assert places.read(found.path(image)) == (both / "data" / found.paths[image]).read_bytes()
+        assert sum(file.stat().st_size for file in store.files()) <= store.limit
+    assert store.files()
+
+
+def test_a_folder_has_no_blocks(both: Path, mlc: Mlc, tiny: list[str]) -> None:
+    outcome = mlc("train", "--data", both / "data", "--shuffle", "blocks", *tiny)
+    assert outcome.code == 1
+    assert "shuffle=blocks is for shards" in outcome.err

@@ -3,9 +3,10 @@
 import codecs
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -38,8 +39,18 @@ def id_key(value: Any) -> Id:
     return value if type(value) is int else None
 
 
-def load(path: Path, shape: type[Shape], hint: str = "") -> Shape:
+def load(
+    path: Path,
+    shape: type[Shape],
+    hint: str = "",
+    dropped: IssueLog | None = None,
+    *entries: str,
+) -> Shape:
     """Content of a JSON file; what the shape does not name is skipped without being built.
+
+    With a log, values of another type are dropped into it: fields that can be missing, else the
+    entry that they are in. Where `entries` names fields of the content, only in these: a list of
+    classes has to keep its numbers.
 
     Raises:
         DataError: The file cannot be read, is not JSON, or has another shape; says where.
@@ -47,14 +58,64 @@ def load(path: Path, shape: type[Shape], hint: str = "") -> Shape:
     try:
         return msgspec.json.decode(read_bytes(path).removeprefix(codecs.BOM_UTF8), type=shape)
     except msgspec.ValidationError as error:
-        raise DataError(f"{path}: {error}", hint) from None
+        if dropped is None:
+            raise DataError(f"{path}: {error}", hint) from None
+        content = read_json(path)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # The standard library takes NaN, as some tools write it, and names line and column.
         content = read_json(path)
     try:
         return msgspec.convert(content, shape)
     except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half a surrogate pair
-        raise DataError(f"{path}: {error}", hint) from None
+        fault = DataError(f"{path}: {error}", hint)
+    if dropped is not None:
+        with suppress(msgspec.ValidationError, UnicodeEncodeError):
+            return _sound(content, shape, path.name, dropped, entries)  # type: ignore[no-any-return]
+    raise fault
+
+
+def _sound(
+    value: Any, shape: Any, where: str, dropped: IssueLog, entries: Sequence[str] = ()
+) -> Any:
+    """A value in its shape, without what inside (in some fields only) is of another type.
+
+    Raises:
+        ValidationError: Nothing is left of it.
+    """
+    try:
+        return msgspec.convert(value, shape)
+    except msgspec.ValidationError as error:
+        fault = msgspec.ValidationError(f"{where}: {error}")
+    shape = next((own for own in get_args(shape) if get_origin(own) is type(value)), shape)
+    parts, kept = _parts(value, shape), {}
+    for key, (own, kind) in parts.items():
+        if entries:
+            inside = key in entries
+            kept[key] = _sound(own, kind, f"{where}, {key}", dropped) if inside else own
+            continue
+        try:
+            kept[key] = _sound(own, kind, f"{where}, {key}", dropped)
+        except msgspec.ValidationError as error:
+            dropped.add("values of another type", str(error))
+    if not parts or (get_origin(shape) and not kept):
+        raise fault
+    plain = msgspec.to_builtins([*kept.values()] if isinstance(value, list) else kept)
+    try:
+        return msgspec.convert(plain, shape)
+    except msgspec.ValidationError as error:
+        raise msgspec.ValidationError(f"{where}: {error}") from None
+
+
+def _parts(value: Any, shape: Any) -> dict[Any, tuple[Any, Any]]:
+    """Elements or fields of a value that has the outer type of a shape, each with its own shape."""
+    if isinstance(value, list) and get_origin(shape) is list:
+        return {number: (own, *get_args(shape)) for number, own in enumerate(value)}
+    if isinstance(value, dict) and get_origin(shape) is dict:
+        return {key: (own, get_args(shape)[1]) for key, own in value.items()}
+    if isinstance(value, dict) and isinstance(shape, type) and issubclass(shape, msgspec.Struct):
+        fields = {own.encode_name: own.type for own in msgspec.structs.fields(shape)}
+        return {key: (value[key], fields[key]) for key in fields if key in value}
+    return {}
 
 
 def opening(path: Path) -> str:
