@@ -13,7 +13,7 @@ from mlc_cli.text import listing, some
 if TYPE_CHECKING:
     from mlc_cli.jobs.predict import Outcome
 
-SOURCES, PICTURES = "Images", "Pictures"
+SOURCES, PICTURES, CLUSTER = "Images", "Pictures", "Cluster"
 SHOWN = 10
 
 
@@ -36,6 +36,8 @@ SHOWN = 10
     Flag("draw", PICTURES, metavar="DIR"),
     Flag("gallery", PICTURES, metavar="FILE.html"),
     Flag("explain", PICTURES),
+    Flag("engine", CLUSTER),
+    Flag("address", CLUSTER, metavar="auto|HOST:PORT"),
     flags.BATCH_SIZE,
     flags.DEVICE,
 )

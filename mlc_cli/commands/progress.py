@@ -107,15 +107,15 @@ class ImagesBar(Bar):
     def __init__(self) -> None:
         super().__init__(prints_above=False)
 
-    def __call__(self, done: int, total: int | None) -> None:
-        """Show how many images are done; the total may be unknown."""
+    def __call__(self, done: int, total: int | None, more: str = "") -> None:
+        """Show how many images are done, and more in words; the total may be unknown."""
         if self._progress is None:
             return
         if not self._progress.tasks:
             self._progress.add_task("images", total=None, more="")
         task = self._progress.tasks[0]
         speed = f"{task.speed:.1f} images/s" if task.speed else ""
-        self._progress.update(task.id, completed=done, total=total, more=speed)
+        self._progress.update(task.id, completed=done, total=total, more=f"{speed} {more}")
 
 
 class FilesBar(Bar):

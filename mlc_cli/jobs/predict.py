@@ -9,6 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
+from mlc_cli.core.html.words import count
+from mlc_cli.core.inference import cluster
 from mlc_cli.core.inference.model import Model
 from mlc_cli.core.inference.pictures import Pictures
 from mlc_cli.core.inference.predicting import Predictor
@@ -23,7 +25,7 @@ from mlc_cli.core.system.addresses import is_remote
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.core.system.distributed import Group, current
 from mlc_cli.core.system.downloads.build import build_cache
-from mlc_cli.core.system.files import write_text
+from mlc_cli.core.system.files import result_folder, write_text
 from mlc_cli.core.system.interrupts import stop_requests
 from mlc_cli.core.system.remote import staged
 from mlc_cli.errors import DataError, Interrupted, UsageError
@@ -33,7 +35,8 @@ from mlc_cli.settings.resolve import as_yaml
 
 _GALLERY_SIDE = 400  # of previews when nothing is drawn: the thumbnails twice over
 
-OnProgress = Callable[[int, int | None], object]
+OnProgress = Callable[..., object]
+"""Hears images done, images in all if known, and perhaps more in words."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,10 @@ def _check(settings: PredictSettings) -> None:
             "- is read by one process, and several were started",
             "Name a .txt list of paths in place of standard input, or call mlc without torchrun.",
         )
+    if settings.engine == "ray":
+        cluster.import_ray()
+        if current().size > 1:
+            raise UsageError("--engine ray is called once, without torchrun")
     if not settings.resume:
         return
     if not settings.output:
@@ -169,6 +176,8 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
         Interrupted: There was a signal; what is written is complete up to some image.
         MlcError: Nothing can be written, the model is broken, or there are no images.
     """
+    if prepared.settings.engine == "ray":
+        return _in_cluster(prepared, on_progress)
     names = ("output", "draw", "gallery")
     wanted = {name: getattr(prepared.settings, name) for name in names}
     with staged(wanted, resume=prepared.settings.resume) as here:
@@ -222,6 +231,30 @@ def _predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None)
         images, partial.images, tuple(unreadable), undrawn, pictures.left_out, passed_over,
         tuple(damaged),
     )  # fmt: skip
+
+
+def _in_cluster(prepared: Prepared, on_progress: OnProgress | None) -> Outcome:
+    settings = prepared.settings
+    folder = result_folder(settings.output, Path()).absolute()
+    total = prepared.sources.count() if on_progress else None
+
+    def tell(images: int, machines: int) -> None:
+        if on_progress:
+            on_progress(images, total, f"on {count(machines, 'node')}")
+
+    work = cluster.Work(prepared.model, settings, folder)
+    try:
+        parts, before = cluster.predict_parts(work, prepared.sources, settings.address, tell)
+    except KeyboardInterrupt:
+        repair = f"Continue {settings.output} with the same command."
+        raise Interrupted("interrupted", repair) from None
+    write_text(folder / "_settings.yaml", as_yaml(settings))
+    unreadable, damaged = (
+        tuple(Written(*one) for part in parts for one in getattr(part, kind))
+        for kind in ("unreadable", "damaged")
+    )
+    images, passed_over = sum(part.images for part in parts), tuple(prepared.sources.passed_over())
+    return Outcome(images, before, unreadable, (), 0, passed_over, damaged)
 
 
 def _resume(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mlc_cli.settings.base import Count, Positive
 from mlc_cli.settings.scoring import CheckpointSettings
@@ -23,12 +23,18 @@ class PredictSettings(CheckpointSettings):
     """Thresholds in place of the checkpoint's: a file (`.npy`), or one number for all classes."""
     topk: Count | None = None
     """List only so many probabilities of an image, the largest; decisions do not change."""
-    format: Literal["jsonl", "json", "csv", "onehot"] = "jsonl"
-    """How predictions are written."""
+    format: Literal["jsonl", "json", "csv", "onehot", "parquet"] = "jsonl"
+    """How predictions are written; `parquet` by the engine `ray` alone."""
     guard_formulas: bool = True
     """Put `'` before texts in CSV that a spreadsheet would take for a formula."""
     output: str | None = None
-    """File that predictions are written to, in place of standard output."""
+    """File that predictions are written to, in place of standard output; of the engine `ray` a
+    folder, for parts and a manifest of those that are done. Called again, it does the others."""
+    engine: Literal["local", "ray"] = "local"
+    """`ray` shares the images out to the machines of a Ray cluster, which see the same disk."""
+    address: str | None = None
+    """Of the cluster: `auto` for the one of this machine, or HOST:PORT; without it one is started
+    on this machine, and ends with the command."""
     resume: bool = False
     """Continue the file at `output` behind its last complete record."""
     draw: str | None = None
@@ -54,3 +60,15 @@ class PredictSettings(CheckpointSettings):
     """Pictures that the gallery holds; further ones are left out of it."""
     font: str | None = None
     """Font file for the labels, if no known font of the system has their characters."""
+
+    @model_validator(mode="after")
+    def _engines_have_outputs_of_their_own(self) -> "PredictSettings":
+        if self.engine == "local" and (self.address or self.format == "parquet"):
+            raise ValueError("address and format parquet are of the engine ray: add --engine ray")
+        alone = ("resume", "draw", "gallery", "explain", "videos")
+        found = [f"--{name}" for name in alone if getattr(self, name)]
+        if self.engine == "ray" and found:
+            raise ValueError(f"the engine ray does not go with {', '.join(found)}")
+        if self.engine == "ray" and (not self.output or ":/" in self.output):
+            raise ValueError("the engine ray needs --output, a folder that all machines see")
+        return self

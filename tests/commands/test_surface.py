@@ -133,6 +133,8 @@ COMMANDS = {
         "--draw",
         "--gallery",
         "--explain",
+        "--engine",
+        "--address",
         "--batch-size -b",
         "--device",
         "--config -c",

@@ -46,7 +46,11 @@ def is_exported(path: Path) -> bool:
     return path.suffix.lower() in (".onnx", ".xml")
 
 
+def model_files(path: Path) -> list[Path]:
+    """A model file, an IR with its weights."""
+    return [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]
+
+
 def model_bytes(path: Path) -> int:
     """Size of a model file, of an IR with its weights."""
-    parts = [path, path.with_suffix(".bin")] if path.suffix.lower() == ".xml" else [path]
-    return sum(part.stat().st_size for part in parts)
+    return sum(part.stat().st_size for part in model_files(path))

@@ -15,7 +15,7 @@ from mlc_cli.core.inference.results import Prediction
 from mlc_cli.errors import DataError
 from mlc_cli.text import csv_cell, plain
 
-FormatName = Literal["jsonl", "json", "csv", "onehot"]
+FormatName = Literal["jsonl", "json", "csv", "onehot", "parquet"]
 
 
 class Written(NamedTuple):
@@ -70,10 +70,11 @@ class JsonLines(Format):
 
     def record(self, prediction: Prediction) -> str:
         """One image as a line."""
-        text = json.dumps(self._object(prediction), ensure_ascii=False, allow_nan=False)
+        text = json.dumps(self.content(prediction), ensure_ascii=False, allow_nan=False)
         return plain(text) + "\n"
 
-    def _object(self, prediction: Prediction) -> dict[str, Any]:
+    def content(self, prediction: Prediction) -> dict[str, Any]:
+        """What is written of one image."""
         if prediction.error:
             return {"image": prediction.image, "error": prediction.error}
         ranked = prediction.ranked(self.most)
@@ -180,6 +181,7 @@ def make_format(
         "json": JsonArray,
         "csv": Table,
         "onehot": OneHot,
+        "parquet": JsonLines,  # of which `cluster` makes columns
     }
     return kinds[name](classes, most, **options)
 

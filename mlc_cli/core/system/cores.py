@@ -15,8 +15,19 @@ CPU_SLICE = 8
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
+_taken = 0
+
+
+def take_cores(number: int) -> None:
+    """Let this process work with so many cores from now on: others know of the rest."""
+    global _taken  # noqa: PLW0603
+    _taken = number
+
+
 def usable_cores() -> int:
     """Cores for this process: those that it may run on, shared with its like on the machine."""
+    if _taken:
+        return _taken
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:

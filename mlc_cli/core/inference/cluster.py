@@ -1,0 +1,300 @@
+"""Prediction on the machines of a Ray cluster, which see the same disk.
+
+A part is a file with the predictions of some images. A process of the cluster writes it whole or
+not at all, and a line of `_manifest.jsonl` then says that it is done. What has no line is done when
+the command is called again; a part that was written without one is replaced by the same.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import pickle
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+import cv2
+
+from mlc_cli.core.inference.engines import is_exported, model_files
+from mlc_cli.core.inference.predictions import Format, JsonLines, make_format
+from mlc_cli.core.inference.results import Prediction
+from mlc_cli.core.inference.runtime.openvino_core import openvino_core
+from mlc_cli.core.inference.writer import RecordWriter
+from mlc_cli.core.loading.sources import Item
+from mlc_cli.core.loading.stream import Picture, PictureReader, fetched
+from mlc_cli.core.system.addresses import is_remote
+from mlc_cli.core.system.checksum import digest_of
+from mlc_cli.core.system.cores import take_cores
+from mlc_cli.core.system.extras import import_extra
+from mlc_cli.core.system.files import lock_output, read_text, write_atomic
+from mlc_cli.errors import DataError, MlcError, UsageError
+from mlc_cli.settings.predict import PredictSettings
+
+if TYPE_CHECKING:
+    from mlc_cli.core.inference.model import Model
+
+T = TypeVar("T")
+
+PART_BYTES = 2**27
+"""Pixels of a part: so large are the blocks that Ray Data hands round."""
+PART_IMAGES = 1000
+MANIFEST = "_manifest.jsonl"  # what begins so is no part of a table to those who read Parquet
+_HOW = {"like", "weight_classes", "precision", "matmul", "tta", "tiles", "topk", "format",
+        "guard_formulas", "on_damaged", "max_megapixels"}  # fmt: skip
+"""Settings that predictions depend on."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What each process of the cluster gets; the model goes as the name of its file.
+
+    Attributes:
+        model: That is run.
+        settings: Of the prediction.
+        folder: Of the parts, absolute.
+        here: Folder that paths are relative to.
+    """
+
+    model: "Model"
+    settings: PredictSettings
+    folder: Path
+    here: Path = field(default_factory=Path.cwd)
+
+    @property
+    def read(self) -> PictureReader:
+        """Reads a picture."""
+        given = self.settings
+        geometry = self.model.geometry.tiled(given.tiles)
+        return PictureReader(geometry, given.max_megapixels * 1e6, on_damaged=given.on_damaged)
+
+    @property
+    def part_images(self) -> int:
+        """Images of a part: the same for the same model."""
+        height, width = self.model.input_size
+        image = 3 * height * width * (1 + self.settings.tiles**2)
+        return max(1, min(PART_IMAGES, PART_BYTES // image))
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it wants a GPU where there is one."""
+        on_host = self.model.opened.engine.on_host
+        return not on_host or (self.settings.device == "auto" and not is_exported(self.model.path))
+
+    @property
+    def digest(self) -> str:
+        """Of all that predictions depend on beside the images."""
+        files = (file.read_bytes() for file in model_files(self.model.path))
+        hashes = [hashlib.sha256(content).hexdigest() for content in files]
+        how = self.settings.model_dump(mode="json", include=_HOW)
+        return digest_of([hashes, how, self.model.thresholds.tolist()])
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part that is done.
+
+    Attributes:
+        name: Of its file.
+        images: In it.
+        unreadable: Those that could not be read, and why.
+        damaged: Those that were predicted though they are damaged, and how.
+    """
+
+    name: str
+    images: int
+    unreadable: list[tuple[str, str]]
+    damaged: list[tuple[str, str]]
+
+
+def predict_parts(
+    work: Work, items: Iterable[Item], address: str | None, on_part: Callable[[int, int], object]
+) -> tuple[list[Part], int]:
+    """Predict all images that no part is of yet.
+
+    Args:
+        work: How.
+        items: All images in their order.
+        address: Of the cluster, if one is not to be started here.
+        on_part: Called with images done, and machines that are there.
+
+    Returns:
+        All parts in order, and how many images were done before.
+
+    Raises:
+        DataError: The folder holds predictions of other images or by another model.
+        MlcError: There is no such cluster, or a part cannot be written.
+    """
+    suffix = work.settings.format.replace("onehot", "csv")
+    total, digest = 0, hashlib.sha256()
+    todo: list[dict[str, Any]] = []
+    for number, chunk in enumerate(_batched(items, work.part_images)):
+        digest.update(json.dumps([item.name for item in chunk]).encode())
+        total += len(chunk)
+        name = f"part-{number:06}.{suffix}"
+        for item in chunk:
+            if item.frame is not None or item.error:
+                raise UsageError(f"{item.name}: the engine ray takes no videos")
+        todo.append({"part": name, "items": pickle.dumps(chunk)})
+    about = {"images": total, "sources": digest.hexdigest(), "predictions": work.digest}
+    with _manifest(work.folder, about) as (parts, stream):
+        before = done = sum(part.images for part in parts.values())
+        todo = [row for row in todo if row["part"] not in parts]
+        with _cluster(address) as ray:
+            for line in _lines(ray, work, todo) if todo else ():
+                print(line, file=stream, flush=True)
+                os.fsync(stream.fileno())
+                part = Part(**json.loads(line))
+                parts[part.name] = part
+                done += part.images
+                on_part(done, sum(node["Alive"] for node in ray.nodes()))
+    return [parts[name] for name in sorted(parts)], before
+
+
+def _batched(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
+    rest = iter(items)
+    while batch := tuple(islice(rest, size)):
+        yield batch
+
+
+@contextmanager
+def _manifest(folder: Path, about: dict[str, Any]) -> Iterator[tuple[dict[str, Part], TextIO]]:
+    """Parts that are done, and where to say so of others; one command at a time has them."""
+    path = folder / MANIFEST
+    with path.open("a+", encoding="utf-8") as stream:
+        lock_output(stream.fileno(), path)
+        whole = [line for line in read_text(path).splitlines(keepends=True) if line[-1:] == "\n"]
+        if whole and json.loads(whole[0]) != about:
+            raise DataError(
+                f"{folder}: holds predictions of other images, by another model or with other"
+                " settings",
+                "Repeat the command that began them, or choose another --output.",
+            )
+        stream.truncate(sum(len(line.encode()) for line in whole))
+        if not whole:
+            stream.write(json.dumps(about) + "\n")
+        for half in folder.glob(".part-*"):  # of a process that was killed
+            half.unlink(missing_ok=True)
+        parts = [Part(**json.loads(line)) for line in whole[1:]]
+        yield {part.name: part for part in parts if (folder / part.name).is_file()}, stream
+
+
+def import_ray() -> ModuleType:
+    """Ray with Ray Data, its reports of usage off.
+
+    Raises:
+        MlcError: It is not installed.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it speaks of what is in order
+    import_extra("ray.data", "ray")
+    return import_extra("ray", "ray")
+
+
+@contextmanager
+def _cluster(address: str | None) -> Iterator[ModuleType]:
+    ray = import_ray()
+    own = {} if address else {"include_dashboard": False}
+    try:
+        host, _, port = (address or "").rpartition(":")
+        if host:  # Ray itself would try for a quarter of an hour
+            socket.create_connection((host, int(port)), 10).close()
+        ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
+    except (OSError, ValueError) as error:
+        raise MlcError(
+            f"--address {address}: no cluster of Ray can be reached: {str(error)[:200]}",
+            "Start one with `ray start --head`, or leave out --address to use this machine.",
+        ) from error
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars, context.raise_original_map_exception = False, True
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _lines(ray: ModuleType, work: Work, todo: list[dict[str, Any]]) -> Iterator[str]:
+    """Lines of the manifest, as parts are done.
+
+    A model on a CPU reads its pictures itself, since side by side both only get in each other's
+    way; for one on a GPU, other processes read ahead.
+    """
+    rows = ray.data.from_items(todo, override_num_blocks=len(todo))
+    needs = {"num_cpus": 1}
+    if work.on_gpu and ray.cluster_resources().get("GPU"):
+        rows = rows.map(_read, fn_kwargs={"work": work}, num_cpus=1)
+        needs = {"num_cpus": 0, "num_gpus": 1}
+    pool = ray.data.ActorPoolStrategy(min_size=1, max_size=len(todo))
+    done = rows.map(_Actor, fn_constructor_args=(pickle.dumps(work),), compute=pool, **needs)
+    for row in done.iter_rows():
+        yield row["line"]
+
+
+def _read(row: dict[str, Any], work: Work) -> dict[str, Any]:
+    cv2.setNumThreads(1)
+    with suppress(OSError):  # where it is missing, paths are absolute
+        os.chdir(work.here)
+    items: Sequence[Item] = pickle.loads(row["items"])
+    far = any(is_remote(item.path) for item in items)
+    pictures = [work.read(item) for item in (fetched(items) if far else items)]
+    return {"part": row["part"], "pictures": pickle.dumps(pictures)}
+
+
+class _Actor:
+    """A process with the model, on one core or one GPU."""
+
+    def __init__(self, work: bytes) -> None:
+        take_cores(1)  # before the model is opened
+        openvino_core().set_property("CPU", {"INFERENCE_NUM_THREADS": 1})
+        self._work: Work = pickle.loads(work)
+        given = self._work.settings
+        self._predictor = self._work.model.predictor(tta=given.tta, tiles=given.tiles)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, str]:
+        if "items" in row:
+            row = _read(row, self._work)
+        pictures: list[Picture] = pickle.loads(row["pictures"])
+        made: list[Prediction] = []
+        for batch in _batched(pictures, self._work.settings.batch_size):
+            made += self._predictor(batch)
+        write_atomic(self._work.folder / row["part"], lambda path: self._write(path, made))
+        part = {
+            "name": row["part"],
+            "images": len(made),
+            "unreadable": [(one.image, one.error) for one in made if one.error],
+            "damaged": [(one.item.name, one.damage) for one in pictures if one.damage],
+        }
+        return {"line": json.dumps(part)}
+
+    def _write(self, path: Path, made: list[Prediction]) -> None:
+        model, given = self._work.model, self._work.settings
+        band = model.lower_thresholds is not None
+        options = {"band": band, "guard": given.guard_formulas}
+        form = make_format(given.format, model.classes, given.topk, **options)
+        if given.format == "parquet":
+            _write_parquet(path, form, made)
+            return
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            writer = RecordWriter(stream, form)
+            writer.write(made)
+            writer.finish()
+
+
+def _write_parquet(path: Path, form: Format, made: list[Prediction]) -> None:
+    """A row an image: what a line of JSON has, with a field of `probabilities` for each class."""
+    pa, pq = import_extra("pyarrow", "ray"), import_extra("pyarrow.parquet", "ray")
+    assert isinstance(form, JsonLines)
+    names = pa.list_(pa.string())
+    probabilities = pa.struct([(name, pa.float64()) for name in form.classes])
+    unsure = [("unsure", names)] if form.band else []
+    schema = pa.schema([
+        ("image", pa.string()), ("labels", names), *unsure, ("probabilities", probabilities),
+        ("error", pa.string()),
+    ])  # fmt: skip
+    pq.write_table(pa.Table.from_pylist([form.content(one) for one in made], schema), path)
