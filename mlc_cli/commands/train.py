@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Flag("data.unknown_in", flags.DATA, metavar="OLD.json"),
     Flag("data.cross_validate", flags.DATA, metavar="FOLDS"),
     Flag("data.shuffle", flags.DATA),
+    Flag("distill.teachers", flags.MODEL, ("--teacher",), "CHECKPOINT"),
     Flag("epochs", flags.MODEL),
     Flag("minutes", flags.MODEL),
     Flag("until", flags.MODEL, metavar="TIME"),

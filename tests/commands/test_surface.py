@@ -36,6 +36,7 @@ COMMANDS = {
         "--rename",
         "--unknown-in",
         "--cross-validate",
+        "--teacher",
         "--shuffle",
         "--mirror",
         "--epochs",
