@@ -17,6 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from mlc_cli import __version__
+from mlc_cli.core.system.addresses import in_text
 from mlc_cli.core.system.interrupts import stop_signals
 from mlc_cli.core.system.machine import machine_error
 from mlc_cli.core.system.processes import dist_info
@@ -225,6 +226,6 @@ def _say(error: MlcError, speaks: Callable[[], bool]) -> None:
         for report in getattr(error, "__notes__", ()):  # what was found before it went wrong
             typer.echo(plain(report, "\n"), err=True)
         title = "" if isinstance(error, Interrupted) else "Error: "
-        typer.secho(plain(f"{title}{error.message}", "\n"), err=True, fg=typer.colors.RED)
+        typer.secho(plain(in_text(f"{title}{error.message}"), "\n"), err=True, fg=typer.colors.RED)
         if error.hint:
             typer.secho(plain(error.hint, "\n"), err=True)

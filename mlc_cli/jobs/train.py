@@ -282,6 +282,7 @@ def _started(training: Training, run: RunFolder, size: Complexity, warning: str)
         size=size,
         graph=training.graph,
         weights=training.built.report,
+        notes=training.notes,
         warnings=(*splits.warnings, *filter(None, [warning, *advice])),
         epoch=training.state.position.epoch,
         epochs=settings.epochs,

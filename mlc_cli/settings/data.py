@@ -67,6 +67,8 @@ class DataSettings(Settings):
     group_by: Pattern | None = None
     """Images whose paths agree in what this regular expression matches stay in one part of a
     cross-validation; by default those with one value in the column that was kept for it."""
+    unlabelled: str | None = None
+    """Folder of images without labels, of which teachers say what is on them."""
     image_root: str | None = None
     """Folder that image paths are relative to; by default the folder of the annotation file."""
     unknown_in: tuple[str, ...] = ()
@@ -135,11 +137,10 @@ class DataSettings(Settings):
 
     def absolute(self) -> "DataSettings":
         """The same with folders that are found from everywhere."""
-        image_root = _absolute(self.image_root) if self.image_root else None
-        root = _absolute(self.root)
         older = tuple(str(Path(file).absolute()) for file in self.unknown_in)
-        changes = {"root": root, "image_root": image_root, "unknown_in": older}
-        return self.model_copy(update=changes)
+        found = {key: getattr(self, key) for key in ("root", "image_root", "unlabelled")}
+        places = {key: place and _absolute(place) for key, place in found.items()}
+        return self.model_copy(update={**places, "unknown_in": older})
 
     @model_validator(mode="after")
     def _a_crop_is_square(self) -> "DataSettings":

@@ -1,7 +1,7 @@
 """Settings of `mlc train`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,7 +11,7 @@ from mlc_cli.settings.augment import (
 from mlc_cli.settings.base import Count, Positive, Settings
 from mlc_cli.settings.data import DataSettings
 from mlc_cli.settings.download import DownloadSettings
-from mlc_cli.settings.loss import BceSettings, LossSettings
+from mlc_cli.settings.loss import BceSettings, DistillSettings, LossSettings
 from mlc_cli.settings.model import ModelSettings
 from mlc_cli.settings.optim import (
     AdamWSettings,
@@ -33,6 +33,9 @@ class TrainSettings(Settings):
     """Name of the run; its folder is NAME-1, NAME-2 and so on."""
     output: str = "runs"
     """Folder of the run folders."""
+    mirror: str | None = None
+    """Address (`s3://bucket/runs`) below which each saved state is copied to a folder of the run's
+    name, in the background; `--resume` can start from there."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Same seed, same machine, same result; on a GPU with `deterministic` alone."""
     epochs: Annotated[int, Field(ge=0)] = 20
@@ -71,6 +74,7 @@ class TrainSettings(Settings):
     model: ModelSettings = ModelSettings()
     warm_start: WarmStartSettings | None = None
     loss: LossSettings = BceSettings()
+    distill: DistillSettings | None = None
     optim: OptimSettings = AdamWSettings()
     schedule: ScheduleSettings = OneCycleSettings()
     ema: EmaSettings | None = None
@@ -85,7 +89,22 @@ class TrainSettings(Settings):
             raise ValueError("data.cross_validate: the schedule plateau needs a split to look at")
         return self
 
+    @model_validator(mode="after")
+    def _images_without_labels_have_teachers(self) -> "TrainSettings":
+        guessed = self.loss.unknown != "ignore" or (self.warm_start and self.warm_start.unsure)
+        if self.data.unlabelled and not self.distill:
+            raise ValueError("data.unlabelled: only teachers say what is on them; give --teacher")
+        if self.data.unlabelled and guessed:
+            raise ValueError(
+                "data.unlabelled: all of their labels are unknown, and loss.unknown or"
+                " warm_start.unsure would take them for absent"
+            )
+        return self
+
     def absolute(self) -> "TrainSettings":
         """The same with folders that are found from everywhere."""
-        output = str(Path(self.output).absolute())
-        return self.model_copy(update={"data": self.data.absolute(), "output": output})
+        changes: dict[str, Any] = {"output": str(Path(self.output).absolute())}
+        if self.distill:
+            teachers = tuple(str(Path(path).absolute()) for path in self.distill.teachers)
+            changes["distill"] = self.distill.model_copy(update={"teachers": teachers})
+        return self.model_copy(update={"data": self.data.absolute(), **changes})

@@ -145,3 +145,4 @@ def test_an_image_that_is_missing_there_is_named(
     outcome = mlc("train", "--data", url, "--epochs", "1", *tiny)
     assert outcome.code == 1
     assert f"{url}/images/val/003.png" in outcome.err
+    assert "s3:/p" not in outcome.err

@@ -30,6 +30,11 @@ def shown(place: Place) -> str:
     return without_secrets(address(place)) if is_remote(place) else str(place)
 
 
+def in_text(text: str) -> str:
+    """A message in which a `Path` was an address, as it is typed."""
+    return re.sub(r"\b(s3|gs|hf|https?):/(?=[^/\s])", r"\1://", text)
+
+
 def without_secrets(text: str) -> str:
     """Text without names and passwords in addresses, nor the queries of signed ones."""
     return re.sub(r"(\w://[^\s?'\"]*)\?[^\s'\"]*", r"\1", re.sub(r"://[^/\s@]*@", "://", text))

@@ -5,7 +5,8 @@ This is the one seam: who reads images asks here, and need not know.
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PosixPath
 from typing import TYPE_CHECKING, Any
@@ -94,12 +95,19 @@ def is_file(place: Path) -> bool:
     return not isinstance(place, Piece) and not is_remote(place)
 
 
-def open_parquet(file: Path) -> Any:
-    """A file of Parquet, here or in a store, of which no more is read than is asked for."""
-    pq = import_extra("pyarrow.parquet", "parquet")
+def opened(file: Path) -> Any:
+    """A file, here or in a store, open for reading; no more is fetched than is asked for."""
     if not is_remote(file):
-        return pq.ParquetFile(file)
-    return pq.ParquetFile(remote.retried(lambda store, name: store.open(name), file))
+        return file.open("rb")
+    return remote.retried(lambda store, name: store.open(name), file)
+
+
+@contextmanager
+def open_parquet(file: Path) -> Iterator[Any]:
+    """The same of a file of Parquet."""
+    pq = import_extra("pyarrow.parquet", "parquet")
+    with opened(file) as stream, pq.ParquetFile(stream) as table:
+        yield table
 
 
 def read_part(file: Path, start: int, stop: int) -> bytes:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,13 +18,13 @@ from mlc_cli.core.loading.build import (
     build_mix,
     build_readers,
     build_train_batches,
-    geometry_of,
     make_if_missing,
+    read_split,
     read_splits,
 )
-from mlc_cli.core.loading.fingerprint import fingerprint
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.normalise import Normalise
+from mlc_cli.core.loading.unlabelled import with_unlabelled
 from mlc_cli.core.models.backbone import layer_depths, stay_offline
 from mlc_cli.core.models.build import BuiltModel, build_model, label_graph
 from mlc_cli.core.models.classifier import Classifier
@@ -33,7 +34,14 @@ from mlc_cli.core.system.device import make_deterministic, pick_device, seed_ste
 from mlc_cli.core.system.distributed import Group, current
 from mlc_cli.core.system.downloads.build import build_cache, with_weights
 from mlc_cli.core.system.precision import Precision, allow_tf32, pick_precision
-from mlc_cli.core.training.checks import REPAIR, by_rules, check_share, check_sync_bn, refuse_parts
+from mlc_cli.core.training.checks import (
+    REPAIR,
+    by_rules,
+    check_learns,
+    check_share,
+    check_sync_bn,
+    refuse_parts,
+)
 from mlc_cli.core.training.events import OnTick, Tick
 from mlc_cli.core.training.loop import Plan
 from mlc_cli.core.training.losses.build import build_loss
@@ -42,9 +50,10 @@ from mlc_cli.core.training.optim.early_stop import EarlyStop
 from mlc_cli.core.training.optim.ema import Ema
 from mlc_cli.core.training.optim.sam import Sam
 from mlc_cli.core.training.parallel import Together, broadcast_module
-from mlc_cli.core.training.recorder import versions
+from mlc_cli.core.training.recorder import card_of
 from mlc_cli.core.training.state import LossMeter, TrainState
 from mlc_cli.core.training.step import Step, epoch_sizes
+from mlc_cli.core.training.teachers import Teachers, open_teachers
 from mlc_cli.core.training.warm_start import WarmStart
 from mlc_cli.errors import SettingsError
 from mlc_cli.settings.train import TrainSettings
@@ -66,6 +75,7 @@ class Training:
         state: What does.
         card: What every checkpoint of it knows.
         group: The processes that train together.
+        notes: Who teaches it, and on which images without labels.
     """
 
     settings: TrainSettings
@@ -76,6 +86,7 @@ class Training:
     state: TrainState
     card: ModelCard
     group: Group
+    notes: tuple[str, ...]
 
     def close(self) -> None:
         """End the processes that read images."""
@@ -114,13 +125,8 @@ def prepare(
         model = settings.model.model_copy(update={"weights": None, "pretrained": False})
         if not resumed:
             model = with_weights(settings.model, settings.download, partial(_tell, on_tick))
-        built = build_model(
-            model,
-            classes,  # type: ignore[arg-type]
-            settings.data.input_size,
-            graph,
-            settings.data.renames,
-        )
+        size, renames = settings.data.input_size, settings.data.renames
+        built = build_model(model, classes, size, graph, renames)  # type: ignore[arg-type]
     if not trains and built.report:
         refuse_parts(built.report)
     if settings.sync_bn and group.size > 1:
@@ -129,19 +135,33 @@ def prepare(
     classifier = built.classifier.to_device(device, channels_last=settings.channels_last)
     broadcast_module(classifier)
     normalise = Normalise(built.mean, built.std, device, channels_last=settings.channels_last)
-    optimizer = _optimizer(settings, classifier)
-    plan = _plan(settings, learnt, built, normalise, optimizer, precision, group)
-    card = _card(settings, splits, built)
-    return Training(
-        settings=settings,
-        splits=splits,
-        graph=graph,
-        built=built,
-        plan=plan,
-        state=_state(settings, classifier, plan, optimizer, group.size, card.annotations),
-        card=card,
-        group=group,
-    )
+    depths = layer_depths(classifier.backbone.model).items()
+    depth_of = {f"backbone.model.{name}": depth for name, depth in depths}
+    optimizer = build_optimizer(settings.optim, classifier, depth_of)
+    check_learns(optimizer, settings.epochs)
+    teach, learnt, notes = _taught(settings, learnt, built, precision)
+    plan = _plan(settings, learnt, built, normalise, optimizer, precision, teach)
+    card = card_of(settings, splits, learnt.train, built)
+    state = _state(settings, classifier, plan, optimizer, group.size, card.annotations)
+    return Training(settings, splits, graph, built, plan, state, card, group, notes)
+
+
+def _taught(
+    settings: TrainSettings, splits: Splits, built: BuiltModel, precision: Precision
+) -> tuple[Teachers | None, Splits, tuple[str, ...]]:
+    """Teachers, the splits with images without labels, and a word on both."""
+    data, teach, notes = settings.data, None, tuple[str, ...]()
+    if distill := settings.distill:
+        device, last = next(built.classifier.parameters()).device, settings.channels_last
+        place = partial(Classifier.to_device, device=device, channels_last=last)
+        normalised, classes = (built.mean, built.std), splits.train.classes
+        teach, notes = open_teachers(distill.teachers, classes, normalised, place, precision)
+    if data.unlabelled:
+        tested = [data.test] if Path(data.root, data.test).exists() else []
+        held = [splits.val, *(read_split(data, name) for name in tested)]
+        train, said = with_unlabelled(data.unlabelled, splits.train, held)
+        return teach, replace(splits, train=train), (*notes, said)
+    return teach, splits, notes
 
 
 def _tell(on_tick: OnTick, done: int, total: int | None) -> None:
@@ -155,9 +175,9 @@ def _plan(
     normalise: Normalise,
     optimizer: torch.optim.Optimizer,
     precision: Precision,
-    group: Group,
+    teach: Teachers | None,
 ) -> Plan:
-    device = normalise.device
+    device, group = normalise.device, current()
     train, as_evaluated = _readers(settings, splits, device, group)
     classes = len(splits.train.classes)
     positives_C = splits.train.positives.counts_C(classes)
@@ -179,6 +199,7 @@ def _plan(
             positives_C=positives_C,
             negatives_C=len(splits.train) - positives_C - unknown_C,
             device=device,
+            distill=settings.distill,
         ),
         normalise=normalise,
         precision=precision,
@@ -192,6 +213,7 @@ def _plan(
         size_steps=steps_per_epoch,
         rank=group.rank,
         together=together,
+        teach=teach,
     )
     return Plan(
         train=train,
@@ -201,7 +223,7 @@ def _plan(
         accumulate=settings.optim.accumulate,
         epochs=settings.epochs,
         eval_every=settings.eval_every,
-        warm_start=_warm_start(settings, lambda: as_evaluated(splits.train), built),
+        warm_start=_warm_start(settings, lambda: as_evaluated(splits.train), built, teach),
     )
 
 
@@ -228,7 +250,10 @@ def _readers(
 
 
 def _warm_start(
-    settings: TrainSettings, batches: Callable[[], Batches], built: BuiltModel
+    settings: TrainSettings,
+    batches: Callable[[], Batches],
+    built: BuiltModel,
+    teach: Teachers | None,
 ) -> WarmStart | None:
     warm = settings.warm_start
     if warm is None:
@@ -240,16 +265,8 @@ def _warm_start(
         kept=built.report.kept if built.report else None,
         max_bytes=warm.max_gigabytes * 1e9,
         seed=settings.seed,
+        teach=teach,
     )
-
-
-def _optimizer(settings: TrainSettings, model: Classifier) -> torch.optim.Optimizer:
-    depths = layer_depths(model.backbone.model)
-    depth_of = {f"backbone.model.{name}": depth for name, depth in depths.items()}
-    optimizer = build_optimizer(settings.optim, model, depth_of)
-    if settings.epochs and not any(group["params"] for group in optimizer.param_groups):
-        raise SettingsError("nothing would learn: all is frozen or has no learning rate")
-    return optimizer
 
 
 def _state(
@@ -272,26 +289,4 @@ def _state(
         losses=LossMeter(1 if device.type == "cpu" else LOSS_SYNC_EVERY),
         processes=processes,
         data=data,
-    )
-
-
-def _card(settings: TrainSettings, splits: Splits, built: BuiltModel) -> ModelCard:
-    geometry = geometry_of(settings.data)
-    return ModelCard(
-        classes=list(splits.train.classes),  # type: ignore[arg-type]
-        model=settings.model.model_dump(mode="json"),
-        input_size=geometry.size,
-        resize=geometry.resize,
-        interpolation=geometry.interpolation,
-        decode=geometry.decode,
-        mean=built.mean,
-        std=built.std,
-        scale=float(built.classifier.head.scale),
-        data=settings.data.absolute().model_dump(mode="json"),
-        versions=versions(),
-        annotations={
-            settings.data.train: fingerprint(splits.train),
-            settings.data.val: fingerprint(splits.val),
-        },
-        rules=splits.train.rules,
     )

@@ -24,6 +24,12 @@ def check_share(batch_size: int, images: int, group: Group) -> None:
         )
 
 
+def check_learns(optimizer: torch.optim.Optimizer, epochs: int) -> None:
+    """Refuse epochs in which no weight would change."""
+    if epochs and not any(group["params"] for group in optimizer.param_groups):
+        raise SettingsError("nothing would learn: all is frozen or has no learning rate")
+
+
 def check_sync_bn(device: torch.device, on_bad_image: str) -> None:
     """Refuse synchronised batch normalisation where torch has none, or would wait for ever."""
     if device.type != "cuda":

@@ -98,6 +98,7 @@ class Started:
         size: Complexity of the model.
         graph: Of the labels, if the head has one.
         weights: What became of a file of starting weights, if there was one.
+        notes: Who teaches it, and on which images without labels.
         warnings: What the user should know about the data.
         epoch: Epochs already done, if it is continued.
         epochs: Epochs planned.
@@ -113,6 +114,7 @@ class Started:
     size: Complexity
     graph: LabelGraph | None
     weights: LoadReport | None
+    notes: tuple[str, ...]
     warnings: tuple[str, ...]
     epoch: int
     epochs: int

@@ -37,6 +37,7 @@ def _started(event: Started) -> str:
         lines += _graph(event.graph)
     if event.weights:
         lines.append(_weights(event.weights))
+    lines += event.notes
     lines += [f"warning: {text}" for text in event.warnings]
     if event.epoch:
         lines.append(f"continued after epoch {event.epoch} of {event.epochs}")

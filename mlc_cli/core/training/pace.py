@@ -96,7 +96,7 @@ def demand_of(training: "Training") -> Demand:
     return Demand(
         train=training.plan.train.drawn,
         val=len(training.splits.val),
-        features=views * len(training.splits.train),
+        features=views * len(training.plan.train.dataset),
         models=2 if settings.ema else 1,
         eval_every=settings.eval_every,
         sam_epochs=settings.optim.sam.last_epochs if settings.optim.sam else None,
@@ -164,6 +164,8 @@ def measure(training: "Training") -> Pace:
     def look(number: int) -> int:
         batch = read[number % len(read)]
         engine.logits(batch.images_NHWC)
+        if step.teach:  # the warm start asks them, too
+            step.teach(step.normalise(batch.images_NHWC))
         return group.total(len(batch.indices_N))
 
     training.state.model.train()

@@ -1,6 +1,7 @@
 """Writing a training down as it runs: checkpoints, metrics, events, log, state."""
 
 import datetime as dt
+import hashlib
 import logging
 import time
 from collections.abc import Iterator
@@ -12,9 +13,14 @@ import torch
 from torch import nn
 
 from mlc_cli import __version__
-from mlc_cli.core.runs.card import ModelCard
+from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.loading.build import Splits, geometry_of
+from mlc_cli.core.loading.fingerprint import fingerprint
+from mlc_cli.core.models.build import BuiltModel
+from mlc_cli.core.runs.card import Fingerprint, ModelCard
 from mlc_cli.core.runs.checkpoint import save_checkpoint
 from mlc_cli.core.runs.folder import RunFolder
+from mlc_cli.core.runs.mirror import Mirror
 from mlc_cli.core.system.extras import import_extra
 from mlc_cli.core.training.events import EpochReport
 from mlc_cli.core.training.state import TrainState
@@ -66,6 +72,7 @@ class Recorder(NullRecorder):
         self._interval = settings.save_minutes * 60
         self._saved = time.monotonic()
         self._events = self._event_writer()
+        self._mirror = Mirror(run, settings.mirror) if settings.mirror else None
         run.write_metrics(state.metrics)
 
     def _event_writer(self) -> Any:
@@ -138,9 +145,13 @@ class Recorder(NullRecorder):
         """Save the state."""
         self._state.save(self._run.trainer)
         self._saved = time.monotonic()
+        if self._mirror:
+            self._mirror.copy()
 
     def close(self) -> None:
-        """Close the event file."""
+        """Close the event file, and wait for the mirror."""
+        if self._mirror:
+            self._mirror.close()
         with self._warned():
             if self._events:
                 self._events.close()
@@ -164,3 +175,33 @@ def metrics_row(report: EpochReport) -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Versions of what a checkpoint depends on."""
     return {"mlc": __version__, "torch": str(torch.__version__), "timm": timm.__version__}
+
+
+def card_of(
+    settings: TrainSettings, splits: Splits, learnt: Annotation, built: BuiltModel
+) -> ModelCard:
+    """What every checkpoint of a training knows; `learnt` has images without labels."""
+    geometry, unlabelled = geometry_of(settings.data), {}
+    if settings.data.unlabelled:
+        paths = [learnt.paths[n] for n in range(len(splits.train), len(learnt))]
+        digest = hashlib.sha256("\n".join(paths).encode()).hexdigest()
+        unlabelled[settings.data.unlabelled] = Fingerprint(digest, len(paths), 0)
+    return ModelCard(
+        classes=list(splits.train.classes),  # type: ignore[arg-type]
+        model=settings.model.model_dump(mode="json"),
+        input_size=geometry.size,
+        resize=geometry.resize,
+        interpolation=geometry.interpolation,
+        decode=geometry.decode,
+        mean=built.mean,
+        std=built.std,
+        scale=float(built.classifier.head.scale),
+        data=settings.data.absolute().model_dump(mode="json"),
+        versions=versions(),
+        annotations={
+            settings.data.train: fingerprint(splits.train),
+            settings.data.val: fingerprint(splits.val),
+            **unlabelled,
+        },
+        rules=splits.train.rules,
+    )

@@ -22,7 +22,8 @@ from mlc_cli.core.training.parallel import Together
 from mlc_cli.core.training.state import TrainState
 from mlc_cli.errors import TrainingError
 
-Part = tuple[Tensor, Tensor]
+Part = tuple[Tensor, Tensor, Tensor | None]
+"""Normalised images, targets, and what the teachers say."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Step:
         rank: Of this process among those that make the step together.
         together: How they do, if there are several: each takes the gradient of its images, and all
             move by the sum, to weights that are the same to the bit.
+        teach: From normalised images to the logits of teachers, if there are any.
     """
 
     forward: Callable[[Tensor], Tensor]
@@ -62,6 +64,7 @@ class Step:
     size_steps: int = 1
     rank: int = 0
     together: Together | None = None
+    teach: Callable[[Tensor], Tensor] | None = None
 
     @property
     def pixels(self) -> float:
@@ -93,10 +96,10 @@ class Step:
             for part, batch in enumerate(b for b in batches if len(b.indices_N))
         ]
         if images is None:
-            images = sum(len(inputs) for inputs, _ in parts)
+            images = sum(len(part[0]) for part in parts)
         if not parts:  # other processes have images
             nothing = state.learning[0].new_zeros((0, 3, 1, 1))
-            parts = [(nothing, nothing)]
+            parts = [(nothing, nothing, None)]
         sam = self.sam if step >= self.sam_from else None
         state.optimizer.zero_grad()
         with _lone_values_named(), lost_processes_named():
@@ -127,7 +130,9 @@ class Step:
         if size and size != images.shape[2:]:
             images = F.interpolate(images, size, mode="bilinear", antialias=True)
         targets = batch.targets_NC.to(images.device, non_blocking=True).float()
-        return self.mix(images, targets, rng) if self.mix else (images, targets)
+        if self.mix:
+            images, targets = self.mix(images, targets, rng)
+        return images, targets, self.teach(images) if self.teach else None
 
     def _backward(
         self,
@@ -144,10 +149,10 @@ class Step:
         the loss that goes along is that of the `first` pass.
         """
         total = torch.zeros((), device=parts[0][0].device)
-        for number, (inputs, targets) in enumerate(parts, 1):
+        for number, part in enumerate(parts, 1):
             quiet = self.together and (alone or number < len(parts))
             with self.together.model.no_sync() if self.together and quiet else nullcontext():
-                loss = self._loss(inputs, targets, images)
+                loss = self._loss(*part, images)
                 total = total + loss.detach()
                 terms = [state.scaler.scale(loss)]
                 if self.together and not quiet:
@@ -155,13 +160,13 @@ class Step:
                 torch.autograd.backward(terms)
         return total
 
-    def _loss(self, inputs: Tensor, targets: Tensor, images: int) -> Tensor:
+    def _loss(self, inputs: Tensor, targets: Tensor, taught: Tensor | None, images: int) -> Tensor:
         with autocast(inputs.device, self.precision):
             logits = self.forward(inputs)
         if not len(inputs):
             return logits
         share = len(inputs) / images if self.loss.reduction == "batch_mean" else 1.0
-        return self.loss(logits, targets) * share
+        return self.loss(logits, targets, taught) * share
 
     def _apply(self, state: TrainState) -> None:
         if self.clip_norm:

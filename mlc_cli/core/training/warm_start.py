@@ -28,8 +28,8 @@ from mlc_cli.core.training.parallel import broadcast_module
 from mlc_cli.errors import TrainingError
 
 OnBatch = Callable[[int, int], Any]
-Part = tuple[Tensor, Tensor, Tensor]
-"""Features, targets and places in the split of a batch."""
+Part = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Features, targets, places in the split, and what teachers say, of a batch."""
 FOLDS = 5
 
 
@@ -51,6 +51,7 @@ class WarmStart:
         kept: Places of classes that the head knows; only what it holds of the others is trained.
         unsure: Part of the unknown labels that are left out, the likeliest by heads that were
             trained on other images; the others count as absent.
+        teach: From normalised images to the logits of teachers, if there are any.
     """
 
     batches: Batches
@@ -65,6 +66,7 @@ class WarmStart:
     seed: int
     kept: tuple[int, ...] | None = None
     unsure: float | None = None
+    teach: Callable[[Tensor], Tensor] | None = None
 
     def run(
         self,
@@ -84,14 +86,15 @@ class WarmStart:
             TrainingError: The features need more than the memory allowed.
         """
         group = self.batches.group
-        features, targets, indices = self._features(model, normalise, precision, on_batch)
+        features, targets, indices, taught = self._features(model, normalise, precision, on_batch)
         steps = self.epochs * -(-group.broadcast(lambda: len(features)) // self.batch_size)
         head = copy.deepcopy(model.head)
         if group.is_main:
             if self.unsure is not None and (targets < 0).any():
                 targets = self._probed(head, loss, features, targets, indices)
                 loss = replace(loss, unknown=None)
-            self._train_head(head, loss, features, targets, on_batch)
+            said = taught if self.teach else None
+            self._train_head(head, loss, features, targets, on_batch, said)
         else:
             for step in range(steps):
                 on_batch(step + 1, steps)
@@ -101,8 +104,8 @@ class WarmStart:
     @torch.no_grad()
     def _features(
         self, model: Classifier, normalise: Normalise, precision: Precision, on_batch: OnBatch
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Reduced features of all images (and the mirrored ones), targets and places.
+    ) -> Part:
+        """Reduced features of all images (and the mirrored ones), targets, places, and teaching.
 
         They are in the order of the batches, and all in the leading process alone.
         """
@@ -122,14 +125,15 @@ class WarmStart:
                         reduced = _compact(in_slices(reduce, view))
                     home = self._home(reduced[0])
                     kept = reduced.to(home if group.size == 1 else "cpu")
-                    computed[-1].append((kept, batch.targets_NC, batch.indices_N))
+                    taught = self.teach(view).cpu() if self.teach else torch.empty(len(kept), 0)
+                    computed[-1].append((kept, batch.targets_NC, batch.indices_N, taught))
             on_batch(number, len(self.batches))
         dealt_out = zip(*group.gather_to_main(computed), strict=True)
         parts = [part for batches in dealt_out for batch in batches for part in batch]
         if not parts:
-            return torch.empty(0), torch.empty(0), torch.empty(0)
-        features, targets, indices = map(torch.cat, zip(*parts, strict=True))
-        return features.to(home), targets.to(home), indices
+            return torch.empty(0), torch.empty(0), torch.empty(0), torch.empty(0)
+        features, targets, indices, said = map(torch.cat, zip(*parts, strict=True))
+        return features.to(home), targets.to(home), indices, said.to(home)
 
     def _home(self, image: Tensor) -> torch.device:
         """Where features as large as these are kept: by the model as long as they fit, three times.
@@ -181,6 +185,7 @@ class WarmStart:
         features: Tensor,
         targets: Tensor,
         on_batch: OnBatch,
+        taught: Tensor | None = None,
     ) -> None:
         head.train()
         known = [] if self.kept is None else _rows(head, self.kept)
@@ -205,7 +210,9 @@ class WarmStart:
             reduced = features[rows].to(device, non_blocking=True).float()
             logits = head.classify(F.dropout(reduced, self.dropout))
             optimizer.zero_grad()
-            torch.autograd.backward(loss(logits, targets[rows].to(device, non_blocking=True)))
+            said = None if taught is None else taught[rows].to(device, non_blocking=True)
+            wanted = targets[rows].to(device, non_blocking=True)
+            torch.autograd.backward(loss(logits, wanted, said))
             optimizer.step()
             on_batch(step + 1, steps)
         with torch.no_grad():

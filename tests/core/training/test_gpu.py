@@ -240,7 +240,7 @@ def test_features_of_a_warm_start_are_kept_by_the_model(make: Callable[..., Trai
     warm, step = training.plan.warm_start, training.plan.step
     assert warm
     model = training.built.classifier
-    features, targets, _ = warm._features(model, step.normalise, step.precision, lambda *_: None)
+    features, targets, *_ = warm._features(model, step.normalise, step.precision, lambda *_: None)
     assert features.device.type == targets.device.type == DEVICE.type
     list(train(training.plan, training.state, lambda _: None))
 

@@ -360,7 +360,10 @@ def test_every_loss_learns_from_mixed_targets(elements: Any) -> None:
         class Loss:
             reduction = "batch_mean"
 
-            def __call__(self, logits: Tensor, given: Tensor, targets: Any = targets) -> Tensor:
+            def __call__(
+                self, logits: Tensor, given: Tensor, said: Any, targets: Any = targets
+            ) -> Tensor:
+                assert said is None
                 targets.append(given)
                 return MultilabelLoss(elements, "batch_mean")(logits, given)
 

@@ -213,18 +213,20 @@ def test_only_the_likeliest_unknown_labels_stay_unknown(
     original = WarmStart._features
 
     def one_label(self: WarmStart, *given: Any) -> tuple[torch.Tensor, ...]:
-        features, targets, indices = original(self, *given)
+        features, targets, indices, said = original(self, *given)
         whole.append(targets.clone())
         order = np.random.default_rng(0).random((int(indices.max()) + 1, targets.shape[1]))
         first = ((targets == 1) * torch.from_numpy(order)[indices]).argmax(1)
         told = torch.full_like(targets, -1)
         rows = (targets == 1).any(1).nonzero()[:, 0]
         told[rows, first[rows]] = 1
-        return features, told, indices
+        return features, told, indices, said
 
-    def noted(self: WarmStart, head: Any, loss: Any, features: Any, targets: Any, on: Any) -> None:
+    def noted(
+        self: WarmStart, head: Any, loss: Any, features: Any, targets: Any, *rest: Any
+    ) -> None:
         seen.append(targets)
-        learn(self, head, loss, features, targets, on)
+        learn(self, head, loss, features, targets, *rest)
 
     learn = WarmStart._train_head
     monkeypatch.setattr(WarmStart, "_features", one_label)

@@ -43,15 +43,7 @@ def unpack_parquet(file: Path, folder: Path, most: float) -> float:
         pq.ParquetFile(file) as table,
         (place / "metadata.jsonl").open("ab") as lines,
     ):
-        schema = table.schema_arrow
-        known = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        features = known.get("info", {}).get("features", {})
-        images = [own.name for own in schema if str(own.type).startswith("struct<bytes: ")]
-        if not images:
-            raise DataError(
-                f"{file}: no column has images as bytes: {', '.join(schema.names):.200}",
-                "Save the images as files, and their labels as CSV: image,labels.",
-            )
+        images = images_of(file, table.schema_arrow)
         for row in (row for batch in table.iter_batches(64) for row in batch.to_pylist()):
             image, *_ = [row.pop(name) or {} for name in images]
             content, name = image.get("bytes"), PurePosixPath(image.get("path") or "").name
@@ -60,12 +52,40 @@ def unpack_parquet(file: Path, folder: Path, most: float) -> float:
                 unused = name[0] != "." and not (place / name).exists()
                 name = name if unused else f"{file.stem}-{lines.tell()}{name}"
                 used += (place / name).write_bytes(content)
-            cells = {key: _named(cell, features.get(key)) for key, cell in row.items()}
+            cells = named(row, table.schema_arrow)
             line = msgspec.json.encode({"file_name": name, **cells}, enc_hook=repr)
             used += lines.write(line + b"\n")
             if used > most:
                 raise DataError(f"{file}: has more than the disk, or max_unpacked, allows")
     return used
+
+
+def images_of(file: Path, schema: Any) -> list[str]:
+    """Columns that have images as bytes; a DataError if there is none."""
+    images = [own.name for own in schema if str(own.type).startswith("struct<bytes: ")]
+    if not images:
+        raise DataError(
+            f"{file}: no column has images as bytes: {', '.join(schema.names):.200}",
+            "Save the images as files, and their labels as CSV: image,labels.",
+        )
+    return images
+
+
+def _features(schema: Any) -> dict[str, Any]:
+    known = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    return dict(known.get("info", {}).get("features", {}))
+
+
+def named(row: dict[str, Any], schema: Any) -> dict[str, Any]:
+    """A row with names in place of the numbers of classes."""
+    features = _features(schema)
+    return {key: _named(cell, features.get(key)) for key, cell in row.items()}
+
+
+def class_names(schema: Any) -> list[str | int] | None:
+    """Names of all classes, where one column alone has some."""
+    found = re.findall(r'"names": (\[[^\]]*\])', json.dumps(_features(schema)))
+    return json.loads(found[0]) if len(found) == 1 else None
 
 
 def _named(cell: Any, feature: Any) -> Any:

@@ -7,10 +7,10 @@ among the classes, `split` and `group`. The key `mlc` of the schema holds classe
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,12 @@ from mlc_cli.core.datasets.rules import read_rules
 from mlc_cli.core.datasets.shards.pieces import Pieces, in_blocks
 from mlc_cli.core.system import places
 from mlc_cli.core.system.addresses import shown
-from mlc_cli.core.system.downloads.cache import Cache
 from mlc_cli.core.system.extras import import_extra
 from mlc_cli.core.system.files import named_faults, write_atomic
 from mlc_cli.errors import DataError
+
+if TYPE_CHECKING:
+    from mlc_cli.core.system.downloads.cache import Cache
 
 _KEY = b"mlc"
 
@@ -39,19 +41,21 @@ def write_index(
     path: Path,
     annotation: Annotation,
     shards: Sequence[str],
-    places: Sequence[tuple[int, int, int]] | NDArray[np.int64],
+    spots: Sequence[tuple[int, int, int, int]],
     split: str,
-    groups: Iterable[str | None],
-    said: Mapping[str, object] | None = None,
+    groups: Sequence[str | None] | None,
+    column: str = "",
 ) -> None:
-    """Write the index of a split; `places` has shard, offset and size of each image.
+    """Write the index of a split.
+
+    `spots` has shard, offset, size and block of each image; of Parquet `column` has the images, and
+    a block is a row group.
 
     Raises:
         MlcError: It cannot be written, or pyarrow is not installed.
     """
     pa, pq = import_extra("pyarrow", "parquet"), import_extra("pyarrow.parquet", "parquet")
-    places_N3 = np.asarray(places, np.int64).reshape(-1, 3)
-    number = len(annotation)
+    spots_N4 = np.asarray(spots, np.int64)
 
     def repeated(values: Sequence[str], numbers_N: NDArray[np.int64]) -> Any:
         return pa.DictionaryArray.from_arrays(
@@ -66,25 +70,28 @@ def write_index(
         "classes": annotation.classes,
         "unlisted": annotation.unlisted,
         "rules": annotation.rules.written(),
-        **(said or {}),
+        "column": column,
     }
     table = pa.table(
         {
-            "shard": repeated(shards, places_N3[:, 0]),
-            "offset": places_N3[:, 1],
-            "size": places_N3[:, 2],
+            "shard": repeated(shards, spots_N4[:, 0]),
+            "offset": spots_N4[:, 1],
+            "size": spots_N4[:, 2],
+            "block": spots_N4[:, 3],
             "path": pa.array(annotation.paths, pa.large_string()),
             "labels": lists(annotation.positives),
             "unknown": lists(annotation.others),
-            "split": repeated([split], np.zeros(number, np.int64)),
-            "group": pa.array(groups, pa.large_string(), size=number),
+            "split": repeated([split], 0 * spots_N4[:, 0]),
+            "group": pa.array(groups or [None] * len(spots), pa.large_string()),
         }
     )
     table = table.replace_schema_metadata({_KEY: json.dumps(about)})
     write_atomic(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
 
 
-def read_index(file: Path, source: Path, folder: Path, store: Cache, *, blocks: bool) -> Annotation:
+def read_index(
+    file: Path, source: Path, folder: Path, store: "Cache", *, blocks: bool
+) -> Annotation:
     """The split that an index is of.
 
     Args:

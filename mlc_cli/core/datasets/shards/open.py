@@ -7,7 +7,8 @@ from tempfile import TemporaryDirectory
 
 from mlc_cli.core.datasets.annotations import Annotation, read_annotation
 from mlc_cli.core.datasets.rules import RULES_FILE
-from mlc_cli.core.datasets.shards.index import read_index
+from mlc_cli.core.datasets.shards.foreign import foreign_index
+from mlc_cli.core.datasets.shards.index import is_index, read_index
 from mlc_cli.core.system import remote
 from mlc_cli.core.system.addresses import shown
 from mlc_cli.core.system.downloads.cache import Cache
@@ -37,7 +38,10 @@ def read_shards(source: Path, store: Cache, *, blocks: bool) -> Annotation:
     files = remote.matching(source)
     if not files:
         raise DataError(f"{shown(source)}: there is no such file")
-    return read_index(files[0], source, source.parent, store, blocks=blocks)
+    index = files[0]
+    if source.suffix == TAR or not is_index(index):
+        index = foreign_index(source, files, store)
+    return read_index(index, source, source.parent, store, blocks=blocks)
 
 
 def read_far(source: Path, image_root: Path | None) -> Annotation:

@@ -3,16 +3,19 @@
 Names of arrays: N images.
 """
 
+import os
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlc_cli.core.system.downloads.cache import Cache
 from mlc_cli.core.system.places import Block, Piece
+
+if TYPE_CHECKING:
+    from mlc_cli.core.system.downloads.cache import Cache
 
 BLOCK_BYTES = 8e6
 """What is read at once of a tar file, unless one image is larger."""
@@ -28,7 +31,7 @@ class Pieces:
         start_N: Its first byte; in Parquet counted from the beginning of its row group.
         size_N: Its bytes.
         block_N: Number of the block, or of the row group, that each is in.
-        columns: The column of images, of Parquet.
+        column: The column of images, of Parquet.
         store: Keeps blocks.
         version: Of the index.
         blocks: Whether tar files are read by blocks; Parquet always is.
@@ -39,7 +42,7 @@ class Pieces:
     start_N: NDArray[np.int64]
     size_N: NDArray[np.int64]
     block_N: NDArray[np.int32]
-    store: Cache
+    store: "Cache"
     version: str
     column: str = ""
     blocks: bool = False
@@ -55,12 +58,12 @@ class Pieces:
 
     def starts_B(self) -> NDArray[np.int64]:
         """First image of each block, and the number of images."""
-        ends_B = np.flatnonzero(np.diff(self.block_N, append=-1)) + 1
-        return np.concatenate([[0], ends_B])
+        fresh_N = np.diff(self.block_N, append=-1) | np.diff(self.file_N, append=-1)
+        return np.concatenate([[0], np.flatnonzero(fresh_N) + 1])
 
     def names(self, folder: Path) -> list[str]:
         """The shards, as they are named from the folder."""
-        return [file.relative_to(folder).as_posix() for file in self.files]
+        return [os.path.relpath(file, folder) for file in self.files]
 
     def piece(self, image: int, path: str) -> Piece:
         """One of them; `path` is the image's own."""

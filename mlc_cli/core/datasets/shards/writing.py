@@ -45,7 +45,7 @@ class ShardsWriter:
     def _write(self, split: str, annotation: Annotation, folder: Path) -> list[Path]:
         cells, group = self.beside.cells, self.beside.group
         groups = [cells.get(path, {}).get(group) for path in annotation.paths]
-        found: list[tuple[int, int, int]] = []
+        found: list[tuple[int, int, int, int]] = []
         shards: list[Path] = []
         while len(found) < len(annotation):
             shards.append(folder / FOLDER / f"{split}-{len(shards):06}.tar")
@@ -55,7 +55,7 @@ class ShardsWriter:
             ):
                 while len(found) < len(annotation) and tar.offset < SHARD_BYTES:
                     place = _add(tar, annotation, len(found), split, groups[len(found)])
-                    found.append((len(shards) - 1, *place))
+                    found.append((len(shards) - 1, *place, 0))
         index = folder / f"{split}.parquet"
         names = [shard.relative_to(folder).as_posix() for shard in shards]
         write_index(index, annotation, names, found, split, groups)

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from mlc_cli.core.system.precision import full_precision
 
@@ -47,6 +48,28 @@ class Selective:
 
 
 @dataclass(frozen=True)
+class Taught:
+    """Binary KL divergence from what teachers say (Hinton, Vinyals & Dean 2015, arXiv 1503.02531).
+
+    T² (p ln(p / q) + (1 - p) ln((1 - p) / (1 - q))), p = σ(teacher / T), q = σ(logit / T).
+
+    Attributes:
+        temperature: T; its square keeps the size of the gradients.
+        weight: Of it in the loss; labels have the rest of 1.
+    """
+
+    temperature: float
+    weight: float
+
+    def __call__(self, logits_NC: Tensor, taught_NC: Tensor) -> Tensor:
+        """Terms, N×C."""
+        x, t = logits_NC / self.temperature, taught_NC / self.temperature
+        present = t.sigmoid() * (logsigmoid(t) - logsigmoid(x))
+        absent = (-t).sigmoid() * (logsigmoid(-t) - logsigmoid(-x))
+        return (present + absent) * self.temperature**2
+
+
+@dataclass(frozen=True)
 class MultilabelLoss:
     """A loss over a batch: smoothing, elements, class weights, mask, reduction.
 
@@ -56,6 +79,7 @@ class MultilabelLoss:
         label_smoothing: e turns targets t into t (1 - e) + (1 - t) e.
         pos_weight_C: Weight of the positive term of each class, if any.
         unknown: What is made of unknown labels; `None` leaves them out.
+        taught: What is made of the logits of teachers, where there are some.
     """
 
     elements: ElementLoss
@@ -63,8 +87,11 @@ class MultilabelLoss:
     label_smoothing: float = 0.0
     pos_weight_C: Tensor | None = None
     unknown: Selective | None = None
+    taught: Taught | None = None
 
-    def __call__(self, logits_NC: Tensor, targets_NC: Tensor) -> Tensor:
+    def __call__(
+        self, logits_NC: Tensor, targets_NC: Tensor, taught_NC: Tensor | None = None
+    ) -> Tensor:
         """Scalar loss; images without any known label count in the mean and add nothing."""
         with full_precision(logits_NC.device):
             kind = torch.promote_types(logits_NC.dtype, torch.float32)
@@ -82,4 +109,7 @@ class MultilabelLoss:
                 present, absent = self.unknown.elements(logits, targets)
                 terms = torch.where(counted, present + absent, 0.0)
                 total = total + self.unknown.weight * terms.sum()
+            if self.taught and taught_NC is not None:
+                terms = self.taught(logits, taught_NC.to(kind))
+                total = torch.lerp(total, terms.sum(), self.taught.weight)
             return total / len(logits) if self.reduction == "batch_mean" else total

@@ -6,9 +6,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mlc_cli.core.training.losses.base import ElementLoss, MultilabelLoss, Selective
+from mlc_cli.core.training.losses.base import ElementLoss, MultilabelLoss, Selective, Taught
 from mlc_cli.core.training.losses.elements import Aam, Asl, Bce
-from mlc_cli.settings.loss import AamSettings, AslSettings, BceSettings, LossSettings
+from mlc_cli.settings.loss import (
+    AamSettings,
+    AslSettings,
+    BceSettings,
+    DistillSettings,
+    LossSettings,
+)
 
 POS_WEIGHT_RANGE = (0.1, 20.0)
 
@@ -20,6 +26,7 @@ def build_loss(
     positives_C: NDArray[np.int64],
     negatives_C: NDArray[np.int64],
     device: torch.device,
+    distill: DistillSettings | None = None,
 ) -> MultilabelLoss:
     """Build a loss.
 
@@ -29,6 +36,7 @@ def build_loss(
         positives_C: Positive images of each class in training.
         negatives_C: Negative ones; those whose state is unknown are neither.
         device: Where the logits will be.
+        distill: What is made of the logits of teachers.
     """
     elements = _build_elements(settings, scale)
     return MultilabelLoss(
@@ -37,6 +45,7 @@ def build_loss(
         settings.label_smoothing,
         _pos_weight(settings.pos_weight, positives_C, negatives_C, device),
         _unknown(settings, elements, positives_C, negatives_C, device),
+        Taught(distill.temperature, distill.weight) if distill else None,
     )
 
 
