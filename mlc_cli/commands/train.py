@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     flags.OUTPUT,
     flags.TRUST_DOWNLOAD,
     flags.OFFLINE,
+    Flag("mirror", flags.RESULT, metavar="URL"),
 )
 def train(
     given: Given[TrainSettings],
@@ -42,7 +43,8 @@ def train(
     resume: Annotated[
         Path | None,
         typer.Option(
-            help="Continue this run, for example runs/latest.", rich_help_panel=flags.RESULT
+            help="Continue this run, for example runs/latest, or its mirror at an address.",
+            rich_help_panel=flags.RESULT,
         ),
     ] = None,
     accept_changed_data: Annotated[
@@ -87,6 +89,8 @@ def train(
 def _continue(
     resume: Path, given: Given[TrainSettings], preset: str | None, *, accept_changed_data: bool
 ) -> None:
+    from mlc_cli.core.runs.mirror import fetch_run
+    from mlc_cli.core.system.addresses import is_remote
     from mlc_cli.jobs.train import RESUMABLE, run_settings
     from mlc_cli.jobs.train import train as run
     from mlc_cli.settings.merge import merge, nested, parse_assignments
@@ -100,6 +104,9 @@ def _continue(
             f"For more epochs, let it end and go on from its weights: mlc train --weights {resume}"
             " --epochs N ...; so do other settings.",
         )
+    if is_remote(resume):
+        resume = fetch_run(resume, Path("runs"))
+        screen.note(f"the run is in {resume} now")
     settings = run_settings(resume, merge(nested(flags), parse_assignments(given.assignments)))
     with progress.TrainingBar() as bar:
         events = run(settings, resume=resume, accept_changed_data=accept_changed_data, on_tick=bar)

@@ -33,6 +33,9 @@ class TrainSettings(Settings):
     """Name of the run; its folder is NAME-1, NAME-2 and so on."""
     output: str = "runs"
     """Folder of the run folders."""
+    mirror: str | None = None
+    """Address (`s3://bucket/runs`) below which each saved state is copied to a folder of the run's
+    name, in the background; `--resume` can start from there."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Same seed, same machine, same result; on a GPU with `deterministic` alone."""
     epochs: Annotated[int, Field(ge=0)] = 20

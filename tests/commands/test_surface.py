@@ -38,6 +38,7 @@ COMMANDS = {
         "--cross-validate",
         "--teacher",
         "--shuffle",
+        "--mirror",
         "--epochs",
         "--minutes",
         "--until",

@@ -17,7 +17,7 @@ HEAD = "As published (arXiv 2209.06585 and the code behind it):"
 """First line of the generated part of a preset's header, which goes to its end."""
 
 UNSTATED = {
-    "name", "output", "minutes", "until", "data", "device", "precision", "channels_last",
+    "name", "output", "mirror", "minutes", "until", "data", "device", "precision", "channels_last",
     "compile", "save_minutes", "download", "matmul", "sync_bn", "warm_start", "distill",
 }  # fmt: skip
 """Sections that say where and how to run, of which the paper has nothing or the table a row."""

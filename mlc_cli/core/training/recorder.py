@@ -20,6 +20,7 @@ from mlc_cli.core.models.build import BuiltModel
 from mlc_cli.core.runs.card import Fingerprint, ModelCard
 from mlc_cli.core.runs.checkpoint import save_checkpoint
 from mlc_cli.core.runs.folder import RunFolder
+from mlc_cli.core.runs.mirror import Mirror
 from mlc_cli.core.system.extras import import_extra
 from mlc_cli.core.training.events import EpochReport
 from mlc_cli.core.training.state import TrainState
@@ -71,6 +72,7 @@ class Recorder(NullRecorder):
         self._interval = settings.save_minutes * 60
         self._saved = time.monotonic()
         self._events = self._event_writer()
+        self._mirror = Mirror(run, settings.mirror) if settings.mirror else None
         run.write_metrics(state.metrics)
 
     def _event_writer(self) -> Any:
@@ -143,9 +145,13 @@ class Recorder(NullRecorder):
         """Save the state."""
         self._state.save(self._run.trainer)
         self._saved = time.monotonic()
+        if self._mirror:
+            self._mirror.copy()
 
     def close(self) -> None:
-        """Close the event file."""
+        """Close the event file, and wait for the mirror."""
+        if self._mirror:
+            self._mirror.close()
         with self._warned():
             if self._events:
                 self._events.close()
