@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mlc_cli.core.system.cores import usable_cores
 
 BLOCK_BYTES = 64 * 2**20
+BLOCK_CELLS = 2**24
 _BAND_ROWS = 2048
 _KEYS: dict[str, type[np.unsignedinteger[Any]]] = {"float32": np.uint32, "float64": np.uint64}
 
@@ -44,6 +45,27 @@ def rank_positives(scores_N: NDArray[Any], targets_N: NDArray[np.int8]) -> Ranke
     scores_P = np.sort(scores_N[targets_N == 1])
     places_P = np.searchsorted(known_K, scores_P, side="left")
     return _ranked(scores_P, _first_of_equals(scores_P), known_K, places_P)
+
+
+def rank_all(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> RankedPositives:
+    """Rank the positives of all classes together; beside them a block of scores is in memory."""
+    if scores_NC.size <= BLOCK_CELLS:
+        return rank_positives(scores_NC.ravel(), targets_NC.ravel())
+    by_class = scores_NC.flags.f_contiguous
+    scores, targets = (scores_NC.T, targets_NC.T) if by_class else (scores_NC, targets_NC)
+    step = max(1, BLOCK_CELLS // scores.shape[1])
+    blocks = [slice(start, start + step) for start in range(0, len(scores), step)]
+    scores_P = np.sort(np.concatenate([scores[b][targets[b] == 1] for b in blocks]))
+    cuts_U, cut_P = np.unique(scores_P, return_inverse=True)
+    below_U, lower_U, known = np.zeros(len(cuts_U), np.int64), np.full(len(cuts_U), -np.inf), 0
+    for block in blocks:
+        known_K = np.sort(scores[block][targets[block] >= 0])
+        places_U = np.searchsorted(known_K, cuts_U)
+        below_U, known = below_U + places_U, known + len(known_K)
+        found_U = places_U > 0
+        lower_U[found_U] = np.maximum(lower_U[found_U], known_K[places_U[found_U] - 1])
+    hits_P = len(scores_P) - _first_of_equals(scores_P)
+    return RankedPositives(scores_P, hits_P, (known - below_U)[cut_P], lower_U[cut_P], known)
 
 
 def _ranked(
@@ -79,12 +101,12 @@ def over_classes(
     """Rank the positives of every class of finite scores; `work` gets the class and its ranks."""
     keyed = scores_NC.dtype.name in _KEYS and scores_NC.size > 0 and scores_NC.min() >= 0
     if not keyed:
-        columns = zip(np.ascontiguousarray(scores_NC.T), targets_NC.T, strict=True)
-        for c, (scores_N, targets_N) in enumerate(columns):
-            work(c, rank_positives(scores_N, targets_N))
+        for c, (scores_N, targets_N) in enumerate(zip(scores_NC.T, targets_NC.T, strict=True)):
+            work(c, rank_positives(np.ascontiguousarray(scores_N), targets_N))
         return
     images, classes = scores_NC.shape
-    width = max(1, BLOCK_BYTES // (images * scores_NC.itemsize))
+    least = 1 if scores_NC.flags.f_contiguous else 64 // scores_NC.itemsize  # of one cache line
+    width = max(least, BLOCK_BYTES // (images * scores_NC.itemsize))
     with ThreadPoolExecutor(_threads()) as pool:
         for start in range(0, classes, width):
             block = slice(start, start + width)

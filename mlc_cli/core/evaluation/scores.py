@@ -4,10 +4,12 @@ Names of arrays: N images, C classes.
 """
 
 import json
+import struct
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,9 @@ from mlc_cli.errors import DataError
 
 FOLDS, OF_FOLDS = "folds", "folds.json"
 """Where the folds of a cross-validation are in its run folder, and what they came to in there."""
+
+MAPPED_BYTES = 2**30
+"""A file that is larger is not read as a whole; best its arrays are in Fortran's order."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +76,10 @@ def read_scores(path: Path) -> SavedScores:
     """
     with named_faults(path, "cannot be read as scores", DataError, "`mlc eval` writes scores.npz."):
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            large = path.stat().st_size > MAPPED_BYTES
             scores = SavedScores(
-                arrays["probabilities"],
-                arrays["targets"],
+                _mapped(path, "probabilities") if large else arrays["probabilities"],
+                _mapped(path, "targets") if large else arrays["targets"],
                 arrays["classes"].tolist(),
                 arrays["paths"].tolist(),
                 Rules(**json.loads(str(arrays["rules"]))) if "rules" in arrays else NO_RULES,
@@ -84,6 +90,22 @@ def read_scores(path: Path) -> SavedScores:
             raise ValueError("its classes are not those that it was written with")
         BoundRules(scores.rules, scores.classes)
     return scores
+
+
+def _mapped(path: Path, name: str) -> NDArray[Any]:
+    """An array of a `.npz` file, of which a page is read when it is looked at."""
+    with zipfile.ZipFile(path) as archive:
+        member = archive.getinfo(f"{name}.npy")
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise ValueError("it is compressed, and too large to be read as a whole")
+    with path.open("rb") as stream:
+        stream.seek(member.header_offset + 26)
+        lengths = struct.unpack("<HH", stream.read(4))  # of the name and of what comes behind it
+        stream.seek(sum(lengths), 1)
+        np.lib.format.read_magic(stream)
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+        order: Literal["F", "C"] = "F" if fortran else "C"
+        return np.memmap(path, dtype, "r", stream.tell(), shape, order)
 
 
 def _check(scores: SavedScores) -> None:
@@ -99,9 +121,9 @@ def _check(scores: SavedScores) -> None:
         raise ValueError("its arrays do not fit each other; write it anew with `mlc eval`")
     if probabilities_NC.dtype.kind != "f" or targets_NC.dtype != np.int8:
         raise ValueError("its arrays are of another type")
-    if not ((probabilities_NC >= 0) & (probabilities_NC <= 1)).all():
+    if not (probabilities_NC.min() >= 0 and probabilities_NC.max() <= 1):  # nor is nan
         raise ValueError("a probability is not in 0..1")
-    if not np.isin(targets_NC, (-1, 0, 1)).all():
+    if targets_NC.min() < -1 or targets_NC.max() > 1:
         raise ValueError("a target is not -1, 0 or 1")
 
 

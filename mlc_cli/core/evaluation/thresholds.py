@@ -21,7 +21,7 @@ from mlc_cli.core.datasets.rules import FREE, BoundRules
 from mlc_cli.core.evaluation.metrics import Floats, check_scores
 from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.probabilities import logit, sigmoid
-from mlc_cli.core.evaluation.ranking import RankedPositives, over_classes, rank_positives
+from mlc_cli.core.evaluation.ranking import RankedPositives, over_classes, rank_all
 from mlc_cli.core.runs.card import ModelCard, class_hash
 from mlc_cli.core.system.files import named_faults, write_atomic
 from mlc_cli.errors import UsageError
@@ -154,7 +154,7 @@ def fit_overall(
     probabilities_NC: NDArray[Any], targets_NC: NDArray[np.int8], objective: Objective
 ) -> float:
     """Find the one threshold that is best for all decisions together; 0.5 if none is."""
-    ranked = rank_positives(probabilities_NC.ravel(), targets_NC.ravel())
+    ranked = rank_all(probabilities_NC, targets_NC)
     threshold = _fit(ranked, objective.estimated)
     return 0.5 if threshold is None else threshold
 

@@ -1,9 +1,12 @@
 """Ranks of positives against a literal count, on both ways to find them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from mlc_cli.core.evaluation.ranking import RankedPositives, over_classes
+from mlc_cli.core.evaluation import ranking
+from mlc_cli.core.evaluation.ranking import RankedPositives, over_classes, rank_all, rank_positives
 
 FLOATS = (np.float16, np.float32, np.float64)
 
@@ -57,3 +60,21 @@ def test_columns_of_a_wider_array_are_ranked_in_place() -> None:
     targets_NC = (rng.random((50, 12)) < 0.4).astype(np.int8)
     check(wide[::2, 3:10:2], targets_NC[::2, 3:10:2])
     check(np.asfortranarray(wide), np.asfortranarray(targets_NC))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("values", [20, 10**6])
+def test_ranks_of_all_classes_block_by_block_are_those_at_once(
+    order: str, values: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(3)
+    made = {"s": rng.integers(0, values, (300, 7)) / values, "t": rng.integers(-1, 2, (300, 7))}
+    for name, array in made.items():
+        np.save(tmp_path / f"{name}.npy", np.asarray(array, order=order))
+    scores_NC, targets_NC = (np.load(tmp_path / f"{n}.npy", mmap_mode="r") for n in made)
+    at_once = rank_positives(made["s"].ravel(), made["t"].ravel())
+    monkeypatch.setattr(ranking, "BLOCK_CELLS", 600)
+    found = rank_all(scores_NC, targets_NC)
+    for name, value in vars(at_once).items():
+        np.testing.assert_array_equal(getattr(found, name), value)
+    check(scores_NC, targets_NC)
