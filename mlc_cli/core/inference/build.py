@@ -26,7 +26,7 @@ from mlc_cli.core.loading.fingerprint import difference
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.runs.card import Fingerprint, ModelCard
 from mlc_cli.core.runs.folder import RunFolder, find_checkpoint
-from mlc_cli.core.system.addresses import is_remote
+from mlc_cli.core.system.addresses import is_remote, shown
 from mlc_cli.core.system.device import out_of_memory_named
 from mlc_cli.core.system.distributed import current
 from mlc_cli.core.system.files import read_json
@@ -161,7 +161,7 @@ def scored_split(opened: OpenedModel, batches: Batches, scores: Scores) -> Score
         checkpoint=opened.path,
         card=opened.card,
         warning=opened.warning,
-        source=split.source,
+        source=Path(shown(split.source)),
         place=lambda image: split.path(int(scores.indices_N[image])),
         max_pixels=dataset.max_pixels,
         scores=named(scores, split, opened.card.rules),
