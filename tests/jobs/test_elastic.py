@@ -21,10 +21,12 @@ SETTINGS = ("model.backbone=test_vit", "batch_size=7", "optim.name=sgd", "optim.
 ELASTIC = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 
-def launch(arguments: list[str], name: str, **variables: str) -> subprocess.Popen[str]:
-    """Three processes under torchrun, which starts them anew up to four times."""
+def launch(
+    arguments: list[str], name: str, restarts: int = 4, **variables: str
+) -> subprocess.Popen[str]:
+    """Three processes under torchrun, which starts them anew so many times."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "1:3", "--nproc_per_node"]
-    command += ["3", "--max-restarts", "4", "--rdzv-backend", "c10d", "--rdzv-endpoint"]
+    command += ["3", "--max-restarts", f"{restarts}", "--rdzv-backend", "c10d", "--rdzv-endpoint"]
     command += ["localhost:0", "--rdzv-id", name, "-m", "--", "mlc_cli", *arguments]
     command += ["--set", f"name={name}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
@@ -87,7 +89,7 @@ def test_two_states_are_kept_and_a_damaged_one_gives_way(
     whole, state = weights(Path("runs/train-1")), Path("runs/train-1/trainer.pt")
     content = torch.load(before_last(state))
     assert content["position"]["epoch"] == 3
-    assert content["position"]["batch"] == 5  # the step before: the last is that of the epoch
+    assert content["position"]["batch"] == 4  # after the last step: the last is that of the epoch
     state.write_bytes(state.read_bytes()[:1000])
     Path("runs/train-1/eval.json").unlink()
     outcome = mlc("train", "--resume", "runs/train-1")
@@ -98,7 +100,7 @@ def test_two_states_are_kept_and_a_damaged_one_gives_way(
 
 
 def test_a_launch_that_would_find_old_addresses_is_refused(arguments: list[str]) -> None:
-    launched = launch(arguments, "torn", TORCH_DISABLE_SHARE_RDZV_TCP_STORE="0")
+    launched = launch(arguments, "torn", 1, TORCH_DISABLE_SHARE_RDZV_TCP_STORE="0")
     said = launched.communicate(timeout=300)[1]
     assert launched.returncode == 1
     assert "set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1" in said
