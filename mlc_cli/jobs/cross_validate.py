@@ -15,13 +15,7 @@ from mlc_cli.core.datasets.converting.folds import ALL, write_folds
 from mlc_cli.core.datasets.formats.shared.naming import relative
 from mlc_cli.core.datasets.shards.open import index_of
 from mlc_cli.core.evaluation.metrics import average_precision_C, mean_average_precision
-from mlc_cli.core.evaluation.scores import (
-    FOLDS,
-    OF_FOLDS,
-    SavedScores,
-    read_scores,
-    write_scores,
-)
+from mlc_cli.core.evaluation.scores import FOLDS, OF_FOLDS, read_scores, write_scores
 from mlc_cli.core.loading.build import make_if_missing
 from mlc_cli.core.loading.fingerprint import fingerprint
 from mlc_cli.core.runs.checkpoint import read_card
@@ -109,13 +103,12 @@ def _share_out(settings: TrainSettings, folder: Path, *, accept: bool) -> list[s
         return [f"folds  those of {folder}" + ", made of other data" * bool(changed)]
     notes = write_folds(folder, splits, data.cross_validate or 0, settings.seed, data.group_by)
     write_json(record, {"annotations": now})
-    val = (
+    if not there:
+        return [*notes, f"val    there is no {data.val}, and none is needed"]
+    learnt = (
         f"val    {data.val} is learnt from, too: its {len(splits[-1])} images are in the folds,"
-        " and scores out of fold take its place"
-        if there
-        else f"val    there is no {data.val}, and none is needed"
     )
-    return [*notes, val]
+    return [*notes, f"{learnt} and scores out of fold take its place"]
 
 
 def _of(
@@ -147,12 +140,11 @@ def _put_together(folder: Path, folds: int) -> tuple[Best, str]:
     order = {path: n for n, path in enumerate(read_annotation(folder / f"{ALL}.json").paths)}
     paths = [path for part in parts for path in part.paths]
     rows = np.argsort([order[path] for path in paths])
-    scores = SavedScores(
-        np.concatenate([part.probabilities_NC for part in parts])[rows],
-        np.concatenate([part.targets_NC for part in parts])[rows],
-        parts[0].classes,
-        [paths[row] for row in rows],
-        parts[0].rules,
+    scores = replace(
+        parts[0],
+        probabilities_NC=np.concatenate([part.probabilities_NC for part in parts])[rows],
+        targets_NC=np.concatenate([part.targets_NC for part in parts])[rows],
+        paths=[paths[row] for row in rows],
     )
     write_scores(folder / "scores.npz", scores)
     mean_ap = mean_average_precision(

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import StringIO
 from itertools import chain
 from pathlib import Path
@@ -21,7 +21,7 @@ from mlc_cli.core.loading.sources import STDIN, Item, Sources, distinct_output_n
 from mlc_cli.core.loading.stream import Picture, PictureReader, fetched, stdin_lines
 from mlc_cli.core.runs.chain import broken_promise
 from mlc_cli.core.runs.folder import find_checkpoint
-from mlc_cli.core.system.addresses import is_remote
+from mlc_cli.core.system.addresses import is_remote, without_secrets
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.core.system.distributed import Group, current
 from mlc_cli.core.system.downloads.build import build_cache
@@ -182,11 +182,13 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
     wanted = {name: getattr(prepared.settings, name) for name in names}
     with staged(wanted, resume=prepared.settings.resume) as here:
         settings = prepared.settings.model_copy(update=here)
-        return _predict(replace(prepared, settings=settings), stdout, on_progress)
+        return _predict(prepared, settings, stdout, on_progress)
 
 
-def _predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None) -> Outcome:
-    settings, group = prepared.settings, current()
+def _predict(
+    prepared: Prepared, settings: PredictSettings, stdout: TextIO, on_progress: OnProgress | None
+) -> Outcome:
+    group = current()
     form = make_format(
         settings.format,
         prepared.model.classes,
@@ -219,7 +221,10 @@ def _predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None)
         images = group.broadcast(lambda: images)
         if group.is_main:
             if settings.output:
-                write_text(Path(f"{settings.output}.settings.yaml"), as_yaml(settings))
+                write_text(
+                    Path(f"{settings.output}.settings.yaml"),
+                    without_secrets(as_yaml(prepared.settings)),
+                )
             pictures.finish(_about(prepared, images))
         if group.any(stopped()):
             raise Interrupted(f"interrupted after {images} images", _how_to_go_on(settings))
@@ -248,7 +253,7 @@ def _in_cluster(prepared: Prepared, on_progress: OnProgress | None) -> Outcome:
     except KeyboardInterrupt:
         repair = f"Continue {settings.output} with the same command."
         raise Interrupted("interrupted", repair) from None
-    write_text(folder / "_settings.yaml", as_yaml(settings))
+    write_text(folder / "_settings.yaml", without_secrets(as_yaml(settings)))
     unreadable, damaged = (
         tuple(Written(*one) for part in parts for one in getattr(part, kind))
         for kind in ("unreadable", "damaged")

@@ -13,6 +13,7 @@ from mlc_cli.core.evaluation.results import Evaluation
 from mlc_cli.core.models.complexity import Complexity, complexity
 from mlc_cli.core.runs.checkpoint import read_card
 from mlc_cli.core.runs.folder import RunFolder, create_run, launched_run, open_run
+from mlc_cli.core.system.addresses import without_secrets
 from mlc_cli.core.system.device import out_of_memory_named
 from mlc_cli.core.system.distributed import Group, current
 from mlc_cli.core.system.files import write_text
@@ -211,7 +212,7 @@ def _open(
     warning = load_state(training.state, run.trainer, accept_changed_data=accept)
     if training.group.is_main and not settings.data.cross_validate:
         # the data or the device may be others now
-        write_text(run.settings, as_yaml(settings.absolute()))
+        write_text(run.settings, without_secrets(as_yaml(settings.absolute())))
     return run, warning
 
 
@@ -231,7 +232,8 @@ def _brings_weights(path: Path | None) -> bool:
 
 def _create(settings: TrainSettings) -> RunFolder:
     run = create_run(Path(settings.output), settings.name)
-    write_text(run.settings, as_yaml(settings.absolute()))  # it is used from other folders, too
+    text = without_secrets(as_yaml(settings.absolute()))  # it is used from other folders, too
+    write_text(run.settings, text)
     return run
 
 

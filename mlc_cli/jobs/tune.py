@@ -76,6 +76,8 @@ def tune(search: Search) -> dict[str, Any]:
         MlcError: The settings are wrong, or no trial came to an end.
     """
     base, started = search.make({}), time.monotonic()
+    if base.data.cross_validate:
+        raise SettingsError("data.cross_validate: a trial is one training; leave it out")
     for one in search.ranges:  # a fault of a range is told before anything is trained
         for text in one.values:
             search.make({one.key: text})

@@ -29,8 +29,10 @@ def _as_groups(value: Any) -> Any:
 
 
 def _absolute(place: str) -> str:
-    """A path as it is found from everywhere, which an address is."""
-    return place if re.match(r"\w+://", place) else str(Path(place).absolute())
+    """A path as it is found from everywhere, which an address is: without passwords and queries."""
+    if re.match(r"\w+://", place):
+        return re.sub(r"://[^/@]*@", "://", place).partition("?")[0]
+    return str(Path(place).absolute())
 
 
 class RuleSettings(Settings):

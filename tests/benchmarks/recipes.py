@@ -111,6 +111,7 @@ def endless(train: Images) -> Iterator[tuple[Tensor, Tensor]]:
 
 def with_fastai(weights: str, train: Images, val: Images, seconds: float) -> nn.Module:
     """One epoch of the head, then as many of all weights as the time allows."""
+    import fastai.callback.all  # type: ignore[import-not-found]  # noqa: F401, PLC0415 - adds methods
     from fastai.data.core import DataLoaders  # type: ignore[import-not-found]  # noqa: PLC0415
     from fastai.learner import Learner, params  # type: ignore[import-not-found]  # noqa: PLC0415
 
@@ -124,12 +125,14 @@ def with_fastai(weights: str, train: Images, val: Images, seconds: float) -> nn.
     own = RATES["fastai, fine_tune"]
     started = time.perf_counter()
     learner.freeze()
-    learner.fit_one_cycle(1, slice(own), pct_start=0.99)
+    with learner.no_bar(), learner.no_logging():
+        learner.fit_one_cycle(1, slice(own), pct_start=0.99)
     used = time.perf_counter() - started
     # an epoch of all weights takes about twice as long as one of the head
     epochs = max(1, round((seconds - used) / (2 * used)))
     learner.unfreeze()
-    learner.fit_one_cycle(epochs, slice(own / 2 / 100, own / 2), pct_start=0.3, div=5.0)
+    with learner.no_bar(), learner.no_logging():
+        learner.fit_one_cycle(epochs, slice(own / 2 / 100, own / 2), pct_start=0.3, div=5.0)
     return model
 
 

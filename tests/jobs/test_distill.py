@@ -51,7 +51,7 @@ def test_a_student_says_who_taught_it_and_its_run_is_found_from_everywhere(
 ) -> None:
     outcome = mlc(*taught, "--teacher", "runs/teacher-1/last.safetensors")
     assert outcome.code == 0, outcome.err
-    assert "teacher  runs/teacher-1/best.safetensors: test_resnet, 40x40 pixels" in outcome.err
+    assert "teacher  runs/teacher-1/best.safetensors: test_resnet, 40x40" in outcome.err
     assert "teacher  runs/teacher-1/last.safetensors" in outcome.err
     assert "unlabelled  9 images of more\n" in outcome.err
     assert "unknown" not in outcome.err

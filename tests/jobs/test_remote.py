@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from mlc_cli.core.system import remote
 from tests import store
 from tests.store import Store
+from tests.web import Web
 
 Mlc = Callable[..., Any]
 
@@ -146,3 +147,21 @@ def test_an_image_that_is_missing_there_is_named(
     assert outcome.code == 1
     assert f"{url}/images/val/003.png" in outcome.err
     assert "s3:/p" not in outcome.err
+
+
+def test_secrets_in_addresses_are_written_nowhere(
+    home: Path, mlc: Mlc, tiny: list[str], web: Web
+) -> None:
+    for file in filter(Path.is_file, (home / "data").rglob("*")):
+        web.put(f"/{file.relative_to(home)}", file.read_bytes())
+    url = web.url.replace("://", "://me:a-password@") + "/data"
+    outcome = mlc("train", "--data", url, "--epochs", "1", *tiny)
+    assert outcome.code == 0, outcome.err
+    source = f"{web.url}/data/images/val/003.png?X-Signature=a-signature"
+    outcome = mlc("predict", source, f"{web.url}/none.png?X-Signature=a-signature",
+                  "--output", "out.jsonl")  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    written = [*filter(Path.is_file, Path("runs").rglob("*")), *Path().glob("out.*")]
+    for word in (b"a-password", b"a-signature"):
+        assert word not in (outcome.out + outcome.err).encode()
+        assert not [path for path in written if word in path.read_bytes()]

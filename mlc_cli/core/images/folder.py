@@ -8,11 +8,6 @@ from pathlib import Path
 from mlc_cli.core.system.addresses import is_remote
 
 
-def leads_out(relative: str) -> bool:
-    """Whether a path leads out of its folder, by its name alone."""
-    return Path(relative).is_absolute() or ".." in Path(relative).parts
-
-
 class ImageFolder:
     """Finds image files below a folder and refuses what leads out of it.
 
@@ -58,10 +53,11 @@ class ImageFolder:
     def _far(self, relative: str) -> str | None:
         if is_remote(relative):
             return None if self._allow_remote else "is at an address"
-        return "leads out of the image folder" if leads_out(relative) else None
+        outside = relative.startswith("/") or ".." in relative.split("/")
+        return "leads out of the image folder" if outside else None
 
     def _stays_inside(self, path: Path, relative: str, mode: int) -> bool:
-        if leads_out(relative):
+        if Path(relative).is_absolute() or ".." in Path(relative).parts:
             return False
         real = path.resolve() if stat.S_ISLNK(mode) else path.parent.resolve()
         return real.is_relative_to(self._real_root)

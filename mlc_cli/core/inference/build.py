@@ -14,13 +14,7 @@ from mlc_cli.core.datasets.checks import check_classes
 from mlc_cli.core.datasets.rules import Rules
 from mlc_cli.core.datasets.shards.open import index_of
 from mlc_cli.core.evaluation.probabilities import logit, sigmoid
-from mlc_cli.core.evaluation.scores import (
-    FOLDS,
-    OF_FOLDS,
-    SavedScores,
-    ScoredSplit,
-    read_scores,
-)
+from mlc_cli.core.evaluation.scores import FOLDS, OF_FOLDS, SavedScores, ScoredSplit, read_scores
 from mlc_cli.core.evaluation.slices import check_slices
 from mlc_cli.core.inference.engines import Engine, OpenedModel, is_exported
 from mlc_cli.core.inference.open import open_model
@@ -32,7 +26,7 @@ from mlc_cli.core.loading.fingerprint import difference
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.runs.card import Fingerprint, ModelCard
 from mlc_cli.core.runs.folder import RunFolder, find_checkpoint
-from mlc_cli.core.system.addresses import is_remote
+from mlc_cli.core.system.addresses import is_remote, shown
 from mlc_cli.core.system.device import out_of_memory_named
 from mlc_cli.core.system.distributed import current
 from mlc_cli.core.system.files import read_json
@@ -100,7 +94,12 @@ def _out_of_fold(
             "With them, look at other images: --split test.",
         )
     above = [folder / FOLDS for folder in opened.path.absolute().parents[:3]]
-    folder = next((one for one in above if (one / OF_FOLDS).is_file()), above[0])
+    folder = next((one for one in above if (one / OF_FOLDS).is_file()), None)
+    if not folder:
+        raise DataError(
+            f"{opened.path}: was cross-validated, and the scores of its folds are not beside it",
+            "Name the file in its run, or look at other images: --split test, --data DIR.",
+        )
     scores, folds = read_scores(folder / "scores.npz"), read_json(folder / OF_FOLDS)
     probabilities_NC = scores.probabilities_NC
     if opened.card.calibration:
@@ -162,7 +161,7 @@ def scored_split(opened: OpenedModel, batches: Batches, scores: Scores) -> Score
         checkpoint=opened.path,
         card=opened.card,
         warning=opened.warning,
-        source=split.source,
+        source=Path(shown(split.source)),
         place=lambda image: split.path(int(scores.indices_N[image])),
         max_pixels=dataset.max_pixels,
         scores=named(scores, split, opened.card.rules),

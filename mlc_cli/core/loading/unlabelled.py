@@ -30,8 +30,7 @@ def with_unlabelled(
     if not new:
         raise DataError(f"data.unlabelled: all {len(found)} images of {folder} are in the splits")
     all_C = np.arange(len(train.classes) * (train.unlisted == "absent"))
-    starts = np.arange(len(new) + 1) * len(all_C)
-    kind = train.others.indices.dtype
+    starts, kind = np.arange(len(new) + 1) * len(all_C), train.others.indices.dtype
     others = LabelSets(np.tile(all_C, len(new)).astype(kind), starts)
     none = LabelSets(np.empty(0, kind), np.zeros_like(starts))
     left_out = f"; {len(found) - len(new)} that a split lists are left out"

@@ -69,6 +69,6 @@ def fetch_run(place: Path, output: Path) -> Path:
     if place / run.settings.name not in files:
         raise RunError(f"{shown(place)}: is not a run folder: it has no settings.yaml")
     run.path.mkdir(parents=True)
-    for file in files:
+    for file in sorted(files, key=lambda own: own.suffix != ".pt"):  # as old as it should be
         (run.path / file.name).write_bytes(remote.read(file))
     return run.path

@@ -9,6 +9,7 @@ from pathlib import Path, PosixPath
 
 Place = Path | str
 _ADDRESS = re.compile(r"(s3|gs|hf|https?):/+(?=[^/\s?#\[\]])")
+_SECRET = re.compile(r"\b((?:s3|gs|hf|https?):/+)(?:[^/\s@'\"]*@)?([^\s?'\"]*)(?:\?[^\s'\"]*)?")
 
 
 class Listed(PosixPath):
@@ -31,10 +32,10 @@ def shown(place: Place) -> str:
 
 
 def in_text(text: str) -> str:
-    """A message in which a `Path` was an address, as it is typed."""
-    return re.sub(r"\b(s3|gs|hf|https?):/(?=[^/\s])", r"\1://", text)
+    """A message in which a `Path` was an address, as it is typed, but for what may be secret."""
+    return without_secrets(re.sub(r"\b(s3|gs|hf|https?):/(?=[^/\s])", r"\1://", text))
 
 
 def without_secrets(text: str) -> str:
     """Text without names and passwords in addresses, nor the queries of signed ones."""
-    return re.sub(r"(\w://[^\s?'\"]*)\?[^\s'\"]*", r"\1", re.sub(r"://[^/\s@]*@", "://", text))
+    return _SECRET.sub(r"\1\2", text)

@@ -1,5 +1,6 @@
 """What a launcher such as torchrun says of this process: the one place that knows the rank."""
 
+import hashlib
 import os
 import sys
 from dataclasses import dataclass
@@ -72,7 +73,8 @@ def launch_id() -> str:
         import psutil  # noqa: PLC0415 - most commands need it not
 
         run = f"{os.getppid()} {psutil.Process(os.getppid()).create_time()}"
-    return " ".join([run, *sys.argv[1:]]) if run else ""
+    text = " ".join([run, *sys.argv[1:]])  # arguments may hold secrets
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest() if run else ""
 
 
 def _is_step() -> bool:

@@ -53,7 +53,7 @@ from mlc_cli.core.training.parallel import Together, broadcast_module
 from mlc_cli.core.training.recorder import card_of
 from mlc_cli.core.training.state import LossMeter, TrainState
 from mlc_cli.core.training.step import Step, epoch_sizes
-from mlc_cli.core.training.teachers import Teachers, open_teachers
+from mlc_cli.core.training.teachers import Teach, open_teachers
 from mlc_cli.core.training.warm_start import WarmStart
 from mlc_cli.errors import SettingsError
 from mlc_cli.settings.train import TrainSettings
@@ -148,7 +148,7 @@ def prepare(
 
 def _taught(
     settings: TrainSettings, splits: Splits, built: BuiltModel, precision: Precision
-) -> tuple[Teachers | None, Splits, tuple[str, ...]]:
+) -> tuple[Teach | None, Splits, tuple[str, ...]]:
     """Teachers, the splits with images without labels, and a word on both."""
     data, teach, notes = settings.data, None, tuple[str, ...]()
     if distill := settings.distill:
@@ -175,7 +175,7 @@ def _plan(
     normalise: Normalise,
     optimizer: torch.optim.Optimizer,
     precision: Precision,
-    teach: Teachers | None,
+    teach: Teach | None,
 ) -> Plan:
     device, group = normalise.device, current()
     train, as_evaluated = _readers(settings, splits, device, group)
@@ -253,7 +253,7 @@ def _warm_start(
     settings: TrainSettings,
     batches: Callable[[], Batches],
     built: BuiltModel,
-    teach: Teachers | None,
+    teach: Teach | None,
 ) -> WarmStart | None:
     warm = settings.warm_start
     if warm is None:

@@ -25,6 +25,7 @@ from mlc_cli.core.runs.card import Fingerprint, ModelCard
 from mlc_cli.core.runs.checkpoint import save_checkpoint
 from mlc_cli.core.runs.folder import RunFolder
 from mlc_cli.core.runs.mirror import Mirror
+from mlc_cli.core.system.addresses import without_secrets
 from mlc_cli.core.system.extras import import_extra
 from mlc_cli.core.training.events import EpochReport, Tick
 from mlc_cli.core.training.state import TrainState
@@ -96,7 +97,7 @@ class Recorder(NullRecorder):
         """Add lines to the log, with the time."""
         now = dt.datetime.now().astimezone().isoformat(timespec="seconds")
         with self._run.log.open("a", encoding="utf-8") as stream:
-            stream.writelines(f"{now} {line}\n" for line in text.splitlines())
+            stream.writelines(f"{now} {line}\n" for line in without_secrets(text).splitlines())
 
     def epoch(self, report: EpochReport) -> None:
         """Write down an epoch."""

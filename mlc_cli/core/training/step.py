@@ -20,6 +20,7 @@ from mlc_cli.core.training.losses.base import MultilabelLoss
 from mlc_cli.core.training.optim.sam import Sam, frozen_bn_statistics
 from mlc_cli.core.training.parallel import Together
 from mlc_cli.core.training.state import TrainState
+from mlc_cli.core.training.teachers import Teach
 from mlc_cli.errors import TrainingError
 
 Part = tuple[Tensor, Tensor, Tensor | None]
@@ -47,7 +48,7 @@ class Step:
         rank: Of this process among those that make the step together.
         together: How they do, if there are several: each takes the gradient of its images, and all
             move by the sum, to weights that are the same to the bit.
-        teach: From normalised images to the logits of teachers, if there are any.
+        teach: What teachers say of normalised images, if there are any.
     """
 
     forward: Callable[[Tensor], Tensor]
@@ -64,7 +65,7 @@ class Step:
     size_steps: int = 1
     rank: int = 0
     together: Together | None = None
-    teach: Callable[[Tensor], Tensor] | None = None
+    teach: Teach | None = None
 
     @property
     def pixels(self) -> float:

@@ -1,10 +1,9 @@
 """Models that say what a student is to say."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from mlc_cli.core.models.backbone import RGB
@@ -16,47 +15,8 @@ from mlc_cli.core.system.precision import Precision, autocast
 from mlc_cli.errors import SettingsError
 from mlc_cli.text import only_one_side
 
-
-@dataclass(frozen=True)
-class Teacher:
-    """A model that is shown the pixels of a student.
-
-    Attributes:
-        model: From its own normalised images to logits, in evaluation mode.
-        size: Height and width of these images.
-        scale: From values that are normalised for the student to its own, 3×1×1.
-        shift: Added to that.
-        order_C: Place of each class of the student among its logits.
-    """
-
-    model: nn.Module
-    size: tuple[int, int]
-    scale: Tensor
-    shift: Tensor
-    order_C: Tensor
-
-    def __call__(self, images_N3HW: Tensor) -> Tensor:
-        """Logits N×C."""
-        pixels = images_N3HW * self.scale + self.shift
-        if pixels.shape[2:] != self.size:
-            pixels = F.interpolate(pixels, self.size, mode="bilinear", antialias=True)
-        logits: Tensor = self.model(pixels)
-        return logits[:, self.order_C]
-
-
-@dataclass(frozen=True)
-class Teachers:
-    """Several as one: the mean of their logits, float32."""
-
-    teachers: Sequence[Teacher]
-    precision: Precision
-
-    @torch.no_grad()
-    def __call__(self, images_N3HW: Tensor) -> Tensor:
-        """Logits N×C of images that are normalised for the student."""
-        with autocast(images_N3HW.device, self.precision):
-            said = [in_slices(teacher, images_N3HW).float() for teacher in self.teachers]
-        return torch.stack(said).mean(0)
+Teach = Callable[[Tensor], Tensor]
+"""From images N×3×H×W that are normalised for a student to logits N×C in its order of classes."""
 
 
 def open_teachers(
@@ -65,25 +25,21 @@ def open_teachers(
     normalised: tuple[RGB, RGB],
     place: Callable[[Classifier], Classifier],
     precision: Precision,
-) -> tuple[Teachers, tuple[str, ...]]:
-    """Open checkpoints of mlc, or of the systems that it reads.
+) -> tuple[Teach, tuple[str, ...]]:
+    """Open checkpoints, or those of runs, as one teacher: the mean of their logits, float32.
 
-    Args:
-        paths: Of the files, or of run folders.
-        classes: Of the student.
-        normalised: Mean and standard deviation that its images are normalised with.
-        place: Moves a model to the device.
-        precision: Of the forward pass.
+    The images of the student are `normalised` by mean and standard deviation; `place` moves a model
+    to their device.
 
     Returns:
-        The teachers, and who they are.
+        The teacher, and who it is.
 
     Raises:
         SettingsError: The classes of one are others.
         MlcError: A file cannot be opened.
     """
-    names, found, notes = [str(name) for name in classes], [], []
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in normalised)
+    names, (mean, std) = [str(name) for name in classes], map(_as_3HW, normalised)
+    opened, notes = [], []
     for path in paths:
         file = find_checkpoint(path, path)
         loaded, card, _ = load_any(file)
@@ -94,12 +50,37 @@ def open_teachers(
                 + only_one_side(names, theirs),
                 "A teacher knows the classes of its student, and no others.",
             )
-        model = place(loaded)
-        device = next(model.parameters()).device
-        own_mean, own_std = (torch.tensor(v).view(3, 1, 1) for v in (card.mean, card.std))
-        order = torch.tensor([theirs.index(name) for name in names])
-        scales = (std / own_std, (mean - own_mean) / own_std, order)
-        found.append(Teacher(model, card.input_size, *(one.to(device) for one in scales)))
+        order = [theirs.index(name) for name in names]
         height, width = card.input_size
+        own_mean, own_std = _as_3HW(card.mean), _as_3HW(card.std)
+        affine = std / own_std, (mean - own_mean) / own_std
+        opened.append(_in_its_own_way(place(loaded), card.input_size, affine, order))
         notes.append(f"teacher  {file}: {card.model.get('backbone')}, {height}x{width} pixels")
-    return Teachers(found, precision), tuple(notes)
+
+    @torch.no_grad()
+    def teach(images: Tensor) -> Tensor:
+        with autocast(images.device, precision):
+            return torch.stack([in_slices(see, images).float() for see in opened]).mean(0)
+
+    return teach, tuple(notes)
+
+
+def _as_3HW(values: RGB) -> Tensor:
+    return torch.tensor(values).view(3, 1, 1)
+
+
+def _in_its_own_way(
+    model: Classifier, size: tuple[int, int], affine: tuple[Tensor, Tensor], order: list[int]
+) -> Teach:
+    """A teacher that sees the pixels of a student in its own size and normalisation."""
+    device = next(model.parameters()).device
+    scale, shift = (one.to(device) for one in affine)
+
+    def see(images: Tensor) -> Tensor:
+        pixels = images * scale + shift
+        if pixels.shape[2:] != size:
+            pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
+        logits: Tensor = model(pixels)
+        return logits[:, order]
+
+    return see

@@ -25,6 +25,7 @@ from mlc_cli.core.system.precision import Precision, autocast
 from mlc_cli.core.training.losses.base import MultilabelLoss, Selective
 from mlc_cli.core.training.optim.schedules import OneCycle
 from mlc_cli.core.training.parallel import broadcast_module
+from mlc_cli.core.training.teachers import Teach
 from mlc_cli.errors import TrainingError
 
 OnBatch = Callable[[int, int], Any]
@@ -51,7 +52,7 @@ class WarmStart:
         kept: Places of classes that the head knows; only what it holds of the others is trained.
         unsure: Part of the unknown labels that are left out, the likeliest by heads that were
             trained on other images; the others count as absent.
-        teach: From normalised images to the logits of teachers, if there are any.
+        teach: What teachers say of normalised images, if there are any.
     """
 
     batches: Batches
@@ -66,7 +67,7 @@ class WarmStart:
     seed: int
     kept: tuple[int, ...] | None = None
     unsure: float | None = None
-    teach: Callable[[Tensor], Tensor] | None = None
+    teach: Teach | None = None
 
     def run(
         self,

@@ -17,7 +17,7 @@ from mlc_cli.core.runs.checkpoint import read_card, read_state, save_checkpoint
 from mlc_cli.core.training.build import prepare
 from mlc_cli.core.training.losses.base import MultilabelLoss, Taught
 from mlc_cli.core.training.losses.elements import Bce
-from mlc_cli.core.training.teachers import Teachers, open_teachers
+from mlc_cli.core.training.teachers import open_teachers
 from mlc_cli.errors import DataError, SettingsError
 from mlc_cli.jobs.train import train
 
@@ -112,8 +112,7 @@ def test_classes_are_matched_by_name_and_others_are_named(teacher: Path) -> None
     images = torch.rand(2, 3, 48, 40)
 
     def said(classes: list[str]) -> torch.Tensor:
-        opened: Teachers = open_teachers([str(teacher)], classes, norms, lambda m: m, "fp32")[0]
-        return opened(images)
+        return open_teachers([str(teacher)], classes, norms, lambda m: m, "fp32")[0](images)
 
     assert torch.equal(said(["red", "blue", "green"]), said(["blue", "green", "red"])[:, [2, 0, 1]])
     with pytest.raises(SettingsError, match=r"(?s)only here: pink.*only there: red"):
