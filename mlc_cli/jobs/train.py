@@ -12,7 +12,7 @@ from typing import Any
 from mlc_cli.core.evaluation.results import Evaluation
 from mlc_cli.core.models.complexity import Complexity, complexity
 from mlc_cli.core.runs.checkpoint import read_card
-from mlc_cli.core.runs.folder import RunFolder, create_run, open_run
+from mlc_cli.core.runs.folder import RunFolder, create_run, launched_run, open_run
 from mlc_cli.core.system.addresses import without_secrets
 from mlc_cli.core.system.device import out_of_memory_named
 from mlc_cli.core.system.distributed import Group, current
@@ -22,7 +22,7 @@ from mlc_cli.core.training import loop, messages, pace
 from mlc_cli.core.training.build import Training, prepare
 from mlc_cli.core.training.checks import advice_on_schedule, advice_on_unknown
 from mlc_cli.core.training.events import EpochReport, Event, Finished, Started, Tick
-from mlc_cli.core.training.recorder import NullRecorder, Recorder
+from mlc_cli.core.training.recorder import NullRecorder, Recorder, load_state
 from mlc_cli.core.training.state import Best
 from mlc_cli.errors import Interrupted, MlcError, ProcessError, RunError, SettingsError
 from mlc_cli.jobs.cross_validate import cross_validate
@@ -57,6 +57,9 @@ def train(
         Interrupted: After SIGINT or SIGTERM, with the state saved.
         MlcError: The training cannot start or go on.
     """
+    again = current().broadcast(lambda: launched_run(Path(settings.output)))
+    if resume is None and again:  # a process was lost, and all were started anew
+        resume, settings = again, run_settings(again)
     if settings.data.cross_validate:
         run = open_run(resume) if resume else current().broadcast(lambda: _create(settings))
         one = partial(_train, on_tick=on_tick, accept_changed_data=accept_changed_data)
@@ -157,7 +160,7 @@ def _events(
 
         def tick(tick: Tick) -> None:
             on_tick(tick)
-            recorder.save_if_due()
+            recorder.save_if_due(tick)
 
         try:
             with out_of_memory_named():
@@ -206,7 +209,7 @@ def _open(
         return run, ""
     if training.built.classifier.backbone.last_norms and run.best.exists():
         _check_last_norm(run)
-    warning = training.state.load(run.trainer, accept_changed_data=accept)
+    warning = load_state(training.state, run.trainer, accept_changed_data=accept)
     if training.group.is_main and not settings.data.cross_validate:
         # the data or the device may be others now
         write_text(run.settings, without_secrets(as_yaml(settings.absolute())))

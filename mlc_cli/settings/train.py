@@ -68,6 +68,9 @@ class TrainSettings(Settings):
     """Only deterministic algorithms on the GPU; the CPU always is."""
     save_minutes: Positive = 10.0
     """Minutes between saves of the state inside an epoch."""
+    save_steps: Count | None = None
+    """Save the state every so many steps, too; it is written while the training goes on, and the
+    last two are kept."""
 
     data: DataSettings
     augment: AugmentSettings = AugmentSettings()

@@ -5,6 +5,8 @@ python -m tests.benchmarks.cluster metrics    # mAP of 5 million images x 100 cl
 """
 
 import argparse
+import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,7 @@ from sklearn.metrics import average_precision_score, f1_score
 from mlc_cli.core.evaluation.metrics import average_precision_C
 from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.thresholds import fit_overall, fit_thresholds
+from tests.conftest import TINY, write_dataset
 from tests.core.inference.test_cluster import (
     assert_same,
     parts_done,
@@ -29,6 +32,7 @@ from tests.core.inference.test_cluster import (
     wait_for,
     write_images,
 )
+from tests.jobs.test_elastic import ELASTIC, SETTINGS, kill_one, launch, weights
 
 sys.path.append(str(Path(__file__).parent))
 from samples import make_model
@@ -143,17 +147,38 @@ def metrics(arguments: argparse.Namespace) -> None:
         show(title, ("", "seconds", "memory MB"), rows)
 
 
+def elastic(arguments: argparse.Namespace) -> None:
+    """Kill any of three processes at any step, and compare the weights with those of no kill."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        write_dataset(Path("data"), 31, 17)
+        given = (*TINY, *SETTINGS)
+        command = ["train", "--data", "data", "--device", "cpu"]
+        command += [argument for setting in given for argument in ("--set", setting)]
+        assert launch(command, "whole", **ELASTIC).wait() == 0
+        for seed in range(arguments.images):
+            run = Path(f"runs/torn{seed}-1")
+            launched = launch(command, f"torn{seed}", **ELASTIC)
+            step = kill_one(launched, run, random.Random(seed))
+            launched.communicate()
+            found = (weights(run) - weights(Path("runs/whole-1"))).abs().max().item()
+            rows.append([step, launched.returncode, f"{found:.1e}"])
+    show("One of three processes killed", ("step", "exit code", "weights differ by"), rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("ray", "metrics"))
-    parser.add_argument("--images", type=int)
+    parser.add_argument("what", choices=("ray", "metrics", "elastic"))
+    parser.add_argument("--images", type=int, help="or how often a process is killed")
     parser.add_argument("--classes", type=int, default=100)
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--folder", help="on a disk with room for the scores")
     arguments = parser.parse_args()
-    arguments.images = arguments.images or {"ray": 20_000, "metrics": 5_000_000}[arguments.what]
-    {"ray": ray, "metrics": metrics}[arguments.what](arguments)
+    numbers = {"ray": 20_000, "metrics": 5_000_000, "elastic": 10}
+    arguments.images = arguments.images or numbers[arguments.what]
+    {"ray": ray, "metrics": metrics, "elastic": elastic}[arguments.what](arguments)
 
 
 if __name__ == "__main__":

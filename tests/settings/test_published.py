@@ -18,7 +18,8 @@ HEAD = "As published (arXiv 2209.06585 and the code behind it):"
 
 UNSTATED = {
     "name", "output", "mirror", "minutes", "until", "data", "device", "precision", "channels_last",
-    "compile", "save_minutes", "download", "matmul", "sync_bn", "warm_start", "distill",
+    "compile", "save_minutes", "save_steps", "download", "matmul", "sync_bn", "warm_start",
+    "distill",
 }  # fmt: skip
 """Sections that say where and how to run, of which the paper has nothing or the table a row."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from mlc_cli.core.system.files import write_text
+from mlc_cli.core.system.processes import launch_id
 from mlc_cli.errors import RunError
 
 try:
@@ -16,7 +17,7 @@ try:
 except ImportError:  # Windows: two trainings of one run are not told apart
     fcntl = None  # type: ignore[assignment]
 
-LATEST = "latest"
+LATEST, LAUNCH = "latest", "launch.txt"
 _TEMPORARY = re.compile(
     r"\.(settings\.yaml|metrics\.jsonl|(best|last)\.safetensors|trainer\.pt|(eval|per_class|scores)"
     r"[^.]*\.\w+|thresholds\.\w+|report\S*\.html)\.[a-z0-9_]{8}"
@@ -136,6 +137,8 @@ def create_run(output: Path, name: str) -> RunFolder:
                 break
             except FileExistsError:  # another training took it in the meantime
                 number += 1
+        if launch_id():
+            write_text(path / LAUNCH, launch_id())
         _point_latest(output, path.name)
     except OSError as error:
         raise RunError(
@@ -143,6 +146,12 @@ def create_run(output: Path, name: str) -> RunFolder:
             "Choose another place with --output DIR.",
         ) from None
     return RunFolder(path)
+
+
+def launched_run(output: Path) -> Path | None:
+    """The run that this elastic launch has begun, if there is one."""
+    files = output.glob(f"*/{LAUNCH}") if launch_id() else ()
+    return next((file.parent for file in files if file.read_text() == launch_id()), None)
 
 
 def _number(path: Path, name: str) -> int:

@@ -1,6 +1,8 @@
 """What a launcher such as torchrun says of this process: the one place that knows the rank."""
 
+import hashlib
 import os
+import sys
 from dataclasses import dataclass
 
 from mlc_cli.errors import UsageError
@@ -54,7 +56,25 @@ def dist_info() -> DistInfo:
         )
     if len(given) < len(_NAMES):
         return DistInfo()
+    restarts = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0"))
+    if restarts and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        raise UsageError(
+            "processes that are started anew would find the addresses of those before them",
+            "For --max-restarts, set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 before torchrun starts,"
+            " and give it --rdzv-backend c10d.",
+        )
     return DistInfo(*(int(given[name]) for name in _NAMES[:4]))
+
+
+def launch_id() -> str:
+    """One text for all processes that an elastic launch of torchrun ever starts; empty without."""
+    run = os.environ.get("TORCHELASTIC_RUN_ID", "")
+    if run == "none":  # not named: the launcher itself is what stays
+        import psutil  # noqa: PLC0415 - most commands need it not
+
+        run = f"{os.getppid()} {psutil.Process(os.getppid()).create_time()}"
+    text = " ".join([run, *sys.argv[1:]])  # arguments may hold secrets
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest() if run else ""
 
 
 def _is_step() -> bool:

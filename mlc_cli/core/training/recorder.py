@@ -3,14 +3,18 @@
 import datetime as dt
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 from torch import nn
+from torch.utils._pytree import tree_map_only
 
 from mlc_cli import __version__
 from mlc_cli.core.datasets.annotations import Annotation
@@ -23,9 +27,9 @@ from mlc_cli.core.runs.folder import RunFolder
 from mlc_cli.core.runs.mirror import Mirror
 from mlc_cli.core.system.addresses import without_secrets
 from mlc_cli.core.system.extras import import_extra
-from mlc_cli.core.training.events import EpochReport
+from mlc_cli.core.training.events import EpochReport, Tick
 from mlc_cli.core.training.state import TrainState
-from mlc_cli.errors import MlcError
+from mlc_cli.errors import MlcError, RunError
 from mlc_cli.settings.train import TrainSettings
 
 _LOG = logging.getLogger(__name__)
@@ -40,8 +44,8 @@ class NullRecorder:
     def epoch(self, report: EpochReport) -> None:
         """An epoch is done."""
 
-    def save_if_due(self) -> None:
-        """A step is done."""
+    def save_if_due(self, tick: Tick) -> None:
+        """A batch is done."""
 
     def save(self) -> None:
         """The training stops here."""
@@ -71,6 +75,9 @@ class Recorder(NullRecorder):
         self._state = state
         self._card = card
         self._interval = settings.save_minutes * 60
+        self._every, self._steps = settings.save_steps, 0
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="state")
+        self._writing: Future[None] | None = None
         self._saved = time.monotonic()
         self._events = self._event_writer()
         self._mirror = Mirror(run, settings.mirror) if settings.mirror else None
@@ -137,25 +144,73 @@ class Recorder(NullRecorder):
         )
         save_checkpoint(path, model.state_dict(), card)
 
-    def save_if_due(self) -> None:
-        """Save the state inside an epoch, if the last time was long ago."""
-        if time.monotonic() - self._saved > self._interval:
+    def save_if_due(self, tick: Tick) -> None:
+        """Save the state inside an epoch, if the last time was long ago or many steps ago.
+
+        After so many steps it is copied in memory, and written in a thread.
+        """
+        self._steps += tick.phase == "train"
+        if self._every and self._steps >= self._every:
+            self._wait()
+            copied = tree_map_only(torch.Tensor, _copy, self._state.content())
+            self._writing = self._pool.submit(self._write, copied)
+        elif time.monotonic() - self._saved > self._interval:
             self.save()
 
     def save(self) -> None:
         """Save the state."""
-        self._state.save(self._run.trainer)
-        self._saved = time.monotonic()
+        self._wait()
+        self._write(self._state.content())
+
+    def _wait(self) -> None:
+        if self._writing:
+            self._writing.result()
+        self._saved, self._steps, self._writing = time.monotonic(), 0, None
+
+    def _write(self, content: dict[str, Any]) -> None:
+        path = self._run.trainer
+        if self._every and path.exists():
+            before_last(path).unlink(missing_ok=True)
+            os.link(path, before_last(path))
+        self._state.save(path, content)
         if self._mirror:
             self._mirror.copy()
 
     def close(self) -> None:
-        """Close the event file, and wait for the mirror."""
+        """Close the event file, and wait for the last state and the mirror."""
+        self._pool.shutdown()
         if self._mirror:
             self._mirror.close()
         with self._warned():
             if self._events:
                 self._events.close()
+
+
+def _copy(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().to("cpu", copy=True)
+
+
+def before_last(path: Path) -> Path:
+    """The state that is kept beside the last one."""
+    return path.with_stem(f"{path.stem}-before")
+
+
+def load_state(state: TrainState, path: Path, *, accept_changed_data: bool) -> str:
+    """Continue from the last state, or, if that is damaged, from the one before it.
+
+    Returns:
+        What the user should know.
+
+    Raises:
+        RunError: As of `TrainState.load`.
+    """
+    try:
+        return state.load(path, accept_changed_data=accept_changed_data)
+    except RunError as error:
+        if not before_last(path).exists():
+            raise
+        state.load(before_last(path), accept_changed_data=accept_changed_data)
+        return f"{error.message}; continued from {before_last(path).name}"
 
 
 def metrics_row(report: EpochReport) -> dict[str, Any]:

@@ -159,8 +159,8 @@ class TrainState:
         modules = self.model.modules()
         return [m for m in modules if isinstance(m, BatchNorm) and m.track_running_stats]
 
-    def save(self, path: Path) -> None:
-        """Write everything to one file, atomically."""
+    def content(self) -> dict[str, Any]:
+        """Everything, with tensors that the next step changes."""
         content: dict[str, Any] = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -175,15 +175,16 @@ class TrainState:
             "processes": self.processes,
             "data": {name: asdict(kept) for name, kept in self.data.items()},
         }
-        content["digest"] = digest_of(content)
-        write_atomic(path, lambda temporary: torch.save(content, temporary))
+        return {**content, "digest": digest_of(content)}
+
+    def save(self, path: Path, content: dict[str, Any] | None = None) -> None:
+        """Write everything, or a copy of `content`, to one file, atomically."""
+        write_atomic(path, lambda temporary: torch.save(content or self.content(), temporary))
 
     def load(self, path: Path, *, accept_changed_data: bool = False) -> str:
         """Continue from a saved state, be it of another number of processes.
 
-        Args:
-            path: The file.
-            accept_changed_data: Go on where an annotation file is not what it was, too.
+        With `accept_changed_data` also where an annotation file is not what it was.
 
         Returns:
             A warning where one of both is.
