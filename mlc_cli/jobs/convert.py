@@ -82,7 +82,7 @@ def _of_zip(settings: ConvertSettings, place: Path) -> ConvertSettings:
         raise UsageError("--link symlink: links cannot lead into zip files", "Choose hardlink.")
     if images.link == "reference" and not images.root and settings.to != ShardsWriter.name:
         images = images.model_copy(update={"link": "hardlink"})
-    form = "jsonl" if settings.format == "parquet" else settings.format
+    form = {"parquet": "jsonl", "shards": "mlc"}.get(settings.format, settings.format)
     return settings.model_copy(update={"source": str(place), "images": images, "format": form})
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from mlc_cli.core.datasets.annotations import Annotation
-from mlc_cli.core.images.folder import ImageFolder
+from mlc_cli.core.images.folder import AT_ADDRESS, ImageFolder
 from mlc_cli.errors import DataError
 from mlc_cli.text import SHOWN, listing, only_one_side
 
@@ -43,7 +43,7 @@ def _hint(annotation: Annotation, found: Mapping[str, Sequence[str]]) -> str:
             f"Paths are relative to {annotation.folder}; another folder is set with"
             " `--set data.image_root=DIR`."
         )
-    if "is at an address" in found:
+    if AT_ADDRESS in found:
         hints.append(
             "Addresses, of public networks alone, are read with `--set data.allow_remote=true`."
         )

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from mlc_cli.core.system.addresses import is_remote
 
+AT_ADDRESS = "is at an address"
+
 
 class ImageFolder:
     """Finds image files below a folder and refuses what leads out of it.
@@ -52,7 +54,7 @@ class ImageFolder:
 
     def _far(self, relative: str) -> str | None:
         if is_remote(relative):
-            return None if self._allow_remote else "is at an address"
+            return None if self._allow_remote else AT_ADDRESS
         outside = relative.startswith("/") or ".." in relative.split("/")
         return "leads out of the image folder" if outside else None
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from mlc_cli.core.datasets.formats.parquet import parquet_files, unpack_parquet
 from mlc_cli.core.datasets.formats.shared.images import holds_images
+from mlc_cli.core.datasets.shards.index import is_index
+from mlc_cli.core.datasets.shards.unpacking import unpack_shards
 from mlc_cli.core.system.downloads.unpack import entries
 from mlc_cli.core.system.files import folder_beside, named_faults
 from mlc_cli.errors import DataError, MlcError
@@ -58,7 +60,7 @@ def unpacked(source: Path, dest: Path, most_gb: float, *, inner: bool = True) ->
                 most -= _unpack(file, file.with_suffix(""), most)
                 file.unlink()
             for file in tables or parquet_files(place):
-                most -= unpack_parquet(file, place, most)
+                most -= (unpack_shards if is_index(file) else unpack_parquet)(file, place, most)
         while len(inside := list(place.iterdir())) == 1:
             place = inside[0]
             if not place.is_dir():

@@ -11,7 +11,7 @@ import numpy as np
 from mlc_cli.core.datasets.converting.collect import Collected, Findings
 from mlc_cli.core.datasets.formats.shared.images import ImageIndex
 from mlc_cli.core.datasets.packed import PackedStrings
-from mlc_cli.core.images.folder import ImageFolder
+from mlc_cli.core.images.folder import AT_ADDRESS, ImageFolder
 from mlc_cli.errors import DataError
 
 MISSING, COUNTED = "is missing", "counted"
@@ -65,8 +65,9 @@ def _elsewhere(
     elsewhere: dict[int, str] = {}
     for image, problem in enumerate(problems):
         path = paths[image] if problem else ""
-        inside = _inside(path, searched) if problem and problem != MISSING else ""
-        if problem != MISSING and not inside:
+        by_tail = problem in (MISSING, AT_ADDRESS)
+        inside = _inside(path, searched) if problem and not by_tail else ""
+        if not by_tail and not inside:
             continue
         split = whole.splits[whole.split_N[image]]
         found = [inside] if inside else index.find(path, split)

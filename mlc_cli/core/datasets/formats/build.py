@@ -99,10 +99,10 @@ def pick_reader(settings: ConvertSettings) -> tuple[Reader, str | None]:
         reader, seen = detect(Path(settings.source), list(known.values()))
     elif settings.format in known:
         reader, seen = known[settings.format], None
-    elif settings.format == "parquet":  # what is, has been unpacked to lines of JSON
+    elif settings.format in ("parquet", "shards"):  # what is, has been unpacked to lines of JSON
         raise DataError(f"{settings.source}: there is no Parquet file, or one beside other tables")
     else:
-        raise _no_such("format to read", settings.format, ["auto", "parquet", *known])
+        raise _no_such("format to read", settings.format, ["auto", "parquet", "shards", *known])
     _check_columns(settings, reader.name)
     return reader, seen
 

@@ -114,7 +114,7 @@ def test_what_has_no_class_or_no_image_is_counted(put, read_all) -> None:
         (json.dumps(TRAIN, ensure_ascii=False).encode("cp1252"), "not UTF-8"),
         ({**TRAIN, "items": {}}, "$.items"),
         ({**TRAIN, "categories": {"label": {}}}, "`labels`"),
-        ({**TRAIN, "items": [{"annotations": {}}]}, "items[0].annotations"),
+        ({**TRAIN, "items": ["a.jpg"]}, "items[0]"),
         ([], "object"),
     ],
 )

@@ -49,7 +49,7 @@ def test_the_folder_of_a_file_is_its_split(tmp_path: Path) -> None:
 
 def test_other_shapes_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "via.json"
-    path.write_text(json.dumps({"a": {"filename": "a.jpg", "regions": [7]}}))
+    path.write_text(json.dumps({"a": {"filename": 7, "regions": []}}))
     with pytest.raises(DataError, match=r"via\.json"):
         ViaReader().read(path, None, IssueLog())
     path.unlink()

@@ -102,6 +102,21 @@ def test_batches_are_those_of_the_folder_bit_by_bit(both: Path, workers: int) ->
         assert all(map(torch.equal, one[:3], other[:3]))
 
 
+def test_shards_become_the_folder_again(both: Path, mlc: Mlc) -> None:
+    outcome = mlc("dataset-convert", "auto", "shards", "again")
+    assert outcome.code == 0, outcome.err
+    for name in ("train", "val"):
+        was, now = (json.loads((both / own / f"{name}.json").read_text())
+                    for own in ("data", "again"))  # fmt: skip
+        assert now["classes"] == sorted(was["classes"])
+        for (path, *labels), (then, *before) in zip(now["images"], was["images"], strict=True):
+            assert path == then
+            assert list(map(sorted, labels)) == [
+                sorted(own) for own in before if own or own is before[0]
+            ]
+            assert (both / "again" / path).read_bytes() == (both / "data" / path).read_bytes()
+
+
 @pytest.mark.usefixtures("both")
 def test_weights_are_those_of_the_folder_bit_by_bit(mlc: Mlc, tiny: list[str]) -> None:
     for name in ("data", "shards"):
