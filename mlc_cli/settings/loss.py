@@ -83,7 +83,7 @@ class DistillSettings(Settings):
 
     teachers: Annotated[tuple[str, ...], Field(min_length=1)]
     """Checkpoint of a teacher, or its run; of several the mean of the logits is learnt."""
-    temperature: Positive = 2.0
+    temperature: Positive = 1.0
     """Divides the logits of both: above 1, small probabilities tell more."""
     weight: Probability = 0.5
     """Part of the loss that the teachers are; the labels are the rest."""
