@@ -74,14 +74,13 @@ def alternate(
             seconds = next(way)
             found[name].append((seconds, served.cpu_seconds() - before))
     rows: list[list[str]] = []
-    first = 0.0
     for name, times in found.items():
         own = [seconds - cpu / usable_cores() for seconds, cpu in times[1:]]
-        wall, cpu = (statistics.median(column) for column in zip(*times[1:], strict=True))
-        first = first or statistics.median(own)
-        own_seconds = statistics.median(own)
-        shown = [f"{wall:.2f}", f"{cpu:.2f}", f"{own_seconds:.2f}"]
-        rows.append([name, *shown, f"{first / own_seconds:.3f}"])
+        if not rows:
+            first = min(own)
+        each = " ".join(f"{seconds:.1f}" for seconds, _ in times[1:])
+        cpu = statistics.median(cpu for _, cpu in times[1:])
+        rows.append([name, each, f"{cpu:.2f}", f"{min(own):.2f}", f"{first / min(own):.3f}"])
     return rows
 
 
@@ -101,7 +100,7 @@ def main() -> None:
         wanted = {"source": str(folder / "data"), "dest": str(folder / "s"), "to": "shards"}
         convert(ConvertSettings.model_validate(wanted))
         url, files = served.put(folder / "s", "s"), served.put(folder / "data/images", "images")
-        header = ("from", "seconds", "server's CPU", "own", "ratio")
+        header = ("from", "seconds", "server's CPU", "least, without", "ratio")
         ways = {
             "folder": epochs(str(folder / "data"), arguments),
             "shards": epochs(url, arguments),

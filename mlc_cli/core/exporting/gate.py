@@ -33,6 +33,7 @@ from mlc_cli.core.inference.torch_engine import TorchEngine
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.core.system.places import as_files
 from mlc_cli.settings.export import Int8Settings, IrPrecision, ParitySettings, ToleranceSettings
 
 TORCH = "torch"
@@ -241,11 +242,9 @@ def _with_client(
     """Compare a client with the file that it runs, from image files on."""
     images = outputs.indices_N[: parity.client_images]
     annotation = batches.dataset.annotation
-    client = (run_client if file.form == "ir" else run_onnx)(
-        folder / file.name,
-        [annotation.path(int(image)) for image in images],
-        client_labels(info.card.classes),
-    )
+    run = run_client if file.form == "ir" else run_onnx
+    with as_files([annotation.path(int(image)) for image in images]) as files:
+        client = run(folder / file.name, files, client_labels(info.card.classes))
     same_pixels = file.precision != "int8" and info.card.decode == "full"
     margin = parity.client.probability if same_pixels else None
     expected_NC = probabilities(_as_written(outputs.logits[file.name][: len(images)], info))

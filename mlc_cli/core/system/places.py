@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PosixPath
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mlc_cli.core.system import remote
@@ -146,6 +147,18 @@ def read(place: Path) -> bytes:
             if not place.block:
                 raise
     raise FileNotFoundError(2, "is dropped from the cache at once: `download.cache_gb` is small")
+
+
+@contextmanager
+def as_files(wanted: Sequence[Path]) -> Iterator[list[Path]]:
+    """Files of this machine with the bytes of all, for programs that open files."""
+    with TemporaryDirectory() as folder:
+        files = []
+        for number, place in enumerate(wanted):
+            files.append(place if is_file(place) else Path(folder, f"{number}{place.suffix}"))
+            if not is_file(place):
+                files[-1].write_bytes(read(place))
+        yield files
 
 
 def gather(places: Sequence[Path]) -> dict[Path, Content]:

@@ -113,6 +113,17 @@ def test_weights_are_those_of_the_folder_bit_by_bit(mlc: Mlc, tiny: list[str]) -
     assert outcome.code == 0, outcome.err
 
 
+def test_programs_that_open_files_get_them_of_shards(both: Path) -> None:
+    split = read_splits(settings(both / "shards")).val
+    wanted = [split.path(n) for n in (3, 1)] + [both / "data/val.json"]
+    with places.as_files(wanted) as files:
+        for file, name in zip(files, (split.paths[3], split.paths[1], "val.json"), strict=True):
+            assert file.read_bytes() == (both / "data" / name).read_bytes()
+            assert file.suffix == Path(name).suffix
+    assert files[2].exists()
+    assert not files[0].exists()
+
+
 def test_blocks_are_runs_of_a_shard_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "BLOCK_BYTES", 100)
     file_N = np.array([0, 0, 0, 0, 1, 1, 1])
