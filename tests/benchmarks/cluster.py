@@ -164,6 +164,7 @@ def elastic(arguments: argparse.Namespace) -> None:
             launched.communicate()
             found = (weights(run) - weights(Path("runs/whole-1"))).abs().max().item()
             rows.append([step, launched.returncode, f"{found:.1e}"])
+            print(rows[-1], flush=True)
     show("One of three processes killed", ("step", "exit code", "weights differ by"), rows)
 
 

@@ -30,7 +30,8 @@ def launch(
     command += ["localhost:0", "--rdzv-id", name, "-m", "--", "mlc_cli", *arguments]
     command += ["--set", f"name={name}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    kept = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, env=environment, **kept)
 
 
 def kill_one(launched: subprocess.Popen[str], run: Path, draw: random.Random) -> int:

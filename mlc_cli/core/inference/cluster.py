@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import pickle
+import signal
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -33,6 +34,7 @@ from mlc_cli.core.system.checksum import digest_of
 from mlc_cli.core.system.cores import take_cores
 from mlc_cli.core.system.extras import import_extra
 from mlc_cli.core.system.files import lock_output, read_text, write_atomic
+from mlc_cli.core.system.interrupts import stop_signals
 from mlc_cli.errors import DataError, MlcError, UsageError
 from mlc_cli.settings.predict import PredictSettings
 
@@ -99,11 +101,7 @@ class Work:
 class Part:
     """A part that is done.
 
-    Attributes:
-        name: Of its file.
-        images: In it.
-        unreadable: Those that could not be read, and why.
-        damaged: Those that were predicted though they are damaged, and how.
+    Images that could not be read are there with the reason, damaged ones with what is wrong.
     """
 
     name: str
@@ -117,11 +115,7 @@ def predict_parts(
 ) -> tuple[list[Part], int]:
     """Predict all images that no part is of yet.
 
-    Args:
-        work: How.
-        items: All images in their order.
-        address: Of the cluster, if one is not to be started here.
-        on_part: Called with images done, and machines that are there.
+    Without an address a cluster is started here; `on_part` hears images done and machines there.
 
     Returns:
         All parts in order, and how many images were done before.
@@ -200,6 +194,7 @@ def import_ray() -> ModuleType:
 def _cluster(address: str | None) -> Iterator[ModuleType]:
     ray = import_ray()
     own = {} if address else {"include_dashboard": False}
+    before = {number: signal.getsignal(number) for number in stop_signals()}
     try:
         host, _, port = (address or "").rpartition(":")
         if host:  # Ray itself would try for a quarter of an hour
@@ -210,6 +205,8 @@ def _cluster(address: str | None) -> Iterator[ModuleType]:
             f"--address {address}: no cluster of Ray can be reached: {str(error)[:200]}",
             "Start one with `ray start --head`, or leave out --address to use this machine.",
         ) from error
+    for number, handler in before.items():  # at one of Ray's own it aborts
+        signal.signal(number, handler)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars, context.raise_original_map_exception = False, True
     logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -274,8 +271,7 @@ class _Actor:
 
     def _write(self, path: Path, made: list[Prediction]) -> None:
         model, given = self._work.model, self._work.settings
-        band = model.lower_thresholds is not None
-        options = {"band": band, "guard": given.guard_formulas}
+        options = {"band": model.lower_thresholds is not None, "guard": given.guard_formulas}
         form = make_format(given.format, model.classes, given.topk, **options)
         if given.format == "parquet":
             _write_parquet(path, form, made)

@@ -91,6 +91,11 @@ def test_killed_command_and_killed_node_lose_nothing(mlc: Callable[..., Any]) ->
         wait_for("many", 3, first)
         first.kill()
         first.communicate()
+        stopped = start("many", *arguments)
+        wait_for("many", parts_done("many") + 1, stopped)
+        stopped.terminate()
+        assert "Continue many with the same command" in stopped.communicate(timeout=60)[1]
+        assert stopped.returncode == 130
         before = parts_done("many")
         assert before < 40
         second = start("many", *arguments)
