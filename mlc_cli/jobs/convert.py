@@ -284,7 +284,7 @@ def _write(
         if writer.name == ShardsWriter.name:
             moved, writer = dict(splits), ShardsWriter(beside)
         files = [*writer.write(moved, stage), *beside.write(splits, moved, stage)]
-        if images.link != "reference":
+        if images.link != "reference" and writer.name != ShardsWriter.name:
             copy_images(splits, moved, images.link)
         names = tuple(file.relative_to(stage).as_posix() for file in files)
         conversion = replace(conversion, files=names)

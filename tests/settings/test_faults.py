@@ -164,6 +164,7 @@ def test_every_setting_is_explained(model: type[BaseModel]) -> None:
         "mix",
         "name",
         "download",
+        "distill",
     }
     sections |= {"rotate", "perspective", "colour", "blur", "jpeg", "erase"}
     silent = [

@@ -161,7 +161,7 @@ class TrainState:
 
     def content(self) -> dict[str, Any]:
         """Everything, with tensors that the next step changes."""
-        content: dict[str, Any] = {
+        return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state(),
@@ -175,11 +175,12 @@ class TrainState:
             "processes": self.processes,
             "data": {name: asdict(kept) for name, kept in self.data.items()},
         }
-        return {**content, "digest": digest_of(content)}
 
     def save(self, path: Path, content: dict[str, Any] | None = None) -> None:
         """Write everything, or a copy of `content`, to one file, atomically."""
-        write_atomic(path, lambda temporary: torch.save(content or self.content(), temporary))
+        content = content or self.content()
+        content["digest"] = digest_of(content)
+        write_atomic(path, lambda temporary: torch.save(content, temporary))
 
     def load(self, path: Path, *, accept_changed_data: bool = False) -> str:
         """Continue from a saved state, be it of another number of processes.
