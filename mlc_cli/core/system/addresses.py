@@ -9,7 +9,10 @@ from pathlib import Path, PosixPath
 
 Place = Path | str
 _ADDRESS = re.compile(r"(s3|gs|hf|https?):/+(?=[^/\s?#\[\]])")
-_SECRET = re.compile(r"\b((?:s3|gs|hf|https?):/+)(?:[^/\s@'\"]*@)?([^\s?'\"]*)(?:\?[^\s'\"]*)?")
+_SECRET = re.compile(
+    r"\b((?:s3|gs|hf|https?):/+)(?:[^/\s@'\"]*@)?([^\s?'\"]*)"
+    r"(?:\?(?=[^\s'\"]*(?i:sig|token|key|credential|secret|passw|auth))[^\s'\"]*)?"
+)
 
 
 class Listed(PosixPath):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mlc_cli.core.system import places, remote
-from mlc_cli.core.system.addresses import address, is_remote, shown
+from mlc_cli.core.system.addresses import address, is_remote, shown, without_secrets
 from mlc_cli.errors import DownloadError
 from tests import store
 from tests.store import Store
@@ -42,6 +42,8 @@ def test_other_paths_are_no_addresses(path: str) -> None:
 def test_what_is_shown_has_no_secrets() -> None:
     typed = "https://me:pass@host/a.jpg?X-Amz-Signature=abc"
     assert shown(typed) == shown(Path(typed)) == "https://host/a.jpg"
+    public = "https://host/uc?export=download&id=1N0"
+    assert (shown(public), without_secrets(f"weights: {public}")) == (public, f"weights: {public}")
 
 
 def test_ranges_whole_files_and_lists_come_from_a_store(bucket: Store, tmp_path: Path) -> None:
