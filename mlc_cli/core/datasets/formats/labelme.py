@@ -54,8 +54,7 @@ class LabelMeReader:
         """Open a file, or all of a folder; each image is looked for beside its file."""
         root = source if source.is_dir() else source.parent
         contents = {
-            file: load(file, _Content, _FILES.hint, dropped, "shapes", "imagePath")
-            for file in _FILES.existing(source)
+            file: load(file, _Content, _FILES.hint, dropped) for file in _FILES.existing(source)
         }
         names = dict.fromkeys(name for content in contents.values() for name in content.states())
         classes = [name for name in names if name not in _NO_CLASS]

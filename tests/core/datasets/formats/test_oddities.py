@@ -177,6 +177,17 @@ ODD = {
 }  # fmt: skip
 
 
+def test_a_labelme_file_whose_path_is_no_text_leaves_the_others(put, tmp_path, read_all) -> None:
+    for name, path in (("a", "a.jpg"), ("b", 7)):
+        content = {"imagePath": path, "flags": {}, "shapes": [{"label": "cat"}]}
+        put(f"{name}.json", json.dumps(content))
+    settings = ConvertSettings(format="labelme", source=str(tmp_path), dest="x")
+    reader = next(own for own in readers(settings) if own.name == "labelme")
+    reading = read_all(reader, tmp_path)
+    assert reading.labels == {"a.jpg": {"cat"}}
+    assert reading.dropped.counts == {"values of another type": 1, "files without imagePath": 1}
+
+
 @pytest.mark.parametrize("name", ODD)
 def test_an_odd_field_is_named_and_the_rest_of_the_file_is_read(
     put, tmp_path, read_all, name
