@@ -32,7 +32,7 @@ class _Shape(Struct, gc=False):
 
 
 class _Content(Struct):
-    imagePath: str | None = None
+    imagePath: Any = None
     flags: Any = None
     shapes: list[_Shape] = field(default_factory=list)
 
@@ -54,7 +54,8 @@ class LabelMeReader:
         """Open a file, or all of a folder; each image is looked for beside its file."""
         root = source if source.is_dir() else source.parent
         contents = {
-            file: load(file, _Content, _FILES.hint, dropped) for file in _FILES.existing(source)
+            file: load(file, _Content, _FILES.hint, dropped, "shapes")
+            for file in _FILES.existing(source)
         }
         names = dict.fromkeys(name for content in contents.values() for name in content.states())
         classes = [name for name in names if name not in _NO_CLASS]
@@ -64,7 +65,7 @@ class LabelMeReader:
 
 def _samples(contents: Mapping[Path, _Content], root: Path, dropped: IssueLog) -> Iterator[Sample]:
     for file, content in contents.items():
-        if not content.imagePath:
+        if not isinstance(content.imagePath, str) or not content.imagePath:
             dropped.add("files without imagePath", str(file))
             continue
         below = file.parent.relative_to(root).as_posix()

@@ -96,6 +96,9 @@ def _sound(
         try:
             kept[key] = _sound(own, kind, f"{where}, {key}", dropped)
         except msgspec.ValidationError as error:
+            holds_more = any(get_origin(one) in (list, dict) for one in (kind, *get_args(kind)))
+            if holds_more and own is not None:  # without its labels an entry would be a negative
+                raise
             dropped.add("values of another type", str(error))
     if not parts or (get_origin(shape) and not kept):
         raise fault
