@@ -18,9 +18,12 @@ import torch
 from samples import CLASSES, make_annotation, make_images, make_model
 from timing import show
 from timm.models import _registry
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mlc_cli.core.models.backbone import Backbone, create_backbone
+from mlc_cli.core.models.build import load_classifier
 from mlc_cli.core.models.complexity import complexity
+from mlc_cli.core.runs.checkpoint import save_checkpoint
 from mlc_cli.errors import MlcError, SettingsError
 from mlc_cli.jobs.export import export
 from mlc_cli.settings.export import ExportSettings
@@ -60,6 +63,17 @@ def size_of(name: str) -> int:
     raise AssertionError
 
 
+@torch.no_grad()
+def settle(checkpoint: Path) -> None:
+    """Let batch normalisation see noise once: random weights without it grow beyond all bounds."""
+    classifier, card = load_classifier(checkpoint)
+    for module in classifier.train().modules():
+        if isinstance(module, _BatchNorm):
+            module.momentum = 1.0
+    classifier(torch.randn(8, 3, *card.input_size))
+    save_checkpoint(checkpoint, classifier.state_dict(), card)
+
+
 def run(name: str, data: Path) -> dict[str, object]:
     """Export one and say how far the files are from torch."""
     started = time.monotonic()
@@ -69,6 +83,7 @@ def run(name: str, data: Path) -> dict[str, object]:
             size = size_of(name)
             torch.manual_seed(0)
             make_model(checkpoint, name, size)
+            settle(checkpoint)
             found = export(ExportSettings(checkpoint=str(checkpoint), ir=True, data=str(data)))
         except MlcError as error:
             return {"refused": error.message}

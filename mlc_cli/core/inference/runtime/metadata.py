@@ -127,10 +127,11 @@ def from_entries(entries: Mapping[str, str], path: Path, *, sealed: bool) -> Exp
             "Export a checkpoint with: mlc export --ir",
         )
     card = card_from_json(entries["mlc"], path, sealed=sealed)
-    folded, parity = entries.get("thresholds_folded"), entries.get("parity", "unchecked")
+    folded, digest = entries.get("thresholds_folded"), entries.get("digest")
     own = ("digest", "parity", "mlc")
     written = {key: text for key, text in entries.items() if key not in own}
-    known = entries.get("digest") in (None, digest_of(written)) and parity in get_args(Parity)
+    parity = entries.get("parity", "" if digest else "unchecked")
+    known = digest in (None, digest_of(written)) and parity in get_args(Parity)
     if not known or folded not in ("True", "False"):
         raise CheckpointError(f"{path}: its metadata is damaged or was changed")
     embedded = entries.get("resize_embedded") == "True"
