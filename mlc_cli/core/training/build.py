@@ -188,9 +188,7 @@ def _plan(
     forward: nn.Module = built.classifier.train()
     if settings.compile:
         forward = torch.compile(forward)  # type: ignore[assignment]
-    together = None
-    if group.size > 1 and settings.epochs:
-        together = Together(forward, built.classifier, optimizer, settings.data.input_size)
+    together = _together(settings, forward, built, optimizer) if group.size > 1 else None
     step = Step(
         forward=together.model if together else forward,
         loss=build_loss(
@@ -225,6 +223,20 @@ def _plan(
         eval_every=settings.eval_every,
         warm_start=_warm_start(settings, lambda: as_evaluated(splits.train), built, teach),
     )
+
+
+def _together(
+    settings: TrainSettings,
+    forward: nn.Module,
+    built: BuiltModel,
+    optimizer: torch.optim.Optimizer,
+) -> Together | None:
+    if not settings.epochs:
+        return None
+    sam, data = settings.optim.sam, settings.data
+    quiet = settings.optim.accumulate > 1 or (sam and sam.per_process)
+    static = not quiet and "skip" not in (data.on_bad_image, data.on_damaged)
+    return Together(forward, built.classifier, optimizer, data.input_size, static=static)
 
 
 def _readers(
