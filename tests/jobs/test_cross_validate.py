@@ -53,6 +53,7 @@ def test_every_image_is_scored_by_a_model_that_has_not_seen_it(
     assert outcome.code == 0, outcome.err
     assert "val.json is learnt from, too: its 12 images are in the folds" in outcome.err
     assert "val    none: all is learnt" in outcome.err
+    assert "best out-of-fold mAP 0." in outcome.err
     everything = images(Path("data/train.json")) | images(Path("data/val.json"))
     assert images(RUN / "folds/images.json") == everything
     saved, maps, seen = read_scores(RUN / "folds/scores.npz"), [], set()

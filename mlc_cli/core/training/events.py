@@ -134,12 +134,14 @@ class Finished:
         best: The best epoch.
         evaluation: Of the best checkpoint on the validation split.
         seconds: From the first step to the end.
+        measured_on: Which images gave the best mAP.
     """
 
     run: RunFolder
     best: Best
     evaluation: Evaluation
     seconds: float
+    measured_on: str = "val"
 
     def _repr_html_(self) -> str:
         """In a notebook: what is known of each class on the validation split."""
