@@ -63,7 +63,7 @@ def thresholds(given: Given[ThresholdSettings], *, as_json: flags.Json = False) 
 def _warn(result: "ThresholdResult") -> None:
     for name in result.overfitted:
         screen.warn(
-            f"out of fold {name} falls below that at 0.5: there are too few images to choose"
+            f"out of fold the {name} is worse than at 0.5: there are too few images to choose"
             " thresholds on"
         )
     for floor in result.floors:
@@ -115,6 +115,11 @@ def _show(result: "ThresholdResult") -> None:
     if result.out_of_fold:
         summaries["out of fold"] = result.out_of_fold
     screen.summary_table(summaries)
+    if result.aim.measured and result.objective != "f1":
+        values = ", ".join(
+            f"{value:.4f} {name.replace('_', ' ')}" for name, value in result.attained.items()
+        )
+        screen.result(f"{result.aim.measured}: {values}")
     screen.result(
         f"threshold for all classes together: {result.overall:.4f}; those of the classes are"
         f" pulled towards it with a strength of {result.shrinkage:g} positives"

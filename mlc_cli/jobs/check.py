@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,14 @@ from mlc_cli.core.datasets.inspection.collection import read_collection
 from mlc_cli.core.datasets.inspection.html.page import write_page
 from mlc_cli.core.datasets.inspection.inspect import Inspection, inspect
 from mlc_cli.core.datasets.inspection.scan import scan_files
+from mlc_cli.core.datasets.shards.open import is_split, read_anywhere
+from mlc_cli.core.system.addresses import is_remote, shown
 from mlc_cli.core.system.cores import usable_cores
+from mlc_cli.core.system.downloads.build import build_cache
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import UsageError
 from mlc_cli.settings.check import CheckSettings
+from mlc_cli.settings.download import DownloadSettings
 
 OnProgress = Callable[[int, int], object]
 
@@ -55,7 +60,15 @@ def check(settings: CheckSettings, progress: OnProgress | None = None) -> Checke
         if not settings.images:
             raise UsageError("--fix needs the image files: it does not go with --no-images")
         check_destination(source, Path(settings.fix))
-    collection = read_collection(source, Path(settings.image_root) if settings.image_root else None)
+    image_root = Path(settings.image_root) if settings.image_root else None
+    read = partial(read_anywhere, store=build_cache(DownloadSettings()))
+    collection = read_collection(source, image_root, read, is_split)
+    far = is_remote(source) or any(split.pieces for split in collection.splits.values())
+    if settings.fix and far:
+        raise UsageError(
+            f"--fix copies files of this machine, and the images of {shown(source)} are elsewhere",
+            "Make files of shards first: `mlc dataset-convert shards SOURCE DEST`.",
+        )
     if more := settings.rules:
         given = more.implies, more.exclusive, more.separator or ""
         splits = {name: with_rules(one, *given) for name, one in collection.splits.items()}

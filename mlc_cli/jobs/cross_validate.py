@@ -73,8 +73,10 @@ def cross_validate(
         yield Note(f"out of fold  {text}")
         all_images = _of(settings, run, ALL, ALL, cross_validate=number)
         for event in train(all_images, run.path, best):
-            seconds = time.perf_counter() - started
-            yield replace(event, seconds=seconds) if isinstance(event, Finished) else event
+            if isinstance(event, Finished):
+                seconds = time.perf_counter() - started
+                event = replace(event, seconds=seconds, measured_on="out-of-fold")  # noqa: PLW2901
+            yield event
 
 
 def _share_out(settings: TrainSettings, folder: Path, *, accept: bool) -> list[str]:

@@ -72,7 +72,7 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         source=source,
         split=scored.source if scored else None,
         objective=f"least cost by {settings.cost}" if settings.cost else asked,
-        all_floors=objective.floors,
+        aim=objective,
         scores=scores,
         thresholds=thresholds,
         per_class_C=per_class_C,

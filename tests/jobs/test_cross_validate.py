@@ -32,17 +32,9 @@ FULL = (
 
 
 @pytest.fixture
-def arguments(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    make_dataset: Callable[..., Path],
-    tiny: list[str],
-) -> list[str]:
+def arguments(training: Callable[..., list[str]]) -> list[str]:
     """Arguments of a cross-validation, in the working folder."""
-    make_dataset(24, 12)
-    monkeypatch.chdir(tmp_path)
-    settings = [a for s in FULL for a in ("--set", s)]
-    return ["train", "--data", "data", *tiny, "--device", "cpu", "--cross-validate", "3", *settings]
+    return [*training(24, 12, *FULL), "--cross-validate", "3"]
 
 
 def images(file: Path) -> dict[str, list[str]]:
@@ -61,6 +53,7 @@ def test_every_image_is_scored_by_a_model_that_has_not_seen_it(
     assert outcome.code == 0, outcome.err
     assert "val.json is learnt from, too: its 12 images are in the folds" in outcome.err
     assert "val    none: all is learnt" in outcome.err
+    assert "best out-of-fold mAP 0." in outcome.err
     everything = images(Path("data/train.json")) | images(Path("data/val.json"))
     assert images(RUN / "folds/images.json") == everything
     saved, maps, seen = read_scores(RUN / "folds/scores.npz"), [], set()

@@ -59,6 +59,23 @@ def test_a_training_from_a_store_is_that_from_a_folder(
     assert "a-secret-key" not in Path("runs-there/train-1/train.log").read_text()
 
 
+@pytest.mark.usefixtures("home")
+def test_a_check_finds_in_a_store_what_it_finds_in_a_folder(bucket: Store, mlc: Mlc) -> None:
+    Path("data/images/val/broken.png").write_bytes(b"not an image")
+    written = json.loads(Path("data/val.json").read_text())
+    written["images"] += [["images/val/broken.png", []], ["images/val/gone.png", []]]
+    Path("data/val.json").write_text(json.dumps(written))
+    found = [
+        json.loads(mlc("dataset-check", place, "--json").out)
+        for place in ("data", bucket.put(Path("data"), "checked"))
+    ]
+    for one in found:
+        assert {own["kind"] for own in one["findings"]} >= {"unreadable-images"}
+        one["findings"] = [own for own in one["findings"] if "image" not in own["kind"]]
+        one.pop("data"), one.pop("unusable")
+    assert found[0] == found[1]
+
+
 def test_predict_reads_and_writes_in_a_store(
     bucket: Store, home: Path, mlc: Mlc, tiny: list[str]
 ) -> None:

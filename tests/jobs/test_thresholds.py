@@ -70,7 +70,17 @@ def test_warns_when_the_gain_does_not_hold_out_of_fold(mlc, tmp_path: Path) -> N
     falls = [n for n in ("CF1", "OF1") if written["out_of_fold"][n] < written["at_0.5"][n]]
     assert falls
     for name in falls:
-        assert f"out of fold {name} falls" in outcome.err
+        assert f"out of fold the {name} is worse" in outcome.err
+    for asked in (["--objective", "fbeta=2"], ["--cost", "fn=3,fp=1"]):
+        outcome = mlc(
+            "thresholds", "--scores", tmp_path / "scores.npz", "--set", "shrinkage=0", *asked
+        )
+        values = json.loads((tmp_path / "thresholds.json").read_text())["objective_value"]
+        costs = "--cost" in asked
+        worse = (values["out_of_fold"] > values["at_0.5"]) if costs else values["at_0.5"] == 1
+        assert worse
+        assert f"the {'cost of the errors' if costs else 'mean F2'} of" in outcome.err
+        assert f"{values['out_of_fold']:.4f} out of fold" in outcome.out
     asked = mlc("thresholds", "--scores", tmp_path / "scores.npz", "--objective", "recall>=0.99")
     assert asked.code == 0, asked.err
     assert "warning: out of fold" not in asked.err

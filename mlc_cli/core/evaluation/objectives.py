@@ -1,6 +1,6 @@
 """What a threshold is to maximise, and the floors that it has to keep.
 
-Names of arrays: P positives of a class.
+Names of arrays: P positives of a class, N images, C classes.
 """
 
 import re
@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mlc_cli.core.evaluation.metrics import DecisionMetrics, ratio
 from mlc_cli.core.evaluation.promises import Floor, Mask, Measure
 from mlc_cli.core.evaluation.ranking import RankedPositives
 from mlc_cli.text import nearest
@@ -124,6 +126,29 @@ class Objective:
         else:
             values_P = hits_P / (rank_P if self.kind == "recall" else len(hits_P))
         return int(np.argmax(np.where(allowed_P, values_P, -1.0)))
+
+    @property
+    def measured(self) -> str:
+        """What `attained` is, in words; empty for floors, which are told class by class."""
+        if self.kind == "cost":
+            return "cost of the errors of an image"
+        return f"mean F{self.value:g} of the classes" if self.kind == "fbeta" else ""
+
+    def attained(self, made: DecisionMetrics, targets_NC: NDArray[np.int8]) -> float:
+        """What decisions on images come to: the mean F-beta of the classes with positives, or cost.
+
+        A wrong label costs 1. Targets are 1 present, 0 absent, -1 unknown.
+        """
+        present_C, absent_C = (np.count_nonzero(targets_NC == one, axis=0) for one in (1, 0))
+        missed_C = present_C * np.nan_to_num(1 - made.recall_C)
+        wrong_C = absent_C * np.nan_to_num(made.fpr_C)
+        if self.kind == "cost":
+            costs_C = [self.of_class(c).value for c in range(len(missed_C))]
+            return float(missed_C @ costs_C + wrong_C.sum()) / len(targets_NC)
+        square, right_C = self.value**2, present_C - missed_C
+        above_C = (1 + square) * right_C
+        values_C = ratio(above_C, above_C + square * missed_C + wrong_C)
+        return float(values_C[present_C > 0].mean())
 
     def lack(self, ranked: RankedPositives) -> tuple[float, str]:
         """Cautious threshold of a class that nothing can be promised for, and why."""

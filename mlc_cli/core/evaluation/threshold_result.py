@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mlc_cli.core.evaluation.metrics import DecisionMetrics, Floats
+from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.promises import Floor
 from mlc_cli.core.evaluation.results import SUMMARY, number, slices_as_dict
 from mlc_cli.core.evaluation.scores import SavedScores
@@ -22,7 +23,7 @@ class ThresholdResult:
         source: Checkpoint or scores that they were chosen on.
         split: Annotation file of the images, where a checkpoint was run.
         objective: What they maximise, as the settings say it.
-        all_floors: That they have to keep, with a confidence or as an estimate.
+        aim: The same, with the floors that they have to keep.
         scores: Of the images that they were chosen on.
         thresholds: Of all classes, before any shrinkage.
         per_class_C: Threshold of each class as written.
@@ -44,7 +45,7 @@ class ThresholdResult:
     source: Path
     split: Path | None
     objective: str
-    all_floors: tuple[Floor, ...]
+    aim: Objective
     scores: SavedScores
     thresholds: Thresholds
     per_class_C: Floats
@@ -82,15 +83,27 @@ class ThresholdResult:
     @property
     def floors(self) -> tuple[Floor, ...]:
         """Floors without a confidence: estimates."""
-        return tuple(f for f in self.all_floors if f.confidence is None)
+        return tuple(f for f in self.aim.floors if f.confidence is None)
+
+    @property
+    def attained(self) -> dict[str, float]:
+        """What the objective comes to at 0.5, at the thresholds and out of fold."""
+        made = {"at_0.5": self.at_half, "at_thresholds": self.at_thresholds}
+        made |= {"out_of_fold": self.out_of_fold} if self.out_of_fold else {}
+        targets_NC = self.scores.targets_NC
+        return {name: self.aim.attained(one, targets_NC) for name, one in made.items()}
 
     @property
     def overfitted(self) -> list[str]:
-        """Measures that out of fold are lower than at 0.5; other objectives than F1 ask for it."""
+        """Measures of the objective that are worse out of fold than at 0.5."""
         fitted, half = self.out_of_fold, self.at_half
-        if fitted is None or self.objective != "f1":
+        if fitted is None or not self.aim.measured:
             return []
-        return [n for n in ("CF1", "OF1") if getattr(fitted, n) < getattr(half, n)]
+        if self.objective == "f1":
+            return [n for n in ("CF1", "OF1") if getattr(fitted, n) < getattr(half, n)]
+        gained = self.attained["out_of_fold"] - self.attained["at_0.5"]
+        worse = gained > 0 if self.aim.kind == "cost" else gained < 0
+        return [self.aim.measured] if worse else []
 
 
 def as_dict(result: ThresholdResult) -> dict[str, Any]:
@@ -104,6 +117,7 @@ def as_dict(result: ThresholdResult) -> dict[str, Any]:
         "overall_threshold": result.overall,
         "shrinkage": result.shrinkage,
         "promise": result.promise,
+        "objective_value": result.attained if result.aim.measured else None,
         "estimates_missed_out_of_fold": {str(f): result.below(f) for f in result.floors},
         "folds": result.folds,
         "metrics": {
@@ -132,7 +146,7 @@ def class_rows(result: ThresholdResult) -> list[dict[str, Any]]:
             "positives": int(positives_C[c]),
             "out_of_fold": {
                 floor.measure: number(getattr(outside, f"{floor.measure}_C")[c])
-                for floor in result.all_floors
+                for floor in result.aim.floors
                 if outside
             },
             "fallback": result.thresholds.fallbacks.get(c),

@@ -29,7 +29,7 @@ class Ear:
 
     def __init__(self) -> None:
         self._turn = threading.Condition()
-        self._running = self._started = self._wait_alone = 0
+        self._running = self._started = self._wait_alone = self._end = 0
         self._sink = 0  # FILE * in memory, made when it is first needed in this process
         self._handle = -1
         self._stderr = ctypes.c_void_p()
@@ -42,7 +42,7 @@ class Ear:
         """Begin anew in a forked process, where nothing runs: it shares the file of its parent."""
         self._stderr.value = self._before
         self._turn = threading.Condition()
-        self._running = self._wait_alone = self._sink = 0
+        self._running = self._wait_alone = self._sink = self._end = 0
 
     def heard(self, run: Callable[[], T]) -> tuple[T, str]:
         """Result of a function and what was printed meanwhile, its first line."""
@@ -67,24 +67,29 @@ class Ear:
                 self._turn.notify_all()
 
     def _start(self) -> int:
-        """Count one more, and say how long the file is."""
+        """Count one more, and say where the file ended when last something was heard."""
         if not self._sink:
             self._open()
         if not self._running:
-            os.ftruncate(self._handle, 0)
+            if self._end:
+                os.ftruncate(self._handle, 0)
+                self._end = 0
             self._stderr.value = self._sink
             self._level = cv2.utils.logging.setLogLevel(0)
         self._running += 1
         self._started += 1
-        return os.fstat(self._handle).st_size
+        return self._end
 
     def _finish(self, run: Callable[[], T], place: int) -> tuple[T, str]:
+        text = None
         try:
             result = run()
             text = os.pread(self._handle, _MOST, place)
         finally:
             with self._turn:
                 self._running -= 1
+                if text != b"":  # also when it failed, and nobody has looked
+                    self._end = os.fstat(self._handle).st_size
                 if not self._running:
                     self._stderr.value = self._before
                     cv2.utils.logging.setLogLevel(self._level)

@@ -11,8 +11,9 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import RawIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -92,11 +93,11 @@ def look(
 def _content(path: Path, max_pixels: float, gathered: places.Content | None) -> Iterator[bytes]:
     """The bytes of an image, for which there is room while they are used."""
     if places.is_file(path):
-        with _opened(path) as stream:
-            size = os.fstat(stream.fileno()).st_size
+        stream, size = _opened(path)
+        with stream:
             _check_size(size, max_pixels)
             with FILES.take(size):
-                yield stream.read()
+                yield stream.read(size)
         return
     content = places.read(path) if gathered is None else gathered
     if isinstance(content, OSError):
@@ -105,13 +106,17 @@ def _content(path: Path, max_pixels: float, gathered: places.Content | None) -> 
     yield content
 
 
-def _opened(path: Path) -> BinaryIO:
-    """A regular file for reading; pipes and devices are refused without waiting for them."""
+def _opened(path: Path) -> tuple[RawIOBase, int]:
+    """A regular file and its size; pipes and devices are refused without waiting for them.
+
+    Each call of the system gives Python's lock away, for which other threads wait: there are few.
+    """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
         os.close(handle)
         raise ValueError("is not a regular file")
-    return os.fdopen(handle, "rb")
+    return os.fdopen(handle, "rb", buffering=0), status.st_size
 
 
 def _check_size(size: int, max_pixels: float) -> None:

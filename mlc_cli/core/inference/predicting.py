@@ -74,20 +74,30 @@ class Predictor:
             live: Give a batch that is not full when no further image comes for a moment.
             stopped: Asked while waiting for images; ends the prediction early.
         """
-        # On a CPU the model needs all cores: side by side both only get in each other's way.
-        ahead = not self.engine.on_host
+        free = threading.Event()
+        free.set()
+
+        def read_when_free(item: Item) -> Picture:
+            free.wait()
+            return read(item)
+
         batches = read_batches(
             items,
-            read,
+            read_when_free,
             batch_size=batch_size,
             threads=threads,
-            ahead=ahead,
             live=live,
             stopped=stopped,
         )
         with _single_threaded_opencv():
             for pictures in batches:
-                found = self(pictures)
+                # On a CPU the model needs all cores: side by side both get in each other's way.
+                if self.engine.on_host:
+                    free.clear()
+                try:
+                    found = self(pictures)
+                finally:
+                    free.set()
                 yield [(one, picture.shown()) for one, picture in zip(found, pictures, strict=True)]
 
     def __call__(self, pictures: Sequence[Picture]) -> list[Prediction]:

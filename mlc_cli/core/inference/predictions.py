@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import msgspec
+
 from mlc_cli.core.inference.results import Prediction
 from mlc_cli.errors import DataError
 from mlc_cli.text import csv_cell, plain
@@ -70,19 +72,18 @@ class JsonLines(Format):
 
     def record(self, prediction: Prediction) -> str:
         """One image as a line."""
-        text = json.dumps(self.content(prediction), ensure_ascii=False, allow_nan=False)
-        return plain(text) + "\n"
+        text = msgspec.json.format(msgspec.json.encode(self.content(prediction)), indent=0)
+        return plain(text.decode()) + "\n"
 
     def content(self, prediction: Prediction) -> dict[str, Any]:
         """What is written of one image."""
         if prediction.error:
             return {"image": prediction.image, "error": prediction.error}
-        ranked = prediction.ranked(self.most)
         return {
             "image": prediction.image,
             "labels": [self.classes[c] for c in prediction.decided],
             **({"unsure": [self.classes[c] for c in prediction.unsure or ()]} if self.band else {}),
-            "probabilities": {self.classes[c]: prediction.written(c) for c in ranked},
+            "probabilities": prediction.written(prediction.ranked(self.most), self.classes),
         }
 
     def read(self, record: str) -> Written:
@@ -142,8 +143,8 @@ class Table(Rows):
 
     def record(self, prediction: Prediction) -> str:
         """One image as a row; probabilities that are not listed are empty."""
-        listed = set(prediction.ranked(self.most))
-        numbers = [prediction.written(c) if c in listed else "" for c in range(len(self.classes))]
+        listed = prediction.written(prediction.ranked(self.most), self.classes)
+        numbers = [listed.get(name, "") for name in self.classes]
         lists = [prediction.decided, *([prediction.unsure or ()] if self.band else [])]
         joined = (";".join(self.classes[c].replace(";", "\\;") for c in one) for one in lists)
         texts = [prediction.image, *joined, prediction.error]

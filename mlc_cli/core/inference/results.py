@@ -51,15 +51,16 @@ class Prediction:
     @property
     def probabilities(self) -> dict[str, float]:
         """Probabilities by name, the largest first, as they are written to files."""
-        return {self.classes[c]: self.written(c) for c in self.ranked()}
+        return self.written(self.ranked(), self.classes)
 
     def ranked(self, most: int | None = None) -> list[int]:
         """Classes from the most to the least probable; those alike in the order of classes."""
         return np.argsort(-self.probabilities_C, kind="stable")[:most].tolist()  # type: ignore[no-any-return]
 
-    def written(self, class_index: int) -> float:
-        """The probability in nine digits: one more than the model's float32 can tell apart."""
-        return float(f"{self.probabilities_C[class_index]:.9g}")
+    def written(self, chosen: Sequence[int], names: Sequence[str]) -> dict[str, float]:
+        """Probabilities of some classes by name, in the nine digits that a float32 has at most."""
+        numbers = self.probabilities_C.tolist()
+        return {names[c]: float(f"{numbers[c]:.9g}") for c in chosen}
 
     def _repr_html_(self) -> str:
         """In a notebook: the most probable classes, the decided ones in bold."""

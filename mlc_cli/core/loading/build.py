@@ -17,7 +17,7 @@ from mlc_cli.core.datasets.checks import check_images, check_leak, check_same_cl
 from mlc_cli.core.datasets.completing import with_rules
 from mlc_cli.core.datasets.digits import make_digits
 from mlc_cli.core.datasets.older import later_unknown
-from mlc_cli.core.datasets.shards.open import index_of, read_far, read_shards
+from mlc_cli.core.datasets.shards.open import read_anywhere
 from mlc_cli.core.images.geometry import Geometry, Interpolation
 from mlc_cli.core.images.scaled import SizeHW
 from mlc_cli.core.loading.augment import (
@@ -117,12 +117,9 @@ def read_split(settings: DataSettings, file: str, store: Cache | None = None) ->
             f"{root}: there is no such folder",
             f"Get it with: mlc dataset-download {root.name} {root}",
         )
-    if index := index_of(root / file):
-        store = store or build_cache(DownloadSettings())
-        annotation = read_shards(index, store, blocks=settings.shuffle == "blocks")
-    else:
-        read = read_far if is_remote(root) else read_annotation
-        annotation = read(root / file, image_root)
+    store = store or build_cache(DownloadSettings())
+    blocks = settings.shuffle == "blocks"
+    annotation = read_anywhere(root / file, image_root, store=store, blocks=blocks)
     for older in settings.unknown_in:
         before = read_annotation(Path(older).expanduser())
         annotation = later_unknown(annotation, before, settings.renames)

@@ -185,7 +185,7 @@ def printable(path: Path) -> str:
 
 
 def _kind(path: Path) -> str:
-    return Path(_plain(path)).suffix.lower()
+    return (Path(_plain(path)) if is_remote(path) else path).suffix.lower()
 
 
 def _plain(path: Path) -> str:

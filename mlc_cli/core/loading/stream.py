@@ -99,7 +99,6 @@ def read_batches(
     *,
     batch_size: int,
     threads: int,
-    ahead: bool = True,
     live: bool = False,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Generator[list[Picture]]:
@@ -110,11 +109,10 @@ def read_batches(
         read: Reads one.
         batch_size: Pictures a batch; the last may have fewer.
         threads: How many.
-        ahead: Read the next batch while this one is used; otherwise when it is asked for.
         live: Give a batch that is not full when no further item comes for a moment.
         stopped: Asked while waiting; ends the batches early.
     """
-    depth = batch_size + threads if ahead else 1
+    depth = batch_size + threads  # the next batch is read while this one is used
     waiting: list[Future[Picture]] = []
     for future in in_background(_start(items, read, threads), depth, stopped):
         if future is not None:

@@ -53,6 +53,11 @@ class Validation:
     map_ema: float | None
     improved: bool
 
+    @property
+    def reached(self) -> float:
+        """The better of both."""
+        return max(self.map_raw, self.map_ema or 0.0)
+
 
 @dataclass(frozen=True)
 class EpochReport:
@@ -73,14 +78,14 @@ class EpochReport:
 
     epoch: int
     epochs: int
-    loss: float | None
     lr: float | None
     validation: Validation | None
     best: Best
-    stopped: bool
-    images_per_second: float
     seconds: float
     unreadable: int
+    loss: float | None = None
+    stopped: bool = False
+    images_per_second: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -129,12 +134,14 @@ class Finished:
         best: The best epoch.
         evaluation: Of the best checkpoint on the validation split.
         seconds: From the first step to the end.
+        measured_on: Which images gave the best mAP.
     """
 
     run: RunFolder
     best: Best
     evaluation: Evaluation
     seconds: float
+    measured_on: str = "val"
 
     def _repr_html_(self) -> str:
         """In a notebook: what is known of each class on the validation split."""

@@ -113,6 +113,6 @@ def _finished(event: Finished) -> str:
     kind = "moving average" if event.best.averaged else "raw weights"
     where = f"after epoch {event.best.epoch}" if event.best.epoch else "before the first epoch"
     return (
-        f"done in {event.seconds / 60:.1f} min: best val mAP {event.best.mean_ap:.4f}"
-        f" {where} ({kind}), saved in {event.run.best}"
+        f"done in {event.seconds / 60:.1f} min: best {event.measured_on} mAP"
+        f" {event.best.mean_ap:.4f} {where} ({kind}), saved in {event.run.best}"
     )

@@ -128,6 +128,25 @@ def test_no_positives_at_all_leaves_one_half() -> None:
     assert found.per_class_C.tolist() == [0.5, 0.5]
 
 
+def test_what_an_objective_comes_to_equals_a_library_and_a_plain_sum() -> None:
+    scores_NC, targets_NC = draw(200, 5)
+    made = decision_metrics(scores_NC, targets_NC, np.full(5, 0.5))
+    decided_NC = scores_NC >= 0.5
+    wanted = fbeta_score(targets_NC, decided_NC, beta=2, average="macro", zero_division=0)
+    assert Objective("fbeta", 2.0).attained(made, targets_NC) == pytest.approx(wanted, abs=1e-12)
+    missed_C = ((targets_NC == 1) & ~decided_NC).sum(0)
+    wrong = ((targets_NC == 0) & decided_NC).sum()
+    costs = Objective("cost", 3.0, per_class={1: 7.0})
+    wanted = (missed_C @ [3, 7, 3, 3, 3] + wrong) / 200
+    assert costs.attained(made, targets_NC) == pytest.approx(wanted, abs=1e-12)
+    targets_NC[:50] = -1  # unknown costs nothing
+    made = decision_metrics(scores_NC, targets_NC, np.full(5, 0.5))
+    decided_NC = decided_NC[50:]
+    missed_C = ((targets_NC[50:] == 1) & ~decided_NC).sum(0)
+    wanted = (missed_C @ [3, 7, 3, 3, 3] + ((targets_NC[50:] == 0) & decided_NC).sum()) / 200
+    assert costs.attained(made, targets_NC) == pytest.approx(wanted, abs=1e-12)
+
+
 def test_out_of_fold_never_sees_the_fold_that_it_decides() -> None:
     # Pure noise: in sample the thresholds seem to help, out of fold they cannot.
     rng = np.random.default_rng(0)

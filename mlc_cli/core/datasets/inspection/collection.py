@@ -5,13 +5,14 @@ Images of all splits stand in one row of numbers, split after split: the *rows*.
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Annotation, Label, LabelSets, State, read_annotation
+from mlc_cli.core.system.addresses import is_remote, shown
 from mlc_cli.errors import DataError
 
 SPLITS = ("train", "val", "test")
@@ -125,50 +126,61 @@ class Collection:
 
         return Labels(named(split.positives), named(split.others), split.unlisted)
 
-    def files(self) -> Iterator[tuple[Annotation, str]]:
-        """All images in the order of the rows, with their split."""
+    def files(self) -> Iterator[tuple[Annotation, int]]:
+        """All images in the order of the rows: their split, and their number in it."""
         for split in self.splits.values():
-            for path in split.paths:
-                yield split, path
+            for image in range(len(split)):
+                yield split, image
 
     def shared_paths(self) -> Iterator[tuple[int, str]]:
         """Rows of images whose path is in an earlier split, too, and that split."""
         seen: dict[str, str] = {}
-        for row, (split, path) in enumerate(self.files()):
+        for row, (split, image) in enumerate(self.files()):
             name = self.split_name(row)
-            first = seen.setdefault(os.path.normpath(split.folder / path), name)
+            first = seen.setdefault(os.path.normpath(split.path(image)), name)
             if first != name:
                 yield row, first
 
 
-def read_collection(source: Path, image_root: Path | None = None) -> Collection:
+def read_collection(
+    source: Path,
+    image_root: Path | None = None,
+    read: Callable[[Path, Path | None], Annotation] = read_annotation,
+    is_there: Callable[[Path], bool] = Path.exists,
+) -> Collection:
     """Read the annotation files of a data set; faulty ones are kept with their faults.
 
     It is a folder with some of `train.json`, `val.json` and `test.json`, or one file.
+
+    Args:
+        source: The folder or the file.
+        image_root: Folder of the images, where it is another.
+        read: Reads a file.
+        is_there: Whether there is one, or what stands for it.
 
     Raises:
         DataError: There is no annotation file.
     """
     splits: dict[str, Annotation] = {}
     faults: dict[str, str] = {}
-    for name, path in _annotation_files(source):
+    for name, path in _annotation_files(source, is_there):
         try:
-            splits[name] = read_annotation(path, image_root)
+            splits[name] = read(path, image_root)
         except DataError as error:
             faults[name] = error.message
     return Collection(source, splits, faults)
 
 
-def _annotation_files(source: Path) -> Sequence[tuple[str, Path]]:
-    if source.is_file():
+def _annotation_files(source: Path, is_there: Callable[[Path], bool]) -> Sequence[tuple[str, Path]]:
+    if source.is_file() or (is_remote(source) and source.suffix):
         return [(source.stem, source)]
     found = [(name, source / f"{name}.json") for name in SPLITS]
-    there = [(name, path) for name, path in found if path.exists()]
+    there = [(name, path) for name, path in found if is_there(path)]
     if there:
         return there
-    if not source.is_dir():
+    if not (source.is_dir() or is_remote(source)):
         raise DataError(f"{source}: there is no such folder or file")
     raise DataError(
-        f"{source}: has no train.json, val.json or test.json",
+        f"{shown(source)}: has no train.json, val.json or test.json",
         "`mlc dataset-convert auto SOURCE DEST` makes them from the files of other tools.",
     )

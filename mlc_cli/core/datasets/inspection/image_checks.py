@@ -10,6 +10,7 @@ from mlc_cli.core.datasets.inspection.collection import Collection
 from mlc_cli.core.datasets.inspection.duplicates import Alike, Duplicates
 from mlc_cli.core.datasets.inspection.issues import LONG, SMALL, Finding, found
 from mlc_cli.core.datasets.inspection.scan import Files
+from mlc_cli.core.system.addresses import is_remote
 
 _PROBLEMS = {
     "is missing": "missing-images",
@@ -49,9 +50,11 @@ def _titles(collection: Collection, rows: Iterable[int]) -> list[str]:
 def _not_listed(collection: Collection) -> list[Finding]:
     """Image files in the folder that no annotation lists."""
     folders = {split.folder for split in collection.splits.values()}
-    if collection.faults or folders != {collection.source}:
+    elsewhere = any(split.pieces for split in collection.splits.values())
+    elsewhere = elsewhere or is_remote(collection.source)
+    if collection.faults or elsewhere or folders != {collection.source}:
         return []
-    listed = {os.path.normpath(path) for _, path in collection.files()}
+    listed = {os.path.normpath(split.paths[image]) for split, image in collection.files()}
     there = walk_images(collection.source)
     return found("not-listed", [path for path in there if os.path.normpath(path) not in listed])
 

@@ -16,6 +16,7 @@ from mlc_cli.core.images.decode import look
 from mlc_cli.core.images.folder import ImageFolder
 from mlc_cli.core.images.scaled import GREY_FLAGS, SizeHW, orientation, part_of
 from mlc_cli.core.system.files import read_bytes
+from mlc_cli.core.system.places import is_file, read
 from mlc_cli.core.system.threads import in_threads
 from mlc_cli.errors import BadImageError
 
@@ -140,10 +141,10 @@ def scan_files(
         for split in collection.splits.values()
     }
 
-    def scan(location: tuple[Annotation, str]) -> FileScan:
-        split, path = location
-        problem = folders[id(split)].problem(path)
-        return FileScan(problem) if problem else scan_file(split.folder / path, max_pixels)
+    def scan(location: tuple[Annotation, int]) -> FileScan:
+        split, image = location
+        problem = None if split.pieces else folders[id(split)].problem(split.paths[image])
+        return FileScan(problem) if problem else scan_file(split.path(image), max_pixels)
 
     files = Files({}, {}, np.zeros(len(collection), _FACTS))
     for row, found in enumerate(in_threads(scan, collection.files(), threads)):
@@ -170,7 +171,8 @@ def _tell_copies(collection: Collection, files: Files, threads: int) -> None:
     rows = [row for group in alike.values() if len(group) > 1 for row in group]
 
     def digest(path: Path) -> bytes:
-        return hashlib.sha256(read_bytes(path)).digest()[:16]
+        content = read_bytes(path) if is_file(path) else read(path)
+        return hashlib.sha256(content).digest()[:16]
 
     for row, found in zip(
         rows, in_threads(digest, map(collection.file, rows), threads), strict=True

@@ -10,11 +10,29 @@ from mlc_cli.core.datasets.rules import RULES_FILE
 from mlc_cli.core.datasets.shards.foreign import foreign_index
 from mlc_cli.core.datasets.shards.index import is_index, read_index
 from mlc_cli.core.system import remote
-from mlc_cli.core.system.addresses import shown
+from mlc_cli.core.system.addresses import is_remote, shown
 from mlc_cli.core.system.downloads.cache import Cache
 from mlc_cli.errors import DataError
 
 INDEX, TAR = ".parquet", ".tar"
+
+
+def read_anywhere(
+    source: Path, image_root: Path | None, *, store: Cache, blocks: bool = False
+) -> Annotation:
+    """Read a split from an annotation file or from shards, of this machine or of a store.
+
+    Raises:
+        DataError: With all faults of the file.
+    """
+    if index := index_of(source):
+        return read_shards(index, store, blocks=blocks)
+    return (read_far if is_remote(source) else read_annotation)(source, image_root)
+
+
+def is_split(source: Path) -> bool:
+    """Whether `read_anywhere` finds an annotation file, or shards in its place."""
+    return remote.exists(source) or index_of(source) is not None
 
 
 def index_of(source: Path) -> Path | None:

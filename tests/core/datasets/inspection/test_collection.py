@@ -66,7 +66,12 @@ def test_rows_run_through_the_splits_in_their_order(make_data) -> None:
     assert collection.file(3) == root / "t.jpg"
     assert collection.labels(1) == Labels(frozenset(["dog"]), frozenset(["cat"]), "absent")
     assert collection.labels(2).words() == "cat, dog"
-    assert [path for _, path in collection.files()] == ["a.jpg", "b.jpg", "v.jpg", "t.jpg"]
+    assert [split.paths[n] for split, n in collection.files()] == [
+        "a.jpg",
+        "b.jpg",
+        "v.jpg",
+        "t.jpg",
+    ]
 
 
 def test_one_file_is_a_split_of_its_name(make_data) -> None:

@@ -102,6 +102,20 @@ def test_batches_are_those_of_the_folder_bit_by_bit(both: Path, workers: int) ->
         assert all(map(torch.equal, one[:3], other[:3]))
 
 
+@pytest.mark.usefixtures("both")
+def test_a_check_finds_in_shards_what_it_finds_in_the_folder(mlc: Mlc) -> None:
+    of_folder, of_shards = (
+        json.loads(mlc("dataset-check", name, "--json").out) for name in ("data", "shards")
+    )
+    for one in (of_folder, of_shards):
+        one.pop("data")
+        one["findings"] = [own for own in one["findings"] if own["kind"] != "not-listed"]
+    assert of_shards == of_folder
+    assert of_shards["files"]["width"]
+    refused = mlc("dataset-check", "shards", "--fix", "clean")
+    assert (refused.code, "dataset-convert shards" in refused.err) == (2, True)
+
+
 def test_shards_become_the_folder_again(both: Path, mlc: Mlc) -> None:
     outcome = mlc("dataset-convert", "auto", "shards", "again")
     assert outcome.code == 0, outcome.err
