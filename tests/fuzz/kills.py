@@ -30,7 +30,7 @@ COMMANDS = {
     "train": TRAIN,
     "eval": ["eval", "--report", "--set", "workers=0"],
     "thresholds": ["thresholds", "--set", "workers=0"],
-    "calibrate": ["calibrate", "--set", "workers=0"],
+    "calibrate": ["calibrate", "--method", "temperature", "--set", "workers=0"],
     "export": ["export", "--no-check", "--ir"],
     "convert": ["dataset-convert", "mlc", "data", "copied", "--link", "copy"],
     "check": ["dataset-check", "data", "--fix", "fixed"],
@@ -38,6 +38,8 @@ COMMANDS = {
 RUN = Path("runs/train-1")
 AIMS = ("", "scores.npz", "eval.json", "best.safetensors", "trainer.pt")
 """Files: a command may be killed soon after one of them has got its name."""
+UNLIKE = ("output.txt", "train.log", "trainer.pt", "run.lock", "calibration.json")
+"""Files that differ: a second calibration tells of what the first has left."""
 TIMES = {"seconds", "train/images_per_second"}
 SECONDS = 300
 """After so long a command hangs."""
@@ -109,7 +111,7 @@ def content(folder: Path) -> dict[str, Any]:
             found[name] = sorted({json.dumps(record) for record in records})
         elif (
             path.name[0] != "."
-            and path.name not in ("output.txt", "train.log", "trainer.pt", "run.lock")
+            and path.name not in UNLIKE
             and not (path.name.startswith("events."))
         ):
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()

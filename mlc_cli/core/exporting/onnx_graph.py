@@ -131,7 +131,7 @@ def to_proto(
                     raise
                 for module in graph.modules():  # of timm: attention in its single steps
                     if hasattr(module, "fused_attn"):
-                        module.fused_attn = False
+                        vars(module)["fused_attn"] = False
                 program = call()
     except Exception as error:  # whatever a model of timm does that torch cannot export
         raise MlcError(
