@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import math
+import os
 import pickle
 import sys
 import time
@@ -81,14 +82,19 @@ def search(folder: Path, *given: str, **limits: Any) -> job.Search:
     )
 
 
-def work(folder: Path, trials: int, pause: float) -> dict[str, Any]:
-    """What another process does: search with pretended trainings."""
+def work(folder: Path, trials: int, pause: float, processes: int) -> dict[str, Any]:
+    """What another process does, once all are up: search with pretended trainings."""
     HOW["train"] = pretended(peak, pause)
+    (folder / f"up-{os.getpid()}").touch()
+    while len([*folder.glob("up-*")]) < processes:
+        time.sleep(0.01)
     return job.tune(search(folder, trials=trials))
 
 
-def start(folder: Path, trials: int, pause: float) -> tuple[BaseProcess, Connection]:
-    return launch.start(lambda: work(folder, trials, pause))
+def start(
+    folder: Path, trials: int, pause: float, processes: int = 1
+) -> tuple[BaseProcess, Connection]:
+    return launch.start(lambda: work(folder, trials, pause, processes))
 
 
 def trials_in(folder: Path, name: str = "train") -> list[optuna.trial.FrozenTrial]:
@@ -199,7 +205,7 @@ def test_the_last_trial_of_a_killed_process_is_waited_for_and_done_again(
 
 
 def test_two_processes_share_a_study(tmp_path: Path) -> None:
-    both = [start(tmp_path, 6, 0.1) for _ in range(2)]
+    both = [start(tmp_path, 6, 0.1, 2) for _ in range(2)]
     assert all(result.poll(120) for _, result in both), "a process hangs"
     found = [pickle.loads(result.recv_bytes()) for _, result in both]
     trials = trials_in(tmp_path)
