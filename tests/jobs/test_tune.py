@@ -205,7 +205,7 @@ def test_the_last_trial_of_a_killed_process_is_waited_for_and_done_again(
 
 
 def test_two_processes_share_a_study(tmp_path: Path) -> None:
-    both = [start(tmp_path, 6, 0.1, 2) for _ in range(2)]
+    both = [start(tmp_path, 6, 0.5, 2) for _ in range(2)]
     assert all(result.poll(120) for _, result in both), "a process hangs"
     found = [pickle.loads(result.recv_bytes()) for _, result in both]
     trials = trials_in(tmp_path)
