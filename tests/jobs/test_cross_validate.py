@@ -32,17 +32,9 @@ FULL = (
 
 
 @pytest.fixture
-def arguments(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    make_dataset: Callable[..., Path],
-    tiny: list[str],
-) -> list[str]:
+def arguments(training: Callable[..., list[str]]) -> list[str]:
     """Arguments of a cross-validation, in the working folder."""
-    make_dataset(24, 12)
-    monkeypatch.chdir(tmp_path)
-    settings = [a for s in FULL for a in ("--set", s)]
-    return ["train", "--data", "data", *tiny, "--device", "cpu", "--cross-validate", "3", *settings]
+    return [*training(24, 12, *FULL), "--cross-validate", "3"]
 
 
 def images(file: Path) -> dict[str, list[str]]:

@@ -50,8 +50,8 @@ def pretended(value: Value, pause: float = 0.0) -> Callable[..., Iterator[EpochR
         for epoch in (1, 2, 3):
             time.sleep(pause)
             reached = value(settings) * epoch / 3
-            yield EpochReport(epoch, 3, 1.0, 0.1, Validation(reached, None, improved=True),
-                              Best(reached, epoch, False), False, 1.0, 1.0, 0)  # fmt: skip
+            yield EpochReport(epoch, 3, 0.1, Validation(reached, None, improved=True),
+                              Best(reached, epoch, False), 1.0, 0)  # fmt: skip
 
     return train
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.formats.base import Source
+from mlc_cli.core.datasets.formats.shared.images import is_image
 from mlc_cli.core.datasets.formats.shared.json_files import id_key
 from mlc_cli.core.datasets.formats.shared.lines import is_file, text_lines
 from mlc_cli.core.system.files import read_json
@@ -50,7 +51,7 @@ def name_numbers(source: Source, origin: Path, file: Path | None) -> Source:
                 names = read_label_names(path)
             except DataError:
                 continue
-            if numbers <= set(names):
+            if numbers <= set(names) and not any(map(is_image, names.values())):
                 found[path] = names
     if len(found) == 1:
         ((path, names),) = found.items()

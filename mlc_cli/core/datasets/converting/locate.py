@@ -63,6 +63,11 @@ def _elsewhere(
     index, checked = ImageIndex(searched), ImageFolder(searched)
     prefix = _prefix(whole.annotation.folder, searched)
     elsewhere: dict[int, str] = {}
+    lost: dict[str, list[str]] = {name: [] for name in whole.splits}
+    for path, problem, split in zip(paths, problems, whole.split_N, strict=True):
+        if problem in (MISSING, AT_ADDRESS):
+            lost[whole.splits[split]].append(path)
+    places = {split: index.find_all(own, split) for split, own in lost.items()}
     for image, problem in enumerate(problems):
         path = paths[image] if problem else ""
         by_tail = problem in (MISSING, AT_ADDRESS)
@@ -70,7 +75,7 @@ def _elsewhere(
         if not by_tail and not inside:
             continue
         split = whole.splits[whole.split_N[image]]
-        found = [inside] if inside else index.find(path, split)
+        found = [inside] if inside else places[split].of(path)
         found = [own for own in found if checked.problem(own) is None]
         if len(found) > 1:
             kind = "images that several files fit (--images narrows the search)"

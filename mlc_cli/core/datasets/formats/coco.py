@@ -27,13 +27,16 @@ from mlc_cli.core.datasets.formats.shared.writing import JsonWriter, common_pref
 from mlc_cli.core.system.issues import IssueLog
 
 _IMAGES = re.compile(r'"images"\s*:\s*\[\s*[{\]]')
+_OTHERS = re.compile(r'"(?:(?:scene|attribute)_id_map|labelId)"\s*:')
+"""Keys of WIDER Attribute and of iMaterialist, whose files have a list of images, too."""
 _ENTRY = "{0}, entry {1}: image {2.image_id!r}, category {2.category_id!r}"
 _OBJECTS = re.compile(r'"annotations"\s*:\s*\[\s*\{')
 
 
 def _looks_right(opening: str) -> bool:
     objects = _OBJECTS.search(opening) and '"image_id"' in opening
-    return opening.lstrip().startswith("{") and bool(_IMAGES.search(opening) or objects)
+    right = opening.lstrip().startswith("{") and (_IMAGES.search(opening) or objects)
+    return bool(right and not _OTHERS.search(opening))
 
 
 _FILES = FileKind(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.shared.json_files import id_key
 from mlc_cli.core.datasets.formats.shared.states import Flag, State, StateRule, flag, is_flag
 from mlc_cli.core.datasets.formats.shared.table_files import Rows, TableSet, look, place_of
 from mlc_cli.core.datasets.formats.shared.tables import UNTOLD, Table, Told
@@ -60,12 +61,11 @@ def _is_class(table: Table, column: int) -> bool:
 
 
 def _counts(name: str, cells: set[str]) -> bool:
-    """Whether a column is a sum or an identifier: whole numbers beyond 0 and 1."""
-    whole = [cell for cell in cells if cell.isdigit()]
-    beyond = [cell for cell in whole if cell not in ("0", "1")]
-    return len(whole) == len(cells - {""}) and (
-        len(beyond) > 1 or (name.lower() in _SUMS and bool(beyond))
-    )
+    """Whether a column is a sum, a grade or an identifier: whole numbers beyond 0 and 1."""
+    whole = [number for cell in cells if type(number := id_key(cell)) is int]
+    beyond = {number for number in whole if number not in (-1, 0, 1)}
+    several = len(beyond) > 1 or (name.lower() in _SUMS and bool(beyond))
+    return several and 2 * len(whole) > len(cells - {""})
 
 
 class CsvOnehotReader:

@@ -79,3 +79,8 @@ def test_a_table_beside_names_all_numbers_or_none(tmp_path: Path) -> None:
     assert "class_names.txt, labels.txt all name them" in several.remarks[0]
     told = name_numbers(source([0], ["dog"], classes=[0, 1]), table, tmp_path / "class_names.txt")
     assert read(told) == [["cat"], ["dog"]]
+
+
+def test_a_table_of_images_names_no_numbers(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("name,label\na.jpg,0\nb.jpg,1\n")
+    assert read(name_numbers(source(["0"], ["1"]), tmp_path, None)) == [["0"], ["1"]]

@@ -209,7 +209,33 @@ FOREIGN = {
     "WebDataset": {"train-0000.tar": ""},
     "LFS": {"data/train.csv": "version https://git-lfs.github.com/spec/v1\noid sha256:1\n"},
     "TFRecord": {"a.tfrecord": ""},
-}
+    "WIDER Attribute": {
+        "wider_attribute_test.json": {
+            "attribute_id_map": {"0": "Male"},
+            "images": [{"file_name": "a.jpg", "targets": [{"attribute": [1, 0, -1]}]}],
+        }
+    },
+    "Visual Genome": {
+        "objects.json": [{"image_id": 1, "objects": [{"synsets": ["a.n.01"], "names": ["a"]}]}]
+    },
+    "ImageNet ReaL": {"real.json": [[], [970, 795], [230]]},
+    "MIRFLICKR": {
+        "annotations/baby.txt": "1\n45\n", "annotations/baby_r1.txt": "45\r\n", "im1.jpg": "",
+    },
+    "Corel5k": {"corel5k_train_list.txt": "1/1\n", "corel5k_train_annot.hvecs": "\1"},
+    "BigEarthNet": {
+        "S2A_1/S2A_1_labels_metadata.json": {"labels": ["Pastures"], "tile_source": "S2A.SAFE"},
+        "S2A_1/S2A_1_B02.tif": "",
+    },
+    "iMaterialist": {
+        "train.json": {
+            "images": [{"url": "https://h/1.jpg", "imageId": "1"}],
+            "annotations": [{"labelId": ["9"], "imageId": "1"}],
+        }
+    },
+    "BDD100K": {"val.json": [{"name": "a.jpg", "labels": [{"category": "car", "box2d": {}}]}]},
+    "has no header": {"annotations.csv": "/data/a.jpg,1,2,3,4,cow\n/data/b.jpg,,,,,\n"},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FOREIGN)

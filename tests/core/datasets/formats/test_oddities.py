@@ -138,6 +138,23 @@ CASES = {
     "labels of LabelMe that are numbers": (
         {"a.json": json.dumps({"flags": [], "shapes": [{"label": 3}], "imagePath": "a.jpg",
                                "imageData": None})}, {"a.jpg": {"3"}}, {""}),
+    "a grade with one odd value": (
+        {"t.csv": "image,level,cat\n"
+                  + "".join(f"{n}.jpg,{g},{n % 2}\n" for n, g in enumerate("00000123?"))},
+        {f"{n}.jpg": {"cat"} if n % 2 else set() for n in range(9)}, {""}),
+    "a grade with a point": (
+        {"t.csv": "image,level,cat\n"
+                  + "".join(f"{n}.jpg,{g}.0,{n % 2}\n" for n, g in enumerate("00000123"))},
+        {f"{n}.jpg": {"cat"} if n % 2 else set() for n in range(8)}, {""}),
+    "comments between rows": (
+        {"t.csv": "image,labels\na.jpg,cat\n# by me\n# seen, twice\n#1.jpg,dog\n"},
+        {"a.jpg": {"cat"}, "#1.jpg": {"dog"}}, {""}),
+    "comments between flags": (
+        {"t.csv": "image,cat,dog\na.jpg,1,0\n# seen, by me, twice\nb.jpg,0,1\n"},
+        {"a.jpg": {"cat"}, "b.jpg": {"dog"}}, {""}),
+    "labels that begin as comments do": (
+        {"t.csv": "labels,image\n#cat,a.jpg\n#dog,b.jpg\n"},
+        {"a.jpg": {"#cat"}, "b.jpg": {"#dog"}}, {""}),
 }  # fmt: skip
 
 

@@ -115,19 +115,20 @@ def filled_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
             if is_comment(cells[0]):
                 comment = cells
                 continue
-            if len(comment) == len(cells) > 1 and _names_image(cells):
+            if len(comment) == len(cells) > 1 and names_image(cells):
                 yield number - 1, [comment[0].lstrip("# "), *comment[1:]]
             comment = None
         yield number, cells
 
 
-def _names_image(cells: Sequence[str]) -> bool:
+def names_image(cells: Sequence[str]) -> bool:
+    """Whether a cell ends like the name of an image."""
     return any(cell.lower().endswith(IMAGE_SUFFIXES) for cell in cells)
 
 
 def is_comment(line: str) -> bool:
     """Whether a line before a table is no part of it: `# by me`, `sep=;` of Excel."""
-    return line.lower().startswith(("#", "sep=")) and not _names_image([line])
+    return line.lower().startswith(("#", "sep=")) and not names_image([line])
 
 
 def csv_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:

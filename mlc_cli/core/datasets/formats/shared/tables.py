@@ -3,13 +3,18 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
 from mlc_cli.core.datasets.formats.shared.images import is_address, is_image
-from mlc_cli.core.datasets.formats.shared.lines import filled_rows, is_comment, raw_lines
+from mlc_cli.core.datasets.formats.shared.lines import (
+    filled_rows,
+    is_comment,
+    names_image,
+    raw_lines,
+)
 from mlc_cli.core.datasets.formats.shared.split_names import meaning
 from mlc_cli.core.datasets.formats.shared.states import is_flag
 from mlc_cli.core.system.issues import IssueLog
@@ -103,7 +108,9 @@ class Table:
         empty = cls(path, split, delimiter, tuple(header), (), headless=headless)
         count = min(HEAD, HEAD_CELLS // len(header) + 1)
         first = [row for _, row in islice(empty.rows(IssueLog()), count)]
-        table = cls(path, split, delimiter, tuple(header), first, told, headless)
+        table = replace(empty, told=told, first=[row for row in first if not _is_note(row)])
+        if not table.names_images:
+            table = replace(table, first=first)
         if headless and told.image is None and not table.is_import:
             raise DataError(
                 f"{path}: has no header, its first line names an image: {line.strip():.80}",
@@ -123,8 +130,10 @@ class Table:
         Raises:
             DataError: The file turns out not to be CSV in UTF-8.
         """
-        width = len(self.header)
+        width, notes = len(self.header), self.names_images
         for number, row in islice(filled_rows(self.path, self.delimiter), not self.headless, None):
+            if notes and _is_note(row):
+                continue
             if len(row) == width:
                 yield number, row
             elif len(row) < width:
@@ -248,6 +257,11 @@ class Table:
         if sides := _sides(self.header[column]):
             return sides[row[column].lower() not in ("1", "1.0", "true", "yes")]
         return row[column].removeprefix(_UNASSIGNED) or self.split
+
+
+def _is_note(row: Sequence[str]) -> bool:
+    """Whether a row of a table of images is a comment."""
+    return row[0].startswith("#") and not names_image(row)
 
 
 def _sides(name: str) -> tuple[str, str] | None:

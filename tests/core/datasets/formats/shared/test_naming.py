@@ -1,7 +1,9 @@
 """From names of images to paths."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -162,3 +164,32 @@ def test_what_one_folder_stands_for_is_learnt(put, tmp_path: Path) -> None:
         assert sorted(index.find("img/4")) == ["x/4.png", "z/4.jpg"]
         assert index.find("y/2.jpg") == ["y/2.jpg"]
         assert index.find("img/5.jpg") == []
+
+
+def test_many_at_once_are_found_as_one_by_one_are(put, tmp_path: Path) -> None:
+    draw = Random(0)
+    changes: list[Callable[[str], str]] = [
+        lambda path: path,
+        lambda path: path.replace("tree", "img"),
+        lambda path: "C:\\d\\" + path.replace("/", "\\"),
+        lambda path: f"https://host/b/{path}?a=1",
+        lambda path: path.upper().replace("TREE", "tree"),
+        lambda path: path.rpartition(".")[0],
+        lambda path: f"{path}.bak",
+    ]
+    moved, unclear = 0, 0
+    for number in range(60):
+        root = tmp_path / str(number)
+        files = [
+            f"tree{draw.randrange(3)}/{draw.choice('abAB')}{draw.randrange(6)}.{ending}"
+            for ending in draw.choices(("jpg", "JPG", "png", "csv"), (9, 1, 1, 1), k=12)
+        ]
+        for file in files[:-1]:
+            put(f"{number}/{file}")
+        own = draw.sample(changes, 2)
+        asked = [change(file) for file in files for change in own]
+        found = ImageIndex(root).find_all(asked, "tree1")
+        index = ImageIndex(root)
+        assert [found.of(one) for one in asked] == [index.find(one, "tree1") for one in asked]
+        moved, unclear = moved + len(found.moved), unclear + len(found.unclear)
+    assert moved > 100 < unclear
