@@ -37,7 +37,7 @@ _CAUSES = (
      "It was killed, most often for lack of memory, or its machine is out of reach."),
 )  # fmt: skip
 """Signs in what torch says, and what they mean."""
-PATIENCE = 12.0
+PATIENCE = 6.0
 """Seconds after which a process gives up waiting for one to which no connection is left."""
 _waits: list[float] = []
 """When this process began what it does together with others, if it does."""
