@@ -183,11 +183,10 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.WARNING)
     try:
         with (
-            warnings.catch_warnings(),
+            warnings.catch_warnings(action="ignore"),
             redirect_stdout(io.StringIO()),
             redirect_stderr(io.StringIO()),
         ):
-            warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(level)

@@ -177,8 +177,7 @@ def _python_list(cell: str) -> Sequence[str]:
         inside, numbers = text[1:-1], not text[1:-1].strip("0123456789. \n")
         return _cleaned(inside.split() if numbers else inside.split(","))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             labels = ast.literal_eval(text)
     except (SyntaxError, TypeError, MemoryError, RecursionError):
         raise ValueError("not a Python list") from None
