@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from mlc_cli import __version__
 from mlc_cli.core.datasets.counts import SplitCounts
 from mlc_cli.core.html.notebook import table
@@ -14,8 +12,6 @@ from mlc_cli.core.system.issues import IssueLog
 
 _IMAGES = ("images", "rows", "tasks", "frames", "names")
 """How the kinds begin of what is dropped as images; the others are dropped as labels."""
-_FIELDS = """format source seen remarks image_root to dest files classes classes_from
-renamed_splits=renamed shares splits classes_without_images=missing dropped noted"""
 
 
 @dataclass(frozen=True)
@@ -76,11 +72,27 @@ class Conversion:
 
 def as_dict(conversion: Conversion) -> dict[str, Any]:
     """A conversion as plain values for JSON."""
-    fields = {name.partition("=")[0]: getattr(conversion, name.rpartition("=")[2])
-              for name in _FIELDS.split()}  # fmt: skip
-    splits = {name: _split(own, conversion.classes) for name, own in conversion.splits.items()}
-    plain = msgspec.to_builtins(fields | {"splits": splits}, enc_hook=_plain)
-    return {"version": __version__, **plain}
+    return {
+        "version": __version__,
+        "format": conversion.format,
+        "source": str(conversion.source),
+        "seen": conversion.seen,
+        "remarks": list(conversion.remarks),
+        "image_root": str(conversion.image_root),
+        "to": conversion.to,
+        "dest": str(conversion.dest),
+        "files": list(conversion.files),
+        "classes": list(conversion.classes),
+        "classes_from": conversion.classes_from,
+        "renamed_splits": dict(conversion.renamed),
+        "shares": list(conversion.shares),
+        "splits": {
+            name: _split(split, conversion.classes) for name, split in conversion.splits.items()
+        },
+        "classes_without_images": dict(conversion.missing),
+        "dropped": _findings(conversion.dropped),
+        "noted": _findings(conversion.noted),
+    }
 
 
 def _split(split: SplitCounts, classes: tuple[str, ...]) -> dict[str, Any]:
@@ -96,9 +108,7 @@ def _split(split: SplitCounts, classes: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
-    """Findings by kind; a path as text."""
-    if not isinstance(value, IssueLog):
-        return str(value)
-    counts, examples = value.counts, value.examples
-    return {kind: {"count": counts[kind], "examples": examples[kind]} for kind in counts}
+def _findings(log: IssueLog) -> dict[str, Any]:
+    return {
+        kind: {"count": count, "examples": log.examples[kind]} for kind, count in log.counts.items()
+    }

@@ -44,7 +44,9 @@ class ImageFolderReader:
         splits, classes = _layout(source)
         parents = [source, *(source / split for split in splits)]
         lower = {name.lower() for name in classes}
-        if len(classes) < 2 or any(map(_MASKS.fullmatch, lower)) or _has_bands(source / classes[0]):
+        if len(classes) < 2 or any(map(_MASKS.fullmatch, lower)):
+            return None
+        if sum(bool(_BAND.search(entry.name)) for entry in _entries(source / classes[0])) > 1:
             return None
         inside = (parent / name for parent in parents for name in classes[:_LOOKED])
         if lower & _FOLDERS_OF_OTHERS or any(map(has_annotations, chain(parents, inside))):
@@ -113,10 +115,6 @@ def has_annotations(folder: Path, ignored: Sequence[str] = ()) -> bool:
 
 def _has_image(folder: Path) -> bool:
     return any(is_image(entry.name) for entry in _entries(folder))
-
-
-def _has_bands(folder: Path) -> bool:
-    return sum(bool(_BAND.search(entry.name)) for entry in _entries(folder)) > 1
 
 
 def _samples(root: Path, split: str, dropped: IssueLog) -> Iterator[Sample]:
