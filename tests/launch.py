@@ -6,9 +6,14 @@ process in which autograd has started threads, and CUDA works in no fork of one 
 
 import os
 import pickle
+import shutil
+import signal
 import socket
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -61,6 +66,54 @@ def _run(work: bytes, around: tuple[list[str], Path, dict[str, str]], result: Co
     except BaseException as error:
         made = error
     result.send_bytes(cloudpickle.dumps(made))
+
+
+class Command:
+    """`mlc` in a process of its own, as the executable runs it, but for the time of its imports."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._folder = folder = Path(tempfile.mkdtemp())
+
+        def work() -> None:
+            from mlc_cli.main import main  # noqa: PLC0415 - in the process
+
+            os.setsid()
+            for number, name in enumerate(("out", "err"), 1):
+                os.dup2(os.open(folder / name, os.O_CREAT | os.O_WRONLY, 0o600), number)
+            sys.argv = ["mlc", *arguments]
+            (folder / "up").touch()
+            main()
+
+        self._process, self._result = start(work)
+        while self.runs and not (folder / "up").exists():
+            time.sleep(0.01)
+
+    def kill(self, number: signal.Signals, *, group: bool = False) -> None:
+        """Send it a signal, or to all processes that it has started, too; it may have ended."""
+        with suppress(ProcessLookupError):
+            (os.killpg if group else os.kill)(self._process.pid or 0, number)
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.is_alive()
+
+    def ended(self, seconds: float = 60) -> tuple[int, str, str]:
+        """Wait for its end; exit code, standard output and error."""
+        self._process.join(seconds)
+        assert not self.runs, "a process hangs"
+        code = self._process.exitcode or 0
+        if code == 0 and self._result.poll():
+            match pickle.loads(self._result.recv_bytes()):
+                case SystemExit(code=given):
+                    code = given or 0
+                case KeyboardInterrupt():
+                    code = -signal.SIGINT
+                case BaseException():
+                    code = 1
+        out, err = ((self._folder / name).read_text() for name in ("out", "err"))
+        shutil.rmtree(self._folder)
+        return code, out, err
 
 
 @dataclass

@@ -14,10 +14,10 @@ from mlc_cli.core.models.complexity import Complexity, complexity
 from mlc_cli.core.runs.checkpoint import read_card
 from mlc_cli.core.runs.folder import RunFolder, create_run, launched_run, open_run
 from mlc_cli.core.system.addresses import without_secrets
-from mlc_cli.core.system.device import out_of_memory_named
 from mlc_cli.core.system.distributed import Group, current
 from mlc_cli.core.system.files import write_text
 from mlc_cli.core.system.interrupts import stop_requests
+from mlc_cli.core.system.machine import machine_errors_named
 from mlc_cli.core.training import loop, messages, pace
 from mlc_cli.core.training.build import Training, prepare
 from mlc_cli.core.training.checks import advice_on_schedule, advice_on_unknown
@@ -163,7 +163,7 @@ def _events(
             recorder.save_if_due(tick)
 
         try:
-            with out_of_memory_named():
+            with machine_errors_named():
                 for report in loop.train(training.plan, training.state, tick, stop_requested):
                     recorder.epoch(report)
                     yield report

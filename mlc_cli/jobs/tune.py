@@ -12,9 +12,9 @@ import torch
 from filelock import FileLock
 
 from mlc_cli.core.runs.folder import RunFolder
-from mlc_cli.core.system.device import out_of_memory_named
 from mlc_cli.core.system.extras import import_extra
 from mlc_cli.core.system.files import named_faults, result_folder
+from mlc_cli.core.system.machine import machine_errors_named
 from mlc_cli.core.training.build import prepare
 from mlc_cli.core.training.events import EpochReport, Event, OnTick, Started
 from mlc_cli.core.training.range_test import range_test
@@ -195,7 +195,7 @@ def _train(search: Search, trial: Any, values: Mapping[str, str], seed: int | No
                 trial.set_user_attr("run", str(run.path))
             elif isinstance(event, EpochReport) and (found := event.validation):
                 reached = event.best.mean_ap
-                trial.report(max(found.map_raw, found.map_ema or 0.0), event.epoch)
+                trial.report(found.reached, event.epoch)
                 if prunes and event.epoch < event.epochs and trial.should_prune():
                     search.note(f"{said}: stopped after epoch {event.epoch}")
                     raise pruned
@@ -203,7 +203,7 @@ def _train(search: Search, trial: Any, values: Mapping[str, str], seed: int | No
         trial.study.enqueue_trial(trial.params)
         raise Interrupted("interrupted", "Go on with the same command.") from error
     except MlcError as error:
-        full = isinstance(error.__cause__, torch.OutOfMemoryError)
+        full = isinstance(error.__cause__, torch.OutOfMemoryError | MemoryError)
         if not (full or isinstance(error, TrainingError | SettingsError)):
             raise
         search.note(f"{said}: {error.message}")
@@ -254,7 +254,7 @@ def test_rates(settings: TrainSettings, on_tick: OnTick) -> dict[str, Any]:
     Raises:
         MlcError: The training cannot start, or its loss is not finite from the start.
     """
-    with closing(prepare(settings, on_tick)) as training, out_of_memory_named():
+    with closing(prepare(settings, on_tick)) as training, machine_errors_named():
         points = range_test(training, on_tick)
     if len(points) < 2:
         raise TrainingError("the loss is not finite from the first steps on")

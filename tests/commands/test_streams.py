@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mlc_cli.core.system.machine import machine_error
+from mlc_cli.core.system.machine import machine_error, machine_errors_named
+from mlc_cli.errors import MlcError
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 
@@ -65,7 +66,14 @@ def test_what_a_machine_lacks_is_named_with_the_repair(error: Exception, words: 
     assert found
     assert words in f"{found.message} {found.hint}"
     assert found.exit_code == 1
+    if not isinstance(error, OSError):  # an API's caller knows those
+        with pytest.raises(MlcError) as caught, machine_errors_named():
+            raise error
+        assert caught.value.hint == found.hint
+        assert caught.value.__cause__ is error
 
 
 def test_an_error_of_the_program_stays_one() -> None:
     assert machine_error(RuntimeError("shapes differ")) is None
+    with pytest.raises(RuntimeError, match="shapes differ"), machine_errors_named():
+        raise RuntimeError("shapes differ")

@@ -18,6 +18,24 @@ from mlc_cli.settings.train import TrainSettings
 Mlc = Callable[..., Any]
 
 
+@pytest.fixture
+def training(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    make_dataset: Callable[..., Path],
+    tiny: list[str],
+) -> Callable[..., list[str]]:
+    """Make a data set in the working folder; arguments of a training of it, with assignments."""
+
+    def make(train: int, val: int, *assignments: str) -> list[str]:
+        make_dataset(train, val)
+        monkeypatch.chdir(tmp_path)
+        settings = [argument for setting in assignments for argument in ("--set", setting)]
+        return ["train", "--data", "data", "--device", "cpu", *tiny, *settings]
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def exported_once(
     tmp_path_factory: pytest.TempPathFactory, dataset_at: Callable[..., Path], tiny: list[str]

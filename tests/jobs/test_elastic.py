@@ -13,8 +13,8 @@ import psutil
 import pytest
 import torch
 
-from mlc_cli.core.runs.checkpoint import read_state
 from mlc_cli.core.training.recorder import before_last
+from tests.runs import rows, weights
 
 SETTINGS = ("model.backbone=test_vit", "batch_size=7", "optim.name=sgd", "optim.lr=0.02",
             "epochs=4", "save_steps=1")  # fmt: skip
@@ -22,12 +22,14 @@ ELASTIC = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 
 def launch(
-    arguments: list[str], name: str, restarts: int = 4, **variables: str
+    arguments: list[str], name: str, processes: int = 2, restarts: int = 4, **variables: str
 ) -> subprocess.Popen[str]:
-    """Three processes under torchrun, which starts them anew so many times."""
+    """Processes under torchrun, which starts them anew so many times."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "1:3", "--nproc_per_node"]
-    command += ["3", "--max-restarts", f"{restarts}", "--rdzv-backend", "c10d", "--rdzv-endpoint"]
-    command += ["localhost:0", "--rdzv-id", name, "-m", "--", "mlc_cli", *arguments]
+    command += [f"{processes}", "--max-restarts", f"{restarts}", "--rdzv-backend", "c10d"]
+    command += ["--rdzv-endpoint", "localhost:0", "--rdzv-id", name]
+    command += ["--rdzv-conf", "last_call_timeout=1"]  # seconds for further machines to join
+    command += ["-m", "--", "mlc_cli", *arguments]
     command += ["--set", f"name={name}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
     kept = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
@@ -48,26 +50,10 @@ def kill_one(launched: subprocess.Popen[str], run: Path, draw: random.Random) ->
     return seen
 
 
-def weights(run: Path) -> torch.Tensor:
-    state = read_state(run / "last.safetensors")
-    return torch.cat([value.flatten() for value in state.values()])
-
-
-def metrics(run: Path) -> int:
-    return len((run / "metrics.jsonl").read_text().splitlines())
-
-
 @pytest.fixture
-def arguments(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    make_dataset: Callable[..., Path],
-    tiny: list[str],
-) -> list[str]:
-    make_dataset(31, 17)
-    monkeypatch.chdir(tmp_path)
-    settings = [argument for setting in SETTINGS for argument in ("--set", setting)]
-    return ["train", "--data", "data", "--device", "cpu", *tiny, *settings]
+def arguments(training: Callable[..., list[str]]) -> list[str]:
+    """Arguments of a training without batch normalisation, in the working folder."""
+    return training(31, 17, *SETTINGS)
 
 
 def test_a_killed_process_changes_nothing(arguments: list[str], mlc: Callable[..., Any]) -> None:
@@ -78,8 +64,8 @@ def test_a_killed_process_changes_nothing(arguments: list[str], mlc: Callable[..
     assert launched.returncode == 0, said
     assert [path.name for path in sorted(Path("runs").iterdir())] == ["latest", "torn-1", "whole-1"]
     assert "Signal 9" in said or "exitcode: -9" in said
-    assert metrics(Path("runs/torn-1")) == metrics(Path("runs/whole-1")) == 4
-    found, wanted = (weights(Path("runs", name)) for name in ("torn-1", "whole-1"))
+    assert len(rows("runs/torn-1")) == len(rows("runs/whole-1")) == 4
+    found, wanted = (weights(f"runs/{name}") for name in ("torn-1", "whole-1"))
     torch.testing.assert_close(found, wanted, atol=2e-5, rtol=0)
 
 
@@ -87,7 +73,7 @@ def test_two_states_are_kept_and_a_damaged_one_gives_way(
     arguments: list[str], mlc: Callable[..., Any]
 ) -> None:
     assert mlc(*arguments).code == 0
-    whole, state = weights(Path("runs/train-1")), Path("runs/train-1/trainer.pt")
+    whole, state = weights("runs/train-1"), Path("runs/train-1/trainer.pt")
     content = torch.load(before_last(state))
     assert content["position"]["epoch"] == 3
     assert content["position"]["batch"] == 4  # after the last step: the last is that of the epoch
@@ -97,11 +83,11 @@ def test_two_states_are_kept_and_a_damaged_one_gives_way(
     assert outcome.code == 0, outcome.err
     assert "trainer.pt: cannot be continued" in outcome.err
     assert "continued from trainer-before.pt" in outcome.err
-    assert torch.equal(weights(Path("runs/train-1")), whole)
+    assert torch.equal(weights("runs/train-1"), whole)
 
 
 def test_a_launch_that_would_find_old_addresses_is_refused(arguments: list[str]) -> None:
-    launched = launch(arguments, "torn", 1, TORCH_DISABLE_SHARE_RDZV_TCP_STORE="0")
+    launched = launch(arguments, "torn", 1, 1, TORCH_DISABLE_SHARE_RDZV_TCP_STORE="0")
     said = launched.communicate(timeout=300)[1]
     assert launched.returncode == 1
     assert "set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1" in said

@@ -1,15 +1,14 @@
 """Ctrl-C and termination at any moment: one line, code 130, and nothing half done is left."""
 
-import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from tests.launch import Command
 
 ENDS = (130, -signal.SIGINT)
 """Python ends as if by SIGINT if it was interrupted in `exec`; to a shell that is 130 as well."""
@@ -24,34 +23,15 @@ COMMANDS = {
 }
 
 
-PROGRAM = """
-import sys
-from mlc_cli.main import main
-print("up", file=sys.stderr, flush=True)
-main()
-"""
-
-
-def started(command: str) -> "subprocess.Popen[str]":
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *command.split()],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert process.stderr
-    assert process.stderr.readline() == "up\n"
-    return process
-
-
 def leftovers() -> list[Path]:
     return list(Path().rglob(".*"))
 
 
-def assert_ended_well(process: "subprocess.Popen[str]") -> None:
-    _, err = process.communicate(timeout=60)
+def assert_ended_well(process: Command) -> None:
+    code, _, err = process.ended()
     if "written" not in err and "exported to" not in err:  # else it was done before the signal
-        assert process.returncode in ENDS, err
-        assert "interrupted" in err
+        assert code in ENDS, err
+        assert "interrupted" in err or code == -signal.SIGINT
         assert "Traceback" not in err
     assert leftovers() == []
     assert not Path("copied").exists() or Path("copied/train.json").exists()
@@ -61,12 +41,12 @@ def assert_ended_well(process: "subprocess.Popen[str]") -> None:
 @pytest.mark.usefixtures("run")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_export_leaves_nothing_behind(number: signal.Signals) -> None:
-    process = started("export --ir")
-    while not leftovers() and process.poll() is None:
+    process = Command("export", "--ir")
+    while not leftovers() and process.runs:
         time.sleep(0.01)
-    os.kill(process.pid, number)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode in ENDS, err
+    process.kill(number)
+    code, out, err = process.ended()
+    assert code in ENDS, err
     assert err.splitlines()[-1] == "interrupted"
     assert "Traceback" not in err
     assert out == ""
@@ -81,7 +61,7 @@ def test_a_signal_at_any_moment_leaves_nothing_half_done(command: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         for folder in ("copied", "fixed"):
             shutil.rmtree(folder, ignore_errors=True)
-        process = started(COMMANDS[command])
-        time.sleep(rng.uniform(0.1, 4))
-        os.kill(process.pid, number)
+        process = Command(*COMMANDS[command].split())
+        time.sleep(rng.uniform(0, 2))
+        process.kill(number)
         assert_ended_well(process)

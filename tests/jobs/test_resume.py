@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -33,16 +32,9 @@ FULL = (
 
 
 @pytest.fixture
-def arguments(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    make_dataset: Callable[..., Path],
-    tiny: list[str],
-) -> list[str]:
+def arguments(training: Callable[..., list[str]]) -> list[str]:
     """Arguments of a training with everything random in it, in the working folder."""
-    make_dataset(48, 12)
-    monkeypatch.chdir(tmp_path)
-    return ["train", "--data", "data", *tiny, *(a for s in FULL for a in ("--set", s))]
+    return training(48, 12, *FULL)
 
 
 def what_counts(run: Path) -> list[dict[str, Any]]:
@@ -102,26 +94,17 @@ def test_a_training_killed_at_random_moments_continues_to_the_bit(
     assert_same_run(run, Path("runs/train-1"))
 
 
-def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
-    while not path.exists() and process.poll() is None:
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_the_whole_foreground_group_ends_with_130_and_a_hint(
     arguments: list[str], mlc: Mlc, number: signal.Signals
 ) -> None:
     arguments = [*arguments, "--set", "data.workers=1", "--set", "save_minutes=0.0001"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlc_cli", *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    run = Path("runs/train-1")
-    wait_for(run / "trainer.pt", process)
-    os.killpg(process.pid, number)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    process, run = launch.Command(*arguments), Path("runs/train-1")
+    while not (run / "trainer.pt").exists() and process.runs:
+        time.sleep(0.01)
+    process.kill(number, group=True)
+    code, out, err = process.ended()
+    assert code == 130, err
     assert f"mlc train --resume {run}" in err
     assert "Traceback" not in err
     assert out == ""

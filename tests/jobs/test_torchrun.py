@@ -1,6 +1,5 @@
 """Commands that several processes share, as torchrun starts them."""
 
-import json
 import os
 import signal
 import socket
@@ -14,30 +13,22 @@ from typing import Any
 import pytest
 import torch
 
-from mlc_cli.core.runs.checkpoint import read_state
 from mlc_cli.core.system.distributed import Group
 from mlc_cli.core.training.events import Tick
 from mlc_cli.core.training.messages import describe
 from mlc_cli.errors import Interrupted
 from mlc_cli.jobs.train import run_settings, train
 from mlc_cli.settings.train import TrainSettings
+from tests.runs import rows, weights
 
 Mlc = Callable[..., Any]
 VIT = ("model.backbone=test_vit", "batch_size=7", "optim.name=sgd", "optim.lr=0.02", "epochs=3")
 
 
 @pytest.fixture
-def arguments(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    make_dataset: Callable[..., Path],
-    tiny: list[str],
-) -> list[str]:
+def arguments(training: Callable[..., list[str]]) -> list[str]:
     """Arguments of a training without batch normalisation, in the working folder."""
-    make_dataset(31, 17)
-    monkeypatch.chdir(tmp_path)
-    settings = [argument for setting in VIT for argument in ("--set", setting)]
-    return ["train", "--data", "data", "--device", "cpu", *tiny, *settings]
+    return training(31, 17, *VIT)
 
 
 def files(folder: str) -> dict[str, bytes]:
@@ -46,14 +37,6 @@ def files(folder: str) -> dict[str, bytes]:
         for path in sorted(Path(folder).rglob("*"))
         if path.is_file()
     }
-
-
-def weights(run: str, name: str = "last.safetensors") -> torch.Tensor:
-    return torch.cat([value.flatten() for value in read_state(Path(run, name)).values()])
-
-
-def rows(run: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in Path(run, "metrics.jsonl").read_text().splitlines()]
 
 
 def test_a_training_writes_one_run_and_only_one_process_speaks(
@@ -228,14 +211,14 @@ def test_a_run_is_continued_by_as_many_processes_to_the_bit_and_by_others_with_a
 
     assert together(work) == [["interrupted", "interrupted"]] * 2
     for name in ("last.safetensors", "best.safetensors"):
-        assert torch.equal(*(weights(str(tmp_path / f"runs/train-{n}"), name) for n in (1, 3)))
+        assert torch.equal(*(weights(tmp_path / f"runs/train-{n}", name) for n in (1, 3)))
     list(train(plain))
     assert "continued by 1 in place of 2 processes" in resume("runs/train-2")[0]
     assert (
         "continued by 1 in place of 2 processes"
         in (tmp_path / "runs/train-2/train.log").read_text()
     )
-    continued, whole = (weights(str(tmp_path / f"runs/train-{n}")) for n in (2, 4))
+    continued, whole = (weights(tmp_path / f"runs/train-{n}") for n in (2, 4))
     torch.testing.assert_close(continued, whole, atol=2e-5, rtol=0)
 
 

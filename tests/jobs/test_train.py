@@ -17,6 +17,7 @@ from tensorboard.util.tensor_util import make_ndarray
 from mlc_cli.core.runs.checkpoint import read_card, read_state
 from mlc_cli.jobs.train import train
 from mlc_cli.settings.train import TrainSettings
+from tests.runs import rows
 
 Mlc = Callable[..., Any]
 
@@ -29,10 +30,6 @@ def work(
     make_dataset(24, 12)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def rows(run: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
 def test_a_run_folder_holds_all_that_a_training_leaves(

@@ -1,6 +1,5 @@
 """`mlc train --minutes` and `--until`."""
 
-import json
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -14,23 +13,15 @@ from mlc_cli.core.runs.checkpoint import read_state
 from mlc_cli.core.training import pace
 from mlc_cli.core.training.state import TrainState
 from mlc_cli.core.training.step import Step
+from tests.runs import rows
 
 Mlc = Callable[..., Any]
 
 
 @pytest.fixture
-def arguments(
-    make_dataset: Callable[..., Path], tiny: list[str], tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> list[str]:  # fmt: skip
+def arguments(training: Callable[..., list[str]]) -> list[str]:
     """Of a training in a folder of its own."""
-    make_dataset(24, 12)
-    monkeypatch.chdir(tmp_path)
-    return ["train", "--data", "data", "--device", "cpu", "--epochs", "40", *tiny]
-
-
-def rows(run: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in Path(run, "metrics.jsonl").read_text().splitlines()]
+    return [*training(24, 12), "--epochs", "40"]
 
 
 def test_a_training_ends_in_its_time_with_its_schedule_done(

@@ -122,10 +122,12 @@ class Objective:
             return best if saved_P[best] > 0 else None
         if self.kind == "fbeta":
             square = self.value**2
-            values_P = (1 + square) * hits_P / (rank_P + square * len(hits_P))
+            values_P = (1 + square) * hits_P  # there may be many millions: changed in place
+            values_P /= rank_P + square * len(hits_P)
         else:
             values_P = hits_P / (rank_P if self.kind == "recall" else len(hits_P))
-        return int(np.argmax(np.where(allowed_P, values_P, -1.0)))
+        values_P[~allowed_P] = -1.0
+        return int(np.argmax(values_P))
 
     @property
     def measured(self) -> str:

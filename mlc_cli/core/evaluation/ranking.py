@@ -56,16 +56,18 @@ def rank_all(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> RankedPos
     step = max(1, BLOCK_CELLS // scores.shape[1])
     blocks = [slice(start, start + step) for start in range(0, len(scores), step)]
     scores_P = np.sort(np.concatenate([scores[b][targets[b] == 1] for b in blocks]))
-    cuts_U, cut_P = np.unique(scores_P, return_inverse=True)
-    below_U, lower_U, known = np.zeros(len(cuts_U), np.int64), np.full(len(cuts_U), -np.inf), 0
+    rank_P, known = np.zeros(len(scores_P), np.int64), 0  # of what is below, until the end
+    lower_P = np.full_like(scores_P, -np.inf)
     for block in blocks:
         known_K = np.sort(scores[block][targets[block] >= 0])
-        places_U = np.searchsorted(known_K, cuts_U)
-        below_U, known = below_U + places_U, known + len(known_K)
-        found_U = places_U > 0
-        lower_U[found_U] = np.maximum(lower_U[found_U], known_K[places_U[found_U] - 1])
+        places_P = np.searchsorted(known_K, scores_P)
+        rank_P += places_P
+        known += len(known_K)
+        below_K = np.append(scores_P.dtype.type(-np.inf), known_K)
+        np.maximum(lower_P, below_K[places_P], out=lower_P)
+    np.subtract(known, rank_P, out=rank_P)
     hits_P = len(scores_P) - _first_of_equals(scores_P)
-    return RankedPositives(scores_P, hits_P, (known - below_U)[cut_P], lower_U[cut_P], known)
+    return RankedPositives(scores_P, hits_P, rank_P, lower_P, known)
 
 
 def _ranked(

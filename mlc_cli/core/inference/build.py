@@ -27,9 +27,9 @@ from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.runs.card import Fingerprint, ModelCard
 from mlc_cli.core.runs.folder import RunFolder, find_checkpoint
 from mlc_cli.core.system.addresses import is_remote, shown
-from mlc_cli.core.system.device import out_of_memory_named
 from mlc_cli.core.system.distributed import current
 from mlc_cli.core.system.files import read_json
+from mlc_cli.core.system.machine import machine_errors_named
 from mlc_cli.core.system.remote import exists
 from mlc_cli.errors import DataError, UsageError
 from mlc_cli.settings.data import DataSettings
@@ -76,7 +76,7 @@ def score_checkpoint(settings: ScoringSettings, *, rules_of_data: bool = False) 
         tiles=settings.tiles,
     )
     engine = with_views(opened.engine, settings.tta, settings.tiles)
-    with closing(batches), out_of_memory_named():
+    with closing(batches), machine_errors_named():
         return scored_split(opened, batches, score(engine, batches))
 
 

@@ -1,8 +1,7 @@
 """The one place that knows devices."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from mlc_cli.core.system.cores import CPU_SLICE, keep_freed_memory, usable_cores
 from mlc_cli.core.system.processes import dist_info
-from mlc_cli.errors import MlcError, UsageError
+from mlc_cli.errors import UsageError
 
 
 def pick_device(name: str) -> torch.device:
@@ -62,20 +61,6 @@ def in_slices(run: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     if images.device.type != "cpu" or len(images) <= CPU_SLICE:
         return run(images)
     return torch.cat([run(part) for part in torch.split(images, CPU_SLICE)])
-
-
-@contextmanager
-def out_of_memory_named() -> Iterator[None]:
-    """Inside, a GPU that has too little memory gets a message with what helps."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise MlcError(
-            "the GPU has too little memory",
-            "Use smaller batches (`--batch-size`, with `--set optim.accumulate=N` for the same"
-            " step; `--set eval_batch_size=N`) or smaller images (`--set data.input_size=N`). The"
-            " last saved state is complete: `--resume` goes on from it.",
-        ) from error
 
 
 def pick_workers(wanted: int | Literal["auto"], device: torch.device) -> int:

@@ -9,6 +9,8 @@ import re
 import socket
 import stat
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -35,6 +37,10 @@ _CAUSES = (
      "It was killed, most often for lack of memory, or its machine is out of reach."),
 )  # fmt: skip
 """Signs in what torch says, and what they mean."""
+PATIENCE = 6.0
+"""Seconds after which a process gives up waiting for one to which no connection is left."""
+_waits: list[float] = []
+"""When this process began what it does together with others, if it does."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +176,7 @@ def joined() -> Iterator[Callable[[], bool]]:
         # The leader keeps the store: were it to end here, others could not finish joining.
         current().barrier()
     if sys.platform == "linux":
-        _notice_silence()
+        threading.Thread(target=_give_up, args=(_notice_silence(),), daemon=True).start()
 
     def fails_first() -> bool:
         try:
@@ -183,20 +189,52 @@ def joined() -> Iterator[Callable[[], bool]]:
     dist.destroy_process_group()  # after a failure nobody would answer
 
 
-def _notice_silence() -> None:
+def _notice_silence() -> dict[int, int]:
     """Let Linux end connections to a machine that is silent for half a minute.
 
     By itself it waits for two hours, and gloo for one half; a process at work is not silent, since
     its system answers for it.
+
+    Returns:
+        Handles and inodes of the connections.
     """
     times = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_USER_TIMEOUT: 30_000}
+    found = {}
     for handle in (int(path.name) for path in Path("/proc/self/fd").iterdir()):
         with suppress(OSError):  # closed meanwhile, or no connection
-            if stat.S_ISSOCK(os.fstat(handle).st_mode):
+            if stat.S_ISSOCK((state := os.fstat(handle)).st_mode):
                 with socket.socket(fileno=os.dup(handle)) as connection:
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                     for option, value in times.items():
                         connection.setsockopt(socket.IPPROTO_TCP, option, value)
+                    found[handle] = state.st_ino
+    return found
+
+
+def _give_up(connections: dict[int, int]) -> None:
+    """End this process when it waits for one to which the connection is gone.
+
+    gloo, which closes the connection, does not always wake who waits (seen in torch 2.14, where it
+    would be half an hour); nothing in Python could.
+    """
+    polls, before = 0, 0.0
+    while True:
+        time.sleep(PATIENCE / 3)
+        since = next(iter(_waits), 0.0)
+        stuck = since == before != 0 and not all(_is_open(*one) for one in connections.items())
+        polls, before = polls + 1 if stuck else 0, since
+        if polls == 3:
+            _, message, repair = _CAUSES[-1]
+            sys.stderr.write(f"Error: {message.format(rank=dist_info().rank)}\n{repair}\n")
+            sys.stderr.flush()
+            os._exit(1)
+
+
+def _is_open(handle: int, inode: int) -> bool:
+    try:
+        return os.fstat(handle).st_ino == inode
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -220,6 +258,7 @@ def torch_distributed() -> Iterator[ModuleType]:
 @contextmanager
 def lost_processes_named() -> Iterator[None]:
     """Inside, the end of another process, of which torch tells in many ways, gets a message."""
+    _waits.append(time.monotonic())
     try:
         yield
     except RuntimeError as error:
@@ -228,3 +267,5 @@ def lost_processes_named() -> Iterator[None]:
             if dist_info().size > 1 and re.search(sign, text, re.IGNORECASE):
                 raise ProcessError(message.format(rank=dist_info().rank), repair) from error
         raise
+    finally:
+        _waits.pop()

@@ -1,6 +1,8 @@
 """What a machine runs out of, and what helps; told from the errors of any library."""
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mlc_cli.errors import MlcError
 
@@ -9,7 +11,8 @@ EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 _SMALLER = (
     "Use a smaller --batch-size (with optim.accumulate a training stays the same),"
-    " eval_batch_size or data.input_size, or fewer workers. The last complete state is on disk."
+    " eval_batch_size or data.input_size, or fewer workers. The last saved state is complete:"
+    " `--resume` goes on from it."
 )
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "insufficient memory", "bad_alloc")
 
@@ -30,3 +33,14 @@ def machine_error(error: Exception) -> MlcError | None:
     if isinstance(error, MemoryError) or any(words in text.lower() for words in _NO_MEMORY):
         return MlcError(f"there is too little memory: {text[:200]}", _SMALLER)
     return None
+
+
+@contextmanager
+def machine_errors_named() -> Iterator[None]:
+    """Inside, an error of a device or of memory becomes one for people, if it is one."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if found := machine_error(error):
+            raise found from error
+        raise

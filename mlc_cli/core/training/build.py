@@ -34,14 +34,7 @@ from mlc_cli.core.system.device import make_deterministic, pick_device, seed_ste
 from mlc_cli.core.system.distributed import Group, current
 from mlc_cli.core.system.downloads.build import build_cache, with_weights
 from mlc_cli.core.system.precision import Precision, allow_tf32, pick_precision
-from mlc_cli.core.training.checks import (
-    REPAIR,
-    by_rules,
-    check_learns,
-    check_share,
-    check_sync_bn,
-    refuse_parts,
-)
+from mlc_cli.core.training import checks
 from mlc_cli.core.training.events import OnTick, Tick
 from mlc_cli.core.training.loop import Plan
 from mlc_cli.core.training.losses.build import build_loss
@@ -106,7 +99,7 @@ def prepare(
     trains = settings.epochs > 0 or settings.warm_start is not None
     if not trains and not settings.model.weights:
         raise SettingsError(
-            "nothing would be trained: epochs is 0 and there is no warm_start", REPAIR
+            "nothing would be trained: epochs is 0 and there is no warm_start", checks.REPAIR
         )
     group = current()
     device = pick_device(settings.device)
@@ -115,9 +108,9 @@ def prepare(
     allow_tf32(on=settings.matmul == "high")
     group.broadcast(lambda: make_if_missing(settings.data))
     splits = read_splits(settings.data, build_cache(settings.download))
-    check_share(settings.batch_size, len(splits.train), group)
+    checks.check_share(settings.batch_size, len(splits.train), group)
     seed_step(settings.seed, 0)
-    learnt = replace(splits, train=by_rules(splits.train)) if settings.loss.rules else splits
+    learnt = replace(splits, train=checks.by_rules(splits.train)) if settings.loss.rules else splits
     classes, graph = list(splits.train.classes), label_graph(settings.model.head, learnt.train)
     with group.main_first():  # it may fetch weights, which the others then find
         if settings.download.offline:
@@ -128,9 +121,9 @@ def prepare(
         size, renames = settings.data.input_size, settings.data.renames
         built = build_model(model, classes, size, graph, renames)  # type: ignore[arg-type]
     if not trains and built.report:
-        refuse_parts(built.report)
+        checks.refuse_parts(built.report)
     if settings.sync_bn and group.size > 1:
-        check_sync_bn(device, settings.data.on_bad_image)
+        checks.check_sync_bn(device, settings.data.on_bad_image)
         convert_sync_batchnorm(built.classifier)  # type: ignore[no-untyped-call]
     classifier = built.classifier.to_device(device, channels_last=settings.channels_last)
     broadcast_module(classifier)
@@ -138,7 +131,7 @@ def prepare(
     depths = layer_depths(classifier.backbone.model).items()
     depth_of = {f"backbone.model.{name}": depth for name, depth in depths}
     optimizer = build_optimizer(settings.optim, classifier, depth_of)
-    check_learns(optimizer, settings.epochs)
+    checks.check_learns(optimizer, settings.epochs)
     teach, learnt, notes = _taught(settings, learnt, built, precision)
     plan = _plan(settings, learnt, built, normalise, optimizer, precision, teach)
     card = card_of(settings, splits, learnt.train, built)
@@ -188,9 +181,7 @@ def _plan(
     forward: nn.Module = built.classifier.train()
     if settings.compile:
         forward = torch.compile(forward)  # type: ignore[assignment]
-    together = None
-    if group.size > 1 and settings.epochs:
-        together = Together(forward, built.classifier, optimizer, settings.data.input_size)
+    together = _together(settings, forward, built, optimizer) if group.size > 1 else None
     step = Step(
         forward=together.model if together else forward,
         loss=build_loss(
@@ -225,6 +216,20 @@ def _plan(
         eval_every=settings.eval_every,
         warm_start=_warm_start(settings, lambda: as_evaluated(splits.train), built, teach),
     )
+
+
+def _together(
+    settings: TrainSettings,
+    forward: nn.Module,
+    built: BuiltModel,
+    optimizer: torch.optim.Optimizer,
+) -> Together | None:
+    if not settings.epochs:
+        return None
+    sam, data = settings.optim.sam, settings.data
+    quiet = settings.optim.accumulate > 1 or (sam and sam.per_process)
+    static = not quiet and "skip" not in (data.on_bad_image, data.on_damaged)
+    return Together(forward, built.classifier, optimizer, data.input_size, static=static)
 
 
 def _readers(

@@ -53,6 +53,11 @@ class Validation:
     map_ema: float | None
     improved: bool
 
+    @property
+    def reached(self) -> float:
+        """The better of both."""
+        return max(self.map_raw, self.map_ema or 0.0)
+
 
 @dataclass(frozen=True)
 class EpochReport:
@@ -73,14 +78,14 @@ class EpochReport:
 
     epoch: int
     epochs: int
-    loss: float | None
     lr: float | None
     validation: Validation | None
     best: Best
-    stopped: bool
-    images_per_second: float
     seconds: float
     unreadable: int
+    loss: float | None = None
+    stopped: bool = False
+    images_per_second: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import nn
 
@@ -158,17 +159,16 @@ def _before_training(
     plan: Plan, state: TrainState, lr: float | None, started: float, control: _Control
 ) -> EpochReport:
     validation = _validate_if_due(plan, state, 0, control)
+    return _report(plan, state, started, epoch=0, lr=lr, validation=validation)
+
+
+def _report(plan: Plan, state: TrainState, started: float, **own: Any) -> EpochReport:
+    """A report with what all have in common."""
+    warm = plan.warm_start.batches.bad_images if plan.warm_start else {}
+    unreadable = len(warm | plan.train.bad_images | plan.val.bad_images)
+    seconds = time.perf_counter() - started
     return EpochReport(
-        epoch=0,
-        epochs=plan.epochs,
-        loss=None,
-        lr=lr,
-        validation=validation,
-        best=state.best,
-        stopped=False,
-        images_per_second=0.0,
-        seconds=time.perf_counter() - started,
-        unreadable=_unreadable(plan),
+        epochs=plan.epochs, best=state.best, seconds=seconds, unreadable=unreadable, **own
     )
 
 
@@ -239,11 +239,10 @@ def _validate(plan: Plan, state: TrainState, epoch: int, control: _Control) -> V
     map_raw = evaluate(state.model)
     map_ema = evaluate(state.ema.model) if state.ema and epoch else None
     averaged = map_ema is not None and map_ema > map_raw
-    reached = max(map_raw, map_ema or 0.0)
-    improved = reached > state.best.mean_ap
-    if improved:
-        state.best = Best(reached, epoch, averaged)
-    return Validation(map_raw, map_ema, improved)
+    found = Validation(map_raw, map_ema, max(map_raw, map_ema or 0.0) > state.best.mean_ap)
+    if found.improved:
+        state.best = Best(found.reached, epoch, averaged)
+    return found
 
 
 def _finish_epoch(
@@ -255,31 +254,24 @@ def _finish_epoch(
     lr = plan.step.lr * state.schedule.factor(last_step)
     stopped = False
     if validation:
-        reached = max(validation.map_raw, validation.map_ema or 0.0)
-        state.schedule.observe(reached)
+        state.schedule.observe(validation.reached)
         if state.early_stop:
             stopped = state.early_stop.observe(
-                reached,
+                validation.reached,
                 warm=state.schedule.warm(last_step),
                 annealed=state.schedule.annealed(last_step),
             )
     loss = state.losses.mean()
     state.losses.load((0.0, 0))
     state.position = replace(state.position, epoch=epoch, batch=0, stopped=stopped)
-    return EpochReport(
+    return _report(
+        plan,
+        state,
+        started,
         epoch=epoch,
-        epochs=plan.epochs,
         loss=loss,
         lr=lr,
         validation=validation,
-        best=state.best,
         stopped=stopped,
         images_per_second=speed,
-        seconds=time.perf_counter() - started,
-        unreadable=_unreadable(plan),
     )
-
-
-def _unreadable(plan: Plan) -> int:
-    warm = plan.warm_start.batches.bad_images if plan.warm_start else {}
-    return len(warm | plan.train.bad_images | plan.val.bad_images)

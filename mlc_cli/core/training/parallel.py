@@ -43,6 +43,8 @@ class Together:
         optimizer: Of the parameters that a step changes.
         size: Height and width of its images, to find parameters of which nothing depends: they get
             no gradient, and DistributedDataParallel would wait for it.
+        static: Whether all passes backward are alike: each process always has images, and none
+            keeps its gradients to itself, which torch refuses in the first step of a static graph.
     """
 
     def __init__(
@@ -51,6 +53,8 @@ class Together:
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
         size: tuple[int, int],
+        *,
+        static: bool = False,
     ) -> None:
         learning = [p for group in optimizer.param_groups for p in group["params"]]
         layers = [m for m in model.modules() if isinstance(m, BatchNorm)]
@@ -68,7 +72,7 @@ class Together:
         )
         with torch_distributed():
             self.model = DistributedDataParallel(
-                carrier, init_sync=False, gradient_as_bucket_view=True
+                carrier, init_sync=False, gradient_as_bucket_view=True, static_graph=static
             )
         self.model.register_comm_hook(None, _sum)
 

@@ -83,7 +83,7 @@ def write_images(folder: Path, number: int, side: int) -> None:
 
 @pytest.mark.usefixtures("run")
 def test_killed_command_and_killed_node_lose_nothing(mlc: Callable[..., Any]) -> None:
-    write_images(Path("photos"), 400, 500)
+    write_images(Path("photos"), 400, 250)
     assert mlc("predict", "photos", "--output", "one.jsonl").code == 0
     with three_nodes() as cluster:
         arguments = ("photos", "--address", cluster.address)

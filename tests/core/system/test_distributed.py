@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from mlc_cli.core.system import distributed
 from mlc_cli.core.system.distributed import ALONE, Group, current, joined, lost_processes_named
 from mlc_cli.errors import ProcessError
 from tests import launch
@@ -82,6 +83,22 @@ def test_the_end_of_a_process_is_an_error_in_the_others(together: Together, lost
 
     told = together(work)
     assert told[1 - lost] == f"process {1 - lost} waits for another one, which has ended"
+
+
+def test_who_is_not_woken_when_a_connection_ends_gives_up(tmp_path: Path) -> None:
+    def work() -> str:
+        distributed.PATIENCE = 0.6
+        os.dup2(os.open(tmp_path / os.environ["RANK"], os.O_CREAT | os.O_WRONLY), 2)
+        with joined():
+            if current().rank:
+                os.kill(os.getpid(), signal.SIGKILL)
+            with lost_processes_named():
+                time.sleep(60)  # as gloo does in a wait that nothing ends
+        return "went on"
+
+    assert launch.start_together(work).results(60) == [None, None]
+    told = (tmp_path / "0").read_text()
+    assert "process 0 waits for another one, which has ended\nIt was killed" in told
 
 
 def test_an_interface_that_is_not_there_is_told_with_the_variable_that_names_it() -> None:

@@ -64,7 +64,8 @@ def made_of(model: str, size: tuple[int, int]) -> BuiltModel:
     """A model on `meta`: several presets have the same."""
     graph = LabelGraph(torch.rand(CLASSES, 8), torch.eye(CLASSES), ())
     labels = [f"c{number:02}" for number in range(CLASSES)]
-    made = build_model(ModelSettings.model_validate_json(model), labels, size, graph)
+    with META:  # nothing is drawn for weights
+        made = build_model(ModelSettings.model_validate_json(model), labels, size, graph)
     made.classifier.to(META)
     return made
 

@@ -58,10 +58,12 @@ def share_of(batch: Batch, group: Group, seed: int) -> Batch:
                  batch.indices_N[start:end], [])  # fmt: skip
 
 
-def shared(step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, group: Group) -> Step:
+def shared(
+    step: Step, model: nn.Module, optimizer: torch.optim.Optimizer, group: Group, **extra: bool
+) -> Step:
     if group.size == 1:
         return step
-    together = Together(model, model, optimizer, (9, 9))
+    together = Together(model, model, optimizer, (9, 9), **extra)
     return replace(step, forward=together.model, together=together, rank=group.rank)
 
 
@@ -135,6 +137,23 @@ def test_sam_of_each_process_moves_along_its_own_gradient(together: Processes) -
         torch.testing.assert_close(weights, expected, rtol=0, atol=1e-12)
 
 
+def test_torch_refuses_a_first_pass_without_exchange_in_a_static_graph(
+    together: Processes,
+) -> None:
+    """Why graphs with such passes are not said to be static."""
+
+    def work(group: Group) -> str:
+        model = make_model(Net)
+        state = make_state(model)
+        step = make_step(model, normalise=in_float64)
+        step = shared(step, model, state.optimizer, group, static=True)
+        with pytest.raises(RuntimeError) as caught:
+            step(state, [make_batch(4), make_batch(4)], 0, 16)
+        return str(caught.value)
+
+    assert all("expect_autograd_hooks_" in said for said in together(work))
+
+
 class TwoNorms(BnModel):
     """Of two layers of batch normalisation one stands still."""
 
@@ -204,6 +223,7 @@ def test_a_step_sends_its_gradients_and_one_small_message(
         messages = {e.key: e.count for e in profiler.key_averages() if e.key.startswith("gloo")}
         exchange = training.plan.step.together
         assert exchange
+        assert exchange.model.static_graph == (passes == 2)
         sizes = exchange.model._get_ddp_logging_data()["rebuilt_bucket_sizes"]
         return messages, len(sizes.split(","))
 

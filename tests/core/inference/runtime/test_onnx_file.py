@@ -31,6 +31,22 @@ def test_logits_are_those_of_torch(
     assert torch.equal(images, kept)
 
 
+def test_a_graph_that_normalises_gives_the_same_logits_of_whole_batches(
+    exported: Exported, pixels: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, but on the CPU."""
+    made, images = exported("linear", saliency=True), pixels(19)
+    engine = OnnxEngine(made.onnx, CPU)
+    expected = engine(images.numpy())
+    engine._normalise_inside(made.onnx, ["CPUExecutionProvider"])
+    engine.on_host, seen, run = False, [], engine._run
+    monkeypatch.setattr(engine, "_run", lambda part: seen.append(part) or run(part))
+    np.testing.assert_allclose(engine(images.numpy()), expected, atol=1e-6, rtol=0)
+    assert [(part.dtype, len(part)) for part in seen] == [(np.uint8, 19)]
+    (taken,) = engine._session.get_inputs()
+    assert (taken.name, taken.type) == ("image", "tensor(uint8)")
+
+
 def test_folded_thresholds_are_taken_back(
     exported: Exported, pixels: Callable[..., Tensor], thresholds: tuple[float, ...]
 ) -> None:
