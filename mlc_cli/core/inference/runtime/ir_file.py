@@ -50,6 +50,7 @@ class IrEngine:
         self, path: Path, device: str = "CPU", hint: Hint = "f32", *, latency: bool = False
     ) -> None:
         _check_device(device)
+        self._path = path
         self.on_host = device.startswith("CPU")
         model, sealed = read_ir(path)
         with named_faults(path, "its metadata is damaged", CheckpointError):
@@ -86,7 +87,8 @@ class IrEngine:
         logits_NC = np.empty((len(images), len(self.info.card.classes)), np.float32)
         starts = range(0, len(images), REQUEST_IMAGES)
         inputs = ({self._input: images[row : row + REQUEST_IMAGES]} for row in starts)
-        with self._one_at_a_time:  # a call has all requests already
+        faults = named_faults(self._path, "its graph cannot be run", CheckpointError)
+        with self._one_at_a_time, faults:  # a call has all requests already
             for row, some_NC in zip(starts, self._requests.run(inputs, "logits"), strict=True):
                 logits_NC[row : row + REQUEST_IMAGES] = some_NC
         return unfold(logits_NC, self.info)
