@@ -136,13 +136,6 @@ class Given(Generic[SettingsT]):
     assignments: list[str] = field(default_factory=list)
     show: bool = False
 
-    @property
-    def anything(self) -> bool:
-        """Whether any setting was given."""
-        return bool(self.config or self.assignments) or any(
-            value is not None for value in self.flags.values()
-        )
-
     def settings(self, preset: str | None = None) -> SettingsT:
         """The settings, validated.
 

@@ -273,7 +273,8 @@ def _write(
     with atomic_output(dest.folder, overwrite=settings.overwrite, record=RECORD) as stage:
         if inspect_existing(dest.folder) != dest:
             raise DataError(f"{dest.folder}: another command has just changed it", "Call again.")
-        folders = {name: images.folder or _image_folder(writer, name) for name in splits}
+        usual = f"{{}}/{fiftyone.DATA}" if writer.name == "fiftyone" else "images"
+        folders = {name: images.folder or usual.format(name) for name in splits}
         moved = rewrite_paths(splits, dest.folder, stage, images.link, folders)
         if losses := writer.losses(moved):
             raise DataError(
@@ -290,8 +291,3 @@ def _write(
         conversion = replace(conversion, files=names)
         write_json(stage / RECORD, {"conversions": [*dest.records, as_dict(conversion)]})
     return conversion
-
-
-def _image_folder(writer: Writer, split: str) -> str:
-    """Where a format has the images of a split that are put in the result."""
-    return f"{split}/{fiftyone.DATA}" if writer.name == "fiftyone" else "images"

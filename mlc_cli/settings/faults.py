@@ -98,6 +98,7 @@ def _kinds(candidates: Sequence[type[BaseModel]]) -> list[str]:
 
 def _plain(message: str) -> str:
     wanted = message.removeprefix("Value error, ").partition(", unable to parse")[0]
+    wanted = wanted.replace("a valid tuple", "a list such as [a, b]")
     return re.sub("^Input should (be|have) ", "expected ", wanted)
 
 

@@ -85,6 +85,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         SettingsError: The file is missing, not text, not YAML or not a mapping.
     """
+    if path.is_fifo() and not path.is_relative_to("/dev"):  # where a shell puts <(...)
+        raise SettingsError(f"{path}: cannot be read: it is a pipe, of which no end may come")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:

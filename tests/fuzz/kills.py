@@ -30,11 +30,16 @@ COMMANDS = {
     "train": TRAIN,
     "eval": ["eval", "--report", "--set", "workers=0"],
     "thresholds": ["thresholds", "--set", "workers=0"],
+    "calibrate": ["calibrate", "--method", "temperature", "--set", "workers=0"],
     "export": ["export", "--no-check", "--ir"],
     "convert": ["dataset-convert", "mlc", "data", "copied", "--link", "copy"],
     "check": ["dataset-check", "data", "--fix", "fixed"],
 }
 RUN = Path("runs/train-1")
+AIMS = ("", "scores.npz", "eval.json", "best.safetensors", "trainer.pt")
+"""Files: a command may be killed soon after one of them has got its name."""
+UNLIKE = ("output.txt", "train.log", "trainer.pt", "run.lock", "calibration.json")
+"""Files that differ: a second calibration tells of what the first has left."""
 TIMES = {"seconds", "train/images_per_second"}
 SECONDS = 300
 """After so long a command hangs."""
@@ -56,14 +61,18 @@ class Killed(NamedTuple):
     stuck: list[str]
 
 
-def work(folder: Path, command: list[str], event: int, seconds: float) -> tuple[Any, Whole]:
-    """Run a command; the process dies at an event, or after some CPU time."""
+def work(
+    folder: Path, command: list[str], event: int, seconds: float, aim: str
+) -> tuple[Any, Whole]:
+    """Run a command; the process dies at an event, counted from an aim on, or after CPU time."""
     os.chdir(folder)
     sys.stdout = sys.stderr = Path("output.txt").open("a")  # noqa: SIM115
-    seen = [0]
+    seen, aimed = [0], [not aim]
 
-    def count(*_: object) -> None:
-        seen[0] += 1
+    def count(name: str, arguments: tuple[object, ...]) -> None:
+        if name == "os.rename" and str(arguments[1]).endswith(aim):
+            aimed[0] = True
+        seen[0] += aimed[0]
         if seen[0] == event:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -80,9 +89,9 @@ def work(folder: Path, command: list[str], event: int, seconds: float) -> tuple[
     return code, Whole(seen[0], after.ru_utime - before.ru_utime)
 
 
-def run(folder: Path, command: list[str], event: int = 0, seconds: float = 0) -> Any:
+def run(folder: Path, command: list[str], event: int = 0, seconds: float = 0, aim: str = "") -> Any:
     """Run a command in a process of its own; `None` if it was killed."""
-    _, result = launch.start(partial(work, folder, command, event, seconds))
+    _, result = launch.start(partial(work, folder, command, event, seconds, aim))
     found = launch.Started([], [result]).results(SECONDS)[0]
     if isinstance(found, BaseException):
         raise found
@@ -102,7 +111,7 @@ def content(folder: Path) -> dict[str, Any]:
             found[name] = sorted({json.dumps(record) for record in records})
         elif (
             path.name[0] != "."
-            and path.name not in ("output.txt", "train.log", "trainer.pt", "run.lock")
+            and path.name not in UNLIKE
             and not (path.name.startswith("events."))
         ):
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -128,10 +137,12 @@ def trial(
     shutil.copytree(home, folder, symlinks=True)
     kills = 0
     for left in range(12, -1, -1):
-        event = rng.randrange(1, whole.events) if left and rng.random() < 0.5 else 0
+        aim = rng.choice(AIMS)
+        events = 40 if aim else whole.events
+        event = rng.randrange(1, events) if left and rng.random() < 0.5 else 0
         seconds = rng.uniform(0.01, whole.seconds) if left and not event else 0
         call = again(folder, command) if kills else command
-        ended = run(folder, call, event, seconds)
+        ended = run(folder, call, event, seconds, aim if event else "")
         if ended is not None:
             return kills, ended[0] == 0 or "is done after" in (folder / "output.txt").read_text()
         kills += 1

@@ -7,8 +7,10 @@ import io
 import json
 import math
 import random
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +76,14 @@ class Target(ABC):
 
 
 def flipped(content: bytes, rng: random.Random) -> bytes:
-    """Bytes that are changed, cut, doubled, zeroed or taken out."""
+    """Bytes that are changed, cut, doubled, zeroed or taken out: never those that were."""
+    damaged = content
+    while damaged == content:
+        damaged = _flipped(content, rng)
+    return damaged
+
+
+def _flipped(content: bytes, rng: random.Random) -> bytes:
     damaged = bytearray(content)
     for _ in range(rng.choice((1, 1, 1, 2, 8))):
         place = rng.randrange(len(damaged) or 1)
@@ -134,7 +143,9 @@ class Card(Target):
 
     def mutant(self, rng: random.Random) -> Path:
         """One value of the card is another, or its text is damaged."""
-        content = changed(self.content, rng)
+        content = self.content
+        while content == self.content:
+            content = changed(self.content, rng)
         text = json.dumps({**content, "checksum": OPEN} if isinstance(content, dict) else content)
         if rng.random() < 0.3:
             text = flipped(text.encode(), rng).decode("utf-8", "replace")
@@ -189,22 +200,30 @@ class Onnx(Card):
         """An entry is another, or gone."""
         model = onnx.ModelProto()
         model.CopyFrom(self.model)
-        names = ["mlc", "mlc", "thresholds_folded", "parity"]
-        name = f"model_info {rng.choice(names)}"
-        entry = next(e for e in model.metadata_props if e.key == name)
-        entry.value = _entry(entry.value, rng)
+        entry = rng.choice(list(model.metadata_props))
         if rng.random() < 0.1:
             model.metadata_props.remove(entry)
-        path = self.folder / "x.onnx"
-        content = model.SerializeToString()
-        path.write_bytes(flipped(content, rng) if rng.random() < 0.3 else content)
-        if OPEN.encode()[:11] in path.read_bytes():
-            seal(path)
+        elif entry.key.endswith(" mlc") or rng.random() < 0.5:
+            entry = next(e for e in model.metadata_props if e.key.endswith(" mlc"))
+            entry.value = _entry(entry.value, rng)
+        else:
+            entry.value = flipped(entry.value.encode(), rng).decode("utf-8", "replace")
+        return self.sealed(model.SerializeToString())
+
+    def sealed(self, content: bytes) -> Path:
+        """A file of this content, with its own checksum."""
+        path = self.folder / f"x{self.path.suffix}"
+        path.write_bytes(content)
+        parts = [path.with_suffix(".bin")] if path.suffix == ".xml" else []
+        if parts:
+            parts[0].write_bytes(self.path.with_suffix(".bin").read_bytes())
+        if OPEN.encode()[:11] in content:
+            seal(path, *parts)
         return path
 
 
 class Ir(Onnx):
-    """Metadata of an OpenVINO IR, and its XML."""
+    """Metadata of an OpenVINO IR."""
 
     def prepare(self) -> None:
         """An exported model."""
@@ -213,24 +232,43 @@ class Ir(Onnx):
         write_ir(self.path, to_ir(self.folder / "m.onnx", self.info), self.info, half=False)
 
     def mutant(self, rng: random.Random) -> Path:
-        """The XML is damaged anywhere, mostly in the metadata."""
+        """An entry is another, or its bytes are damaged, quotes of the XML and all."""
         text = self.path.read_bytes()
-        start = text.rfind(b"<model_info>") if rng.random() < 0.7 else 0
-        path = self.folder / "x.xml"
-        path.write_bytes(text[:start] + flipped(text[start:], rng))
-        path.with_suffix(".bin").write_bytes(self.path.with_suffix(".bin").read_bytes())
-        if OPEN.encode()[:11] in path.read_bytes():
-            seal(path, path.with_suffix(".bin"))
-        return path
+        name, old = rng.choice(re.findall(rb'<(\w+) value="(.*?)" />', text[_card(text) :]))
+        if name == b"mlc" and rng.random() < 0.5:
+            new = escape(_entry(unescape(old.decode()), rng)).encode("utf-8", "replace")
+        else:
+            new = flipped(old, rng)
+        place = text.index(b'<%s value="' % name, _card(text)) + len(name) + 9
+        return self.sealed(text[:place] + new + text[place + len(old) :])
+
+
+class OnnxGraph(Onnx):
+    """All of an ONNX file: what is sealed after a change may be another whole model."""
+
+    def mutant(self, rng: random.Random) -> Path:
+        """Bytes are damaged anywhere."""
+        return self.sealed(flipped(self.path.read_bytes(), rng))
+
+    def whole(self) -> Any:
+        """Nothing to compare with."""
+        return None
+
+
+class IrGraph(OnnxGraph, Ir):
+    """All of the XML of an OpenVINO IR."""
+
+
+def _card(text: bytes) -> int:
+    return text.rfind(b"<model_info>")
 
 
 def _entry(text: str, rng: random.Random) -> str:
-    try:
-        content = json.loads(text)
-    except ValueError:
-        content = None
-    if isinstance(content, dict | list) and rng.random() < 0.8:
-        new = changed(content, rng)
+    old = json.loads(text)
+    new = old
+    while new == old:
+        new = changed(old, rng)
+    if rng.random() < 0.8:
         return json.dumps({**new, "checksum": OPEN} if isinstance(new, dict) else new)
     return flipped(text.encode(), rng).decode("utf-8", "replace")
 
@@ -434,6 +472,7 @@ class Images(Target):
 
 
 TARGETS: dict[str, type[Target]] = {
-    "card": Card, "oldcard": OldCard, "onnx": Onnx, "ir": Ir, "state": State,
-    "oldstate": OldState, "npz": Npz, "npy": Npy, "yaml": Yaml, "images": Images,
+    "card": Card, "oldcard": OldCard, "onnx": Onnx, "ir": Ir, "onnxgraph": OnnxGraph,
+    "irgraph": IrGraph, "state": State, "oldstate": OldState, "npz": Npz, "npy": Npy,
+    "yaml": Yaml, "images": Images,
 }  # fmt: skip

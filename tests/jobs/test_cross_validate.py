@@ -19,6 +19,7 @@ from mlc_cli.core.training.events import EpochReport, Tick
 from mlc_cli.errors import Interrupted
 from mlc_cli.jobs.train import run_settings, train
 from mlc_cli.settings.train import TrainSettings
+from tests.launch import Command
 
 Mlc = Callable[..., Any]
 RUN = Path("runs/train-1")
@@ -29,6 +30,33 @@ FULL = (
     "model.head.dropout=0.3",
     "optim.lr=3e-3",
 )
+
+
+@pytest.fixture(scope="module")
+def validated_once(
+    tmp_path_factory: pytest.TempPathFactory, dataset_at: Callable[..., Path], tiny: list[str]
+) -> tuple[Path, str]:
+    """A folder with data and a cross-validated run, and what was said meanwhile."""
+    folder = tmp_path_factory.mktemp("validated")
+    dataset_at(folder / "data", 24, 12)
+    settings = [argument for setting in FULL for argument in ("--set", setting)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        code, _, err = Command(
+            "train", "--data", "data", "--device", "cpu", *tiny, *settings, "--cross-validate", "3"
+        ).ended(300)
+    assert code == 0, err
+    return folder, err
+
+
+@pytest.fixture
+def validated(
+    validated_once: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """That run in the working folder; what was said."""
+    shutil.copytree(validated_once[0], tmp_path, symlinks=True, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return validated_once[1]
 
 
 @pytest.fixture
@@ -46,14 +74,10 @@ def same_weights(one: Path, other: Path) -> bool:
     return all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_every_image_is_scored_by_a_model_that_has_not_seen_it(
-    arguments: list[str], mlc: Mlc
-) -> None:
-    outcome = mlc(*arguments)
-    assert outcome.code == 0, outcome.err
-    assert "val.json is learnt from, too: its 12 images are in the folds" in outcome.err
-    assert "val    none: all is learnt" in outcome.err
-    assert "best out-of-fold mAP 0." in outcome.err
+def test_every_image_is_scored_by_a_model_that_has_not_seen_it(validated: str) -> None:
+    assert "val.json is learnt from, too: its 12 images are in the folds" in validated
+    assert "val    none: all is learnt" in validated
+    assert "best out-of-fold mAP 0." in validated
     everything = images(Path("data/train.json")) | images(Path("data/val.json"))
     assert images(RUN / "folds/images.json") == everything
     saved, maps, seen = read_scores(RUN / "folds/scores.npz"), [], set()
@@ -104,10 +128,8 @@ def test_the_checkpoint_has_learnt_from_all_for_the_median_best_epoch(
         assert [row["train/loss"] for row in rows] == losses[: median + 1]
 
 
-def test_thresholds_and_what_is_asked_of_val_are_of_the_scores_out_of_fold(
-    arguments: list[str], mlc: Mlc
-) -> None:
-    assert mlc(*arguments).code == 0
+@pytest.mark.usefixtures("validated")
+def test_thresholds_and_what_is_asked_of_val_are_of_the_scores_out_of_fold(mlc: Mlc) -> None:
     stored = read_card(RUN / "best.safetensors").thresholds
     by_scores = mlc("thresholds", "--scores", RUN / "folds/scores.npz", "--output", "out", "--json")
     assert by_scores.code == 0, by_scores.err

@@ -22,12 +22,14 @@ ELASTIC = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 
 def launch(
-    arguments: list[str], name: str, processes: int = 2, **variables: str
+    arguments: list[str], name: str, processes: int = 2, restarts: int = 4, **variables: str
 ) -> subprocess.Popen[str]:
     """Processes under torchrun, which starts them anew so many times."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "1:3", "--nproc_per_node"]
-    command += [f"{processes}", "--max-restarts", "4", "--rdzv-backend", "c10d", "--rdzv-endpoint"]
-    command += ["localhost:0", "--rdzv-id", name, "-m", "--", "mlc_cli", *arguments]
+    command += [f"{processes}", "--max-restarts", f"{restarts}", "--rdzv-backend", "c10d"]
+    command += ["--rdzv-endpoint", "localhost:0", "--rdzv-id", name]
+    command += ["--rdzv-conf", "last_call_timeout=1"]  # seconds for further machines to join
+    command += ["-m", "--", "mlc_cli", *arguments]
     command += ["--set", f"name={name}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
     kept = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
@@ -85,7 +87,7 @@ def test_two_states_are_kept_and_a_damaged_one_gives_way(
 
 
 def test_a_launch_that_would_find_old_addresses_is_refused(arguments: list[str]) -> None:
-    launched = launch(arguments, "torn", 1, TORCH_DISABLE_SHARE_RDZV_TCP_STORE="0")
+    launched = launch(arguments, "torn", 1, 1, TORCH_DISABLE_SHARE_RDZV_TCP_STORE="0")
     said = launched.communicate(timeout=300)[1]
     assert launched.returncode == 1
     assert "set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1" in said

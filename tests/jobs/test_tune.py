@@ -4,11 +4,14 @@ import contextlib
 import itertools
 import json
 import math
-import subprocess
+import os
+import pickle
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +25,9 @@ from mlc_cli.jobs import tune as job
 from mlc_cli.settings.ranges import split_ranges
 from mlc_cli.settings.resolve import gather, validate
 from mlc_cli.settings.train import TrainSettings
+from tests import launch
 from tests.core.pages import Page
 
-ROOT = Path(__file__).parents[2]
 RATE = "optim.lr=log:1e-5..1e-1"
 Value = Callable[[TrainSettings], float]
 HOW: dict[str, Any] = {}
@@ -79,16 +82,19 @@ def search(folder: Path, *given: str, **limits: Any) -> job.Search:
     )
 
 
-def work(folder: str, trials: int, pause: float) -> None:
-    """What another process does: search with pretended trainings."""
+def work(folder: Path, trials: int, pause: float, processes: int) -> dict[str, Any]:
+    """What another process does, once all are up: search with pretended trainings."""
     HOW["train"] = pretended(peak, pause)
-    print(json.dumps(job.tune(search(Path(folder), trials=trials))))
+    (folder / f"up-{os.getpid()}").touch()
+    while len([*folder.glob("up-*")]) < processes:
+        time.sleep(0.01)
+    return job.tune(search(folder, trials=trials))
 
 
-def start(folder: Path, trials: int, pause: float) -> "subprocess.Popen[str]":
-    script = f"from tests.jobs.test_tune import work; work({str(folder)!r}, {trials}, {pause})"
-    return subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True)  # fmt: skip
+def start(
+    folder: Path, trials: int, pause: float, processes: int = 1
+) -> tuple[BaseProcess, Connection]:
+    return launch.start(lambda: work(folder, trials, pause, processes))
 
 
 def trials_in(folder: Path, name: str = "train") -> list[optuna.trial.FrozenTrial]:
@@ -153,7 +159,7 @@ def test_better_is_what_is_better_on_further_seeds(tmp_path: Path, pretend, luck
     assert again == found
 
 
-def kill_when(process: "subprocess.Popen[str]", folder: Path, done: int) -> None:
+def kill_when(process: BaseProcess, folder: Path, done: int) -> None:
     """Kill a search that has done so many trials in the middle of the next."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
@@ -163,13 +169,13 @@ def kill_when(process: "subprocess.Popen[str]", folder: Path, done: int) -> None
                 break
         time.sleep(0.1)
     process.kill()
-    process.communicate()
+    process.join()
 
 
 def test_a_killed_search_loses_no_finished_trial(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pretend
 ) -> None:
-    kill_when(start(tmp_path, 5, 0.4), tmp_path, done=2)
+    kill_when(start(tmp_path, 5, 0.4)[0], tmp_path, done=2)
     *done, lost = trials_in(tmp_path)
     assert [t.state.name for t in (*done, lost)] == ["COMPLETE", "COMPLETE", "RUNNING"]
     monkeypatch.setattr(job, "GRACE", 1)
@@ -191,7 +197,7 @@ def test_a_killed_search_loses_no_finished_trial(
 def test_the_last_trial_of_a_killed_process_is_waited_for_and_done_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pretend
 ) -> None:
-    kill_when(start(tmp_path, 1, 30), tmp_path, done=0)
+    kill_when(start(tmp_path, 1, 30)[0], tmp_path, done=0)
     monkeypatch.setattr(job, "GRACE", 2)
     pretend(peak)
     found = job.tune(search(tmp_path, trials=1))
@@ -199,15 +205,14 @@ def test_the_last_trial_of_a_killed_process_is_waited_for_and_done_again(
 
 
 def test_two_processes_share_a_study(tmp_path: Path) -> None:
-    both = [start(tmp_path, 6, 0.1) for _ in range(2)]
-    ends = [process.communicate(timeout=120) for process in both]
-    assert [process.returncode for process in both] == [0, 0], ends
+    both = [start(tmp_path, 6, 0.5, 2) for _ in range(2)]
+    assert all(result.poll(120) for _, result in both), "a process hangs"
+    found = [pickle.loads(result.recv_bytes()) for _, result in both]
     trials = trials_in(tmp_path)
     assert len(trials) in (6, 7)  # both may begin a last one at once
     assert len({t.params["optim.lr"] for t in trials}) == len(trials)
     pairs = itertools.pairwise(trials)
     assert any(b.datetime_start < a.datetime_complete for a, b in pairs), "one after the other"
-    found = [json.loads(out) for out, _ in ends]
     assert found[0]["best"] == found[1]["best"]
     assert found[0]["best"]["mAP"] >= 0.8, "that of the starting point"
     for name in ("starting point", f"trial {found[0]['best']['trial']}"):

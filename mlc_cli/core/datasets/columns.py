@@ -67,9 +67,8 @@ class Beside:
         With `names`, their names are looked at too where no column tells groups.
         """
         paths = {name: split.paths for name, split in splits.items()}
-        cells = {
-            name: [self.cells[path] for path in own if self.cells] for name, own in paths.items()
-        }
+        rows = ((name, own if self.cells else ()) for name, own in paths.items())
+        cells = {name: [self.cells[path] for path in own] for name, own in rows}
         for leak in find_leaks(paths, cells, self.group, by_name=names and not self.group):
             kind = f"groups {leak.what} in several splits ({leak.flag} keeps them together)"
             for example in leak.groups:

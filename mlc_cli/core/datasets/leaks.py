@@ -95,9 +95,7 @@ def find_leaks(
     """
     names = dict.fromkeys(name for rows in cells.values() for own in rows for name in own)
     leaks = []
-    for name in names:
-        if name != group and not tells_groups(name):
-            continue
+    for name in (name for name in names if name == group or tells_groups(name)):
         sizes: dict[str, Counter[str]] = {}
         for split, rows in cells.items():
             for value in filter(None, (own.get(name) for own in rows)):

@@ -11,6 +11,7 @@ Names of arrays: N images, C classes, P positives of a class.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.probabilities import logit, sigmoid
 from mlc_cli.core.evaluation.ranking import RankedPositives, over_classes, rank_all
 from mlc_cli.core.runs.card import ModelCard, class_hash
-from mlc_cli.core.system.files import named_faults, write_atomic
+from mlc_cli.core.system.files import named_faults, read_bytes, write_atomic
 from mlc_cli.errors import UsageError
 
 LEAST = 1e-9
@@ -234,10 +235,8 @@ def save_thresholds(path: Path, thresholds_C: Floats, classes: Sequence[str | in
 
 
 def _read_thresholds(path: Path, classes: Sequence[str | int]) -> Floats:
-    with (
-        named_faults(f"--thresholds {path}", "cannot be read", UsageError),
-        path.open("rb") as stream,
-    ):
+    with named_faults(f"--thresholds {path}", "cannot be read", UsageError):
+        stream = BytesIO(read_bytes(path))
         array = np.lib.format.read_array(stream, allow_pickle=False)
         thresholds_C = array.astype(np.float64, casting="same_kind")
         known = stream.read(_HASH + 1)

@@ -55,12 +55,8 @@ def run_client(path: Path, images: Sequence[Path], labels: Sequence[str]) -> Cli
     probabilities_NC = np.empty((len(images), len(labels)))
     decided_NC = np.zeros((len(images), len(labels)), np.bool_)
     try:
-        adapter = OpenvinoAdapter(
-            openvino_core(),
-            str(path),
-            device="CPU",
-            plugin_config={"INFERENCE_PRECISION_HINT": "f32"},
-        )
+        config = {"INFERENCE_PRECISION_HINT": "f32"}
+        adapter = OpenvinoAdapter(openvino_core(), str(path), device="CPU", plugin_config=config)
         model = Model.create_model(adapter)
         started = time.perf_counter()
         for row, image in enumerate(images):

@@ -1,5 +1,6 @@
 """The gate of `mlc export`: every file against its checkpoint, on real images."""
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -114,14 +115,8 @@ class Check:
 
 def _finite(content: dict[str, Any]) -> dict[str, Any]:
     """JSON knows no nan."""
-    return {
-        key: _finite(value)
-        if isinstance(value, dict)
-        else None
-        if isinstance(value, float) and math.isnan(value)
-        else value
-        for key, value in content.items()
-    }
+    finite: dict[str, Any] = json.loads(json.dumps(content), parse_constant=lambda _: None)
+    return finite
 
 
 def check_files(

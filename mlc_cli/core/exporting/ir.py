@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
 import openvino as ov
+import openvino.opset13 as ops
 from openvino.preprocess import PrePostProcessor
 
 from mlc_cli.core.exporting.onnx_graph import INPUT
@@ -21,10 +23,14 @@ def to_ir(onnx_file: Path, info: ExportInfo) -> ov.Model:
     steps = PrePostProcessor(model)
     steps.input(INPUT).tensor().set_layout(ov.Layout("NCHW"))
     steps.input(INPUT).model().set_layout(ov.Layout("NCHW"))
-    steps.input(INPUT).preprocess().reverse_channels()
+    steps.input(INPUT).preprocess().custom(_reverse)  # its own step gives wrong graphs (VOLO, TNT)
     steps.input(INPUT).preprocess().mean([255 * value for value in info.card.mean])
     steps.input(INPUT).preprocess().scale([255 * value for value in info.card.std])
     return steps.build()
+
+
+def _reverse(images_N3HW: ov.Output) -> ov.Output:
+    return ops.gather(images_N3HW, np.array([2, 1, 0]), np.array(1)).output(0)
 
 
 def write_ir(path: Path, model: ov.Model, info: ExportInfo, *, half: bool) -> None:

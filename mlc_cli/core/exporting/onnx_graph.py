@@ -5,6 +5,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from mlc_cli.core.system.extras import import_extra
 from mlc_cli.errors import MlcError
 
 INPUT, LOGITS, SALIENCY = "data", "logits", "saliency_map"
+_ONE_SHAPE = "only 4D query, key, and value are supported"
+"""What torch says where the fused attention of a model has another shape (Twins, SAM)."""
 
 
 class ExportGraph(nn.Module):
@@ -108,18 +111,28 @@ def to_proto(
         MlcError: torch cannot export it.
     """
     import_extra("onnxscript", "export")
+    call = partial(
+        torch.onnx.export,
+        graph,
+        (example,),
+        dynamo=True,
+        input_names=inputs,
+        output_names=outputs,
+        dynamic_shapes=(free,),
+        external_data=False,
+        opset_version=opset,
+    )
     try:
         with _quiet(), torch.no_grad():
-            program = torch.onnx.export(
-                graph,
-                (example,),
-                dynamo=True,
-                input_names=inputs,
-                output_names=outputs,
-                dynamic_shapes=(free,),
-                external_data=False,
-                opset_version=opset,
-            )
+            try:
+                program = call()
+            except Exception as error:
+                if _ONE_SHAPE not in _reason(error):
+                    raise
+                for module in graph.modules():  # of timm: attention in its single steps
+                    if hasattr(module, "fused_attn"):
+                        vars(module)["fused_attn"] = False
+                program = call()
     except Exception as error:  # whatever a model of timm does that torch cannot export
         raise MlcError(
             f"torch cannot export this model to ONNX: {_reason(error)}",
@@ -170,11 +183,10 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.WARNING)
     try:
         with (
-            warnings.catch_warnings(),
+            warnings.catch_warnings(action="ignore"),
             redirect_stdout(io.StringIO()),
             redirect_stderr(io.StringIO()),
         ):
-            warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(level)

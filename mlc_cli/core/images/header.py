@@ -102,8 +102,7 @@ def open_image(content: bytes) -> Any:
     """
     if content[4:8] == b"ftyp" and content[8:12] in _HEIF and b"avif" not in content[:64]:
         import_extra("pillow_heif", "heic").register_heif_opener()
-    with _PILLOW_LIMIT, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _PILLOW_LIMIT, warnings.catch_warnings(action="ignore"):
         limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None
         try:

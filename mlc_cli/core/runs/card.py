@@ -185,12 +185,13 @@ def card_from_json(text: str, path: Path, *, sealed: bool) -> ModelCard:
         if changed:
             raise ValueError("it is not as it was written")
     if not sealed:
-        _say_unsealed(path)
+        say_unsealed(path)
     return card
 
 
 @cache
-def _say_unsealed(path: Path) -> None:
+def say_unsealed(path: Path) -> None:
+    """Warn, once for each file, that damage of it may go unseen."""
     _LOG.warning("%s: is of an earlier version, without a checksum to tell damage by", path)
 
 

@@ -7,6 +7,7 @@ bytes, zeros in place of these digits, and of the files that belong to it.
 import hashlib
 import json
 import mmap
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,13 @@ def seal(path: Path, *parts: Path) -> None:
     with path.open("r+b") as stream:
         stream.seek(place)
         stream.write(digest)
+
+
+def seal_zip(path: Path) -> None:
+    """Give a zip archive, such as torch writes, its checksum: in the comment."""
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = OPEN.encode()
+    seal(path)
 
 
 def is_intact(path: Path, *parts: Path) -> bool | None:

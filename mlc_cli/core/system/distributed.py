@@ -37,7 +37,7 @@ _CAUSES = (
      "It was killed, most often for lack of memory, or its machine is out of reach."),
 )  # fmt: skip
 """Signs in what torch says, and what they mean."""
-PATIENCE = 12.0
+PATIENCE = 6.0
 """Seconds after which a process gives up waiting for one to which no connection is left."""
 _waits: list[float] = []
 """When this process began what it does together with others, if it does."""
@@ -178,12 +178,20 @@ def joined() -> Iterator[Callable[[], bool]]:
     if sys.platform == "linux":
         threading.Thread(target=_give_up, args=(_notice_silence(),), daemon=True).start()
 
-    def fails_first() -> bool:
+    answers: list[bool] = []
+
+    def ask() -> None:
         try:
-            return int(store.add("mlc/failed", 1)) == 1
+            answers.append(int(store.add("mlc/failed", 1)) == 1)
         except RuntimeError as error:
             # its keeper is out of reach, or has failed before and is gone
-            return bool(re.search(_SILENCE, str(error), re.IGNORECASE))
+            answers.append(bool(re.search(_SILENCE, str(error), re.IGNORECASE)))
+
+    def fails_first() -> bool:
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        asking.join(PATIENCE)  # what is written to a machine out of reach fails half a minute later
+        return answers[0] if answers else True
 
     yield fails_first
     dist.destroy_process_group()  # after a failure nobody would answer

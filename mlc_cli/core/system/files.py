@@ -1,5 +1,6 @@
 """Reading text with messages for people; writing so that a crash never leaves half a file."""
 
+import errno
 import json
 import os
 import shutil
@@ -19,6 +20,10 @@ try:
     import fcntl
 except ImportError:  # Windows: two commands that write one output are not told apart
     fcntl = None  # type: ignore[assignment]
+
+
+_FULL = 2**20
+"""Bytes that a disk has left when it is full: what could not be written is gone already."""
 
 
 def read_bytes(path: Path) -> bytes:
@@ -107,8 +112,10 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
         temporary.chmod(0o644)
         temporary.replace(path)
     except (OSError, SafetensorError, RuntimeError) as error:  # the latter two: a full disk
+        is_full = shutil.disk_usage(path.parent).free < _FULL
+        cause = os.strerror(errno.ENOSPC) if is_full else getattr(error, "strerror", None) or error
         raise MlcError(
-            f"{path} cannot be written: {getattr(error, 'strerror', None) or error}",
+            f"{path} cannot be written: {cause}",
             "Free some space or choose another --output; the last complete state is untouched.",
         ) from error
     finally:

@@ -1,9 +1,7 @@
 """The state of a training: everything that changes while it runs, and nothing else."""
 
 import math
-import pickle
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -15,9 +13,9 @@ from pydantic import Field, TypeAdapter
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
-from mlc_cli.core.runs.card import Fingerprint
-from mlc_cli.core.system.checksum import digest_of
-from mlc_cli.core.system.files import write_atomic
+from mlc_cli.core.runs.card import Fingerprint, say_unsealed
+from mlc_cli.core.system.checksum import digest_of, is_intact, seal_zip
+from mlc_cli.core.system.files import named_faults, write_atomic
 from mlc_cli.core.training.optim.early_stop import EarlyStop
 from mlc_cli.core.training.optim.ema import Ema
 from mlc_cli.core.training.optim.schedules import Schedule
@@ -99,7 +97,7 @@ class LossMeter:
     def mean(self) -> float | None:
         """Mean loss of the steps so far; `None` before the first."""
         self._look()
-        return self._sum / self._steps if self._steps else None
+        return self.mean_so_far()
 
     def mean_so_far(self) -> float | None:
         """Mean loss of the steps looked at so far, without waiting for others."""
@@ -178,9 +176,14 @@ class TrainState:
 
     def save(self, path: Path, content: dict[str, Any] | None = None) -> None:
         """Write everything, or a copy of `content`, to one file, atomically."""
-        content = content or self.content()
-        content["digest"] = digest_of(content)
-        write_atomic(path, lambda temporary: torch.save(content, temporary))
+        whole = {**(content or self.content()), "sealed": True}
+        whole["digest"] = digest_of(whole)
+
+        def write(temporary: Path) -> None:
+            torch.save(whole, temporary)
+            seal_zip(temporary)
+
+        write_atomic(path, write)
 
     def load(self, path: Path, *, accept_changed_data: bool = False) -> str:
         """Continue from a saved state, be it of another number of processes.
@@ -193,7 +196,8 @@ class TrainState:
         Raises:
             RunError: The file is damaged or belongs to another training, or the data have changed.
         """
-        try:
+        hint = "Start a new training from its weights: mlc train --weights last.safetensors."
+        with named_faults(path, "cannot be continued", RunError, hint):
             content = _read(path)
             self.model.load_state_dict(content["model"])
             _check_optimizer(self.optimizer, content["optimizer"])
@@ -214,14 +218,6 @@ class TrainState:
             _check_history(self.metrics, self.best, self.position)
             before = content.get("processes", 1)
             data = {name: Fingerprint(**kept) for name, kept in content.get("data", {}).items()}
-        except (
-            zipfile.BadZipFile, zlib.error, NotImplementedError, AttributeError,
-            pickle.UnpicklingError, EOFError, RuntimeError, LookupError, TypeError, ValueError
-        ) as error:  # fmt: skip
-            raise RunError(
-                f"{path}: cannot be continued: {' '.join(str(error).split())[:200]}",
-                "Start a new training from its weights: mlc train --weights last.safetensors.",
-            ) from error
         warnings = [
             f"{name} has changed since the training began: {then} then, {self.data[name]} now"
             for name, then in data.items()
@@ -241,12 +237,16 @@ class TrainState:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Read a state, and hold it against its checksums, at which torch does not look."""
-    with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
-    content: dict[str, Any] = {} if damaged else torch.load(path, "cpu", weights_only=True)
-    if damaged or content.pop("digest", None) not in (None, digest_of(content)):
-        raise ValueError(f"the checksum of {damaged or 'its values'} is another")
+    """Read a state, and hold it against its checksums: once those of zip, which torch ignores."""
+    sealed = is_intact(path)
+    if sealed is None:
+        say_unsealed(path)
+        with zipfile.ZipFile(path) as archive:
+            sealed = False if archive.testzip() else None
+    content: dict[str, Any] = {} if sealed is False else torch.load(path, "cpu", weights_only=True)
+    unchanged = content.pop("digest", None) in (None, digest_of(content))
+    if sealed is False or not unchanged or content.pop("sealed", sealed) != sealed:
+        raise ValueError("its checksum is another")
     return content
 
 

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from timm.models.volo import VOLO
 from torch import Tensor, nn
 
 from mlc_cli.core.exporting.ir import mark_ir, to_ir, write_ir
 from mlc_cli.core.exporting.onnx_graph import write_onnx
+from mlc_cli.core.inference.runtime.ir_file import IrEngine
 from mlc_cli.core.inference.runtime.metadata import ExportInfo, to_entries
 from mlc_cli.core.inference.runtime.openvino_core import openvino_core
+from mlc_cli.core.models.backbone import Backbone
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.runs.card import ModelCard, card_to_json
 from mlc_cli.errors import MlcError
@@ -62,20 +65,21 @@ def test_logits_are_those_of_torch_for_bytes_and_floats(
         np.testing.assert_array_equal(run(made.xml, images, np.float32), logits_NC)
 
 
+class Mean(nn.Module):
+    def forward(self, map_NDHW: Tensor) -> Tensor:
+        return map_NDHW.mean((2, 3))
+
+
 @pytest.fixture(scope="module")
 def means(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ExportInfo]:
     """A model whose logits are the means of the normalised channels R, G, B, as ONNX."""
-
-    class Means(nn.Module):
-        def forward(self, map_NDHW: Tensor) -> Tensor:
-            return map_NDHW.mean((2, 3))
 
     card = ModelCard(
         ["r", "g", "b"], {}, (8, 10), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 1.0
     )
     path = tmp_path_factory.mktemp("means") / "model.onnx"
     info = ExportInfo(card)
-    write_onnx(path, Classifier(nn.Identity(), Means()).eval(), info, saliency=False)
+    write_onnx(path, Classifier(nn.Identity(), Mean()).eval(), info, saliency=False)
     return path, info
 
 
@@ -90,6 +94,23 @@ def test_normalisation_is_inside_exactly_once(
     expected = ((rgb_NHWC / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]).mean((1, 2))
     logits = run(tmp_path / "m.xml", images)
     np.testing.assert_allclose(logits, expected, atol=5e-3 if half else 1e-5)
+
+
+def test_channels_are_reversed_in_any_graph(tmp_path: Path, pixels: Callable[..., Tensor]) -> None:
+    torch.manual_seed(0)
+    sides = {"embed_dims": (24, 48, 48, 48), "num_heads": (2, 4, 4, 4)}
+    local = (True, False, False, False)
+    volo = VOLO((1, 1, 1, 1), 64, num_classes=0, global_pool="", outlook_attention=local, **sides)
+    volo.pretrained_cfg = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+    model = Classifier(Backbone(volo), Mean()).eval()
+    names = [f"{number:02}" for number in range(48)]
+    card = ModelCard(names, {}, (64, 64), (0.5,) * 3, (0.5,) * 3, 1.0)
+    write_onnx(tmp_path / "m.onnx", model, ExportInfo(card), saliency=False)
+    ir = to_ir(tmp_path / "m.onnx", ExportInfo(card))
+    write_ir(tmp_path / "m.xml", ir, ExportInfo(card), half=False)
+    images = pixels(2, (64, 64))
+    expected = model((images.permute(0, 3, 1, 2) / 255 - 0.5) / 0.5).detach()
+    np.testing.assert_allclose(IrEngine(tmp_path / "m.xml")(images.numpy()), expected, atol=1e-4)
 
 
 def test_fp16_halves_the_weights(
@@ -135,6 +156,7 @@ def test_openvino_reads_every_key_as_it_was_meant(
         "resize_embedded": "False",
         "thresholds": "0.1 0.1 0.1 0.1 0.1 0.1 0.1",
         "parity": "unchecked",
+        "digest": found["digest"],
         "mlc": card_to_json(card),
     }
     assert json.loads(found["label_info"]) == list(HARD_NAMES)

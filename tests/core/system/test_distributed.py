@@ -151,6 +151,22 @@ def test_of_processes_that_fail_one_is_the_first() -> None:
     assert sorted(launch.start_together(work).results()) == [False, True]
 
 
+def test_who_fails_and_gets_no_answer_speaks() -> None:
+    def work() -> str | bool:
+        distributed.PATIENCE = 0.5
+        with joined() as fails_first:
+            pids = current().gather(os.getpid())
+            if current().rank == 0:  # which keeps the word on who speaks
+                os.kill(os.getpid(), signal.SIGSTOP)
+                return "went on"
+            time.sleep(0.3)
+            first = fails_first()
+            os.kill(pids[0], signal.SIGCONT)
+            return first
+
+    assert launch.start_together(work).results(60) == ["went on", True]
+
+
 def test_processes_that_slurm_starts_join() -> None:
     def work() -> int:
         names = {

@@ -146,12 +146,28 @@ def test_no_state_is_saved_over_a_loss_that_is_not_finite(tmp_path: Path) -> Non
     assert (tmp_path / "trainer.pt").read_bytes() == before
 
 
-def test_a_flipped_bit_in_a_tensor_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["tensor", "padding", "checksum"])
+def test_a_flipped_bit_is_refused(tmp_path: Path, where: str) -> None:
     state, path = make_state(), tmp_path / "trainer.pt"
     state.save(path)
     weights = next(iter(state.model.parameters())).detach().numpy().tobytes()
     content = bytearray(path.read_bytes())
-    content[content.index(weights)] ^= 1
+    place = content.index({"tensor": weights, "padding": b"ZZZZ", "checksum": b"mlc-sha"}[where])
+    content[place] ^= 1
     path.write_bytes(content)
     with pytest.raises(RunError, match="checksum"):
         make_state().load(path)
+
+
+def test_a_state_of_an_earlier_version_is_continued_with_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = make_state()
+    work(state)
+    torch.save(state.content(), tmp_path / "trainer.pt")
+    found = make_state(1)
+    found.load(tmp_path / "trainer.pt")
+    assert torch.equal(flat(found.model), flat(state.model))
+    assert [r.message for r in caplog.records] == [
+        f"{tmp_path / 'trainer.pt'}: is of an earlier version, without a checksum to tell damage by"
+    ]

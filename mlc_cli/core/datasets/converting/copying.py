@@ -132,19 +132,10 @@ def atomic_output(dest: Path, *, overwrite: bool = False, record: str = "") -> I
 
 def _add_to(stage: Path, dest: Path, record: str | None) -> None:
     """Move all files of one folder into another, annotations after the images they list."""
-    files = sorted(
-        (
-            Path(root, name).relative_to(stage)
-            for root, _, names in os.walk(stage)
-            for name in names
-        ),
-        key=lambda file: (-len(file.parts), file),
-    )
-    taken = [
-        str(file)
-        for file in files
-        if record not in (None, str(file)) and _differs(stage / file, dest / file)
-    ]
+    found = [Path(root, name) for root, _, names in os.walk(stage) for name in names]
+    files = sorted((file.relative_to(stage) for file in found), key=lambda f: (-len(f.parts), f))
+    kept = (file for file in files if record not in (None, str(file)))
+    taken = [str(file) for file in kept if _differs(stage / file, dest / file)]
     if taken:
         raise DataError(
             f"{dest} has files of these names already:\n{listing(taken, len(taken))}",

@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -47,12 +48,10 @@ def name_numbers(source: Source, origin: Path, file: Path | None) -> Source:
     found = {}
     for path in sorted(folder.iterdir()):
         if path != origin and _TABLE.fullmatch(path.name) and is_file(path):
-            try:
+            with suppress(DataError):
                 names = read_label_names(path)
-            except DataError:
-                continue
-            if numbers <= set(names) and not any(map(is_image, names.values())):
-                found[path] = names
+                if numbers <= set(names) and not any(map(is_image, names.values())):
+                    found[path] = names
     if len(found) == 1:
         ((path, names),) = found.items()
         return _named(source, names, path)

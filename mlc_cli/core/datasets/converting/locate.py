@@ -63,23 +63,21 @@ def _elsewhere(
     index, checked = ImageIndex(searched), ImageFolder(searched)
     prefix = _prefix(whole.annotation.folder, searched)
     elsewhere: dict[int, str] = {}
-    lost: dict[str, list[str]] = {name: [] for name in whole.splits}
+    lost: dict[int, list[str]] = {split: [] for split in range(len(whole.splits))}
     for path, problem, split in zip(paths, problems, whole.split_N, strict=True):
         if problem in (MISSING, AT_ADDRESS):
-            lost[whole.splits[split]].append(path)
-    places = {split: index.find_all(own, split) for split, own in lost.items()}
+            lost[split].append(path)
+    places = {own: index.find_all(lost[own], name) for own, name in enumerate(whole.splits)}
     for image, problem in enumerate(problems):
-        path = paths[image] if problem else ""
-        by_tail = problem in (MISSING, AT_ADDRESS)
-        inside = _inside(path, searched) if problem and not by_tail else ""
-        if not by_tail and not inside:
-            continue
-        split = whole.splits[whole.split_N[image]]
-        found = [inside] if inside else places[split].of(path)
+        if problem in (MISSING, AT_ADDRESS):
+            found = places[whole.split_N[image]].of(paths[image])
+        else:
+            inside = _inside(paths[image], searched) if problem else ""
+            found = [inside] if inside else []
         found = [own for own in found if checked.problem(own) is None]
         if len(found) > 1:
             kind = "images that several files fit (--images narrows the search)"
-            findings.dropped.add(kind, f"{path:.200}: {', '.join(found[:3]):.200}")
+            findings.dropped.add(kind, f"{paths[image]:.200}: {', '.join(found[:3]):.200}")
             problems[image] = COUNTED
         if len(found) == 1:
             elsewhere[image] = found[0]

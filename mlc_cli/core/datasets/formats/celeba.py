@@ -40,8 +40,7 @@ class CelebaReader:
             _, row = next(rows, (0, []))
         except DataError:
             return None
-        fits = len(row) == len(names) + 1
-        return f"names of attributes in {file.name}" if fits else None
+        return f"names of attributes in {file.name}" if len(row) == len(names) + 1 else None
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open the file of attributes, or the folder that has it."""
@@ -50,19 +49,13 @@ class CelebaReader:
         base = file.parent.parent if file.absolute().parent.name == "Anno" else file.parent
         splits = dict(_partition(base, dropped))
         root = images or next((base / name for name in _IMAGES if (base / name).is_dir()), base)
-        return Source(
-            image_root=root,
-            samples=_samples(file, names, rows, splits, dropped),
-            classes=names,
-        )
+        return Source(root, _samples(file, names, rows, splits, dropped), names)
 
 
 def _file(source: Path) -> Path:
     """The file of attributes."""
-    if not source.is_dir():
-        return source
-    found = [source / name for name in _ATTRIBUTES if is_file(source / name)]
-    return found[0] if found else source / _ATTRIBUTES[0]
+    places = [source / name for name in _ATTRIBUTES] if source.is_dir() else [source]
+    return next(filter(is_file, places), places[0])
 
 
 Rows = Iterator[tuple[int, list[str]]]

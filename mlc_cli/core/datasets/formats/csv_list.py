@@ -168,17 +168,12 @@ def _python_list(cell: str) -> Sequence[str]:
         return ()
     if not _BRACKETS.fullmatch(cell):
         raise ValueError("no brackets")
-    text = (
-        "()"
-        if cell == "set()"
-        else _WITHOUT_COMMA.sub(lambda gap: f"{gap[0][0]},{gap[0][-1]}", cell)
-    )
+    text = "()" if cell == "set()" else _WITHOUT_COMMA.sub(_with_comma, cell)
     if not {"'", '"'} & set(text) and text != "()":
         inside, numbers = text[1:-1], not text[1:-1].strip("0123456789. \n")
         return _cleaned(inside.split() if numbers else inside.split(","))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             labels = ast.literal_eval(text)
     except (SyntaxError, TypeError, MemoryError, RecursionError):
         raise ValueError("not a Python list") from None
@@ -190,6 +185,10 @@ def _python_list(cell: str) -> Sequence[str]:
         raise ValueError("not a list of labels")
     given = sorted(labels, key=str) if isinstance(labels, set) else labels
     return _cleaned(map(str, given))
+
+
+def _with_comma(gap: re.Match[str]) -> str:
+    return f"{gap[0][0]},{gap[0][-1]}"
 
 
 class CsvListWriter:

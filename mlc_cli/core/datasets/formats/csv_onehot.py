@@ -7,12 +7,13 @@ nothing of this kind in the first rows, such as the age of a patient, are no cla
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import id_key
-from mlc_cli.core.datasets.formats.shared.states import Flag, State, StateRule, flag, is_flag
+from mlc_cli.core.datasets.formats.shared.states import Flag, StateRule, flag, is_flag
 from mlc_cli.core.datasets.formats.shared.table_files import Rows, TableSet, look, place_of
 from mlc_cli.core.datasets.formats.shared.tables import UNTOLD, Table, Told
 from mlc_cli.core.datasets.formats.shared.writing import (
@@ -95,7 +96,8 @@ class CsvOnehotReader:
                 f"{source}: no column holds 0 and 1", "A class is a column: image,dog,cat"
             )
         counts = _count(tables)
-        state_of = _StateOf(self._rule.decide(counts))
+        states = self._rule.decide(counts)
+        state_of = cache(lambda cell: states[flag(cell)] if is_flag(cell) else None)
 
         def samples(table: Table, columns: Sequence[int], rows: Rows) -> Iterator[Sample]:
             lacking = _lacking(table, columns, classes)
@@ -103,7 +105,7 @@ class CsvOnehotReader:
             for where, row, path, split in rows:
                 present, unknown = list[str](), list(lacking)
                 for column, name in named:
-                    state = state_of[row[column]]
+                    state = state_of(row[column])
                     if state == "absent":  # what most cells are
                         continue
                     (present if state == "present" else unknown).append(name)
@@ -138,18 +140,6 @@ def _count(tables: TableSet) -> Counter[Flag]:
         if is_flag(cell):
             counts[flag(cell)] += count
     return counts
-
-
-class _StateOf(dict[str, State | None]):
-    """State of each cell, `None` if it says nothing; a cell is read when it first comes."""
-
-    def __init__(self, states: Mapping[Flag, State]) -> None:
-        super().__init__()
-        self._states = states
-
-    def __missing__(self, cell: str) -> State | None:
-        state = self[cell] = self._states[flag(cell)] if is_flag(cell) else None
-        return state
 
 
 class CsvOnehotWriter:

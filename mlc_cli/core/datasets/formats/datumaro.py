@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, load, numbered
+from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, numbered
 from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of
 from mlc_cli.core.datasets.formats.shared.writing import JsonWriter, common_prefix
 from mlc_cli.core.system.issues import IssueLog
@@ -59,9 +59,8 @@ class _Content(Struct):
 
     def names(self) -> list[str]:
         """Names of the classes by number."""
-        return (
-            [label.name for label in self.categories.label.labels] if self.categories.label else []
-        )
+        own = self.categories.label
+        return [label.name for label in own.labels] if own else []
 
 
 class DatumaroReader:
@@ -73,16 +72,10 @@ class DatumaroReader:
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or all of a folder; the name of a file is its split."""
-        contents = {
-            file: load(file, _Content, _FILES.hint, dropped, "items")
-            for file in _FILES.existing(source)
-        }
+        contents = _FILES.load_all(source, _Content, dropped, "items")
         root = images or root_of(source)
-        return Source(
-            image_root=root,
-            samples=_samples(contents, root, dropped),
-            classes=list(dict.fromkeys(name for c in contents.values() for name in c.names())),
-        )
+        classes = dict.fromkeys(name for own in contents.values() for name in own.names())
+        return Source(root, _samples(contents, root, dropped), list(classes))
 
 
 def _samples(contents: Mapping[Path, _Content], root: Path, dropped: IssueLog) -> Iterator[Sample]:

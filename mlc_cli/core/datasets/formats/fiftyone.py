@@ -11,6 +11,7 @@ Splits are folders.
 import posixpath
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +60,12 @@ class FiftyOneReader:
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file of labels, its folder, or a folder of such folders, which are splits."""
-        contents = {file: load(file, _Content, _FILES.hint) for file in _FILES.existing(source)}
+        contents = _FILES.load_all(source, _Content)
         targets = {file: self._targets(file, part, dropped) for file, part in contents.items()}
         lists = [part.classes for part in contents.values()]
-        named = [str(name) for names in lists for name in names or ()]
-        found = [
-            name for part in targets.values() for names in part.values() for name in names or ()
-        ]
-        classes = list(dict.fromkeys(named if all(lists) else found))
+        named = [[*map(str, names or ())] for names in lists]
+        found = (names or [] for part in targets.values() for names in part.values())
+        classes = list(dict.fromkeys(chain.from_iterable(named if all(lists) else found)))
         root = images or (source if source.is_dir() else source.parent)
         return Source(
             image_root=root,
@@ -143,12 +142,7 @@ def _finder(folder: Path, root: Path, dropped: IssueLog, *, given: bool) -> Find
     base = root if given else data if data.is_dir() else folder
     inside = f"{own}{DATA}/" if base == data else own
     names = ImageNames(base, dropped)
-
-    def named(key: str) -> str | None:
-        path = key if posixpath.isabs(key) else names(key)
-        return None if path is None else posixpath.join(inside, path)
-
-    return named
+    return lambda key: (path := names(key)) and posixpath.join(inside, path)
 
 
 class FiftyOneWriter:

@@ -11,11 +11,12 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.images import is_image, walk_images
+from mlc_cli.core.datasets.formats.shared.lines import is_folder
 from mlc_cli.core.datasets.formats.shared.split_names import meaning
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
@@ -43,11 +44,12 @@ class ImageFolderReader:
         splits, classes = _layout(source)
         parents = [source, *(source / split for split in splits)]
         lower = {name.lower() for name in classes}
-        if len(classes) < 2 or any(map(_MASKS.fullmatch, lower)) or _has_bands(source / classes[0]):
+        if len(classes) < 2 or any(map(_MASKS.fullmatch, lower)):
             return None
-        if lower & _FOLDERS_OF_OTHERS or any(map(has_annotations, parents)):
+        if sum(bool(_BAND.search(entry.name)) for entry in _entries(source / classes[0])) > 1:
             return None
-        if any(has_annotations(parent / name) for parent in parents for name in classes[:_LOOKED]):
+        inside = (parent / name for parent in parents for name in classes[:_LOOKED])
+        if lower & _FOLDERS_OF_OTHERS or any(map(has_annotations, chain(parents, inside))):
             return None
         has_images = (
             name for name in classes if any(_has_image(parent / name) for parent in parents)
@@ -66,9 +68,7 @@ class ImageFolderReader:
         others = ", ".join(name for name in _folders(root) if name not in splits and splits)
         return Source(
             image_root=root,
-            samples=(
-                sample for split in splits or [""] for sample in _samples(root, split, dropped)
-            ),
+            samples=chain.from_iterable(_samples(root, own, dropped) for own in splits or [""]),
             classes=classes,
             remarks=(f"folders that are no splits are left out: {others:.300}",) if others else (),
         )
@@ -95,14 +95,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _folders(root: Path) -> list[str]:
-    return sorted(entry.name for entry in _entries(root) if _is_folder(entry))
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
+    return sorted(entry.name for entry in _entries(root) if is_folder(Path(entry)))
 
 
 def has_annotations(folder: Path, ignored: Sequence[str] = ()) -> bool:
@@ -122,10 +115,6 @@ def has_annotations(folder: Path, ignored: Sequence[str] = ()) -> bool:
 
 def _has_image(folder: Path) -> bool:
     return any(is_image(entry.name) for entry in _entries(folder))
-
-
-def _has_bands(folder: Path) -> bool:
-    return sum(bool(_BAND.search(entry.name)) for entry in _entries(folder)) > 1
 
 
 def _samples(root: Path, split: str, dropped: IssueLog) -> Iterator[Sample]:

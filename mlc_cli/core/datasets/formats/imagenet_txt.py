@@ -5,6 +5,7 @@ name.jpg 0 3              a name with a space: "two words".jpg 1
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from mlc_cli.core.datasets.formats.base import Sample, Source
@@ -38,13 +39,8 @@ class ImageNetTxtReader:
         found = folder / "images"
         root = images or (found if found.is_dir() else folder)
         names = ImageNames(root, dropped)
-        return Source(
-            image_root=root,
-            samples=(
-                sample for file in lists for sample in _samples(file, classes, names, dropped)
-            ),
-            classes=list(dict.fromkeys(classes)),
-        )
+        parts = (_samples(file, classes, names, dropped) for file in lists)
+        return Source(root, chain.from_iterable(parts), list(dict.fromkeys(classes)))
 
 
 def _folder(source: Path) -> Path:

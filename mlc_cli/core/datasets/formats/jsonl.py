@@ -72,10 +72,7 @@ class JsonLinesReader:
         return Source(
             image_root=root,
             samples=_samples(rows, keys, root, images, dropped),
-            remarks=(
-                *said,
-                *(line for file in files for line in _unused(rows[file], keys[file])),
-            ),
+            remarks=(*said, *(one for file in files for one in _unused(rows[file], keys[file]))),
             unsplit=unsplit({file: len(own) for file, own in rows.items()}),
         )
 

@@ -10,7 +10,8 @@ file, has not been looked at: its states are unknown. Folders called `train` and
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
@@ -50,7 +51,9 @@ class TagFileReader:
         texts = [
             file for image in _some_images(source) if is_file(file := image.with_suffix(".txt"))
         ]
-        lines = [line for file in texts for line in _lines(file)]
+        lines: list[str] = []
+        with suppress(DataError):
+            lines += (line for file in texts for _, line in text_lines(file))
         looks_right = 2 * sum("," in line or " " not in line for line in lines) > len(lines)
         if not lines or not looks_right or any(class_of(line) is not None for line in lines):
             return None
@@ -124,13 +127,6 @@ def _some_images(source: Path) -> list[Path]:
         if len(found) >= _LOOKED:
             break
     return found[:_LOOKED]
-
-
-def _lines(file: Path) -> Sequence[str]:
-    try:
-        return [line for _, line in text_lines(file)]
-    except DataError:
-        return []
 
 
 def _keywords(image: Path, dropped: IssueLog) -> list[str]:

@@ -149,14 +149,15 @@ def _image(fields: Mapping[str, Any]) -> str | None:
     named = fields.get("image")
     if isinstance(named, str) and named:
         return named
-    texts = [field for field in fields.values() if isinstance(field, str)]
-    images = [field for field in texts if is_image(field.partition("?")[0])]
+    images = [
+        own for own in fields.values() if isinstance(own, str) and is_image(own.partition("?")[0])
+    ]
     return images[0] if len(images) == 1 else None
 
 
 def _labels_of_task(task: Mapping[str, Any], place: _Place) -> list[str] | None:
     """Labels in all annotations that were not cancelled; `None` if there are none."""
-    labels, annotated = [], False
+    labels, annotated = list[str](), False
     annotations = task.get("annotations", task.get("completions"))
     for annotation in annotations if isinstance(annotations, list) else ():
         match annotation:
@@ -164,14 +165,13 @@ def _labels_of_task(task: Mapping[str, Any], place: _Place) -> list[str] | None:
                 place.drop("annotations that were cancelled", annotation.get("id"))
             case {"result": list(results)}:
                 annotated = True
-                for result in results:
-                    labels += _labels_of_result(result, place)
+                labels += (label for result in results for label in _labels_of(result, place))
             case _:
                 place.drop("annotations without a result", annotation)
     return labels if annotated else None
 
 
-def _labels_of_result(result: Any, place: _Place) -> list[str]:
+def _labels_of(result: Any, place: _Place) -> list[str]:
     match result:
         case {"type": str(kind), "value": dict(value)} if "labels" in kind or kind in _CHOICES:
             return _labels(value, place)
@@ -186,8 +186,10 @@ def _labels(value: Any, place: _Place) -> list[str]:
             return [name]
         case list(parts):
             return [label for part in parts for label in _labels(part, place)]
-        case {"taxonomy": paths}:
-            return _joined(paths, place)
+        case {"taxonomy": paths}:  # a label for each
+            listed = paths if isinstance(paths, list) else [paths]
+            parts = [_names(path or None, place) for path in listed]
+            return [" / ".join(names) for names in parts if names]
         case dict():
             found = [own for key, own in value.items() if key == "choices" or "labels" in key]
             if len(found) == 1:
@@ -201,17 +203,6 @@ def _names(names: Any, place: _Place) -> list[str]:
         return names
     place.drop("results that are not labels", names)
     return []
-
-
-def _joined(paths: Any, place: _Place) -> list[str]:
-    """A label for each path of a taxonomy."""
-    labels = []
-    for path in paths if isinstance(paths, list) else [paths]:
-        if isinstance(path, list) and path and all(isinstance(name, str) for name in path):
-            labels.append(" / ".join(path))
-        else:
-            place.drop("results that are not labels", path)
-    return labels
 
 
 def _label_columns(file: Path, rows: Sequence[Any], dropped: IssueLog) -> list[str]:

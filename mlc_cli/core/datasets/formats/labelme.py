@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, load
+from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having
 from mlc_cli.core.datasets.formats.shared.split_names import split_of_name
 from mlc_cli.core.system.issues import IssueLog
 
@@ -53,14 +53,10 @@ class LabelMeReader:
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or all of a folder; each image is looked for beside its file."""
         root = source if source.is_dir() else source.parent
-        contents = {
-            file: load(file, _Content, _FILES.hint, dropped, "shapes")
-            for file in _FILES.existing(source)
-        }
+        contents = _FILES.load_all(source, _Content, dropped, "shapes")
         names = dict.fromkeys(name for content in contents.values() for name in content.states())
         classes = [name for name in names if name not in _NO_CLASS]
-        samples = _samples(contents, root, dropped)
-        return Source(images or root, samples, classes)
+        return Source(images or root, _samples(contents, root, dropped), classes)
 
 
 def _samples(contents: Mapping[Path, _Content], root: Path, dropped: IssueLog) -> Iterator[Sample]:

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, load, numbered
+from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, numbered
 from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of, split_of, unsplit
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
@@ -45,10 +45,7 @@ class MmpretrainReader:
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a file, or all of a folder, where all files name the classes, or none does."""
-        contents = {
-            file: load(file, _Content, _FILES.hint, dropped, "data_list")
-            for file in _FILES.existing(source)
-        }
+        contents = _FILES.load_all(source, _Content, dropped, "data_list")
         root = images or root_of(source)
         return Source(
             image_root=root,

@@ -9,6 +9,7 @@ The table `nus_wid_data.csv` that goes with ASL is read as well.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,13 +52,9 @@ class NusWideReader:
         concepts = [name for _, name in text_lines(source / _CONCEPTS)]
         if not concepts:
             raise DataError(f"{source / _CONCEPTS}: is empty")
-        parts = _parts(source)
+        samples = chain.from_iterable(_samples(part, concepts) for part in _parts(source))
         flickr = source / "Flickr"
-        return Source(
-            image_root=images or (flickr if flickr.is_dir() else source),
-            samples=(sample for part in parts for sample in _samples(part, concepts)),
-            classes=concepts,
-        )
+        return Source(images or (flickr if flickr.is_dir() else source), samples, concepts)
 
 
 def _parts(source: Path) -> list[_Part]:

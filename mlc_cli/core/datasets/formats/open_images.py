@@ -150,9 +150,8 @@ def _names(folder: Path) -> tuple[dict[str, str], tuple[str, ...]]:
     """
     files = [file for file in _csv_files(folder) if "class-descriptions" in file.name]
     if not files:
-        return {}, (
-            "no class-descriptions.csv: classes are called by their codes, such as /m/01g317",
-        )
+        remark = "no class-descriptions.csv: classes are called by their codes, such as /m/01g317"
+        return {}, (remark,)
     names: dict[str, str] = {}
     for file in files:
         for _, row in csv_rows(file):
@@ -162,9 +161,8 @@ def _names(folder: Path) -> tuple[dict[str, str], tuple[str, ...]]:
     shared = sorted(name for name, count in counts.items() if count > 1)
     if not shared:
         return names, ()
-    apart = {
-        code: f"{name} ({code})" if counts[name] > 1 else name for code, name in names.items()
-    }  # fmt: skip
-    return apart, (
+    for code, name in names.items():
+        names[code] = f"{name} ({code})" if counts[name] > 1 else name
+    return names, (
         f"names of several classes, kept apart by their codes: {', '.join(shared):.300}",
     )

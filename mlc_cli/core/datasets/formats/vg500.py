@@ -43,27 +43,27 @@ class Vg500Reader:
         """Open the folder of the lists, or the file of labels in it."""
         folder = _folder(source)
         labels = load(folder / LABELS, dict[str, list[Any]], 'It looks like {"1.jpg": [3, 17]}.')
-        lists = {
-            split: [line for _, line in text_lines(folder / file)]
-            for split, file in LISTS.items()
-            if (folder / file).exists()
-        }
+        there = {split: folder / file for split, file in LISTS.items()}
+        lists = {split: _lines(file) for split, file in there.items() if file.exists()}
         if not lists:
             raise DataError(f"{folder}: has neither {' nor '.join(LISTS.values())}")
-        names = self._read_names()
-        root = images or folder
+        names, root = self._read_names(), images or folder
         return Source(root, _samples(lists, labels, names, root, dropped), names)
 
     def _read_names(self) -> list[str]:
         if self._names is None:
             return [f"class_{number:03d}" for number in range(CLASSES)]
-        names = [line for _, line in text_lines(Path(self._names))]
+        names = _lines(Path(self._names))
         if len(set(names)) != CLASSES:
             raise DataError(
                 f"{self._names}: has {len(set(names))} names, not {CLASSES}",
                 "Put one name on a line, in the order of the numbers; no name may come twice.",
             )
         return names
+
+
+def _lines(file: Path) -> list[str]:
+    return [line for _, line in text_lines(file)]
 
 
 def _folder(source: Path) -> Path:

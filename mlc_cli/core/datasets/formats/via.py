@@ -10,6 +10,7 @@ a region is a label, and so is each checked box; a box that is not checked is ab
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +65,10 @@ class ViaReader:
         contents = {file: _load(file, dropped) for file in _FILES.existing(source)}
         root = images or root_of(source)
         return Source(
-            image_root=root,
-            samples=_samples(contents, root, dropped),
-            classes=_classes(contents),
+            root, _samples(contents, root, dropped), _classes(contents),
             scattered=any(file.suffix.lower() == ".csv" for file in contents),
             unsplit=unsplit({file: len(own) for file, own in contents.items()}),
-        )
+        )  # fmt: skip
 
 
 def _load(file: Path, dropped: IssueLog) -> list[_Image]:
@@ -109,14 +108,16 @@ def _values(image: _Image) -> Iterator[tuple[str, Any]]:
 def _classes(contents: Mapping[Path, list[_Image]]) -> list[str]:
     """Labels, and the boxes that nobody checked."""
     names: dict[str, None] = {}
-    for images in contents.values():
-        for image in images:
-            for _, value in _values(image):
-                if isinstance(value, dict):
-                    names |= dict.fromkeys(map(str, value))
-                elif isinstance(value, str) and value.strip():
-                    names[value.strip()] = None
+    for _, value in (own for images in contents.values() for own in chain(*map(_values, images))):
+        names |= dict.fromkeys(_named(value))
     return list(names)
+
+
+def _named(value: Any) -> list[str]:
+    """The boxes of an attribute, or its text."""
+    if isinstance(value, dict):
+        return [*map(str, value)]
+    return [value.strip()] if isinstance(value, str) and value.strip() else []
 
 
 def _samples(
@@ -128,10 +129,8 @@ def _samples(
         for image in images:
             labels: list[str] = []
             for name, value in _values(image):
-                if isinstance(value, dict):
-                    labels += [str(box) for box, checked in value.items() if checked]
-                elif isinstance(value, str):
-                    labels += [value.strip()] if value.strip() else []
-                else:
+                boxes = isinstance(value, dict)
+                labels += _named({k: v for k, v in value.items() if v} if boxes else value)
+                if not isinstance(value, dict | str):
                     dropped.add("values that are no label", f"{image.filename}, {name}: {value!r}")
             yield Sample(f"{prefix}{image.filename}", labels, (), split)

@@ -133,12 +133,11 @@ def _pairs(folders: dict[str, Path], dropped: IssueLog) -> Iterator[tuple[str, _
     """Split and objects of each XML file; images that have none are counted."""
     for split, folder in folders.items():
         prefix = f"{split}/" if split else ""
-        files = sorted(folder.glob("*.xml"))
-        stems = {file.stem for file in files}
-        for file in files:
+        stems = {file.stem: file for file in sorted(folder.glob("*.xml"))}
+        for file in stems.values():
             yield from ((split, image) for image in _read(prefix + file.stem, file, dropped))
         for file in sorted(folder.glob("*")):
-            if is_image(file.name) and not stems & {file.name, without_suffix(file.name)}:
+            if is_image(file.name) and not {file.name, without_suffix(file.name)} & stems.keys():
                 dropped.add("images without an XML file", prefix + file.name)
 
 

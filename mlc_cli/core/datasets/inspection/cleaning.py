@@ -168,9 +168,7 @@ def _put(collection: Collection, row: int, folder: Path, sources: dict[str, Path
     if not (folder / path).exists():
         try:
             put_file(source, folder / path, "hardlink")
-        except FileExistsError:
-            raise
-        except OSError:
+        except OSError:  # "copy" fails again where the place is taken
             put_file(source, folder / path, "copy")
     return path
 

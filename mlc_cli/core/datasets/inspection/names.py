@@ -56,17 +56,10 @@ def plurals(names: Sequence[str]) -> list[Pair]:
     known = {_letters(name): name for name in names}
     return [
         (name, known[plural])
-        for letters, name in known.items()
-        for plural in _plurals_of(letters)
-        if letters and plural in known
+        for word, name in known.items()
+        for plural in (f"{word}s", f"{word}es", re.sub("y$", "ies", word))
+        if word and plural in known and plural != word
     ]
-
-
-def _plurals_of(word: str) -> Iterator[str]:
-    yield f"{word}s"
-    yield f"{word}es"
-    if word.endswith("y"):
-        yield f"{word[:-1]}ies"
 
 
 def misspellings(names: Sequence[str]) -> list[Pair]:

@@ -14,7 +14,7 @@ from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.inspection.collection import Collection
 from mlc_cli.core.images.decode import look
 from mlc_cli.core.images.folder import ImageFolder
-from mlc_cli.core.images.scaled import GREY_FLAGS, SizeHW, orientation, part_of
+from mlc_cli.core.images.scaled import GREY_FLAGS, orientation, part_of
 from mlc_cli.core.system.files import read_bytes
 from mlc_cli.core.system.places import is_file, read
 from mlc_cli.core.system.threads import in_threads
@@ -66,7 +66,9 @@ class FileScan(NamedTuple):
 def scan_file(path: Path, max_pixels: float = 200e6) -> FileScan:
     """Read, decode and hash a file; one of more pixels than `max_pixels` is not decoded."""
     try:
-        content, header, pixels, damage = look(path, max_pixels, _enough, GREY_FLAGS)
+        content, header, pixels, damage = look(
+            path, max_pixels, lambda size: part_of(size, (_ENOUGH, _ENOUGH)), GREY_FLAGS
+        )
     except BadImageError as error:
         return FileScan(error.reason)
     small = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
@@ -85,10 +87,6 @@ def scan_file(path: Path, max_pixels: float = 200e6) -> FileScan:
         coarse=perceptual_hash(frequencies, 8),
         fine=perceptual_hash(frequencies, 16),
     )
-
-
-def _enough(size: SizeHW) -> int:
-    return part_of(size, (_ENOUGH, _ENOUGH))
 
 
 def perceptual_hash(frequencies: NDArray[Any], side: int) -> bytes:

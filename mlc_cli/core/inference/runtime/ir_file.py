@@ -33,8 +33,7 @@ REQUEST_IMAGES = 4
 class IrEngine:
     """Float32 logits (N×C) of uint8 RGB images (N×H×W×3), a few images a request.
 
-    The device decides how many requests run side by side. Images are handed over as they are;
-    layout and order of channels are changed inside.
+    The device decides how many requests run side by side. The layout is changed inside.
 
     Args:
         path: The `.xml` file; its `.bin` is beside it.
@@ -57,7 +56,7 @@ class IrEngine:
             entries = read_entries(model)
         self.info: ExportInfo = from_entries(entries, path, sealed=sealed)
         with named_faults(path, "is not a graph of mlc", CheckpointError):
-            image, logits = model.input(0).partial_shape, model.output(0).partial_shape
+            image, logits = model.input(0).partial_shape, model.output("logits").partial_shape
             check_shapes(self.info, _known(image), _known(logits), path)
         steps = PrePostProcessor(model)
         steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
@@ -65,7 +64,6 @@ class IrEngine:
         # a fixed one, several streams give wrong results (seen in 2026.4).
         if not self.info.embedded:
             steps.input().tensor().set_shape([-1, *self.info.card.input_size, 3])
-            steps.input().preprocess().reverse_channels()
         steps.input().model().set_layout(ov.Layout("NHWC" if self.info.embedded else "NCHW"))
         config: dict[str, str] = {"PERFORMANCE_HINT": "LATENCY" if latency else "THROUGHPUT"}
         if hint != "auto":
@@ -83,12 +81,10 @@ class IrEngine:
 
     def __call__(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits of the classes, thresholds not subtracted."""
-        images = np.ascontiguousarray(images_NHWC)
-        if self.info.embedded:
-            # OpenVINO's own exchange of channels reads behind the end of bytes of a free size: the
-            # process ends where no memory follows (seen in 2026.4).
-            rows = images.reshape(-1, *images.shape[2:])
-            images = cv2.cvtColor(rows, cv2.COLOR_RGB2BGR).reshape(images.shape)  # type: ignore[assignment]
+        # not by OpenVINO, which leaves it out before some layers, and where sizes are free reads
+        # bytes behind the end (seen in 2026.4)
+        rows = np.ascontiguousarray(images_NHWC).reshape(-1, *images_NHWC.shape[2:])
+        images = cv2.cvtColor(rows, cv2.COLOR_RGB2BGR).reshape(images_NHWC.shape)
         logits_NC = np.empty((len(images), len(self.info.card.classes)), np.float32)
         starts = range(0, len(images), REQUEST_IMAGES)
         inputs = ({self._input: images[row : row + REQUEST_IMAGES]} for row in starts)

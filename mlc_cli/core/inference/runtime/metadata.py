@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from mlc_cli.core.runs.card import ModelCard, card_from_json, card_to_json
+from mlc_cli.core.system.checksum import digest_of
 from mlc_cli.errors import CheckpointError, MlcError
 
 SECTION = "model_info"
@@ -66,8 +67,6 @@ def to_entries(info: ExportInfo, *, normalised_inside: bool) -> dict[str, str]:
         "reverse_input_channels": str(not normalised_inside),
         "thresholds_folded": str(info.folded),
         "resize_embedded": str(info.embedded),
-        "parity": info.parity,
-        "mlc": card_to_json(card),
     }
     if info.embedded:  # the client hands over what it is given
         height, width = card.input_size
@@ -88,7 +87,8 @@ def to_entries(info: ExportInfo, *, normalised_inside: bool) -> dict[str, str]:
         entries["rules_folded"] = str(card.rules.folded)
     if card.promise is not None:
         entries["promise"] = json.dumps(card.promise, ensure_ascii=False)
-    return entries
+    own = {"digest": digest_of(entries), "parity": info.parity, "mlc": card_to_json(card)}
+    return entries | own
 
 
 def client_labels(classes: Sequence[str] | Sequence[int]) -> list[str]:
@@ -127,12 +127,15 @@ def from_entries(entries: Mapping[str, str], path: Path, *, sealed: bool) -> Exp
             "Export a checkpoint with: mlc export --ir",
         )
     card = card_from_json(entries["mlc"], path, sealed=sealed)
-    folded, parity = (entries.get(key, "") for key in ("thresholds_folded", "parity"))
-    if folded not in ("True", "False"):
-        raise CheckpointError(f"{path}: its metadata is damaged: thresholds_folded {folded!r:.40}")
-    known = parity if parity in get_args(Parity) else "unchecked"
+    folded, digest = entries.get("thresholds_folded"), entries.get("digest")
+    own = ("digest", "parity", "mlc")
+    written = {key: text for key, text in entries.items() if key not in own}
+    parity = entries.get("parity", "" if digest else "unchecked")
+    known = digest in (None, digest_of(written)) and parity in get_args(Parity)
+    if not known or folded not in ("True", "False"):
+        raise CheckpointError(f"{path}: its metadata is damaged or was changed")
     embedded = entries.get("resize_embedded") == "True"
-    return ExportInfo(card, folded == "True", cast("Parity", known), embedded)
+    return ExportInfo(card, folded == "True", cast("Parity", parity), embedded)
 
 
 def check_shapes(

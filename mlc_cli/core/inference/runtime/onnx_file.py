@@ -45,11 +45,10 @@ class OnnxEngine:
         sealed = check_sealed(path)
         self._session = _open(path, providers)
         with named_faults(path, "its metadata is damaged", CheckpointError):
-            entries = self._session.get_modelmeta().custom_metadata_map
-        prefix = f"{SECTION} "
-        self.info: ExportInfo = from_entries(
-            {key.removeprefix(prefix): text for key, text in entries.items()}, path, sealed=sealed
-        )
+            found = self._session.get_modelmeta().custom_metadata_map
+        parts = ((key.partition(f"{SECTION} ")[1:], text) for key, text in found.items())
+        entries = {key: text for (section, key), text in parts if section}
+        self.info: ExportInfo = from_entries(entries, path, sealed=sealed)
         with named_faults(path, "is not a graph of mlc", CheckpointError):
             (image,) = self._session.get_inputs()
             check_shapes(self.info, image.shape, self._session.get_outputs()[0].shape, path)

@@ -8,25 +8,19 @@ from numpy.typing import NDArray
 
 from mlc_cli.core.training.losses.base import ElementLoss, MultilabelLoss, Selective, Taught
 from mlc_cli.core.training.losses.elements import Aam, Asl, Bce
-from mlc_cli.settings.loss import (
-    AamSettings,
-    AslSettings,
-    BceSettings,
-    DistillSettings,
-    LossSettings,
-)
+from mlc_cli.settings import loss
 
 POS_WEIGHT_RANGE = (0.1, 20.0)
 
 
 def build_loss(
-    settings: LossSettings,
+    settings: loss.LossSettings,
     *,
     scale: float,
     positives_C: NDArray[np.int64],
     negatives_C: NDArray[np.int64],
     device: torch.device,
-    distill: DistillSettings | None = None,
+    distill: loss.DistillSettings | None = None,
 ) -> MultilabelLoss:
     """Build a loss.
 
@@ -50,7 +44,7 @@ def build_loss(
 
 
 def _unknown(
-    settings: LossSettings,
+    settings: loss.LossSettings,
     elements: ElementLoss,
     positives_C: NDArray[np.int64],
     negatives_C: NDArray[np.int64],
@@ -73,13 +67,13 @@ def _unknown(
     return Selective(focused, wanted.weight, wanted.likeliest, on_device)
 
 
-def _build_elements(settings: LossSettings, scale: float) -> ElementLoss:
+def _build_elements(settings: loss.LossSettings, scale: float) -> ElementLoss:
     match settings:
-        case BceSettings():
+        case loss.BceSettings():
             return Bce()
-        case AslSettings(gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=clip):
+        case loss.AslSettings(gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=clip):
             return Asl(gamma_neg, gamma_pos, clip, settings.focal_gradient)
-        case AamSettings():
+        case loss.AamSettings():
             return Aam(
                 scale,
                 settings.margin,

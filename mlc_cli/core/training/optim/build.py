@@ -7,29 +7,12 @@ import torch
 from timm.optim._optim_factory import create_optimizer_v2
 from torch import nn
 
-from mlc_cli.core.training.optim.schedules import (
-    Constant,
-    Cosine,
-    Milestones,
-    OneCycle,
-    Plateau,
-    Schedule,
-)
-from mlc_cli.settings.optim import (
-    ConstantSettings,
-    CosineSettings,
-    MultiStepSettings,
-    OneCycleSettings,
-    OptimSettings,
-    PlateauSettings,
-    ScheduleSettings,
-    SgdSettings,
-    StepSettings,
-)
+from mlc_cli.core.training.optim import schedules
+from mlc_cli.settings import optim
 
 
 def build_optimizer(
-    settings: OptimSettings, model: nn.Module, depth_of: Mapping[str, int]
+    settings: optim.OptimSettings, model: nn.Module, depth_of: Mapping[str, int]
 ) -> torch.optim.Optimizer:
     """Build the optimiser; each of its groups carries its `lr_scale`.
 
@@ -38,7 +21,7 @@ def build_optimizer(
     """
     groups = _groups(settings, model, depth_of)
     name = {"sgd": "momentum"}.get(settings.name, settings.name)
-    if isinstance(settings, SgdSettings) and settings.nesterov:
+    if isinstance(settings, optim.SgdSettings) and settings.nesterov:
         name = "nesterov"
     arguments = settings.model_dump(include={"betas", "momentum", "alpha"})
     devices = {p.device.type for group in groups for p in group["params"]}
@@ -51,7 +34,7 @@ def build_optimizer(
 
 
 def _groups(
-    settings: OptimSettings, model: nn.Module, depth_of: Mapping[str, int]
+    settings: optim.OptimSettings, model: nn.Module, depth_of: Mapping[str, int]
 ) -> list[dict[str, Any]]:
     """The parameters that learn, by learning-rate scale and weight decay.
 
@@ -71,22 +54,26 @@ def _groups(
     ]
 
 
-def build_schedule(settings: ScheduleSettings, steps: int, steps_per_epoch: int) -> Schedule:
+def build_schedule(
+    settings: optim.ScheduleSettings, steps: int, steps_per_epoch: int
+) -> schedules.Schedule:
     """Build the schedule of a training of so many steps."""
     warmup = (settings.warmup_epochs or 0) * steps_per_epoch
     match settings:
-        case OneCycleSettings(pct_start=pct_start, div=div, final_div=final_div):
+        case optim.OneCycleSettings(pct_start=pct_start, div=div, final_div=final_div):
             if settings.warmup_epochs is not None:
                 pct_start = min(1.0, (warmup + 1) / steps)
-            return OneCycle(steps, pct_start, div, final_div, settings.momentum)
-        case CosineSettings(final=final):
-            return Cosine(warmup, steps, final)
-        case StepSettings(every=every, gamma=gamma):
+            return schedules.OneCycle(steps, pct_start, div, final_div, settings.momentum)
+        case optim.CosineSettings(final=final):
+            return schedules.Cosine(warmup, steps, final)
+        case optim.StepSettings(every=every, gamma=gamma):
             falls = range(every * steps_per_epoch, steps, every * steps_per_epoch)
-            return Milestones(warmup, tuple(falls), gamma)
-        case MultiStepSettings(milestones=milestones, gamma=gamma):
-            return Milestones(warmup, tuple(epoch * steps_per_epoch for epoch in milestones), gamma)
-        case PlateauSettings(factor=factor, patience=patience, final=final):
-            return Plateau(warmup, factor, patience, final)
-        case ConstantSettings():
-            return Constant(warmup)
+            return schedules.Milestones(warmup, tuple(falls), gamma)
+        case optim.MultiStepSettings(milestones=milestones, gamma=gamma):
+            return schedules.Milestones(
+                warmup, tuple(epoch * steps_per_epoch for epoch in milestones), gamma
+            )
+        case optim.PlateauSettings(factor=factor, patience=patience, final=final):
+            return schedules.Plateau(warmup, factor, patience, final)
+        case optim.ConstantSettings():
+            return schedules.Constant(warmup)

@@ -106,6 +106,15 @@ def test_a_damaged_card_is_named(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "PASSED", "yes"])
-def test_an_unknown_outcome_counts_as_unchecked(text: str) -> None:
+def test_an_unknown_outcome_is_refused(text: str) -> None:
     entries = {**to_entries(ExportInfo(CARD), normalised_inside=True), "parity": text}
-    assert from_entries(entries, PATH, sealed=True).parity == "unchecked"
+    with pytest.raises(CheckpointError, match="its metadata is damaged"):
+        from_entries(entries, PATH, sealed=True)
+
+
+def test_an_entry_that_only_clients_read_is_covered() -> None:
+    entries = to_entries(ExportInfo(CARD), normalised_inside=True)
+    with pytest.raises(CheckpointError, match="its metadata is damaged"):
+        from_entries({**entries, "labels": "x y z"}, PATH, sealed=True)
+    old = {key: text for key, text in entries.items() if key not in ("digest", "parity")}
+    assert from_entries({**old, "labels": "x y z"}, PATH, sealed=True).parity == "unchecked"

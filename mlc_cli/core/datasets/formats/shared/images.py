@@ -2,8 +2,10 @@
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 from unicodedata import normalize
@@ -112,13 +114,10 @@ class ImageIndex:
         Those of one folder mostly lie in one, under names that are theirs or differ in one way;
         only the others are looked for one by one.
         """
-        found, folders = Found({}, {}), dict[str, list[str]]()
+        found, folders = Found({}, {}), defaultdict[str, list[str]](list)
         for reference in references:
             cut = (reference.rfind("\\") if "\\" in reference else reference.rfind("/")) + 1
-            if (folder := reference[:cut]) in folders:
-                folders[folder].append(reference)
-            else:
-                folders[folder] = [reference]
+            folders[reference[:cut]].append(reference)
         for folder, own in folders.items():
             if self._has(folder, own):
                 continue
@@ -181,17 +180,14 @@ class ImageIndex:
         exact = self._paths(name) if ending else []  # what is no image is not meant
         if found := exact or [p for own in endings for p in self._paths(stem + own)]:
             return found
-        alike = (own for own in self._loosely.get(_loose(stem), ()) if _has_ending(own, ending))
-        return [path for own in alike for path in self._paths(own)]
+        alike = self._loosely.get(_loose(stem), ())
+        fits = (own for own in alike if (own.lower().endswith(ending) if ending else is_image(own)))
+        return [path for own in fits for path in self._paths(own)]
 
     def _paths(self, name: str) -> list[str]:
         if (prefix := self._prefix.get(name)) is None:
             return []
         return [own + name for own in self._again.get(name, (prefix,))]
-
-
-def _has_ending(name: str, ending: str) -> bool:
-    return name.lower().endswith(ending) if ending else is_image(name)
 
 
 def is_image(name: str) -> bool:
@@ -228,12 +224,8 @@ def _best(paths: Sequence[str], merit: Callable[[list[str]], Any]) -> list[str]:
 
 def _shared(folders: list[str], others: list[str]) -> int:
     """How many folders agree, counted from the last."""
-    count = 0
-    for one, other in zip(reversed(folders), reversed(others), strict=False):
-        if one != other:
-            break
-        count += 1
-    return count
+    pairs = zip(reversed(folders), reversed(others), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def holds_images(root: Path) -> bool:

@@ -115,10 +115,10 @@ def _parts(value: Any, shape: Any) -> dict[Any, tuple[Any, Any]]:
         return {number: (own, *get_args(shape)) for number, own in enumerate(value)}
     if isinstance(value, dict) and get_origin(shape) is dict:
         return {key: (own, get_args(shape)[1]) for key, own in value.items()}
-    if isinstance(value, dict) and isinstance(shape, type) and issubclass(shape, msgspec.Struct):
-        fields = {own.encode_name: own.type for own in msgspec.structs.fields(shape)}
-        return {key: (value[key], fields[key]) for key in fields if key in value}
-    return {}
+    if not isinstance(value, dict) or not hasattr(shape, "__struct_fields__"):
+        return {}
+    fields = {own.encode_name: own.type for own in msgspec.structs.fields(shape)}
+    return {key: (value[key], fields[key]) for key in fields if key in value}
 
 
 def opening(path: Path) -> str:
@@ -210,6 +210,13 @@ class FileKind:
         if files := self.find(source):
             return files
         raise DataError(f"{source}: no file has {self.what}", self.hint)
+
+    def load_all(
+        self, source: Path, shape: type[Shape], dropped: IssueLog | None = None, *entries: str
+    ) -> dict[Path, Shape]:
+        """Content of each file that `find` finds, as `load` reads it."""
+        files = self.existing(source)
+        return {file: load(file, shape, self.hint, dropped, *entries) for file in files}
 
     def seen(self, source: Path) -> str | None:
         """In which files of a place it is, in words; `None` if in none."""

@@ -15,20 +15,9 @@ _END = "\0"
 """A line after the last, which no text has."""
 
 
-def is_file(path: Path) -> bool:
-    """Whether there is a regular file; a name that no file can have names none."""
-    try:
-        return path.is_file()
-    except OSError:  # a name of a million characters, a folder without permission
-        return False
-
-
-def is_folder(path: Path) -> bool:
-    """Whether there is a folder; a name that no folder can have names none."""
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
+is_file, is_folder = os.path.isfile, os.path.isdir
+"""Whether there is one; a name that none can have, such as one of a million characters, has none.
+"""
 
 
 def files_below(source: Path, patterns: Sequence[str]) -> list[Path]:

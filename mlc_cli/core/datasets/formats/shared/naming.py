@@ -29,7 +29,8 @@ class ImageNames:
         path = name.replace("\\", "/")
         if is_image(path) or is_address(path):
             return path
-        found = [item for item in self._index.find(path, near) if _fits(item, path)]
+        alike = ((f"/{own.rpartition('.')[0]}", own) for own in self._index.find(path, near))
+        found = [own for stem, own in alike if stem.endswith(f"/{path}")]
         if len(found) > 1:
             kind = "names without suffix that several images have (--images narrows the search)"
             self._dropped.add(kind, f"{name:.80}: {', '.join(found[:3])}")
@@ -53,10 +54,6 @@ class ImageNames:
             self._dropped.add("images without a name", f"{reference:.200}")
             return None
         return found[0] if found else path
-
-
-def _fits(image: str, path: str) -> bool:
-    return f"/{image.rpartition('.')[0]}".endswith(f"/{path}")
 
 
 def without_suffix(path: str) -> str:

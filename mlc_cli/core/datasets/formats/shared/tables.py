@@ -210,7 +210,8 @@ class Table:
             return () if told[1:] and all(map(self.holds_flags, told)) else told
         others = [column for column in range(len(self.header)) if column not in self.taken]
         if self.headless:  # the numbers after the label are corners of a box
-            return tuple(c for c in others if not self._has_numbers(c)) or tuple(others)
+            texts = (c for c in others if not all(map(_NUMBER.fullmatch, self.cells(c))))
+            return tuple(texts) or tuple(others)
         found = [
             column
             for column in others
@@ -225,9 +226,6 @@ class Table:
             found = found or [c for match, c in called if match]
         same = found and _unnumbered(self.header[found[0]])
         return tuple(c for c in found if c == found[0] or _unnumbered(self.header[c]) == same)
-
-    def _has_numbers(self, column: int) -> bool:
-        return all(_NUMBER.fullmatch(cell) for cell in self.cells(column))
 
     @cached_property
     def taken(self) -> set[int | None]:
