@@ -115,7 +115,7 @@ def _import_nncf() -> Any:
     os.environ.setdefault("NNCF_CI", "1")
     with _quiet():
         nncf = import_extra("nncf", "int8")
-        nncf.set_log_level(logging.ERROR)
+        logging.getLogger("nncf").setLevel(logging.ERROR)
     return nncf
 
 

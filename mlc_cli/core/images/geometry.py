@@ -5,7 +5,7 @@ exported files have to do the same. Sizes are height and width in pixels.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -121,9 +121,14 @@ class Geometry:
         if self.interpolation == "area":
             # only where it shrinks: magnified, the mean of an area is one pixel, in steps
             least = (min(pixels.shape[0], size[0]), min(pixels.shape[1], size[1]))
+            if least not in (size, pixels.shape[:2]):  # one side grows: rounded once, at the end
+                floats = cv2.resize(
+                    pixels.astype(np.float32), least[::-1], interpolation=cv2.INTER_AREA
+                )
+                return _rounded(cv2.resize(floats, size[::-1], interpolation=cv2.INTER_LINEAR))
             if pixels.shape[:2] != least:
                 pixels = cv2.resize(  # type: ignore[assignment]
-                    pixels, (least[1], least[0]), interpolation=cv2.INTER_AREA
+                    pixels, least[::-1], interpolation=cv2.INTER_AREA
                 )
         return resize(pixels, size)
 
@@ -142,10 +147,8 @@ def resize(pixels: Pixels, size: SizeHW) -> Pixels:
         and max(pixels.shape) < 2**15
     ):
         return _resize_sparse(pixels, size)
-    floats = cv2.resize(
-        pixels.astype(np.float32), (size[1], size[0]), interpolation=cv2.INTER_LINEAR
-    )
-    return cv2.convertScaleAbs(floats)  # type: ignore[return-value]
+    floats = cv2.resize(pixels.astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR)
+    return _rounded(floats)
 
 
 def _resize_sparse(pixels: Pixels, size: SizeHW) -> Pixels:
@@ -153,7 +156,12 @@ def _resize_sparse(pixels: Pixels, size: SizeHW) -> Pixels:
     wide, down = part_W[:, None], part_H[:, None, None]
     upper = _between(_at(pixels, top, left), _at(pixels, top, right), wide)
     lower = _between(_at(pixels, low, left), _at(pixels, low, right), wide)
-    return cv2.convertScaleAbs(_between(upper, lower, down))  # type: ignore[return-value]
+    return _rounded(_between(upper, lower, down))
+
+
+def _rounded(floats: NDArray[Any]) -> Pixels:
+    """The nearest bytes, of halves the even one."""
+    return cv2.convertScaleAbs(floats)  # type: ignore[return-value]
 
 
 def _neighbours(old: int, new: int) -> tuple[Places, Places, NDArray[np.float32]]:

@@ -82,6 +82,8 @@ class IrEngine:
 
     def __call__(self, images_NHWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits of the classes, thresholds not subtracted."""
+        # not by OpenVINO, which leaves it out before some layers, and where sizes are free reads
+        # bytes behind the end (seen in 2026.4)
         rows = np.ascontiguousarray(images_NHWC).reshape(-1, *images_NHWC.shape[2:])
         images = cv2.cvtColor(rows, cv2.COLOR_RGB2BGR).reshape(images_NHWC.shape)
         logits_NC = np.empty((len(images), len(self.info.card.classes)), np.float32)
