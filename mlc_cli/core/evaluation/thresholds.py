@@ -25,7 +25,7 @@ from mlc_cli.core.evaluation.probabilities import logit, sigmoid
 from mlc_cli.core.evaluation.ranking import RankedPositives, over_classes, rank_all
 from mlc_cli.core.runs.card import ModelCard, class_hash
 from mlc_cli.core.system.files import named_faults, read_bytes, write_atomic
-from mlc_cli.errors import UsageError
+from mlc_cli.errors import DataError, UsageError
 
 LEAST = 1e-9
 """Threshold that stands for always where rules may forbid it."""
@@ -235,8 +235,11 @@ def save_thresholds(path: Path, thresholds_C: Floats, classes: Sequence[str | in
 
 
 def _read_thresholds(path: Path, classes: Sequence[str | int]) -> Floats:
-    with named_faults(f"--thresholds {path}", "cannot be read", UsageError):
+    try:
         stream = BytesIO(read_bytes(path))
+    except DataError as error:
+        raise UsageError(f"--thresholds {error.message}") from None
+    with named_faults(f"--thresholds {path}", "cannot be read", UsageError):
         array = np.lib.format.read_array(stream, allow_pickle=False)
         thresholds_C = array.astype(np.float64, casting="same_kind")
         known = stream.read(_HASH + 1)

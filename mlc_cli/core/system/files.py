@@ -112,8 +112,9 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
         temporary.chmod(0o644)
         temporary.replace(path)
     except (OSError, SafetensorError, RuntimeError) as error:  # the latter two: a full disk
-        is_full = shutil.disk_usage(path.parent).free < _FULL
-        cause = os.strerror(errno.ENOSPC) if is_full else getattr(error, "strerror", None) or error
+        is_full = temporary and shutil.disk_usage(path.parent).free < _FULL
+        cause = os.strerror(errno.ENOSPC) if is_full else error
+        cause = getattr(error, "strerror", None) or cause
         raise MlcError(
             f"{path} cannot be written: {cause}",
             "Free some space or choose another --output; the last complete state is untouched.",
