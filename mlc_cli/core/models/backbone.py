@@ -151,7 +151,14 @@ def create_backbone(
         arguments["drop_path_rate"] = drop_path
     if pretrained:
         return _create_pretrained(name, config.hf_hub_id, arguments)
-    return _create(name, arguments)
+    model = _create(name, arguments)
+    for kept, value in model.state_dict().items():
+        if not value.is_meta and value.isinf().any():
+            raise SettingsError(
+                f"model.backbone: {name} cannot be used: its {kept} is infinite by design, and in"
+                " a checkpoint that is taken for damage"
+            )
+    return model
 
 
 def _config(name: str) -> Any:

@@ -120,6 +120,16 @@ def test_batch_norm_of_frozen_stages_keeps_its_statistics() -> None:
     assert kept != set(before)
 
 
+def test_what_is_infinite_from_the_start_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = create_backbone("test_resnet", (64, 64), pretrained=False)
+    made.register_buffer("bound", torch.tensor(float("inf")))
+    monkeypatch.setattr("mlc_cli.core.models.backbone._make", lambda *_, **__: made)
+    with pytest.raises(SettingsError, match="test_resnet cannot be used: its bound is infinite"):
+        create_backbone("test_resnet", (64, 64), pretrained=False)
+
+
 def test_too_many_frozen_stages_are_refused() -> None:
     with pytest.raises(SettingsError, match=r"model\.freeze_stages: the backbone has \d stages"):
         backbone("test_resnet", freeze_stages=100)
