@@ -12,7 +12,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from functools import partial
 from html import unescape
 from http.client import HTTPResponse
@@ -23,6 +23,7 @@ from urllib.parse import urlencode, urljoin
 from mlc_cli.core.system import remote
 from mlc_cli.core.system.addresses import shown
 from mlc_cli.core.system.files import named_faults
+from mlc_cli.core.system.interrupts import undisturbed
 from mlc_cli.errors import DownloadError, Interrupted, MlcError
 
 T = TypeVar("T")
@@ -32,6 +33,7 @@ Report = Callable[[int, int | None], None]
 
 AT_ONCE = 1 << 20
 TIMEOUT = 30.0
+_POLL = 0.2
 TRIES = 5
 PAUSE = 1.0
 """Seconds before the second attempt; then doubled each time."""
@@ -60,8 +62,13 @@ def in_parallel(
     stop = threading.Event()
     pool = ThreadPoolExecutor(jobs)
     try:
-        for future in as_completed([pool.submit(work, item, stop) for item in items]):
-            yield future.result()
+        with undisturbed():  # a signal inside of a lock would leave it broken for the threads
+            pending = {pool.submit(work, item, stop) for item in items}
+        while pending:
+            with undisturbed():
+                done, pending = wait(pending, _POLL, FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
