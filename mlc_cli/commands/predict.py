@@ -44,6 +44,7 @@ SHOWN = 10
 def predict(given: Given[PredictSettings]) -> None:
     """Example: mlc predict photos/ --output labels.jsonl --gallery labels.html --explain"""
     settings = given.settings()
+    from mlc_cli.core.html.words import count
     from mlc_cli.errors import GateMissed
     from mlc_cli.jobs import predict as job
 
@@ -56,7 +57,7 @@ def predict(given: Given[PredictSettings]) -> None:
         outcome = job.predict(prepared, sys.stdout, bar if bar.shown else None)
     _sum_up(outcome, settings)
     if settings.strict and outcome.unreadable:
-        raise GateMissed(f"--strict: {len(outcome.unreadable)} images could not be read")
+        raise GateMissed(f"--strict: {count(len(outcome.unreadable), 'image')} could not be read")
 
 
 def _sum_up(outcome: "Outcome", settings: PredictSettings) -> None:
