@@ -9,7 +9,6 @@ Names of arrays: N images, C classes, B draws, G groups of equal scores that hol
 """
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -25,6 +24,7 @@ from mlc_cli.core.evaluation.metrics import (
     ratio,
 )
 from mlc_cli.core.system.cores import usable_cores
+from mlc_cli.core.system.threads import in_threads
 
 Weights = NDArray[np.uint16]
 CELLS = 4_000_000
@@ -119,8 +119,7 @@ def resampled_ap(
     def fill(c: int) -> None:
         result_BC[:, c] = _resampled_ap(scores_NC[:, c], targets_NC[:, c], weights_BN)
 
-    with ThreadPoolExecutor(min(8, usable_cores())) as pool:
-        list(pool.map(fill, range(scores_NC.shape[1])))
+    list(in_threads(fill, range(scores_NC.shape[1]), min(8, usable_cores())))
     return result_BC
 
 

@@ -5,7 +5,6 @@ int8: 1 present, 0 absent, -1 unknown.
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.system.cores import usable_cores
+from mlc_cli.core.system.threads import in_threads
 
 BLOCK_BYTES = 64 * 2**20
 BLOCK_CELLS = 2**24
@@ -109,19 +109,18 @@ def over_classes(
     images, classes = scores_NC.shape
     least = 1 if scores_NC.flags.f_contiguous else 64 // scores_NC.itemsize  # of one cache line
     width = max(least, BLOCK_BYTES // (images * scores_NC.itemsize))
-    with ThreadPoolExecutor(_threads()) as pool:
-        for start in range(0, classes, width):
-            block = slice(start, start + width)
-            keys_CN = _keys(scores_NC[:, block], targets_NC[:, block], pool)
-            for c, keys_N in enumerate(_sorted_rows(keys_CN, pool), start):
-                work(c, _rank_keys(keys_N, scores_NC.dtype))
+    for start in range(0, classes, width):
+        block = slice(start, start + width)
+        keys_CN = _keys(scores_NC[:, block], targets_NC[:, block])
+        for c, keys_N in enumerate(_sorted_rows(keys_CN), start):
+            work(c, _rank_keys(keys_N, scores_NC.dtype))
 
 
 def _threads() -> int:
     return min(8, usable_cores())
 
 
-def _sorted_rows(keys_CN: NDArray[Any], pool: ThreadPoolExecutor) -> Iterator[NDArray[Any]]:
+def _sorted_rows(keys_CN: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """Rows, each sorted in place; threads sort on while the first ones are looked at.
 
     numpy sorts many rows without the interpreter lock. Ranking is made of small steps that would
@@ -129,9 +128,12 @@ def _sorted_rows(keys_CN: NDArray[Any], pool: ThreadPoolExecutor) -> Iterator[ND
     """
     width = -(-len(keys_CN) // (4 * _threads()))
     parts = [keys_CN[row : row + width] for row in range(0, len(keys_CN), width)]
-    sorts = [pool.submit(part.sort, axis=1) for part in parts]
-    for part, sort in zip(parts, sorts, strict=True):
-        sort.result()
+
+    def in_order(part: NDArray[Any]) -> NDArray[Any]:
+        part.sort(axis=1)
+        return part
+
+    for part in in_threads(in_order, parts, _threads()):
         yield from part
 
 
@@ -147,9 +149,7 @@ def _rank_keys(keys_N: NDArray[Any], scores: np.dtype[Any]) -> RankedPositives:
     return _ranked(scores_P, first_P, known_K, places_P[first_P])
 
 
-def _keys(
-    scores_NC: NDArray[Any], targets_NC: NDArray[np.int8], pool: ThreadPoolExecutor
-) -> NDArray[Any]:
+def _keys(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> NDArray[Any]:
     """C×N whole numbers in the order of the scores, the positives first among equals.
 
     The bits of floats that are not negative, read as whole numbers, are in the order of the floats,
@@ -168,5 +168,5 @@ def _keys(
             keys[targets_NC[band] < 0] = np.iinfo(unsigned).max
         keys_CN[:, band] = keys.T
 
-    list(pool.map(fill, range(0, len(scores_NC), _BAND_ROWS)))
+    list(in_threads(fill, range(0, len(scores_NC), _BAND_ROWS), _threads()))
     return keys_CN

@@ -4,7 +4,6 @@ Names of arrays: N images, B images of a block, C classes. Targets are int8: 1 p
 unknown; unknown entries are left out.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from scipy.stats import rankdata
 
 from mlc_cli.core.evaluation.metrics import Floats, check_scores
 from mlc_cli.core.system.cores import usable_cores
+from mlc_cli.core.system.threads import in_threads
 
 BLOCK_CELLS = 2**22
 
@@ -36,8 +36,7 @@ def auroc_C(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> Floats:
             above = ranks_K[present_K].sum() - positives * (positives + 1) / 2
             result[c] = above / (positives * negatives)
 
-    with ThreadPoolExecutor(min(8, usable_cores())) as pool:
-        list(pool.map(fill, range(scores_NC.shape[1])))
+    list(in_threads(fill, range(scores_NC.shape[1]), min(8, usable_cores())))
     return result
 
 

@@ -5,6 +5,7 @@ Names of arrays: N images, C classes, K decided classes of an image, H×W positi
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol, cast
@@ -81,6 +82,15 @@ class Predictor:
             free.wait()
             return read(item)
 
+        def predict(pictures: list[Picture]) -> list[Prediction]:
+            # On a CPU the model needs all cores: side by side both get in each other's way.
+            if self.engine.on_host:
+                free.clear()
+            try:
+                return self(pictures)
+            finally:
+                free.set()
+
         batches = read_batches(
             items,
             read_when_free,
@@ -89,16 +99,19 @@ class Predictor:
             live=live,
             stopped=stopped,
         )
-        with _single_threaded_opencv():
+        before: list[tuple[Prediction, Picture]] = []
+        with _single_threaded_opencv(), ThreadPoolExecutor(1, "model") as model:
             for pictures in batches:
-                # On a CPU the model needs all cores: side by side both get in each other's way.
-                if self.engine.on_host:
-                    free.clear()
-                try:
-                    found = self(pictures)
-                finally:
-                    free.set()
-                yield [(one, picture.shown()) for one, picture in zip(found, pictures, strict=True)]
+                running = model.submit(predict, pictures)
+                if before:  # is written while the model is at work, and not while images are read
+                    yield before
+                shown = [picture.shown() for picture in pictures]
+                before = list(zip(running.result(), shown, strict=True))
+                if live:
+                    yield before
+                    before = []
+            if before:
+                yield before
 
     def __call__(self, pictures: Sequence[Picture]) -> list[Prediction]:
         """Predict a batch; pictures without pixels pass their error on.

@@ -53,9 +53,9 @@ def _noted(noted: list[int], *, obey_second: bool) -> Iterator[None]:
         if obey_second:
             restore(number)
 
-    for number in before:
-        signal.signal(number, note)
     try:
+        for number in before:
+            signal.signal(number, note)
         yield
     finally:
         for number in before:

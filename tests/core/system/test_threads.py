@@ -1,10 +1,13 @@
 """Work in threads."""
 
+import signal
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from mlc_cli.core.system import threads
 from mlc_cli.core.system.threads import in_threads
 
 
@@ -32,3 +35,18 @@ def test_an_error_in_a_thread_is_raised_here() -> None:
     with pytest.raises(ValueError, match="3"):
         list(in_threads(work, range(10), 2))
     assert threading.active_count() < 20
+
+
+def test_an_interrupt_waits_until_the_pool_has_let_go_of_its_locks(monkeypatch) -> None:
+    finished = []
+
+    class Pool(ThreadPoolExecutor):
+        def submit(self, *args: object, **named: object) -> Future:
+            signal.raise_signal(signal.SIGINT)
+            finished.append(super().submit(*args, **named))
+            return finished[-1]
+
+    monkeypatch.setattr(threads, "ThreadPoolExecutor", Pool)
+    with pytest.raises(KeyboardInterrupt):
+        list(in_threads(str, range(10), 2))
+    assert len(finished) == 10

@@ -1,10 +1,10 @@
 """A scan of image files: their headers, whether they decode, and two hashes of what they show."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,6 +24,7 @@ OnProgress = Callable[[int, int], object]
 
 _GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
 _SIDE = 32  # of what the hash is computed from
+_AT_ONCE = 256  # files of which hashes are computed together
 _ENOUGH = 64  # pixels of the shorter side that a reduced decode must leave
 _FLAT = 3.0  # grey levels: below this deviation a picture shows nothing to compare
 _FACTS = np.dtype([
@@ -45,8 +46,8 @@ class FileScan(NamedTuple):
         exif_rotated: Whether EXIF says to turn or mirror it.
         flat: Whether it is of one shade.
         size: Of the file in bytes.
-        coarse: Hash of what it shows, 8 bytes.
-        fine: The same in more detail, 32 bytes.
+        thumbnail: Its grey levels, row by row, of which hashes are made.
+        damage: What is wrong with an image that can be used.
     """
 
     problem: str = ""
@@ -58,13 +59,12 @@ class FileScan(NamedTuple):
     exif_rotated: bool = False
     flat: bool = False
     size: int = 0
-    coarse: bytes = b""
-    fine: bytes = b""
+    thumbnail: bytes = b""
     damage: str = ""
 
 
 def scan_file(path: Path, max_pixels: float = 200e6) -> FileScan:
-    """Read, decode and hash a file; one of more pixels than `max_pixels` is not decoded."""
+    """Read and decode a file; one of more pixels than `max_pixels` is not decoded."""
     try:
         content, header, pixels, damage = look(
             path, max_pixels, lambda size: part_of(size, (_ENOUGH, _ENOUGH)), GREY_FLAGS
@@ -72,7 +72,6 @@ def scan_file(path: Path, max_pixels: float = 200e6) -> FileScan:
     except BadImageError as error:
         return FileScan(error.reason)
     small = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    frequencies = cv2.dct(small.astype(np.float32))
     height, width = header.shown
     return FileScan(
         damage=damage,
@@ -84,25 +83,31 @@ def scan_file(path: Path, max_pixels: float = 200e6) -> FileScan:
         exif_rotated=orientation(header.exif) > 1,
         flat=float(cv2.meanStdDev(small)[1][0, 0]) < _FLAT,
         size=len(content),
-        coarse=perceptual_hash(frequencies, 8),
-        fine=perceptual_hash(frequencies, 16),
+        thumbnail=small.tobytes(),
     )
 
 
-def perceptual_hash(frequencies: NDArray[Any], side: int) -> bytes:
-    """Bits of what a picture shows: which of its lowest frequencies are above their median.
+def perceptual_hashes(thumbnails: Sequence[bytes], side: int) -> NDArray[np.uint8]:
+    """Bits of what pictures show: which of their lowest frequencies are above their median.
 
     Change of size, of quality or of brightness leaves nearly all bits as they are (the pHash of
     Zauner 2010, "Implementation and benchmarking of perceptual image hash functions").
 
     Args:
-        frequencies: Cosine transform of the grey levels.
-        side: Of the square of lowest frequencies; there are side·side bits.
+        thumbnails: Those of N scans.
+        side: Of the square of lowest frequencies of the cosine transform.
+
+    Returns:
+        N×(side·side/8) bytes.
     """
-    lowest = frequencies[:side, :side].ravel()
-    others = np.sort(lowest[1:])  # the first is the mean brightness
-    bits = lowest > others[len(others) // 2]
-    return np.packbits(bits).tobytes()
+    levels = np.frombuffer(b"".join(thumbnails), np.uint8).reshape(len(thumbnails), _SIDE, _SIDE)
+    waves = np.cos(np.pi / _SIDE * np.outer(np.arange(side), np.arange(_SIDE) + 0.5))
+    waves[0] /= np.sqrt(2)
+    waves = waves.astype(np.float32)
+    lowest = (waves @ levels.astype(np.float32) @ waves.T).reshape(len(levels), side * side)
+    middle = (side * side - 1) // 2  # without the first, which is the mean brightness
+    median = np.partition(lowest[:, 1:], middle, axis=1)[:, middle : middle + 1]
+    return np.packbits(lowest > median, axis=1)
 
 
 @dataclass(frozen=True)
@@ -145,18 +150,30 @@ def scan_files(
         return FileScan(problem) if problem else scan_file(split.path(image), max_pixels)
 
     files = Files({}, {}, np.zeros(len(collection), _FACTS))
+    usable: dict[int, FileScan] = {}
     for row, found in enumerate(in_threads(scan, collection.files(), threads)):
         if found.problem:
             files.problems[row] = found.problem
         else:
-            hashes = np.frombuffer(found.coarse, np.uint64)[0], np.frombuffer(found.fine, np.uint64)
-            if found.damage:
-                files.damaged[row] = found.damage
-            files.facts_N[row] = (*found[1:-3], *hashes, b"")
+            usable[row] = found
+        if len(usable) == _AT_ONCE:
+            _enter(usable, files)
+            usable = {}
         if progress:
             progress(row + 1, len(collection))
+    _enter(usable, files)
     _tell_copies(collection, files, threads)
     return files
+
+
+def _enter(scans: dict[int, FileScan], files: Files) -> None:
+    """Keep what is known of files that can be used, with their hashes: of many at once."""
+    files.damaged.update((row, found.damage) for row, found in scans.items() if found.damage)
+    facts = np.array([(*found[1:-2], 0, 0, b"") for found in scans.values()], _FACTS)
+    thumbnails = [found.thumbnail for found in scans.values()]
+    facts["coarse"] = perceptual_hashes(thumbnails, 8).view(np.uint64)[:, 0]
+    facts["fine"] = perceptual_hashes(thumbnails, 16).view(np.uint64)
+    files.facts_N[[*scans]] = facts
 
 
 def _tell_copies(collection: Collection, files: Files, threads: int) -> None:

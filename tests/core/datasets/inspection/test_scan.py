@@ -13,6 +13,7 @@ from mlc_cli.core.datasets.inspection.collection import read_collection
 from mlc_cli.core.datasets.inspection.duplicates import fine_limit
 from mlc_cli.core.datasets.inspection.scan import (
     FileScan,
+    perceptual_hashes,
     scan_file,
     scan_files,
 )
@@ -34,8 +35,19 @@ def look(folder: Path, content: bytes, max_pixels: float = 1e6) -> FileScan:
     return scan_file(path, max_pixels)
 
 
-def distance(one: bytes, other: bytes) -> int:
-    return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
+def distance(one: FileScan, other: FileScan, side: int = 8) -> int:
+    hashes = perceptual_hashes([one.thumbnail, other.thumbnail], side)
+    return int(np.unpackbits(hashes[0] ^ hashes[1]).sum())
+
+
+@pytest.mark.parametrize("side", [8, 16])
+def test_hashes_are_those_of_opencvs_cosine_transform(tmp_path: Path, photos, side: int) -> None:
+    scans = [look(tmp_path, pillow(photos(seed, 40, 70), "PNG")) for seed in range(50)]
+    thumbnails = [scan.thumbnail for scan in scans]
+    for thumbnail, found in zip(thumbnails, perceptual_hashes(thumbnails, side), strict=True):
+        levels = np.frombuffer(thumbnail, np.uint8).reshape(32, 32).astype(np.float64)
+        lowest = cv2.dct(levels)[:side, :side].ravel()
+        assert np.unpackbits(found).tolist() == (lowest > np.median(lowest[1:])).tolist()
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"])
@@ -56,7 +68,7 @@ def test_turned_images_have_the_size_and_look_of_what_is_shown(
     found = look(tmp_path, pillow(photos(2, 400, 700), "JPEG", quality=95, exif=exif))
     assert (found.width, found.height) == ((400, 700) if orientation > 4 else (700, 400))
     assert found.exif_rotated == (orientation > 1)
-    assert (distance(found.coarse, upright.coarse) <= 6) == (orientation == 1)
+    assert (distance(found, upright) <= 6) == (orientation == 1)
 
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0MM\0*\xff\xff\xff\xff", b"x" * 40])
@@ -136,11 +148,11 @@ def test_changed_copies_are_near_and_other_pictures_are_not(
     first = [look(tmp_path, encode(pixels)) for pixels in originals]
     second = [look(tmp_path, CHANGES[change](pixels, encode)) for pixels in originals]
     for one, other in zip(first, second, strict=True):
-        assert distance(one.coarse, other.coarse) <= 6
-        assert distance(one.fine, other.fine) <= fine_limit(6)
+        assert distance(one, other) <= 6
+        assert distance(one, other, 16) <= fine_limit(6)
     for one, other in itertools.permutations(range(20), 2):
-        close = distance(first[one].coarse, second[other].coarse) <= 6
-        assert not (close and distance(first[one].fine, second[other].fine) <= fine_limit(6))
+        close = distance(first[one], second[other]) <= 6
+        assert not (close and distance(first[one], second[other], 16) <= fine_limit(6))
 
 
 @pytest.mark.parametrize("size", [(40, 60), (130, 200), (500, 700), (1100, 1600)])
