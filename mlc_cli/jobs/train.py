@@ -95,7 +95,7 @@ def _train(
         for event in _events(training, run, size, warning, recorder, on_tick):
             recorder.log(messages.describe(event))
             yield event
-        device = training.plan.scorer.device
+        device = training.plan.step.normalise.device
         if best:
             evaluation = _evaluate_out_of_fold(run, training.group, str(device))
         else:
@@ -154,7 +154,7 @@ def _events(
     recorder: NullRecorder,
     on_tick: Callable[[Tick], None],
 ) -> Iterator[Started | EpochReport]:
-    yield _started(training, run, size, warning)
+    yield Started(run, training, size, _warnings(training, warning))
     repair = f"Continue with: mlc train --resume {run.path}"
     with stop_requests() as stop_requested:
 
@@ -182,9 +182,6 @@ def _events(
             # readers that got the signal too die inside a step: the state on disk is complete
             recorder.log("interrupted")
             raise Interrupted("interrupted", repair) from error
-        if training.group.any(stop_requested()):  # since the last batch
-            recorder.log("interrupted")
-            raise Interrupted("interrupted", repair)
 
 
 def _open(
@@ -269,32 +266,12 @@ def run_settings(path: Path, changes: Mapping[str, Any] | None = None) -> TrainS
     return settings
 
 
-def _started(training: Training, run: RunFolder, size: Complexity, warning: str) -> Started:
+def _warnings(training: Training, resumed: str) -> tuple[str, ...]:
     settings, splits = training.settings, training.splits
-    steps = settings.epochs * training.plan.steps_per_epoch
     advice = (
         advice_on_unknown(splits.train, settings.loss.unknown),
-        advice_on_schedule(training.state.schedule, steps),
+        advice_on_schedule(
+            training.state.schedule, settings.epochs * training.plan.steps_per_epoch
+        ),
     )
-    return Started(
-        run=run,
-        device=_where(training),
-        train=splits.train,
-        drawn=training.plan.train.drawn,
-        val=splits.val,
-        backbone=settings.model.backbone,
-        head=settings.model.head.name,
-        size=size,
-        graph=training.graph,
-        weights=training.built.report,
-        notes=training.notes,
-        warnings=(*splits.warnings, *filter(None, [warning, *advice])),
-        epoch=training.state.position.epoch,
-        epochs=settings.epochs,
-    )
-
-
-def _where(training: Training) -> str:
-    size, scorer = training.group.size, training.plan.scorer
-    device = scorer.device.type if size > 1 else scorer.device
-    return f"{device}, {scorer.precision}" + (f", {size} processes" if size > 1 else "")
+    return (*splits.warnings, *filter(None, [resumed, *advice]))

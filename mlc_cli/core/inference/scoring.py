@@ -10,15 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from mlc_cli.core.evaluation.metrics import average_precision_C, mean_average_precision
 from mlc_cli.core.evaluation.probabilities import probabilities
 from mlc_cli.core.inference.engines import Engine
 from mlc_cli.core.inference.torch_engine import TorchEngine
 from mlc_cli.core.loading.loader import Batches
-from mlc_cli.core.loading.normalise import Normalise
-from mlc_cli.core.system.precision import Precision
 
 BLOCK = 64
 """Batches whose scores are kept on the device, and handed round together."""
@@ -88,32 +86,3 @@ def _in_order(parts: Sequence[list[NDArray[Any]]]) -> list[NDArray[Any]]:
     joined = [np.concatenate(arrays) for arrays in zip(*found, strict=True)]
     order = np.argsort(joined[-1])
     return [array[order] for array in joined]
-
-
-@dataclass(frozen=True)
-class Scorer:
-    """How a model in training is run over batches.
-
-    Attributes:
-        normalise: From uint8 batches to the model's input.
-        device: Where the model is.
-        precision: Of the forward pass.
-    """
-
-    normalise: Normalise
-    device: torch.device
-    precision: Precision
-
-    def __call__(
-        self,
-        model: nn.Module,
-        batches: Batches,
-        on_batch: Callable[[int, int], Any] = lambda _done, _total: None,
-    ) -> Scores:
-        """Score every image of a split in evaluation mode, as `score` does."""
-        training = model.training
-        model.eval()
-        engine = TorchEngine(model, self.normalise, self.device, self.precision)
-        scores = score(engine, batches, on_batch)
-        model.train(training)
-        return scores

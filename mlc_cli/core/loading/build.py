@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -37,7 +36,7 @@ from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.mixing import Cutmix, Mix, Mixup
 from mlc_cli.core.loading.rand_augment import GREY, pair_rand_augment
 from mlc_cli.core.loading.readers import Readers
-from mlc_cli.core.loading.sampling import repeat_factors
+from mlc_cli.core.loading.sampling import EpochSampler, repeat_factors
 from mlc_cli.core.system.addresses import is_remote, shown
 from mlc_cli.core.system.device import pick_workers
 from mlc_cli.core.system.distributed import ALONE, Group
@@ -222,11 +221,17 @@ def build_train_batches(  # noqa: PLR0913 - what is read, how, and by whom
     """Shuffled, augmented batches for training, shared by the processes of a group."""
     dataset = build_train_dataset(settings, augment, annotation, seed)
     repeats_N = repeat_factors(annotation, part) if (part := settings.repeat_rare) else None
-    return _batches(
-        settings, dataset, batch_size, readers or build_readers(settings, device), group, store,
-        shuffle_seed=seed, drop_last=True, repeats_N=repeats_N, part=settings.epoch_part,
+    sampler = EpochSampler(
+        len(dataset),
+        batch_size,
+        seed,
+        drop_last=True,
+        repeats_N=repeats_N,
+        part=settings.epoch_part,
         starts_B=_blocks(settings, annotation),
-    )  # fmt: skip
+        group=group,
+    )
+    return _batches(settings, dataset, sampler, readers or build_readers(settings, device), store)
 
 
 def _blocks(settings: DataSettings, annotation: Annotation) -> NDArray[np.int64] | None:
@@ -256,8 +261,8 @@ def build_eval_batches(  # noqa: PLR0913 - what is read, how, and by whom
     """All images in the order of the file, without random changes, shared by a group."""
     geometry, max_pixels = geometry_of(settings).tiled(tiles), settings.max_megapixels * 1e6
     dataset = ImageDataset(annotation, geometry, max_pixels=max_pixels)
-    readers = readers or build_readers(settings, device)
-    return _batches(settings, dataset, batch_size, readers, group, store)
+    sampler = EpochSampler(len(dataset), batch_size, group=group)
+    return _batches(settings, dataset, sampler, readers or build_readers(settings, device), store)
 
 
 def build_readers(settings: DataSettings, device: torch.device) -> Readers:
@@ -268,20 +273,11 @@ def build_readers(settings: DataSettings, device: torch.device) -> Readers:
 def _batches(
     settings: DataSettings,
     dataset: ImageDataset,
-    batch_size: int,
+    sampler: EpochSampler,
     readers: Readers,
-    group: Group,
     store: Cache | None,
-    **order: Any,
 ) -> Batches:
     of = (dataset.annotation, dataset.geometry, dataset.max_pixels)
     dataset.cache = find_cache(settings.cache, of, store)
     dataset.on_damaged = settings.on_damaged
-    return Batches(
-        dataset,
-        batch_size,
-        workers=readers,
-        on_bad_image=settings.on_bad_image,
-        group=group,
-        **order,
-    )
+    return Batches(dataset, sampler, workers=readers, on_bad_image=settings.on_bad_image)

@@ -7,14 +7,10 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mlc_cli.core.html.words import count
 from mlc_cli.core.loading.dataset import Batch, ImageDataset
 from mlc_cli.core.loading.readers import AHEAD, Readers, Request, Split
 from mlc_cli.core.loading.sampling import EpochSampler
-from mlc_cli.core.system.distributed import ALONE, Group
 from mlc_cli.errors import BadImageError, DataError
 from mlc_cli.text import listing
 
@@ -24,42 +20,27 @@ _LOG = logging.getLogger(__name__)
 
 
 class Batches:
-    """Batches of a split, of the order and the sizes of an `EpochSampler`.
+    """Batches of a split, of the order and the sizes of a sampler.
 
     `workers` is a number of processes that read, or those that read other splits as well.
     """
 
-    def __init__(  # noqa: PLR0913 - what is read, how, and by whom
+    def __init__(
         self,
         dataset: ImageDataset,
-        batch_size: int,
+        sampler: EpochSampler,
         *,
         workers: int | Readers,
-        shuffle_seed: int | None = None,
-        drop_last: bool = False,
-        repeats_N: NDArray[np.float64] | None = None,
-        part: float = 1.0,
-        starts_B: NDArray[np.int64] | None = None,
         on_bad_image: OnBadImage = "error",
-        group: Group = ALONE,
     ) -> None:
         self.dataset = dataset
-        self.group = group
+        self.group = sampler.group
         self.bad_images: dict[str, str] = {}
         self._damaged: dict[str, str] = {}
         self._on_bad_image = on_bad_image
-        self._sampler = EpochSampler(
-            len(dataset),
-            batch_size,
-            shuffle_seed,
-            drop_last=drop_last,
-            repeats_N=repeats_N,
-            part=part,
-            starts_B=starts_B,
-            group=group,
-        )
+        self._sampler = sampler
         self.readers = workers if isinstance(workers, Readers) else Readers(workers)
-        shared = _fits_shared_memory(dataset, self._sampler, self.readers.workers)
+        shared = _fits_shared_memory(dataset, sampler, self.readers.workers)
         self._number = self.readers.add(Split(dataset, shared))
 
     def __len__(self) -> int:

@@ -54,6 +54,7 @@ class EpochSampler:
         group: Who shares them.
 
     Attributes:
+        group: Who shares them.
         drawn: Images of an epoch, those that come again counted again; the same in all epochs.
     """
 
@@ -61,9 +62,9 @@ class EpochSampler:
         self,
         images: int,
         batch_size: int,
-        seed: int | None,
+        seed: int | None = None,
         *,
-        drop_last: bool,
+        drop_last: bool = False,
         repeats_N: NDArray[np.float64] | None = None,
         part: float = 1.0,
         starts_B: NDArray[np.int64] | None = None,
@@ -79,13 +80,13 @@ class EpochSampler:
             self._pass = int(self._repeats[0].sum() + self._repeats[1][-1])
         self.drawn = max(1, round(part * self._pass))
         self._batch_size = min(batch_size, self.drawn)
-        self._group = group
+        self.group = group
         self._orders: dict[int, Order] = {}
 
     def __len__(self) -> int:
         full, rest = divmod(self.drawn, self._batch_size)
         batches = full if self._drop_last or not rest else full + 1
-        return batches if self._seed is not None else -(-batches // self._group.size)
+        return batches if self._seed is not None else -(-batches // self.group.size)
 
     def keys(self, epoch: int, first_batch: int = 0) -> Iterator[list[Key]]:
         """Keys of each batch of an epoch, from one on."""
@@ -95,7 +96,7 @@ class EpochSampler:
     @property
     def images_per_batch(self) -> int:
         """Most images of a batch in this process."""
-        return self._batch_size if self._seed is None else -(-self._batch_size // self._group.size)
+        return self._batch_size if self._seed is None else -(-self._batch_size // self.group.size)
 
     def images_of(self, epoch: int, batches: range) -> list[int]:
         """Positions of the images of some batches, those of all processes."""
@@ -151,7 +152,7 @@ class EpochSampler:
         return draws if self._starts_B is None else np.sort(draws)
 
     def _own(self, epoch: int, batch: int) -> NDArray[np.int64]:
-        rank, size = self._group.rank, self._group.size
+        rank, size = self.group.rank, self.group.size
         if self._seed is None:
             return self._batch(epoch, batch * size + rank)
         shared = self._batch(epoch, batch)

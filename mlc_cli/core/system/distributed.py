@@ -88,12 +88,8 @@ class Group:
 
     def gather(self, value: T) -> list[T]:
         """The values of all processes, by rank."""
-        if self.size == 1:
-            return [value]
-        values: list[T | None] = [None] * self.size
-        with torch_distributed() as dist:
-            dist.all_gather_object(values, value)
-        return values  # type: ignore[return-value]
+        found = self.gather_to_main(value)
+        return self.broadcast(lambda: found)
 
     def gather_to_main(self, value: T) -> list[T]:
         """The values of all processes, by rank, in the leading one; nothing in the others."""

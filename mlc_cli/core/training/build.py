@@ -11,7 +11,6 @@ from timm.layers import convert_sync_batchnorm  # type: ignore[attr-defined]
 from torch import nn
 
 from mlc_cli.core.datasets.annotations import Annotation
-from mlc_cli.core.inference.scoring import Scorer
 from mlc_cli.core.loading.build import (
     Splits,
     build_eval_batches,
@@ -210,11 +209,10 @@ def _plan(
         train=train,
         val=as_evaluated(splits.val),
         step=step,
-        scorer=Scorer(normalise, device, precision),
         accumulate=settings.optim.accumulate,
         epochs=settings.epochs,
         eval_every=settings.eval_every,
-        warm_start=_warm_start(settings, lambda: as_evaluated(splits.train), built, teach),
+        warm_start=_warm_start(settings, lambda: as_evaluated(splits.train), built),
     )
 
 
@@ -255,10 +253,7 @@ def _readers(
 
 
 def _warm_start(
-    settings: TrainSettings,
-    batches: Callable[[], Batches],
-    built: BuiltModel,
-    teach: Teach | None,
+    settings: TrainSettings, batches: Callable[[], Batches], built: BuiltModel
 ) -> WarmStart | None:
     warm = settings.warm_start
     if warm is None:
@@ -270,7 +265,6 @@ def _warm_start(
         kept=built.report.kept if built.report else None,
         max_bytes=warm.max_gigabytes * 1e9,
         seed=settings.seed,
-        teach=teach,
     )
 
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.evaluation.results import Evaluation
 from mlc_cli.core.models.complexity import Complexity
-from mlc_cli.core.models.heads.graph import LabelGraph
-from mlc_cli.core.models.weights.backbone import LoadReport
 from mlc_cli.core.runs.folder import RunFolder
 from mlc_cli.core.training.state import Best
+
+if TYPE_CHECKING:
+    from mlc_cli.core.training.build import Training
 
 Phase = Literal["download", "warm start", "train", "validate"]
 
@@ -94,35 +94,15 @@ class Started:
 
     Attributes:
         run: Its folder.
-        device: Where it runs, and in which precision.
-        train: Training split.
-        drawn: Images of an epoch, those that come again counted again.
-        val: Validation split.
-        backbone: timm's name.
-        head: Name of the head.
+        training: All that is known of it.
         size: Complexity of the model.
-        graph: Of the labels, if the head has one.
-        weights: What became of a file of starting weights, if there was one.
-        notes: Who teaches it, and on which images without labels.
         warnings: What the user should know about the data.
-        epoch: Epochs already done, if it is continued.
-        epochs: Epochs planned.
     """
 
     run: RunFolder
-    device: str
-    train: Annotation
-    drawn: int
-    val: Annotation
-    backbone: str
-    head: str
+    training: "Training"
     size: Complexity
-    graph: LabelGraph | None
-    weights: LoadReport | None
-    notes: tuple[str, ...]
     warnings: tuple[str, ...]
-    epoch: int
-    epochs: int
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,16 @@
 """Events of a training in words, for the terminal and for the log alike."""
 
 import os
+from typing import TYPE_CHECKING
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.models.heads.graph import LabelGraph
 from mlc_cli.core.models.weights.backbone import LoadReport
 from mlc_cli.core.training.events import EpochReport, Event, Finished, Note, Started
 from mlc_cli.text import some
+
+if TYPE_CHECKING:
+    from mlc_cli.core.training.build import Training
 
 SHOWN = 4
 
@@ -25,23 +29,35 @@ def describe(event: Event) -> str:
 
 
 def _started(event: Started) -> str:
+    training, size = event.training, event.size
+    settings, train, val = training.settings, training.splits.train, training.splits.val
+    epoch, drawn = training.state.position.epoch, training.plan.train.drawn
+    again = settings.data.repeat_rare and drawn != len(train)
+    repeated = f"; rare classes repeated: {drawn} images an epoch" if again else ""
     lines = [
-        f"run    {event.run.path} on {event.device}",
-        f"train  {_split(event.train)}{_repeated(event)}",
-        f"val    {_split(event.val) if event.val is not event.train else 'none: all is learnt'}",
-        f"model  {event.backbone}, {event.head} head:"
-        f" {event.size.mparams:.2f} M parameters ({event.size.trained_mparams:.2f} M learn),"
-        f" {event.size.gmacs:.2f} GMACs",
+        f"run    {event.run.path} on {_where(training)}",
+        f"train  {_split(train)}{repeated}",
+        f"val    {_split(val) if val is not train else 'none: all is learnt'}",
+        f"model  {settings.model.backbone}, {settings.model.head.name} head:"
+        f" {size.mparams:.2f} M parameters ({size.trained_mparams:.2f} M learn),"
+        f" {size.gmacs:.2f} GMACs",
     ]
-    if event.graph:
-        lines += _graph(event.graph)
-    if event.weights:
-        lines.append(_weights(event.weights))
-    lines += event.notes
+    if training.graph:
+        lines += _graph(training.graph)
+    if training.built.report:
+        lines.append(_weights(training.built.report))
+    lines += training.notes
     lines += [f"warning: {text}" for text in event.warnings]
-    if event.epoch:
-        lines.append(f"continued after epoch {event.epoch} of {event.epochs}")
+    if epoch:
+        lines.append(f"continued after epoch {epoch} of {settings.epochs}")
     return "\n".join(lines)
+
+
+def _where(training: "Training") -> str:
+    size, step = training.group.size, training.plan.step
+    device = step.normalise.device
+    processes = f", {size} processes" if size > 1 else ""
+    return f"{device.type if size > 1 else device}, {step.precision}{processes}"
 
 
 def _graph(graph: LabelGraph) -> list[str]:
@@ -61,11 +77,6 @@ def _split(split: Annotation) -> str:
     )
     unknown = int(split.unknown_C().sum())
     return f"{text}, {unknown} unknown" if unknown else text
-
-
-def _repeated(event: Started) -> str:
-    again = event.drawn - len(event.train)
-    return f"; rare classes repeated: {event.drawn} images an epoch" if again else ""
 
 
 def _weights(report: LoadReport) -> str:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mlc_cli.core.inference.torch_engine import TorchEngine
 from mlc_cli.core.runs.checkpoint import save_checkpoint
 from mlc_cli.errors import SettingsError
 
@@ -135,7 +134,7 @@ def measure(training: "Training") -> Pace:
     """Make the first steps of a training, which is of no use afterwards."""
     plan, group = training.plan, training.group
     batches, step = plan.train.epoch(0), replace(plan.step, sizes=())
-    device = plan.scorer.device
+    device = step.normalise.device
     read = [next(batches)]
     started = time.perf_counter()
     read += itertools.islice(batches, READ - 1)
@@ -159,18 +158,15 @@ def measure(training: "Training") -> Pace:
         step(training.state, chunk, step.sam_from + number, count)
         return count
 
-    engine = TorchEngine(training.state.model, step.normalise, device, step.precision)
-
     def look(number: int) -> int:
         batch = read[number % len(read)]
-        engine.logits(batch.images_NHWC)
+        step.engine(training.state.model).logits(batch.images_NHWC)
         if step.teach:  # the warm start asks them, too
             step.teach(step.normalise(batch.images_NHWC))
         return group.total(len(batch.indices_N))
 
     training.state.model.train()
     step_seconds = timed(make_step)
-    training.state.model.eval()
     pace = Pace(
         read=reading / max(1, images),
         step=step_seconds,

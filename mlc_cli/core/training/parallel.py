@@ -10,11 +10,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
+from torch.distributed.utils import _sync_module_states
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from mlc_cli.core.system.distributed import torch_distributed
 from mlc_cli.core.training.optim.sam import frozen_bn_statistics
+
+BUCKET_BYTES = 2**28
+"""Of a model, that are handed round in one message."""
 
 
 class _Carrier(nn.Module):
@@ -116,13 +120,8 @@ def _sum(_state, bucket):  # type: ignore[no-untyped-def] # torch would look at 
     return work.get_future().then(lambda done: done.value()[0])
 
 
-@torch.no_grad()
 def broadcast_module(model: nn.Module) -> None:
     """Give a model the weights and buffers that it has in the leading process, if there is one."""
-    if not dist.is_initialized():
-        return
-    for tensor in (*model.parameters(), *model.buffers()):
-        whole = tensor.contiguous()
+    if processes := dist.group.WORLD:
         with torch_distributed():
-            dist.broadcast(whole, 0)
-        tensor.copy_(whole)
+            _sync_module_states(model, processes, BUCKET_BYTES, 0, ())

@@ -32,9 +32,11 @@ def range_test(training: "Training", on_tick: OnTick) -> list[tuple[float, float
     """
     plan, state = training.plan, training.state
     if warm := plan.warm_start:
-        step = plan.step
-        warm.run(training.built.classifier, step.loss, step.normalise, step.precision,
-                 lambda done, total: on_tick(Tick("warm start", 0, done, total)))  # fmt: skip
+        warm.run(
+            training.built.classifier,
+            plan.step,
+            lambda done, total: on_tick(Tick("warm start", 0, done, total)),
+        )
     state.schedule = _Growing()
     state.model.train()
     step = replace(plan.step, lr=1.0)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,14 +135,9 @@ class Recorder(NullRecorder):
     def _checkpoint(
         self, path: Any, model: nn.Module, value: float | None, *, averaged: bool
     ) -> None:
-        card = ModelCard(
-            **{
-                **vars(self._card),
-                "epoch": self._state.position.epoch,
-                "averaged": averaged,
-                "metrics": {} if value is None else {"val_mAP": value},
-            }
-        )
+        epoch = self._state.position.epoch
+        metrics: dict[str, float | None] = {} if value is None else {"val_mAP": value}
+        card = replace(self._card, epoch=epoch, averaged=averaged, metrics=metrics)
         save_checkpoint(path, model.state_dict(), card)
 
     def save_if_due(self, tick: Tick) -> None:
@@ -228,11 +224,6 @@ def metrics_row(report: EpochReport) -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str]:
-    """Versions of what a checkpoint depends on."""
-    return {"mlc": __version__, "torch": str(torch.__version__), "timm": timm.__version__}
-
-
 def card_of(
     settings: TrainSettings, splits: Splits, learnt: Annotation, built: BuiltModel
 ) -> ModelCard:
@@ -253,7 +244,7 @@ def card_of(
         std=built.std,
         scale=float(built.classifier.head.scale),
         data=settings.data.absolute().model_dump(mode="json"),
-        versions=versions(),
+        versions={"mlc": __version__, "torch": str(torch.__version__), "timm": timm.__version__},
         annotations={
             settings.data.train: fingerprint(splits.train),
             settings.data.val: fingerprint(splits.val),

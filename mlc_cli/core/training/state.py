@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field, TypeAdapter
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
@@ -54,20 +53,23 @@ class Position:
     stopped: bool = False
 
 
+@dataclass
 class LossMeter:
     """Sums the losses of an epoch and looks for one that is not finite.
 
     To look at a loss on a GPU is to wait for it, so that there it is done every `interval` steps.
 
-    Args:
+    Attributes:
         interval: Steps between two looks.
+        sum: Of the losses looked at.
+        steps: How many these are.
+        pending: The others, each with its step in words.
     """
 
-    def __init__(self, interval: int) -> None:
-        self._interval = interval
-        self._pending: list[tuple[str, Tensor]] = []
-        self._sum = 0.0
-        self._steps = 0
+    interval: int
+    sum: float = 0.0
+    steps: int = 0
+    pending: list[tuple[str, Tensor]] = field(default_factory=list)
 
     def add(self, loss: Tensor, where: str) -> None:
         """Add the loss of a step; `where` names the step in a message.
@@ -75,43 +77,30 @@ class LossMeter:
         Raises:
             TrainingError: A loss is not finite.
         """
-        self._pending.append((where, loss.detach()))
-        if len(self._pending) >= self._interval:
-            self._look()
+        self.pending.append((where, loss.detach()))
+        if len(self.pending) >= self.interval:
+            self.look()
 
-    def _look(self) -> None:
-        if not self._pending:
+    def look(self) -> None:
+        """Wait for all losses so far, and look at them."""
+        if not self.pending:
             return
-        values = torch.stack([loss for _, loss in self._pending]).tolist()
-        for (where, _), value in zip(self._pending, values, strict=True):
+        values = torch.stack([loss for _, loss in self.pending]).tolist()
+        for (where, _), value in zip(self.pending, values, strict=True):
             if not math.isfinite(value):
                 raise TrainingError(
                     f"the loss is {value} in {where}",
                     "Take a smaller --lr, clip gradients (`--set optim.clip_norm=1`), or use"
                     " `--set precision=fp32`. The last complete state is on disk.",
                 )
-        self._sum += math.fsum(values)
-        self._steps += len(values)
-        self._pending.clear()
+        self.sum += math.fsum(values)
+        self.steps += len(values)
+        self.pending.clear()
 
+    @property
     def mean(self) -> float | None:
-        """Mean loss of the steps so far; `None` before the first."""
-        self._look()
-        return self.mean_so_far()
-
-    def mean_so_far(self) -> float | None:
-        """Mean loss of the steps looked at so far, without waiting for others."""
-        return self._sum / self._steps if self._steps else None
-
-    def state(self) -> tuple[float, int]:
-        """Sum and number of the losses so far."""
-        self._look()
-        return self._sum, self._steps
-
-    def load(self, state: tuple[float, int]) -> None:
-        """Continue from a saved state; nothing is pending."""
-        self._pending.clear()
-        self._sum, self._steps = state
+        """Of the losses looked at; `None` before the first."""
+        return self.sum / self.steps if self.steps else None
 
 
 @dataclass
@@ -159,6 +148,7 @@ class TrainState:
 
     def content(self) -> dict[str, Any]:
         """Everything, with tensors that the next step changes."""
+        self.losses.look()
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -166,7 +156,7 @@ class TrainState:
             "ema": (self.ema.model.state_dict(), self.ema.steps) if self.ema else None,
             "scaler": self.scaler.state_dict(),
             "early_stop": vars(self.early_stop) if self.early_stop else None,
-            "losses": self.losses.state(),
+            "losses": (self.losses.sum, self.losses.steps),
             "best": vars(self.best),
             "position": vars(self.position),
             "metrics": self.metrics,
@@ -202,21 +192,18 @@ class TrainState:
             self.model.load_state_dict(content["model"])
             _check_optimizer(self.optimizer, content["optimizer"])
             self.optimizer.load_state_dict(content["optimizer"])
-            self.schedule.load(_like(self.schedule.state(), content["schedule"], "schedule"))
+            if content["schedule"].keys() != self.schedule.state().keys():
+                raise ValueError("the schedule is another")
+            self.schedule.load(content["schedule"])
             self.scaler.load_state_dict(content["scaler"])
             if self.ema:
-                weights, steps = content["ema"]
-                self.ema.steps = _like({"steps": 0}, {"steps": steps}, "ema")["steps"]
+                weights, self.ema.steps = content["ema"]
                 self.ema.model.load_state_dict(weights)
             if self.early_stop:
-                kept = _like(vars(self.early_stop), content["early_stop"], "early_stop")
-                self.early_stop = EarlyStop(**kept)
-            self.losses.load(_LOSSES.validate_python(content["losses"], strict=True))
-            self.best = Best(**_like(vars(self.best), content["best"], "best"))
-            self.position = Position(**_like(vars(self.position), content["position"], "position"))
-            self.metrics = _METRICS.validate_python(content["metrics"], strict=True)
-            _check_history(self.metrics, self.best, self.position)
-            before = content.get("processes", 1)
+                self.early_stop = EarlyStop(**content["early_stop"])
+            self.losses = LossMeter(self.losses.interval, *content["losses"])
+            self.best, self.position = Best(**content["best"]), Position(**content["position"])
+            self.metrics, before = list(content["metrics"]), content.get("processes", 1)
             data = {name: Fingerprint(**kept) for name, kept in content.get("data", {}).items()}
         warnings = [
             f"{name} has changed since the training began: {then} then, {self.data[name]} now"
@@ -250,51 +237,12 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-_LOSSES = TypeAdapter(
-    tuple[Annotated[float, Field(allow_inf_nan=False)], Annotated[int, Field(ge=0)]]
-)
-_METRICS = TypeAdapter(list[dict[str, float | int | bool | None]])
-
-
-def _like(own: Mapping[str, Any], found: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Values of the same names and types as ours, whole numbers from 0 on, or ValueError."""
-    if found.keys() != own.keys():
-        raise ValueError(f"{name} has other parts")
-    for key, value in found.items():
-        whole = type(value) is int and 0 <= value < 2**31
-        number = whole or (isinstance(value, float) and value < 2**31)
-        if not (number if isinstance(own[key], float) else whole or type(value) is not int):
-            raise ValueError(f"{name}: {key} cannot be {value}")
-        if not isinstance(own[key], float) and type(value) is not type(own[key]):
-            raise ValueError(f"{name}: {key} is of another kind")
-    return dict(found)
-
-
-def _check_history(metrics: list[dict[str, Any]], best: Best, position: Position) -> None:
-    """Raise ValueError where the parts of a state tell of different trainings."""
-    epochs = [row["epoch"] for row in metrics]
-    if epochs != sorted({int(epoch) for epoch in epochs}) or best.mean_ap > 1:
-        raise ValueError("its metrics are damaged")
-    if max(best.epoch, *epochs, 0) > position.epoch + 1:
-        raise ValueError("its metrics are of another time")
-
-
 _OF_THE_RUN = {"params", "lr", "foreach", "fused", "capturable"}
 """What of a group of an optimiser is not said by the settings."""
 
 
 def _check_optimizer(optimizer: torch.optim.Optimizer, found: Mapping[str, Any]) -> None:
-    """Raise ValueError where the state of an optimiser is of another one, or would break a step."""
-    parameters: list[Tensor] = []
+    """Raise ValueError where the state of an optimiser is of another one."""
     for own, group in zip(optimizer.param_groups, found["param_groups"], strict=True):
-        parameters += own["params"]
-        _like({"lr": float(own["lr"])}, {"lr": group["lr"]}, "a learning rate")
-        fixed = own.keys() - _OF_THE_RUN
-        if any(group.get(key, own[key]) != own[key] for key in fixed):
+        if any(group.get(key, own[key]) != own[key] for key in own.keys() - _OF_THE_RUN):
             raise ValueError("the optimiser is another")
-    for number, kept in found["state"].items():
-        tensors = [value for value in kept.values() if value is not None]
-        shapes = {value.shape for value in tensors}
-        finite = all(bool(value.isfinite().all()) for value in tensors)
-        if not finite or not shapes <= {parameters[number].shape, torch.Size()}:
-            raise ValueError("the optimiser keeps what does not fit its parameters")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mlc_cli.core.images.scaled import SizeHW
+from mlc_cli.core.inference.torch_engine import TorchEngine
 from mlc_cli.core.loading.dataset import Batch
 from mlc_cli.core.loading.mixing import Mix
 from mlc_cli.core.loading.normalise import Normalise
@@ -72,6 +73,10 @@ class Step:
         """Of an image, on average over the epochs, as a part of those of the last."""
         areas = [height * width for height, width in self.sizes] or [1]
         return sum(areas) / len(areas) / areas[-1]
+
+    def engine(self, model: nn.Module) -> TorchEngine:
+        """A model in training as it is evaluated, in the mode for that."""
+        return TorchEngine(model.eval(), self.normalise, self.normalise.device, self.precision)
 
     def __call__(
         self, state: TrainState, batches: Sequence[Batch], step: int, images: int | None = None

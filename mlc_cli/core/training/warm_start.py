@@ -16,16 +16,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mlc_cli.core.loading.loader import Batches
-from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.base import Head
 from mlc_cli.core.models.weights.class_order import BY_CLASS, BY_GROUP
 from mlc_cli.core.system.device import in_slices, seed_step
-from mlc_cli.core.system.precision import Precision, autocast
+from mlc_cli.core.system.precision import autocast
 from mlc_cli.core.training.losses.base import MultilabelLoss, Selective
 from mlc_cli.core.training.optim.schedules import OneCycle
 from mlc_cli.core.training.parallel import broadcast_module
-from mlc_cli.core.training.teachers import Teach
+from mlc_cli.core.training.step import Step
 from mlc_cli.errors import TrainingError
 
 OnBatch = Callable[[int, int], Any]
@@ -52,7 +51,6 @@ class WarmStart:
         kept: Places of classes that the head knows; only what it holds of the others is trained.
         unsure: Part of the unknown labels that are left out, the likeliest by heads that were
             trained on other images; the others count as absent.
-        teach: What teachers say of normalised images, if there are any.
     """
 
     batches: Batches
@@ -67,17 +65,11 @@ class WarmStart:
     seed: int
     kept: tuple[int, ...] | None = None
     unsure: float | None = None
-    teach: Teach | None = None
 
-    def run(
-        self,
-        model: Classifier,
-        loss: MultilabelLoss,
-        normalise: Normalise,
-        precision: Precision,
-        on_batch: OnBatch,
-    ) -> None:
+    def run(self, model: Classifier, step: Step, on_batch: OnBatch) -> None:
         """Train the head of `model`, which takes the new weights at the very end.
+
+        Images, loss and teachers are those of a `step` of the whole model.
 
         Until then the model is as it was, so that `on_batch` may raise, or save it, at any time.
         Where processes share the images, each computes its part of the features, and the leading
@@ -86,26 +78,24 @@ class WarmStart:
         Raises:
             TrainingError: The features need more than the memory allowed.
         """
-        group = self.batches.group
-        features, targets, indices, taught = self._features(model, normalise, precision, on_batch)
+        group, loss = self.batches.group, step.loss
+        features, targets, indices, taught = self._features(model, step, on_batch)
         steps = self.epochs * -(-group.broadcast(lambda: len(features)) // self.batch_size)
         head = copy.deepcopy(model.head)
         if group.is_main:
             if self.unsure is not None and (targets < 0).any():
                 targets = self._probed(head, loss, features, targets, indices)
                 loss = replace(loss, unknown=None)
-            said = taught if self.teach else None
+            said = taught if step.teach else None
             self._train_head(head, loss, features, targets, on_batch, said)
         else:
-            for step in range(steps):
-                on_batch(step + 1, steps)
+            for done in range(steps):
+                on_batch(done + 1, steps)
         broadcast_module(head)
         model.head.load_state_dict(head.state_dict())
 
     @torch.no_grad()
-    def _features(
-        self, model: Classifier, normalise: Normalise, precision: Precision, on_batch: OnBatch
-    ) -> Part:
+    def _features(self, model: Classifier, step: Step, on_batch: OnBatch) -> Part:
         """Reduced features of all images (and the mirrored ones), targets, places, and teaching.
 
         They are in the order of the batches, and all in the leading process alone.
@@ -120,13 +110,13 @@ class WarmStart:
         for number, batch in enumerate(self.batches.epoch(), 1):
             computed.append([])
             if len(batch.indices_N):
-                images = normalise(batch.images_NHWC)
+                images = step.normalise(batch.images_NHWC)
                 for view in (images, images.flip(3)) if self.flip else (images,):
-                    with autocast(images.device, precision):
+                    with autocast(images.device, step.precision):
                         reduced = _compact(in_slices(reduce, view))
                     home = self._home(reduced[0])
                     kept = reduced.to(home if group.size == 1 else "cpu")
-                    taught = self.teach(view).cpu() if self.teach else torch.empty(len(kept), 0)
+                    taught = step.teach(view).cpu() if step.teach else torch.empty(len(kept), 0)
                     computed[-1].append((kept, batch.targets_NC, batch.indices_N, taught))
             on_batch(number, len(self.batches))
         dealt_out = zip(*group.gather_to_main(computed), strict=True)

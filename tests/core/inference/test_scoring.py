@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.inference import scoring
-from mlc_cli.core.inference.scoring import Scorer, Scores
+from mlc_cli.core.inference.scoring import Scores, score
+from mlc_cli.core.inference.torch_engine import TorchEngine
 from mlc_cli.core.loading.build import build_eval_batches, read_split
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.normalise import Normalise
@@ -19,7 +21,11 @@ from mlc_cli.errors import TrainingError
 from mlc_cli.settings.data import DataSettings
 
 CPU = torch.device("cpu")
-SCORER = Scorer(Normalise((0.0,) * 3, (1.0,) * 3, CPU), CPU, "fp32")
+
+
+def scored(model: nn.Module, batches: Batches, *on_batch: Callable[[int, int], Any]) -> Scores:
+    normalise = Normalise((0.0,) * 3, (1.0,) * 3, CPU)
+    return score(TorchEngine(model.eval(), normalise, CPU, "fp32"), batches, *on_batch)
 
 
 class Means(nn.Module):
@@ -51,29 +57,19 @@ def batches_of(split: tuple[DataSettings, Annotation], size: int, **changes: obj
 def test_every_image_is_scored_once_in_the_order_of_the_file(
     split: tuple[DataSettings, Annotation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = SCORER(Means(), batches_of(split, 99))
+    whole = scored(Means(), batches_of(split, 99))
     assert whole.indices_N.tolist() == list(range(10))
     assert whole.probabilities_NC.dtype == np.float64
     np.testing.assert_array_equal(whole.targets_NC, split[1].targets_NC(range(10)))
     monkeypatch.setattr(scoring, "BLOCK", 2)
     for size in (1, 3, 10):
-        parts = SCORER(Means(), batches_of(split, size))
+        parts = scored(Means(), batches_of(split, size))
         np.testing.assert_allclose(parts.probabilities_NC, whole.probabilities_NC, rtol=1e-6)
-
-
-def test_scoring_runs_in_evaluation_mode_and_puts_the_mode_back(
-    split: tuple[DataSettings, Annotation],
-) -> None:
-    for training in (True, False):
-        model = Means().train(training)
-        first, second = (SCORER(model, batches_of(split, 4)) for _ in range(2))
-        np.testing.assert_array_equal(first.probabilities_NC, second.probabilities_NC)
-        assert model.training == training
 
 
 def test_ticks_count_the_batches(split: tuple[DataSettings, Annotation]) -> None:
     ticks: list[tuple[int, int]] = []
-    SCORER(Means(), batches_of(split, 4), lambda done, total: ticks.append((done, total)))
+    scored(Means(), batches_of(split, 4), lambda done, total: ticks.append((done, total)))
     assert ticks == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -82,14 +78,14 @@ def test_an_output_that_is_not_finite_is_an_error(
     split: tuple[DataSettings, Annotation], value: float
 ) -> None:
     with pytest.raises(TrainingError, match="not finite for 2 of 10 images"):
-        SCORER(Means(value), batches_of(split, 5))
+        scored(Means(value), batches_of(split, 5))
 
 
 def test_unreadable_images_are_left_out_where_they_may_be(
     split: tuple[DataSettings, Annotation],
 ) -> None:
     split[1].path(2).write_bytes(b"not an image")
-    scores = SCORER(Means(), batches_of(split, 4, on_bad_image="skip"))
+    scores = scored(Means(), batches_of(split, 4, on_bad_image="skip"))
     assert scores.indices_N.tolist() == [0, 1, 3, 4, 5, 6, 7, 8, 9]
 
 
@@ -99,7 +95,7 @@ def test_a_batch_without_any_readable_image_is_no_trouble(
 ) -> None:
     for image in (2, 3):
         split[1].path(image).write_bytes(b"not an image")
-    scores = SCORER(Means(), batches_of(split, size, on_bad_image="skip"))
+    scores = scored(Means(), batches_of(split, size, on_bad_image="skip"))
     assert scores.indices_N.tolist() == [0, 1, 4, 5, 6, 7, 8, 9]
 
 
@@ -124,7 +120,7 @@ def test_certain_images_keep_their_order(split: tuple[DataSettings, Annotation])
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return 20 + super().forward(images)  # a float32 sigmoid is 1 here for all
 
-    plain = SCORER(Means(), batches_of(split, 10)).probabilities_NC
-    certain = SCORER(Certain(), batches_of(split, 10)).probabilities_NC
+    plain = scored(Means(), batches_of(split, 10)).probabilities_NC
+    certain = scored(Certain(), batches_of(split, 10)).probabilities_NC
     assert (certain < 1).all()
     np.testing.assert_array_equal(plain.argsort(axis=0), certain.argsort(axis=0))

@@ -2,6 +2,7 @@ import os
 import signal
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +18,8 @@ from mlc_cli.core.loading.dataset import Batch, ImageDataset
 from mlc_cli.core.loading.image_cache import ImageCache
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.rand_augment import pair_rand_augment
+from mlc_cli.core.loading.readers import Readers
+from mlc_cli.core.loading.sampling import EpochSampler
 from mlc_cli.errors import BadImageError, DataError, MlcError
 
 MakeSplit = Callable[..., Annotation]
@@ -24,10 +27,22 @@ SIZE = (16, 24)
 AUGMENT = Compose((pair_rand_augment, Cutout(0.5, 0.4, None), Flip(0.5)), SIZE)
 
 
+def make_batches(
+    dataset: ImageDataset,
+    size: int,
+    *,
+    workers: int | Readers,
+    on_bad_image: loader.OnBadImage = "error",
+    **order: Any,
+) -> Batches:
+    sampler = EpochSampler(len(dataset), size, **order)
+    return Batches(dataset, sampler, workers=workers, on_bad_image=on_bad_image)
+
+
 def train_batches(split: Annotation, *, workers: int = 0, cached: bool = False) -> Batches:
     cache = ImageCache(len(split), SIZE) if cached else None
     dataset = ImageDataset(split, Geometry(SIZE), AUGMENT, seed=3, cache=cache)
-    return Batches(dataset, 4, workers=workers, shuffle_seed=3, drop_last=True)
+    return make_batches(dataset, 4, workers=workers, seed=3, drop_last=True)
 
 
 def order(batches: Batches, epoch: int, first_batch: int = 0) -> list[list[int]]:
@@ -45,7 +60,7 @@ def assert_same(found: list[Batch], expected: list[Batch]) -> None:
 def test_an_image_that_comes_again_is_changed_otherwise(make_split: MakeSplit) -> None:
     split = make_split(3)
     dataset = ImageDataset(split, Geometry(SIZE), AUGMENT, seed=3)
-    batches = Batches(dataset, 8, workers=0, shuffle_seed=3, repeats_N=np.array([1.0, 4.0, 1.0]))
+    batches = make_batches(dataset, 8, workers=0, seed=3, repeats_N=np.array([1.0, 4.0, 1.0]))
     (batch,) = batches.epoch(1)
     assert sorted(batch.indices_N.tolist()) == [0, 1, 1, 1, 1, 2]
     again = batch.images_NHWC[batch.indices_N == 1]
@@ -57,7 +72,7 @@ def test_an_image_that_comes_again_is_changed_otherwise(make_split: MakeSplit) -
 
 
 def test_evaluation_keeps_the_order_of_the_file(make_split: MakeSplit) -> None:
-    batches = Batches(ImageDataset(make_split(10), Geometry(SIZE)), 4, workers=0)
+    batches = make_batches(ImageDataset(make_split(10), Geometry(SIZE)), 4, workers=0)
     assert order(batches, 0) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert len(batches) == 3
 
@@ -86,7 +101,7 @@ def test_workers_and_cache_change_no_pixel(
 def test_workers_fill_the_cache_that_they_share(make_split: MakeSplit) -> None:
     split = make_split(6)
     cache = ImageCache(6, SIZE)
-    batches = Batches(ImageDataset(split, Geometry(SIZE), cache=cache), 2, workers=2)
+    batches = make_batches(ImageDataset(split, Geometry(SIZE), cache=cache), 2, workers=2)
     first = list(batches.epoch(0))
     for index in range(6):
         assert cache.get(index) is not None
@@ -107,7 +122,7 @@ def test_epoch_that_was_left_early_does_not_disturb_the_next(
 @pytest.mark.parametrize("workers", [0, 2])
 def test_bad_image_is_an_error_that_names_it(make_split: MakeSplit, workers: int) -> None:
     split = make_split(10, bad=(6,))
-    batches = Batches(ImageDataset(split, Geometry(SIZE)), 4, workers=workers)
+    batches = make_batches(ImageDataset(split, Geometry(SIZE)), 4, workers=workers)
     with pytest.raises(BadImageError) as caught:
         list(batches.epoch())
     batches.close()
@@ -119,7 +134,7 @@ def test_bad_image_is_an_error_that_names_it(make_split: MakeSplit, workers: int
 def test_bad_images_are_skipped_and_counted_once(make_split: MakeSplit, workers: int) -> None:
     split = make_split(10, bad=(4, 5, 6, 7, 9))
     dataset = ImageDataset(split, Geometry(SIZE))
-    batches = Batches(dataset, 4, workers=workers, on_bad_image="skip")
+    batches = make_batches(dataset, 4, workers=workers, on_bad_image="skip")
     for epoch in range(2):
         assert order(batches, epoch) == [[0, 1, 2, 3], [], [8]]  # each keeps its place
     expected = {str(split.path(index)): "is not an image" for index in (4, 5, 6, 7, 9)}
@@ -129,7 +144,7 @@ def test_bad_images_are_skipped_and_counted_once(make_split: MakeSplit, workers:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_no_readable_image_is_an_error(make_split: MakeSplit, workers: int) -> None:
     dataset = ImageDataset(make_split(5, bad=tuple(range(5))), Geometry(SIZE))
-    batches = Batches(dataset, 2, workers=workers, on_bad_image="skip")
+    batches = make_batches(dataset, 2, workers=workers, on_bad_image="skip")
     with pytest.raises(DataError, match="no image can be read"):
         list(batches.epoch())
 
@@ -138,14 +153,14 @@ def test_epoch_without_any_batch_is_an_error_when_the_rest_is_dropped(
     make_split: MakeSplit,
 ) -> None:
     dataset = ImageDataset(make_split(5, bad=tuple(range(5))), Geometry(SIZE))
-    batches = Batches(dataset, 4, workers=0, shuffle_seed=0, drop_last=True, on_bad_image="skip")
+    batches = make_batches(dataset, 4, workers=0, on_bad_image="skip", seed=0, drop_last=True)
     with pytest.raises(DataError, match="no image can be read"):
         list(batches.epoch())
 
 
 def test_bad_images_at_the_end_of_a_resumed_epoch_are_no_error(make_split: MakeSplit) -> None:
     dataset = ImageDataset(make_split(4, bad=(2, 3)), Geometry(SIZE))
-    batches = Batches(dataset, 2, workers=0, on_bad_image="skip")
+    batches = make_batches(dataset, 2, workers=0, on_bad_image="skip")
     assert order(batches, 0, first_batch=1) == [[]]
 
 
@@ -157,7 +172,7 @@ def test_killed_worker_ends_with_a_message(make_split: MakeSplit) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return image
 
-    batches = Batches(ImageDataset(make_split(8), Geometry(SIZE), die), 2, workers=2)
+    batches = make_batches(ImageDataset(make_split(8), Geometry(SIZE), die), 2, workers=2)
     for _ in range(2):  # and others are started, who meet the same end
         with pytest.raises(MlcError, match="a process that reads images died") as caught:
             list(batches.epoch())
@@ -168,7 +183,7 @@ def test_other_faults_in_a_worker_are_not_taken_for_its_death(make_split: MakeSp
     def fail(_: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         raise RuntimeError(f"a fault of the code at {rng.random()}")
 
-    batches = Batches(ImageDataset(make_split(8), Geometry(SIZE), fail), 2, workers=1)
+    batches = make_batches(ImageDataset(make_split(8), Geometry(SIZE), fail), 2, workers=1)
     with pytest.raises(RuntimeError, match="a fault of the code"):
         list(batches.epoch())
     batches.close()
@@ -200,7 +215,7 @@ def test_batches_of_workers_are_those_of_one_process_by_either_way(
 ) -> None:
     monkeypatch.setattr(loader, "_fits_shared_memory", lambda *_: shared_memory)
     dataset = ImageDataset(make_split(12), Geometry(SIZE))
-    found, wanted = (Batches(dataset, 5, workers=workers, shuffle_seed=1) for workers in (2, 0))
+    found, wanted = (make_batches(dataset, 5, workers=workers, seed=1) for workers in (2, 0))
     for first, second in zip(found.epoch(), wanted.epoch(), strict=True):
         assert first.images_NHWC.is_shared() == shared_memory
         assert all(torch.equal(a, b) for a, b in zip(first[:3], second[:3], strict=True))
@@ -228,9 +243,9 @@ def test_small_shared_memory_is_named(
     monkeypatch.setattr(loader.shutil, "disk_usage", lambda _: SimpleNamespace(free=64e6))
     loader._say_once.cache_clear()
     dataset = ImageDataset(make_split(32), Geometry((448, 448)))
-    Batches(dataset, 32, workers=0)
+    make_batches(dataset, 32, workers=0)
     assert caplog.text == ""
-    Batches(dataset, 32, workers=2)
+    make_batches(dataset, 32, workers=2)
     assert "--shm-size" in caplog.text
 
 
@@ -251,7 +266,7 @@ def test_damaged_images_are_used_and_named_once(
     split = make_split(10)
     paths = [hole_in(split, index) for index in (2, 7)]
     dataset = ImageDataset(split, Geometry(SIZE), cache=ImageCache(10, SIZE) if cached else None)
-    batches = Batches(dataset, 4, workers=workers)
+    batches = make_batches(dataset, 4, workers=workers)
     assert order(batches, 0) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     (record,) = caplog.records
     assert "2 damaged images" in record.getMessage()
@@ -259,7 +274,7 @@ def test_damaged_images_are_used_and_named_once(
     order(batches, 1)
     assert len(caplog.records) == 1
     loader._say_once.cache_clear()
-    assert order(Batches(dataset, 10, workers=0), 0) == [[*range(10)]]
+    assert order(make_batches(dataset, 10, workers=0), 0) == [[*range(10)]]
     assert len(caplog.records) == 2  # the cache does not hide it
     assert batches.bad_images == {}
     batches.close()
@@ -270,12 +285,12 @@ def test_damaged_images_are_left_out_or_an_error(make_split: MakeSplit, workers:
     split = make_split(6)
     path = hole_in(split, 2)
     dataset = ImageDataset(split, Geometry(SIZE), on_damaged="skip")
-    batches = Batches(dataset, 4, workers=workers)
+    batches = make_batches(dataset, 4, workers=workers)
     assert order(batches, 0) == [[0, 1, 3], [4, 5]]
     assert [*batches.bad_images] == [path]
     batches.close()
     dataset = ImageDataset(split, Geometry(SIZE), on_damaged="error")
-    batches = Batches(dataset, 4, workers=workers, on_bad_image="skip")
+    batches = make_batches(dataset, 4, workers=workers, on_bad_image="skip")
     with pytest.raises(BadImageError, match="Corrupt JPEG data") as caught:
         order(batches, 0)
     assert "on_damaged=skip" in caught.value.hint

@@ -34,11 +34,11 @@ def test_keyed_orders_are_as_random_as_they_should_be() -> None:
 def test_small_orders_are_those_of_numpy_and_large_ones_keyed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    flat = [draw for batch in EpochSampler(50, 7, 3, drop_last=False).keys(2) for _, draw in batch]
+    flat = [draw for batch in EpochSampler(50, 7, 3).keys(2) for _, draw in batch]
     assert flat == np.random.default_rng((3, 2)).permutation(50).tolist()
     monkeypatch.setattr(sampling, "LARGE", 49)
     for repeats_N in (None, np.linspace(1, 2.5, 50)):
-        sampler = EpochSampler(50, 7, 3, drop_last=False, repeats_N=repeats_N, part=0.5)
+        sampler = EpochSampler(50, 7, 3, repeats_N=repeats_N, part=0.5)
         own = [
             draw % 50 for epoch in range(2) for batch in sampler.keys(epoch) for _, draw in batch
         ]
@@ -73,7 +73,7 @@ def test_blocks_show_each_image_once_however_many_nodes_there_are(
     monkeypatch.setattr(orders, "WINDOW", window)
     images = int(STARTS[-1])
     shares = [
-        list(EpochSampler(images, 16, 1, drop_last=False, starts_B=STARTS,
+        list(EpochSampler(images, 16, 1, starts_B=STARTS,
                           group=Group(rank, nodes)).keys(4))
         for rank in range(nodes)
     ]  # fmt: skip
@@ -81,7 +81,7 @@ def test_blocks_show_each_image_once_however_many_nodes_there_are(
         sorted(draw for share in step for _, draw in share) for step in zip(*shares, strict=True)
     ]
     assert sorted(draw for step in steps for draw in step) == list(range(images))
-    alone = EpochSampler(images, 16, 1, drop_last=False, starts_B=STARTS).keys(4)
+    alone = EpochSampler(images, 16, 1, starts_B=STARTS).keys(4)
     assert steps == [sorted(draw for _, draw in batch) for batch in alone]
 
 

@@ -18,6 +18,7 @@ from mlc_cli.core.loading.image_cache import ImageCache
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.readers import Readers
 from tests import launch
+from tests.core.loading.test_loader import make_batches
 
 MakeSplit = Callable[..., Annotation]
 SIZE = (16, 24)
@@ -34,7 +35,7 @@ def readers() -> Iterator[Readers]:
 def two(make_split: MakeSplit, readers: Readers) -> tuple[Batches, Batches]:
     """A split that is shuffled, and its images in their order."""
     dataset = ImageDataset(make_split(12), Geometry(SIZE))
-    return Batches(dataset, 4, workers=readers, shuffle_seed=1), Batches(
+    return make_batches(dataset, 4, workers=readers, seed=1), make_batches(
         dataset, 3, workers=readers
     )
 
@@ -86,7 +87,7 @@ def test_beside_cuda_processes_are_not_forked_and_still_share_the_cache(
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     split = make_split(6)
     cache = ImageCache(6, SIZE)
-    batches = Batches(ImageDataset(split, Geometry(SIZE), cache=cache), 2, workers=2)
+    batches = make_batches(ImageDataset(split, Geometry(SIZE), cache=cache), 2, workers=2)
     first = list(batches.epoch())
     names = [child.cmdline() for child in psutil.Process().children(recursive=True)]
     assert any("forkserver" in " ".join(name) for name in names)
@@ -105,8 +106,10 @@ from mlc_cli.core.datasets.annotations import read_annotation
 from mlc_cli.core.images.geometry import Geometry
 from mlc_cli.core.loading.dataset import ImageDataset
 from mlc_cli.core.loading.loader import Batches
+from mlc_cli.core.loading.sampling import EpochSampler
 torch.cuda.is_initialized = lambda: True
-batches = Batches(ImageDataset(read_annotation(Path(sys.argv[1])), Geometry((8, 8))), 2, workers=2)
+dataset = ImageDataset(read_annotation(Path(sys.argv[1])), Geometry((8, 8)))
+batches = Batches(dataset, EpochSampler(len(dataset), 2), workers=2)
 print("begins")
 print(sum(len(batch.indices_N) for batch in batches.epoch()), "images")
 """

@@ -18,7 +18,7 @@ def keys(sampler: EpochSampler, epoch: int) -> list[list[tuple[int, int]]]:
 
 
 def test_order_depends_on_seed_and_epoch_alone() -> None:
-    first, again, other = (EpochSampler(50, 7, seed, drop_last=False) for seed in (1, 1, 2))
+    first, again, other = (EpochSampler(50, 7, seed) for seed in (1, 1, 2))
     keys(again, 0)
     assert keys(first, 4) == keys(again, 4)
     assert keys(first, 4) != keys(first, 5)
@@ -27,7 +27,7 @@ def test_order_depends_on_seed_and_epoch_alone() -> None:
 
 @pytest.mark.parametrize("seed", [None, 1])
 def test_every_image_comes_once_in_an_epoch(seed: int | None) -> None:
-    batches = keys(EpochSampler(50, 7, seed, drop_last=False), 3)
+    batches = keys(EpochSampler(50, 7, seed), 3)
     assert [len(batch) for batch in batches] == [7] * 7 + [1]
     flat = [key for batch in batches for key in batch]
     assert sorted(flat) == [(3, index) for index in range(50)]
@@ -49,11 +49,8 @@ def test_fewer_images_than_a_batch_are_one_batch() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
 def test_processes_share_each_shuffled_batch_in_nearly_equal_parts(size: int) -> None:
-    whole = EpochSampler(50, 7, 3, drop_last=False)
-    shares = [
-        keys(EpochSampler(50, 7, 3, drop_last=False, group=Group(rank, size)), 2)
-        for rank in range(size)
-    ]
+    whole = EpochSampler(50, 7, 3)
+    shares = [keys(EpochSampler(50, 7, 3, group=Group(rank, size)), 2) for rank in range(size)]
     for batch, parts in zip(keys(whole, 2), zip(*shares, strict=True), strict=True):
         assert [key for part in parts for key in part] == batch
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
@@ -61,10 +58,8 @@ def test_processes_share_each_shuffled_batch_in_nearly_equal_parts(size: int) ->
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 9])
 def test_whole_batches_are_dealt_out_in_the_order_of_the_file(size: int) -> None:
-    whole = keys(EpochSampler(50, 7, None, drop_last=False), 0)
-    samplers = [
-        EpochSampler(50, 7, None, drop_last=False, group=Group(rank, size)) for rank in range(size)
-    ]
+    whole = keys(EpochSampler(50, 7), 0)
+    samplers = [EpochSampler(50, 7, group=Group(rank, size)) for rank in range(size)]
     rounds = list(zip(*(keys(sampler, 0) for sampler in samplers), strict=True))
     assert [len(sampler) for sampler in samplers] == [len(rounds)] * size
     shard = [batch for batches in rounds for batch in batches]
@@ -73,8 +68,8 @@ def test_whole_batches_are_dealt_out_in_the_order_of_the_file(size: int) -> None
 
 
 def test_images_of_a_batch_are_known_without_reading_it() -> None:
-    sampler = EpochSampler(50, 7, 3, drop_last=False, group=Group(1, 2))
-    batches = keys(EpochSampler(50, 7, 3, drop_last=False), 4)
+    sampler = EpochSampler(50, 7, 3, group=Group(1, 2))
+    batches = keys(EpochSampler(50, 7, 3), 4)
     for number, batch in enumerate(batches):
         images = sampler.images_of(4, range(number, number + 1))
         assert images == [index for _, index in batch]
@@ -102,7 +97,7 @@ def test_epochs_are_equally_long_and_show_each_image_as_often_as_told(
 ) -> None:
     repeats_N = np.array(factors, np.float64)
     images, drawn = len(factors), math.floor(sum(factors) + 1e-9)
-    sampler = EpochSampler(images, 2, 5, drop_last=False, repeats_N=repeats_N)
+    sampler = EpochSampler(images, 2, 5, repeats_N=repeats_N)
     assert sampler.drawn == drawn
     assert len(sampler) == math.ceil(drawn / 2)
     times_N = np.zeros(images)
@@ -121,13 +116,13 @@ def test_epochs_are_equally_long_and_show_each_image_as_often_as_told(
 def test_lengths_do_not_hang_on_rounding() -> None:
     for count in (3, 7, 10, 49, 1000):
         repeats_N = np.full(count, 1 + 1 / count)
-        sampler = EpochSampler(count, 1, 0, drop_last=False, repeats_N=repeats_N)
+        sampler = EpochSampler(count, 1, 0, repeats_N=repeats_N)
         assert sampler.drawn == count + 1
         assert all(len(sampler.images_of(e, range(count + 1))) == count + 1 for e in range(100))
 
 
 def test_an_image_that_comes_again_is_told_apart() -> None:
-    sampler = EpochSampler(3, 4, 0, drop_last=False, repeats_N=np.array([1.0, 3.0, 2.0]))
+    sampler = EpochSampler(3, 4, 0, repeats_N=np.array([1.0, 3.0, 2.0]))
     drawn = sorted(key for batch in keys(sampler, 2) for key in batch)
     assert drawn == [(2, draw) for draw in (0, 1, 2, 1 + 3, 2 + 3, 1 + 6)]
 
@@ -144,7 +139,7 @@ def test_processes_share_repeated_images() -> None:
 
 @pytest.mark.parametrize("part", [0.3, 0.5, 0.77])
 def test_parts_of_epochs_show_all_images_equally_often(part: float) -> None:
-    sampler = EpochSampler(50, 4, seed=3, drop_last=False, part=part)
+    sampler = EpochSampler(50, 4, seed=3, part=part)
     assert sampler.drawn == round(50 * part)
     shown = Counter[int]()
     for epoch in range(20):
@@ -153,5 +148,5 @@ def test_parts_of_epochs_show_all_images_equally_often(part: float) -> None:
         shown.update(images)
         counts = [shown[image] for image in range(50)]
         assert max(counts) - min(counts) <= 1
-    again = EpochSampler(50, 4, seed=3, drop_last=False, part=part)
+    again = EpochSampler(50, 4, seed=3, part=part)
     assert list(again.keys(7, 2)) == list(sampler.keys(7))[2:]  # taken up in the middle

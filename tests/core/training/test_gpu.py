@@ -23,7 +23,6 @@ from mlc_cli.core.images.geometry import Geometry
 from mlc_cli.core.inference.runtime.metadata import ExportInfo
 from mlc_cli.core.inference.runtime.onnx_file import OnnxEngine
 from mlc_cli.core.loading.dataset import ImageDataset
-from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.loading.readers import Readers
 from mlc_cli.core.system.distributed import joined
@@ -36,6 +35,7 @@ from mlc_cli.errors import Interrupted, MlcError
 from mlc_cli.jobs.train import train as train_job
 from mlc_cli.settings.train import TrainSettings
 from tests import launch
+from tests.core.loading.test_loader import make_batches
 from tests.core.training.test_step import make_batch, make_model, make_state, make_step, weights
 
 DEVICE = torch.device(os.environ.get("MLC_TEST_DEVICE", "cuda"))
@@ -211,8 +211,8 @@ def test_batches_of_readers_are_ready_for_copies_that_nobody_waits_for(
     make_split: Callable[..., Annotation],
 ) -> None:
     dataset = ImageDataset(make_split(12), Geometry((16, 24)))
-    batches = Batches(dataset, 4, workers=Readers(2, DEVICE))
-    expected = list(Batches(dataset, 4, workers=0).epoch())
+    batches = make_batches(dataset, 4, workers=Readers(2, DEVICE))
+    expected = list(make_batches(dataset, 4, workers=0).epoch())
     for batch, plain in zip(batches.epoch(), expected, strict=True):
         assert batch.images_NHWC.is_pinned() == batch.targets_NC.is_pinned() == ON_GPU
         assert torch.equal(batch.images_NHWC, plain.images_NHWC)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from mlc_cli.core.loading.readers import Readers
+from mlc_cli.core.training import loop
 from mlc_cli.core.training.build import Training, prepare
 from mlc_cli.core.training.events import EpochReport, Tick
 from mlc_cli.core.training.loop import train
@@ -92,7 +93,7 @@ def test_the_better_of_raw_and_averaged_weights_is_reported_as_best(make: Make) 
         assert report.best.mean_ap == best
 
 
-def test_an_average_that_is_better_is_chosen(make: Make) -> None:
+def test_an_average_that_is_better_is_chosen(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     training = make("epochs=1", "ema.decay=0.99")
     scores = iter((0.25, 0.75))
 
@@ -101,7 +102,7 @@ def test_an_average_that_is_better_is_chosen(make: Make) -> None:
         def mean_average_precision() -> float:
             return next(scores)
 
-    object.__setattr__(training.plan, "scorer", lambda *_: Value)
+    monkeypatch.setattr(loop, "score", lambda *_: Value)
     (report,) = run(training)
     assert report.best.averaged
     assert report.best.mean_ap == 0.75

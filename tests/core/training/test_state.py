@@ -59,7 +59,7 @@ def test_a_loaded_state_goes_on_to_the_bit(tmp_path: Path) -> None:
     assert second.position == first.position
     assert second.best == first.best
     assert second.metrics == first.metrics
-    assert second.losses.state() == first.losses.state()
+    assert second.losses == first.losses
     assert second.early_stop == first.early_stop
     for state in (first, second):
         work(state)
@@ -69,7 +69,7 @@ def test_a_loaded_state_goes_on_to_the_bit(tmp_path: Path) -> None:
     assert torch.equal(flat(first.ema.model), flat(second.ema.model))
     assert first.ema.steps == second.ema.steps == 6
     assert first.schedule.factor(9) == second.schedule.factor(9) < 0.5
-    assert first.losses.mean() == second.losses.mean()
+    assert first.losses.mean == second.losses.mean
     assert [p.name for p in tmp_path.iterdir()] == ["trainer.pt"]
 
 
@@ -118,12 +118,12 @@ def test_a_damaged_or_foreign_state_is_refused_with_a_way_out(tmp_path: Path, da
 
 def test_the_mean_loss_is_that_of_all_steps() -> None:
     watch = LossMeter(10)
-    assert watch.mean() is None
+    assert watch.mean is None
     for value in (1.0, 2.0, 6.0):
         watch.add(torch.tensor(value), "")
-    assert watch.mean_so_far() is None
-    assert watch.mean() == 3
-    assert watch.mean_so_far() == 3
+    assert watch.mean is None
+    watch.look()
+    assert watch.mean == 3
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])

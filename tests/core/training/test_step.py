@@ -451,3 +451,12 @@ def test_sizes_grow_evenly_in_steps_of_32() -> None:
     found = epoch_sizes((0.5, 1.0), (224, 448), 5)
     assert found == [(128, 224), (128, 288), (160, 320), (192, 384), (224, 448)]
     assert epoch_sizes((0.25, 0.25), (32, 64), 2) == [(32, 32), (32, 32)]
+
+
+def test_a_model_is_evaluated_without_what_training_does_at_random() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(3 * 8 * 8, 3)).train()
+    engine = make_step(model).engine(model)
+    images = make_batch(6, 1).images_NHWC[:, :8, :8]
+    first, second = (engine.logits(images) for _ in range(2))
+    assert torch.equal(first, second)
+    assert not model.training

@@ -136,7 +136,8 @@ def test_scores_of_the_same_weights_are_equal_to_the_bit(
     def work(group: Group) -> list[Any]:
         scoring.BLOCK = 1 if group.size > 1 else scoring.BLOCK
         training = prepare(settings)
-        scores = training.plan.scorer(training.state.model, training.plan.val)
+        engine = training.plan.step.engine(training.state.model)
+        scores = scoring.score(engine, training.plan.val)
         return [scores.probabilities_NC, scores.targets_NC, scores.indices_N,
                 scores.mean_average_precision()]  # fmt: skip
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mlc_cli.core.evaluation.metrics import average_precision_C
-from mlc_cli.core.inference.scoring import Scorer
+from mlc_cli.core.inference.scoring import score
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.weights.class_order import BY_CLASS, BY_GROUP
 from mlc_cli.core.runs.checkpoint import save_checkpoint
@@ -52,12 +52,12 @@ def run(training: Training) -> None:
     assert warm_start
     model = training.state.model
     assert isinstance(model, Classifier)
-    warm_start.run(model, step.loss, step.normalise, "fp32", lambda _done, _total: None)
+    warm_start.run(model, step, lambda _done, _total: None)
 
 
 def val_map(training: Training) -> float:
-    scorer = Scorer(training.plan.step.normalise, training.plan.scorer.device, "fp32")
-    return scorer(training.state.model, training.plan.val).mean_average_precision()
+    engine = training.plan.step.engine(training.state.model)
+    return score(engine, training.plan.val).mean_average_precision()
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -94,9 +94,7 @@ def test_mirrored_images_double_the_features(warm: Prepare, flip: bool) -> None:
     step, model = training.plan.step, training.state.model
     assert isinstance(model, Classifier)
     assert training.plan.warm_start
-    training.plan.warm_start.run(
-        model, step.loss, step.normalise, "fp32", lambda done, total: ticks.append((done, total))
-    )
+    training.plan.warm_start.run(model, step, lambda done, total: ticks.append((done, total)))
     steps = 15 * -(-20 * (2 if flip else 1) // 16)
     assert ticks[:3] == [(1, 3), (2, 3), (3, 3)]
     assert ticks[-1] == (steps, steps)
@@ -126,7 +124,7 @@ def test_the_model_is_as_it_was_until_the_head_is_done(warm: Prepare) -> None:
     assert isinstance(model, Classifier)
     assert training.plan.warm_start
     with pytest.raises(Interrupted):
-        training.plan.warm_start.run(model, step.loss, step.normalise, "fp32", interrupt)
+        training.plan.warm_start.run(model, step, interrupt)
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])
 
@@ -196,8 +194,7 @@ def test_only_what_the_head_holds_of_new_classes_is_trained(
                 assert torch.equal(value[1], before[name][1])
         else:
             assert torch.equal(value, before[name]), name
-    scorer = Scorer(again.plan.step.normalise, again.plan.scorer.device, "fp32")
-    evaluation = scorer(again.state.model, again.plan.val)
+    evaluation = score(again.plan.step.engine(again.state.model), again.plan.val)
     assert average_precision_C(evaluation.probabilities_NC, evaluation.targets_NC)[1] > 0.6
 
 

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mlc_cli.core.system.precision import full_precision
 
@@ -64,9 +64,9 @@ class Taught:
     def __call__(self, logits_NC: Tensor, taught_NC: Tensor) -> Tensor:
         """Terms, N×C."""
         x, t = logits_NC / self.temperature, taught_NC / self.temperature
-        present = t.sigmoid() * (logsigmoid(t) - logsigmoid(x))
-        absent = (-t).sigmoid() * (logsigmoid(-t) - logsigmoid(-x))
-        return (present + absent) * self.temperature**2
+        p = t.sigmoid()
+        crossed, own = (binary_cross_entropy_with_logits(y, p, reduction="none") for y in (x, t))
+        return (crossed - own) * self.temperature**2
 
 
 @dataclass(frozen=True)

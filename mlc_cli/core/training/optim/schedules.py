@@ -14,7 +14,12 @@ class Schedule:
 
     def factor(self, step: int) -> float:
         """Learning rate of a step as a part of the peak."""
-        raise NotImplementedError
+        rise = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps > 0 else 1.0
+        return rise * self.fall(step)
+
+    def fall(self, step: int) -> float:  # noqa: ARG002
+        """The same but for the warm-up."""
+        return 1.0
 
     def momentum(self, step: int) -> float | None:  # noqa: ARG002
         """Momentum of a step; `None` leaves that of the optimiser."""
@@ -37,9 +42,6 @@ class Schedule:
 
     def load(self, state: dict[str, float]) -> None:
         """Continue from a saved state."""
-
-    def _warmup(self, step: int) -> float:
-        return min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps > 0 else 1.0
 
 
 def _cosine(start: float, end: float, part: float) -> float:
@@ -93,10 +95,8 @@ class Cosine(Schedule):
     steps: int
     final: float
 
-    def factor(self, step: int) -> float:
-        """Part of the peak."""
-        if not self.warm(step):
-            return self._warmup(step)
+    def fall(self, step: int) -> float:
+        """Half a cosine."""
         rest = max(1.0, self.steps - 1 - self.warmup_steps)
         return _cosine(1.0, self.final, (step - self.warmup_steps) / rest)
 
@@ -109,10 +109,9 @@ class Milestones(Schedule):
     milestones: tuple[int, ...]
     gamma: float
 
-    def factor(self, step: int) -> float:
-        """Part of the peak."""
-        passed = sum(step >= milestone for milestone in self.milestones)
-        return float(self._warmup(step) * self.gamma**passed)
+    def fall(self, step: int) -> float:
+        """One factor for each milestone that is passed."""
+        return float(self.gamma ** sum(step >= milestone for milestone in self.milestones))
 
 
 @dataclass(frozen=True)
@@ -121,10 +120,6 @@ class Constant(Schedule):
 
     warmup_steps: float
 
-    def factor(self, step: int) -> float:
-        """Part of the peak."""
-        return self._warmup(step)
-
     def annealed(self, step: int) -> bool:
         """It never falls, so that every evaluation after the warm-up counts."""
         return self.warm(step)
@@ -132,22 +127,22 @@ class Constant(Schedule):
 
 @dataclass
 class Plateau(Schedule):
-    """Linear warm-up, then a fall by `fall` after `patience` evaluations without a gain.
+    """Linear warm-up, then a fall by `gamma` after `patience` evaluations without a gain.
 
     `final` is the smallest part of the peak, `level` that which it has come to.
     """
 
     warmup_steps: float
-    fall: float
+    gamma: float
     patience: int
     final: float
     level: float = 1.0
     best: float = -math.inf
     waited: int = 0
 
-    def factor(self, step: int) -> float:
-        """Part of the peak."""
-        return self._warmup(step) * self.level
+    def fall(self, step: int) -> float:  # noqa: ARG002
+        """What it has come to."""
+        return self.level
 
     def observe(self, metric: float) -> None:
         """Count an evaluation."""
@@ -156,7 +151,7 @@ class Plateau(Schedule):
             return
         self.waited += 1
         if self.waited > self.patience:
-            self.level, self.waited = max(self.final, self.level * self.fall), 0
+            self.level, self.waited = max(self.final, self.level * self.gamma), 0
 
     def state(self) -> dict[str, float]:
         """Level, best metric and evaluations waited."""
