@@ -16,7 +16,7 @@ from mlc_cli.errors import UsageError
 def pick_device(name: str) -> torch.device:
     """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device, and make ready for it.
 
-    Of several processes on a machine each takes a GPU of its own.
+    A GPU has a number and is the current one; of several processes on a machine each takes its own.
 
     Raises:
         UsageError: The name is unknown, there is no such GPU, or it is that of another process.
@@ -40,17 +40,18 @@ def pick_device(name: str) -> torch.device:
             f"device '{name}' is not supported: nothing here was ever run on one",
             "Use auto, cpu, cuda or cuda:N.",
         )
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    if device.type == "cpu":
+        keep_freed_memory()
+        return device
+    number = device.index or 0
+    if number >= torch.cuda.device_count():
         raise UsageError(
             f"device '{name}': this machine has {torch.cuda.device_count()} CUDA devices",
             "Use --device auto or --device cpu; a CUDA build of torch is needed for GPUs. Each"
             " process of torchrun takes one: --nproc_per_node is at most their number.",
         )
-    if device.type == "cpu":
-        keep_freed_memory()
-    else:
-        torch.cuda.set_device(device)
-    return device
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
 
 
 def in_slices(run: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:

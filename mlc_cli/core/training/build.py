@@ -111,12 +111,16 @@ def prepare(
     seed_step(settings.seed, 0)
     learnt = replace(splits, train=checks.by_rules(splits.train)) if settings.loss.rules else splits
     classes, graph = list(splits.train.classes), label_graph(settings.model.head, learnt.train)
+
+    def megabytes(done: int, total: int | None) -> None:
+        on_tick(Tick("download", 0, done // 10**6, -(-(total or done) // 10**6)))
+
     with group.main_first():  # it may fetch weights, which the others then find
         if settings.download.offline:
             stay_offline()
         model = settings.model.model_copy(update={"weights": None, "pretrained": False})
         if not resumed:
-            model = with_weights(settings.model, settings.download, partial(_tell, on_tick))
+            model = with_weights(settings.model, settings.download, megabytes)
         size, renames = settings.data.input_size, settings.data.renames
         built = build_model(model, classes, size, graph, renames)  # type: ignore[arg-type]
     if not trains and built.report:
@@ -154,10 +158,6 @@ def _taught(
         train, said = with_unlabelled(data.unlabelled, splits.train, held)
         return teach, replace(splits, train=train), (*notes, said)
     return teach, splits, notes
-
-
-def _tell(on_tick: OnTick, done: int, total: int | None) -> None:
-    on_tick(Tick("download", 0, done // 10**6, -(-(total or done) // 10**6)))
 
 
 def _plan(

@@ -24,7 +24,7 @@ def test_auto_is_the_cpu_without_a_gpu() -> None:
 @pytest.mark.gpu
 @with_gpu
 def test_auto_is_the_gpu_where_there_is_one() -> None:
-    assert pick_device("auto") == CUDA
+    assert pick_device("auto") == torch.device("cuda", torch.cuda.current_device())
 
 
 @no_gpu
@@ -87,6 +87,24 @@ def test_random_numbers_of_a_step_depend_on_seed_and_step_alone() -> None:
     assert len({draw(seed, step) for seed in range(5) for step in range(20)}) == 100
 
 
+def gpus(monkeypatch: pytest.MonkeyPatch, number: int) -> list[int]:
+    """So many seem to be there; those that are made the current one."""
+    chosen: list[int] = []
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: number)
+    monkeypatch.setattr(torch._C, "_cuda_setDevice", chosen.append, raising=False)
+    return chosen
+
+
+def test_one_process_takes_the_first_gpu_or_the_one_that_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chosen = gpus(monkeypatch, 2)
+    picked = [pick_device(name) for name in ("auto", "cuda", "cuda:1")]
+    assert picked == [torch.device("cuda:0"), torch.device("cuda:0"), torch.device("cuda:1")]
+    assert chosen == [0, 0, 1]
+
+
 @pytest.fixture
 def second_of_four(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment of a process that torchrun has started with three others."""
@@ -97,13 +115,10 @@ def second_of_four(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("second_of_four")
 def test_each_of_several_processes_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen: list[torch.device] = []
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    monkeypatch.setattr("torch.cuda.set_device", chosen.append)
+    chosen = gpus(monkeypatch, 2)
     own = torch.device("cuda:1")
     assert [pick_device(name) for name in ("auto", "cuda", "cuda:1")] == [own] * 3
-    assert chosen == [own] * 3
+    assert chosen == [1] * 3
     assert pick_device("cpu") == CPU
     with pytest.raises(UsageError, match="each takes a GPU of its own"):
         pick_device("cuda:0")

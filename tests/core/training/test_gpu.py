@@ -38,7 +38,7 @@ from tests import launch
 from tests.core.loading.test_loader import make_batches
 from tests.core.training.test_step import make_batch, make_model, make_state, make_step, weights
 
-DEVICE = torch.device(os.environ.get("MLC_TEST_DEVICE", "cuda"))
+DEVICE = torch.device(os.environ.get("MLC_TEST_DEVICE", "cuda:0"))
 ON_GPU = DEVICE.type == "cuda"
 only_gpu = pytest.mark.skipif(not ON_GPU, reason="a CPU has nothing like it")
 pytestmark = [
@@ -240,7 +240,7 @@ def test_features_of_a_warm_start_are_kept_by_the_model(make: Callable[..., Trai
     warm, step = training.plan.warm_start, training.plan.step
     assert warm
     model = training.built.classifier
-    features, targets, *_ = warm._features(model, step.normalise, step.precision, lambda *_: None)
+    features, targets, *_ = warm._features(model, step, lambda *_: None)
     assert features.device.type == targets.device.type == DEVICE.type
     list(train(training.plan, training.state, lambda _: None))
 
