@@ -54,7 +54,8 @@ class TrainSettings(Settings):
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`."""
     precision: Precision = "auto"
-    """Arithmetic of the forward pass; `auto` is bf16 on a GPU that has it, else fp32."""
+    """Arithmetic of the forward pass; `auto` is bf16 on a GPU that has it itself, fp16 on
+    others, and fp32 on the CPU."""
     matmul: Literal["highest", "high"] = "high"
     """Convolutions and products in fp32 on a GPU: `high` allows TF32, `highest` does not."""
     channels_last: bool = True

@@ -63,3 +63,13 @@ def test_scale_is_no_part_of_the_weights() -> None:
     head = LinearHead(6, 5, pool="avg", dropout=0.0, scale=2.0)
     assert set(head.state_dict()) == {"linear.weight", "linear.bias"}
     assert float(head.scale) == 2
+
+
+def test_linear_logits_are_float32_under_autocast() -> None:
+    """Rounded to bfloat16, of 256 scores near each other most would be the same."""
+    head = LinearHead(6, 1, pool="avg", dropout=0.0, scale=1.0)
+    features = torch.linspace(0.9, 1.1, 256)[:, None] * torch.ones(6)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = head.classify(features)
+    assert logits.dtype == torch.float32
+    assert len(logits.unique()) > 250
