@@ -154,7 +154,8 @@ def _events(
     recorder: NullRecorder,
     on_tick: Callable[[Tick], None],
 ) -> Iterator[Started | EpochReport]:
-    yield Started(run, training, size, _warnings(training, warning))
+    epoch = training.state.position.epoch
+    yield Started(run, training, size, _warnings(training, warning), epoch)
     repair = f"Continue with: mlc train --resume {run.path}"
     with stop_requests() as stop_requested:
 

@@ -97,12 +97,14 @@ class Started:
         training: All that is known of it.
         size: Complexity of the model.
         warnings: What the user should know about the data.
+        epoch: Epochs already done, if it is continued.
     """
 
     run: RunFolder
     training: "Training"
     size: Complexity
     warnings: tuple[str, ...]
+    epoch: int
 
 
 @dataclass(frozen=True)

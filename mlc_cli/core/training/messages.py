@@ -31,7 +31,7 @@ def describe(event: Event) -> str:
 def _started(event: Started) -> str:
     training, size = event.training, event.size
     settings, train, val = training.settings, training.splits.train, training.splits.val
-    epoch, drawn = training.state.position.epoch, training.plan.train.drawn
+    drawn = training.plan.train.drawn
     again = settings.data.repeat_rare and drawn != len(train)
     repeated = f"; rare classes repeated: {drawn} images an epoch" if again else ""
     lines = [
@@ -48,8 +48,8 @@ def _started(event: Started) -> str:
         lines.append(_weights(training.built.report))
     lines += training.notes
     lines += [f"warning: {text}" for text in event.warnings]
-    if epoch:
-        lines.append(f"continued after epoch {epoch} of {settings.epochs}")
+    if event.epoch:
+        lines.append(f"continued after epoch {event.epoch} of {settings.epochs}")
     return "\n".join(lines)
 
 
