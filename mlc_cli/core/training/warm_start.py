@@ -8,7 +8,7 @@ fine-tuning a head that does not tear the backbone's features apart.
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,8 +24,10 @@ from mlc_cli.core.system.precision import autocast
 from mlc_cli.core.training.losses.base import MultilabelLoss, Selective
 from mlc_cli.core.training.optim.schedules import OneCycle
 from mlc_cli.core.training.parallel import broadcast_module
-from mlc_cli.core.training.step import Step
 from mlc_cli.errors import TrainingError
+
+if TYPE_CHECKING:
+    from mlc_cli.core.training.step import Step
 
 OnBatch = Callable[[int, int], Any]
 Part = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -66,7 +68,7 @@ class WarmStart:
     kept: tuple[int, ...] | None = None
     unsure: float | None = None
 
-    def run(self, model: Classifier, step: Step, on_batch: OnBatch) -> None:
+    def run(self, model: Classifier, step: "Step", on_batch: OnBatch) -> None:
         """Train the head of `model`, which takes the new weights at the very end.
 
         Images, loss and teachers are those of a `step` of the whole model.
@@ -95,7 +97,7 @@ class WarmStart:
         model.head.load_state_dict(head.state_dict())
 
     @torch.no_grad()
-    def _features(self, model: Classifier, step: Step, on_batch: OnBatch) -> Part:
+    def _features(self, model: Classifier, step: "Step", on_batch: OnBatch) -> Part:
         """Reduced features of all images (and the mirrored ones), targets, places, and teaching.
 
         They are in the order of the batches, and all in the leading process alone.
