@@ -55,7 +55,7 @@ class ImageFolderReader:
             name for name in classes if any(_has_image(parent / name) for parent in parents)
         )
         found = list(islice(has_images, 3))
-        return f"images in {', '.join(found)}" if found else None
+        return f"images in {', '.join(found)}" if len(found) > 1 else None
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a folder."""
