@@ -77,7 +77,7 @@ def make_if_missing(settings: DataSettings) -> None:
             beside = [str(path) for path in root.parent.glob("*") if path.is_dir()]
             raise DataError(
                 f"{root}: there is no such folder{nearest(str(root), beside)}",
-                "Without --data, the preset makes its own data set.",
+                "Name its folder with --data DIR; in a folder called digits the preset makes its own.",
             )
         make_digits(root)
 
