@@ -187,9 +187,7 @@ def data_settings(settings: SplitChoiceSettings, card: ModelCard, model: Path) -
     """
     changes: dict[str, Any] = {
         "input_size": card.input_size,
-        "resize": card.resize,
-        "interpolation": card.interpolation,
-        "decode": card.decode,
+        **card.geometry.kept,
         "workers": settings.workers,
         "on_bad_image": settings.on_bad_image,
         "on_damaged": settings.on_damaged,
