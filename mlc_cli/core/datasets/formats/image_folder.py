@@ -120,7 +120,12 @@ def _has_image(folder: Path) -> bool:
 def _samples(root: Path, split: str, dropped: IssueLog) -> Iterator[Sample]:
     prefix = f"{split}/" if split else ""
     paths = []
-    for path in walk_images(root / split):
+
+    def other(path: str) -> None:
+        if "/" in path:
+            dropped.add("files in the folders of classes that are no images", prefix + path)
+
+    for path in walk_images(root / split, other):
         if "/" in path:
             paths.append(path)
         else:

@@ -224,7 +224,9 @@ def absolute(path: Path) -> Path:
 def images_of(place: str, dropped: IssueLog) -> Iterator[str]:
     """Images at a place: itself, those of a folder, or those of a list."""
     if is_folder(Path(place)):
-        yield from (f"{place}/{path}" for path in walk_images(Path(place)))
+        kind = "files in the folders of images that are no images"
+        found = walk_images(Path(place), lambda other: dropped.add(kind, f"{place}/{other}"))
+        yield from (f"{place}/{path}" for path in found)
     elif is_image(place):
         yield place
     else:
