@@ -159,14 +159,13 @@ class Table:
             return self._told(self.told.image)
         columns = range(len(self.header))
         like_files = [column for column in columns if self._has_images(column)]
-        named = [c for c in columns if _IMAGE_WORDS & set(words_of(self.header[c]))]
+        named = [c for c in columns if self._called_image(c)]
         others = [c for c in columns if self.header[c] or not self.holds_flags(c)]
         both = [column for column in named if column in like_files]
         return next(iter([*both, *like_files, *named, *others]), 0)
 
-    @property
-    def _called_image(self) -> bool:
-        return bool(_IMAGE_WORDS & set(words_of(self.header[self.image_column])))
+    def _called_image(self, column: int) -> bool:
+        return bool(_IMAGE_WORDS & set(words_of(self.header[column])))
 
     def _holds_grades(self, column: int) -> bool:
         """Whether the first rows have single digits alone in a column, and not 0 and 1 alone."""
@@ -235,13 +234,13 @@ class Table:
             and (len(others) == 1 or not self.holds_flags(column))
         ]
         if not found and not any(map(self.holds_flags, others)):
-            called = [
-                (_ALSO_LABELS.fullmatch("_".join(words_of(self.header[c]))), c) for c in others
-            ]
-            found = [c for match, c in called if match and not match[1]]
-            found = found or [c for match, c in called if match]
-        if not found and len(others) == 1 and self._called_image and self._holds_grades(others[0]):
-            found = others
+            matches = {
+                c: _ALSO_LABELS.fullmatch("_".join(words_of(self.header[c]))) for c in others
+            }
+            called = {c: match for c, match in matches.items() if match}
+            found = [c for c, match in called.items() if not match[1]] or [*called]
+        if not found and len(others) == 1 and self._called_image(self.image_column):
+            found = [c for c in others if self._holds_grades(c)]
         same = found and _unnumbered(self.header[found[0]])
         return tuple(c for c in found if c == found[0] or _unnumbered(self.header[c]) == same)
 
