@@ -106,11 +106,12 @@ class Rows(Format):
 
     head: tuple[str, ...]
 
-    def __post_init__(self) -> None:
+    def __init__(self, classes: Sequence[str], most: int | None = None, **options: bool) -> None:
+        super().__init__(classes, most, **options)
         if self.band and "labels" in self.head:
             self.head = (*self.head[:2], "unsure", *self.head[2:])
-        prefix = "class:" if {*self.head} & {*self.classes} else ""
-        self.before = _row([*self.head, *(self.shown(prefix + name) for name in self.classes)])
+        prefix = "class:" if {*self.head} & {*classes} else ""
+        self.before = _row([*self.head, *(self.shown(prefix + name) for name in classes)])
 
     def shown(self, image: str) -> str:
         """A text as it stands in a cell."""
