@@ -56,6 +56,8 @@ def test_results_are_utf_8_whatever_the_locale() -> None:
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "--batch-size"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "data.input_size"),
         (MemoryError(), "optim.accumulate"),
+        (RuntimeError("could not create a primitive"), "too little memory"),
+        (RuntimeError("can't start new thread"), "--pids-limit"),
         (OSError(errno.EMFILE, "Too many open files", "a.jpg"), "ulimit -n"),
         (OSError(errno.EROFS, "Read-only file system", "run/train.log"), "run/train.log: Read"),
     ],
@@ -71,6 +73,12 @@ def test_what_a_machine_lacks_is_named_with_the_repair(error: Exception, words: 
             raise error
         assert caught.value.hint == found.hint
         assert caught.value.__cause__ is error
+
+
+def test_a_library_that_memory_has_no_room_for_is_named() -> None:
+    found = machine_error(ImportError("libtorch_cpu.so: failed to map segment from shared object"))
+    assert found
+    assert found.message.startswith("there is too little memory: libtorch_cpu.so")
 
 
 def test_an_error_of_the_program_stays_one() -> None:

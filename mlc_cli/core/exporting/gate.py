@@ -220,6 +220,8 @@ def _compared(file: Exported, outputs: Outputs, info: ExportInfo, limits: Limits
 
 def _has_client(file: Exported, info: ExportInfo) -> bool:
     """Whether somebody else's program can be given image files and do as mlc does."""
+    if info.card.bits < 16:
+        return False
     if file.form == "onnx":
         return info.embedded
     return (info.embedded or info.card.geometry.stock) and len(info.card.classes) > 1

@@ -33,6 +33,7 @@ class Geometry:
         tiles: So many tiles a side of an image are given too, each as an image of its own.
         decode: `full`, or `scaled`: a JPEG at the smallest part of its size that is at least twice
             what is needed.
+        bits: That images of 16 bits a channel use, 8 to 16; what is brighter is white.
     """
 
     size: SizeHW
@@ -40,6 +41,12 @@ class Geometry:
     interpolation: Interpolation = "linear"
     decode: Decode = "full"
     tiles: int = 0
+    bits: int = 16
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What a model's card says of it, beside the size: settings of data, too."""
+        return {key: getattr(self, key) for key in ("resize", "interpolation", "decode", "bits")}
 
     def tiled(self, tiles: int) -> "Geometry":
         """The same with tiles, if more than one a side."""
@@ -57,9 +64,9 @@ class Geometry:
     def __str__(self) -> str:
         height, width = self.size
         scaled = ", JPEG decoded at a part of its size" if self.decode == "scaled" else ""
-        return (
-            f"{height}×{width} pixels (height×width), {self.resize}, {self.interpolation}{scaled}"
-        )
+        bits = f", {self.bits} of 16 bits" if self.bits < 16 else ""
+        how = f"{self.resize}, {self.interpolation}{scaled}{bits}"
+        return f"{height}×{width} pixels (height×width), {how}"
 
     def part(self, size: SizeHW, least_side: int = 0) -> int:
         """Part of its size at which a JPEG of `size` is decoded, as far as `fit` needs it.

@@ -102,7 +102,7 @@ def make_if_missing(settings: DataSettings) -> None:
             beside = [str(path) for path in root.parent.glob("*") if path.is_dir()]
             raise DataError(
                 f"{root}: there is no such folder{nearest(str(root), beside)}",
-                "Without --data, the preset makes its own data set.",
+                "Name it with --data DIR; in a folder called digits the preset makes its own.",
             )
         make_digits(root)
 
@@ -160,7 +160,8 @@ def read_split(settings: DataSettings, file: str, store: Cache | None = None) ->
 
 def geometry_of(settings: DataSettings) -> Geometry:
     """How images become the model's input."""
-    return Geometry(settings.input_size, settings.resize, settings.interpolation, settings.decoding)
+    how = (settings.resize, settings.interpolation, settings.decoding)
+    return Geometry(settings.input_size, *how, bits=settings.bits)
 
 
 def build_augment(

@@ -97,7 +97,8 @@ class ImageDataset:
             return cached, None
         path: Path = self.annotation.path(index)
         content = contents.get(path) if contents else None
-        found = look(path, self.max_pixels, self.geometry.part, content=content)
+        how = self.geometry
+        found = look(path, self.max_pixels, how.part, content=content, bits=how.bits)
         image = self.geometry.fit(found.pixels)
         if found.damage:  # not kept: who reads it again is to know
             return image, BadImage(shown(path), found.damage, damaged=True)

@@ -70,8 +70,9 @@ class PictureReader:
         try:
             pixels, damage = item.frame, ""
             if pixels is None:
-                part = partial(self.geometry.part, least_side=self.preview_side)
-                found = look(item.path, self.max_pixels, part, content=item.content)
+                how = self.geometry
+                part = partial(how.part, least_side=self.preview_side)
+                found = look(item.path, self.max_pixels, part, content=item.content, bits=how.bits)
                 pixels, damage = found.pixels, found.damage
         except BadImageError as error:
             return Picture(item, None, error.reason)

@@ -129,6 +129,19 @@ def test_16_bits_are_scaled_by_the_full_range(tmp_path: Path, form: str, channel
     assert np.abs(read - deep / 65535 * 255).max() < 1.01  # TIFF is rounded, PNG cut off
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("form", ["png", "tif"])
+def test_of_16_bits_so_many_are_used_as_are_said(tmp_path: Path, form: str, channels: int) -> None:
+    deep = np.random.default_rng(0).integers(0, 5000, (8, 9, channels), np.uint16)
+    assert cv2.imwrite(str(tmp_path / f"deep.{form}"), deep[..., ::-1])
+    read = look(tmp_path / f"deep.{form}", bits=12).pixels
+    expected = np.broadcast_to((deep / 4095 * 255).clip(0, 255).round(), read.shape)
+    assert np.abs(read - expected).max() == 0
+    assert cv2.imwrite(str(tmp_path / f"flat.{form}"), deep.astype(np.uint8)[..., ::-1])
+    shallow = look(tmp_path / f"flat.{form}", bits=12).pixels
+    assert np.array_equal(shallow, read_image(tmp_path / f"flat.{form}"))
+
+
 @pytest.mark.parametrize("transform", [0, 2], ids=["CMYK", "YCCK"])
 def test_four_colours_of_print_are_those_that_pillow_sees(tmp_path: Path, transform: int) -> None:
     buffer = io.BytesIO()

@@ -28,7 +28,7 @@ from mlc_cli.core.datasets.formats import (
     yolo,
 )  # fmt: skip
 from mlc_cli.core.datasets.formats.base import Reader, Writer
-from mlc_cli.core.datasets.formats.foreign import refuse_foreign
+from mlc_cli.core.datasets.formats.foreign import refuse_known, refuse_unseen
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder, other_files
 from mlc_cli.core.datasets.formats.shared.states import StateRule
 from mlc_cli.core.datasets.formats.shared.tables import Told
@@ -146,19 +146,15 @@ def detect(source: Path, choices: Sequence[Reader]) -> tuple[Reader, str]:
     Raises:
         DataError: There is no sign of any, or there are signs of several.
     """
-    if is_file(source):
-        refuse_foreign(source)
     other_files.cache_clear()
+    refuse_known(source)
     found = [(reader, seen) for reader in choices if (seen := reader.detect(source))]
     if len(found) > 1:  # a table further down may be of anything
         found = [item for item in found if item[1].rpartition(" in ")[2].count("/") == 0
                  or not item[0].name.startswith("csv")] or found  # fmt: skip
     names = ", ".join(reader.name for reader in choices)
     if not found:
-        refuse_foreign(source)
-        raise DataError(
-            f"{source}: the format is not clear from what is there", f"Name it, one of {names}."
-        )
+        refuse_unseen(source, names)
     if len(found) > 1:
         lines = [f"  {reader.name}: {seen}" for reader, seen in found]
         raise DataError(

@@ -42,7 +42,8 @@ def _looks_right(opening: str) -> bool:
 _FILES = FileKind(
     "images and annotations",
     _looks_right,
-    'A COCO file has the lists "images", "categories" and "annotations".',
+    'A COCO file has the lists "images", "categories" and "annotations"; files of captions have no'
+    " categories, name instances_*.json instead.",
     ("*.json", "annotations/*.json"),
     ("*/_annotations.coco.json", "annotations/instances_*.json", "annotations/labels_*.json",
      "instances_*.json"),

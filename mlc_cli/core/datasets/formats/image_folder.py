@@ -55,7 +55,7 @@ class ImageFolderReader:
             name for name in classes if any(_has_image(parent / name) for parent in parents)
         )
         found = list(islice(has_images, 3))
-        return f"images in {', '.join(found)}" if found else None
+        return f"images in {', '.join(found)}" if len(found) > 1 else None
 
     def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
         """Open a folder."""
@@ -120,7 +120,12 @@ def _has_image(folder: Path) -> bool:
 def _samples(root: Path, split: str, dropped: IssueLog) -> Iterator[Sample]:
     prefix = f"{split}/" if split else ""
     paths = []
-    for path in walk_images(root / split):
+
+    def other(path: str) -> None:
+        if "/" in path:
+            dropped.add("files in the folders of classes that are no images", prefix + path)
+
+    for path in walk_images(root / split, other):
         if "/" in path:
             paths.append(path)
         else:

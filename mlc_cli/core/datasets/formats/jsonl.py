@@ -1,6 +1,7 @@
 """JSON lines: Hugging Face's `metadata.jsonl`, and the manifests of SageMaker Ground Truth.
 
     {"file_name": "a.jpg", "labels": ["cat", "dog"]}      or "objects": {"categories": ["cat"]}
+    [{"file_name": "a.jpg", "labels": [3, 7]}, ...]       all in one array, as ML-GCN has it
 
     {"source-ref": "s3://b/a.jpg", "kinds": [0, 3],
      "kinds-metadata": {"class-map": {"0": "cat", "3": "dog"}}}
@@ -9,6 +10,7 @@ A file in a folder that is called as a split is of that split, as is one that is
 """
 
 import posixpath
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ from mlc_cli.core.datasets.formats.shared.json_files import (
     STATES_REMARK,
     FileKind,
     are_states,
+    load,
+    opening,
     present_in,
 )
 from mlc_cli.core.datasets.formats.shared.layout import split_of, unsplit
@@ -33,10 +37,13 @@ from mlc_cli.errors import DataError
 from mlc_cli.text import some
 
 _IMAGE, _ADDRESS, _META = "file_name", "source-ref", "-metadata"
+_ARRAY = re.compile(r'\s*\[\s*\{(?=[^{}]*"file_name")[^{}]*"(?:labels?|tags|categories)"\s*:\s*\[')
 _TEXTS = ("text", "caption", "prompt", "description")
 
 
 def _looks_right(opening: str) -> bool:
+    if _ARRAY.match(opening):
+        return True
     first = opening.lstrip().partition("\n")[0]
     if f'"{_IMAGE}"' not in first and f'"{_ADDRESS}"' not in first:
         return False
@@ -51,7 +58,7 @@ _FILES = FileKind(
     "lines of images",
     _looks_right,
     'A line looks like {"file_name": "a.jpg", "labels": ["cat", "dog"]}.',
-    ("*.jsonl", "*.manifest", "*/metadata.jsonl"),
+    ("*.jsonl", "*.manifest", "*/metadata.jsonl", "*.json"),
 )
 
 
@@ -79,6 +86,9 @@ class JsonLinesReader:
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     shape: Any = dict[str, Any]
+    if _ARRAY.match(opening(file)):
+        yield from enumerate(load(file, list[shape], _FILES.hint), 1)
+        return
     for number, line in text_lines(file):
         try:
             yield number, msgspec.json.decode(line, type=shape)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from mlc_cli.core.datasets.formats.image_folder import ImageFolderReader
@@ -51,6 +53,17 @@ def test_the_same_bytes_in_folders_of_several_classes_are_one_image(
         "dog/longer.jpg": {"dog"},
     }
     assert not reading.dropped.counts
+
+
+def test_names_without_a_suffix_count_by_content_and_what_is_no_image_is_named(
+    put, read_all, tmp_path
+) -> None:
+    put("cat/photo", cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes())
+    put("dog/b.jpg", b"b"), put("dog/c.cr2", b"raw")
+    put("cat/LICENSE", b"text"), put("cat/Thumbs.db", b"t"), put("cat/a.xmp", b"x"), put("x.cr2")
+    reading = read_all(ImageFolderReader(), tmp_path)
+    assert reading.labels == {"cat/photo": {"cat"}, "dog/b.jpg": {"dog"}}
+    assert [*reading.dropped.examples.values()] == [["cat/LICENSE", "dog/c.cr2"]]
 
 
 def test_splits_do_not_mix(put, read_all, tmp_path: Path) -> None:

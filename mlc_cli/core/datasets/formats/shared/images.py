@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from unicodedata import normalize
 from urllib.parse import unquote
 
+from cv2 import haveImageReader
+
 from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
 
 _IMAGES = frozenset(IMAGE_SUFFIXES)
@@ -21,6 +23,11 @@ _LEFT_OUT = (".", "SegmentationClass", "SegmentationObject")
 """How folders begin that are hidden, or have the masks of Pascal VOC."""
 _UPLOAD_MARK = re.compile(r"[0-9a-f]{8}-")
 _FEW = 8
+_BESIDE = (
+    ".txt", ".xml", ".json", ".csv", ".yaml", ".yml", ".names", ".data", ".cache", ".npy", ".md",
+    ".html", ".xmp", ".zip", "thumbs.db", "desktop.ini",
+)  # fmt: skip
+"""How names end of what people and programs put beside images."""
 
 
 class Found(NamedTuple):
@@ -233,10 +240,22 @@ def holds_images(root: Path) -> bool:
     return any(any(map(is_image, names)) for _, names in _folders(root))
 
 
-def walk_images(root: Path) -> list[str]:
-    """Image files below a folder as sorted paths relative to it, with forward slashes."""
-    return [prefix + name for prefix, names in _folders(root)
-            for name in sorted(names) if name[0] != "." and is_image(name)]  # fmt: skip
+def walk_images(root: Path, others: Callable[[str], object] = lambda _: None) -> list[str]:
+    """Image files below a folder as sorted paths relative to it, with forward slashes.
+
+    A name without a suffix is an image's if the content is; `others` hears of files that may have
+    been meant for images.
+    """
+    found = []
+    for prefix, names in _folders(root):
+        for name in sorted(names):
+            if name[0] == ".":
+                continue
+            if is_image(name) or ("." not in name and haveImageReader(str(root / prefix / name))):
+                found.append(prefix + name)
+            elif not name.lower().endswith(_BESIDE):
+                others(prefix + name)
+    return found
 
 
 def _folders(root: Path) -> Iterator[tuple[str, list[str]]]:
