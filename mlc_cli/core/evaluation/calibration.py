@@ -26,13 +26,13 @@ _LEAST, _MOST = 1e-2, 1e2
 _WEAK = 1e-3  # keeps the common scale finite where labels are separated without a fault
 
 
+def log_losses(logits: Floats, targets: NDArray[np.int8]) -> Floats:
+    """-log of the probability of what is there."""
+    return np.logaddexp(0.0, np.where(targets == 1, -logits, logits))
+
+
 def _fit(
-    logits: Floats,
-    present: NDArray[np.bool_],
-    prior: tuple[float, float],
-    strength: float,
-    *,
-    biased: bool = True,
+    logits: Floats, present: NDArray[np.bool_], prior: tuple[float, float], strength: float
 ) -> tuple[float, float]:
     """Scale and bias that minimise log loss + strength / 2 x squared distance from a prior."""
     signs, middle = np.where(present, -1.0, 1.0), np.array(prior)
@@ -44,7 +44,7 @@ def _fit(
         value = np.logaddexp(0.0, turned).sum() + strength / 2 * away @ away
         return float(value), np.array([slopes @ logits, slopes.sum()]) + strength * away
 
-    bounds = [(_LEAST, _MOST), (None, None) if biased else (0, 0)]
+    bounds = [(_LEAST, _MOST), (None, None)]
     found = minimize(loss, middle, jac=True, method="L-BFGS-B", bounds=bounds,
                      options={"ftol": 1e-12, "gtol": 1e-8})  # fmt: skip
     return float(found.x[0]), float(found.x[1])
@@ -53,8 +53,13 @@ def _fit(
 def temperature(logits_NC: Floats, targets_NC: NDArray[np.int8]) -> Affine:
     """One scale for all classes, no bias."""
     known_NC, classes = targets_NC >= 0, targets_NC.shape[1]
-    present = targets_NC[known_NC] == 1
-    scale, _ = _fit(logits_NC[known_NC], present, (1.0, 0.0), 0.0, biased=False)
+    logits, targets = logits_NC[known_NC], targets_NC[known_NC]
+
+    def loss(log_scale: Floats) -> float:
+        return float(log_losses(np.exp(log_scale[0]) * logits, targets).mean())
+
+    edges = (float(np.log(_LEAST)), float(np.log(_MOST)))
+    scale = float(np.exp(minimize(loss, np.zeros(1), method="L-BFGS-B", bounds=[edges]).x[0]))
     return np.full(classes, scale), np.zeros(classes)
 
 
@@ -101,8 +106,8 @@ def out_of_fold_logits(
 
 def log_loss(logits_NC: Floats, targets_NC: NDArray[np.int8]) -> float:
     """Mean over known labels."""
-    losses_NC = np.logaddexp(0.0, np.where(targets_NC == 1, -logits_NC, logits_NC))
-    return float(losses_NC[targets_NC >= 0].mean())
+    known_NC = targets_NC >= 0
+    return float(log_losses(logits_NC[known_NC], targets_NC[known_NC]).mean())
 
 
 def moved(thresholds_C: Floats | None, scale_C: Floats, bias_C: Floats) -> Floats:

@@ -137,8 +137,6 @@ class Content:
                 value(rows[c]["threshold"]),
             ]
 
-    slice_table = staticmethod(slice_table)
-
     @property
     def worst(self) -> Slice | None:
         """The worst slice that is not too small, nor all there is."""
@@ -222,7 +220,7 @@ def make_report(path: Path, split: str, scored: ScoredSplit, evaluation: Evaluat
         warnings=[TRAINED_HERE] * (split == "train") + [CHOSEN_HERE] * (split == "val" and own),
         out_of_fold=_out_of_fold(scored.checkpoint, evaluation) if split == "val" else {},
     )
-    write_page(path, TEMPLATE, report=content, charts=charts)
+    write_page(path, TEMPLATE, report=content, charts=charts, slice_table=slice_table)
 
 
 def _facts(scored: ScoredSplit, used_C: Floats | None) -> dict[str, str]:
