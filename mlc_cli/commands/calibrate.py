@@ -11,12 +11,10 @@ from mlc_cli.settings.calibrate import CalibrateSettings
     flags.RUN,
     flags.CHECKPOINT,
     *flags.VIEWS,
-    flags.DATA_FOLDER,
-    flags.SPLIT,
+    *flags.IMAGES,
     Flag("method", flags.RESULT),
     Flag("folds", flags.RESULT),
-    flags.DEVICE,
-    flags.OUTPUT,
+    *flags.WHERE,
 )
 def calibrate(given: Given[CalibrateSettings], *, as_json: flags.Json = False) -> None:
     """Example: mlc calibrate --run runs/finetune-1"""

@@ -104,16 +104,18 @@ def _choices(kind: Any) -> str | None:
 
 RUN, CHECKPOINT = Flag("run", MODEL), Flag("checkpoint", MODEL)
 LISTS = "FILE|coco|voc|nus-wide|openimages"
-FOREIGN = (Flag("like", MODEL, metavar="PRESET"), Flag("weight_classes", MODEL, metavar=LISTS))
-DATA_FOLDER, SPLIT = Flag("data", DATA), Flag("split", DATA)
+LIKE = (Flag("like", MODEL, metavar="PRESET"), Flag("weight_classes", MODEL, metavar=LISTS))
+ANY_MODEL = (RUN, CHECKPOINT, *LIKE)
+IMAGES = (Flag("data", DATA), Flag("split", DATA))
 DEVICE = Flag("device", RESULT)
 VIEWS = (Flag("tta", MODEL), Flag("tiles", MODEL, metavar="N"))
 SLICES = Flag("slices", RESULT, metavar="COLUMN|folder|camera|size")
 OUTPUT = Flag("output", RESULT, ("--output", "-o"))
+WHERE = (DEVICE, OUTPUT)
 BATCH_SIZE = Flag("batch_size", MODEL, ("--batch-size", "-b"))
 STRICT = Flag("strict", RESULT)
-TRUST_DOWNLOAD = Flag("download.trust", DATA, ("--trust-download",))
 OFFLINE = Flag("download.offline", DATA, ("--offline",))
+DOWNLOADS = (Flag("download.trust", DATA, ("--trust-download",)), OFFLINE)
 
 
 @dataclass(frozen=True)

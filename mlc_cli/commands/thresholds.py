@@ -16,13 +16,10 @@ _SHORT = {"precision": "P", "recall": "R", "fpr": "FPR"}
 @settings_command(
     ThresholdSettings,
     "thresholds",
-    flags.RUN,
-    flags.CHECKPOINT,
-    *flags.FOREIGN,
+    *flags.ANY_MODEL,
     *flags.VIEWS,
     Flag("scores", flags.MODEL),
-    flags.DATA_FOLDER,
-    flags.SPLIT,
+    *flags.IMAGES,
     Flag("objective", flags.RESULT),
     Flag("band", flags.RESULT, metavar="FLOOR,FLOOR"),
     Flag("cost", flags.RESULT, metavar="fn=A,fp=B"),
@@ -30,8 +27,7 @@ _SHORT = {"precision": "P", "recall": "R", "fpr": "FPR"}
     Flag("folds", flags.RESULT),
     flags.SLICES,
     flags.STRICT,
-    flags.DEVICE,
-    flags.OUTPUT,
+    *flags.WHERE,
 )
 def thresholds(given: Given[ThresholdSettings], *, as_json: flags.Json = False) -> None:
     """Example: mlc thresholds --objective 'precision>=0.9'"""

@@ -22,10 +22,8 @@ SEARCH = "Search"
     Flag("model.weights", flags.MODEL),
     Flag("epochs", flags.MODEL),
     flags.BATCH_SIZE,
-    flags.DEVICE,
-    flags.OUTPUT,
-    flags.TRUST_DOWNLOAD,
-    flags.OFFLINE,
+    *flags.WHERE,
+    *flags.DOWNLOADS,
 )
 def tune(
     given: Given[TrainSettings],
