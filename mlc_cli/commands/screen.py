@@ -82,6 +82,19 @@ def records(columns: Mapping[str, str], rows: Iterable[Any], texts: int = 1) -> 
     table([*columns], cells, texts)
 
 
+def tables(
+    found: Iterable[tuple[str, Sequence[str], Sequence[Sequence[str]], int]],
+    most: int = sys.maxsize,
+) -> None:
+    """Print those of some tables that have rows: title, heads, rows, columns of text."""
+    for title, heads, rows, texts in found:
+        if rows:
+            result(title)
+            table(heads, rows[:most], texts)
+        if len(rows) > most:
+            result(f"and {len(rows) - most} more; --html and --json have all")
+
+
 def show_splits(splits: Mapping[str, "SplitCounts"]) -> None:
     """Print a table of the splits of a data set."""
     columns = {

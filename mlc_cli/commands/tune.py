@@ -99,10 +99,7 @@ def _show(found: dict[str, Any]) -> None:
     from mlc_cli.core.training.tuning import tables
 
     if "trials" in found:
-        for title, heads, rows, texts in tables(found):
-            if rows:
-                screen.result(title)
-                screen.table(heads, rows, texts)
+        screen.tables(tables(found))
         screen.note(f"{found['verdict']}\nnext: mlc train --config {found['preset']}")
     else:
         for name in ("steepest", "lowest", "settings"):

@@ -173,7 +173,7 @@ def read_public(place: Place) -> bytes:
     """
     if not address(place).startswith("http"):
         return read(place)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Http(), _Https())
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _PublicHosts())
 
     def fetch() -> bytes:
         try:
@@ -199,12 +199,10 @@ def _connect(to: tuple[str, int], timeout: float, _source: object = None) -> soc
     return socket.create_connection((str(found[0][4][0]), to[1]), timeout)
 
 
-class _Http(urllib.request.HTTPHandler):
+class _PublicHosts(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
     def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         return self.do_open(_public(http.client.HTTPConnection), request)
 
-
-class _Https(urllib.request.HTTPSHandler):
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         return self.do_open(_public(http.client.HTTPSConnection), request)
 
