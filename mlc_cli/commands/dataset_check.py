@@ -34,21 +34,21 @@ def dataset_check(given: Given[CheckSettings], *, as_json: flags.Json = False) -
     from mlc_cli.jobs import check as job
 
     with progress.ImagesBar() as bar:
-        checked = job.check(settings, bar)
+        inspection = job.check(settings, bar)
     if as_json:
-        screen.result_json(as_dict(checked.inspection))
+        screen.result_json(as_dict(inspection))
     else:
-        _show(checked.inspection)
-    collection = checked.inspection.collection
-    screen.note(f"{collection.source}: {len(collection):,} images, {checked.inspection.verdict}")
+        _show(inspection)
+    collection = inspection.collection
+    screen.note(f"{collection.source}: {len(collection):,} images, {inspection.verdict}")
     if settings.html:
         screen.note(f"page: {settings.html}")
     if settings.fix:
         with progress.ImagesBar() as bar:
-            cleaned = job.clean(settings, checked.inspection, bar)
+            cleaned = job.clean(settings, inspection, bar)
         _tell(cleaned, settings.fix)
-    if settings.strict and not checked.passed:
-        raise GateMissed(f"--strict: {checked.inspection.verdict}")
+    if settings.strict and not inspection.passed:
+        raise GateMissed(f"--strict: {inspection.verdict}")
 
 
 def _show(inspection: "Inspection") -> None:

@@ -270,10 +270,9 @@ def _as_dict(
         "classes": len(card.classes),
         "input_size": list(card.input_size),
         **card.geometry.kept,
-        "fold_thresholds": settings.fold_thresholds,
-        "fold_rules": settings.fold_rules,
-        "embed_resize": settings.embed_resize,
-        "saliency": settings.saliency,
+        **settings.model_dump(
+            include={"fold_thresholds", "fold_rules", "embed_resize", "saliency"}
+        ),
         "passed": None if check is None else all(not file.faults for file in files),
         "check": check.as_dict() if check else None,
         "files": [file.as_dict() for file in files],

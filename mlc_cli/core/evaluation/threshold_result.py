@@ -110,6 +110,7 @@ class ThresholdResult:
 
 def as_dict(result: ThresholdResult) -> dict[str, Any]:
     """The thresholds and what they come to, as plain values for JSON."""
+    attained = {title: number(value) for title, value in result.attained.items()}
     return {
         "source": str(result.source),
         "objective": result.objective,
@@ -117,7 +118,7 @@ def as_dict(result: ThresholdResult) -> dict[str, Any]:
         "overall_threshold": result.overall,
         "shrinkage": result.shrinkage,
         "promise": result.promise,
-        "objective_value": result.attained if result.aim.measured else None,
+        "objective_value": attained if result.aim.measured else None,
         "estimates_missed_out_of_fold": {str(f): result.below(f) for f in result.floors},
         "folds": result.folds,
         "metrics": {

@@ -15,8 +15,12 @@ from torch import Tensor, nn
 
 from mlc_cli.core.exporting.rule_graph import RuleMargins
 from mlc_cli.core.inference.explain import evidence
-from mlc_cli.core.inference.runtime.metadata import SECTION, ExportInfo, to_entries
-from mlc_cli.core.inference.runtime.thresholds import threshold_logits
+from mlc_cli.core.inference.runtime.metadata import (
+    SECTION,
+    ExportInfo,
+    threshold_logits,
+    to_entries,
+)
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.system.checksum import seal
 from mlc_cli.core.system.extras import import_extra

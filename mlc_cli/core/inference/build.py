@@ -11,7 +11,6 @@ import torch
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.checks import check_classes
-from mlc_cli.core.datasets.rules import Rules
 from mlc_cli.core.datasets.shards.open import index_of
 from mlc_cli.core.evaluation.probabilities import logit, sigmoid
 from mlc_cli.core.evaluation.scores import FOLDS, OF_FOLDS, SavedScores, ScoredSplit, read_scores
@@ -161,19 +160,14 @@ def scored_split(opened: OpenedModel, batches: Batches, scores: Scores) -> Score
         source=Path(shown(split.source)),
         place=lambda image: split.path(int(scores.indices_N[image])),
         max_pixels=dataset.max_pixels,
-        scores=named(scores, split, opened.card.rules),
+        scores=SavedScores(
+            scores.probabilities_NC,
+            scores.targets_NC,
+            split.class_names,
+            [split.paths[image] for image in scores.indices_N],
+            opened.card.rules,
+        ),
         unreadable=batches.bad_images,
-    )
-
-
-def named(scores: Scores, split: Annotation, rules: Rules) -> SavedScores:
-    """Scores with the names of classes and images."""
-    return SavedScores(
-        scores.probabilities_NC,
-        scores.targets_NC,
-        split.class_names,
-        [split.paths[image] for image in scores.indices_N],
-        rules,
     )
 
 
