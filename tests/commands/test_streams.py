@@ -37,6 +37,20 @@ def test_standard_output_that_is_closed_is_said() -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_standard_input_that_is_closed_is_said(tmp_path: Path) -> None:
+    (tmp_path / "read.py").write_text(
+        "from mlc_cli.core.loading.stream import stdin_lines\nnext(stdin_lines())"
+    )
+    done = shell(f"{sys.executable} {tmp_path}/read.py <&-")
+    assert "DataError: standard input is closed" in done.stderr
+
+
+def test_a_folder_that_is_gone_is_said(tmp_path: Path) -> None:
+    done = shell(f"mkdir {tmp_path}/x; cd {tmp_path}/x; rmdir {tmp_path}/x; mlc presets")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the folder that this is called in is gone" in done.stderr
+
+
 def test_a_closed_pipe_ends_without_a_word() -> None:
     done = shell("set -o pipefail; mlc presets | true; echo ${PIPESTATUS[0]}")
     assert done.stdout == "1\n"

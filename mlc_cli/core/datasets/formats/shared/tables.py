@@ -8,13 +8,14 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from mlc_cli.core.datasets.formats.shared.images import is_address, is_image
+from mlc_cli.core.datasets.formats.shared.images import is_image
 from mlc_cli.core.datasets.formats.shared.lines import (
     filled_rows,
     is_comment,
     names_image,
     raw_lines,
 )
+from mlc_cli.core.datasets.formats.shared.references import is_address
 from mlc_cli.core.datasets.formats.shared.split_names import meaning
 from mlc_cli.core.datasets.formats.shared.states import is_flag
 from mlc_cli.core.system.issues import IssueLog
@@ -90,8 +91,8 @@ class Table:
         Raises:
             DataError: It cannot be read, or has no header or two columns of one name.
         """
-        filled = (line for line in raw_lines(path) if line.strip())
-        line = next((line for line in filled if not is_comment(line)), "")
+        filled = (own for own in raw_lines(path) if own.strip() and not is_comment(own))
+        line = next(filled, "")
         bare = re.sub(r'"[^"]*("|$)', "", line)
         delimiter = next((choice for choice in ",;\t" if choice in bare), ",")
         top = [row for _, row in islice(filled_rows(path, delimiter), 2)]
@@ -110,8 +111,7 @@ class Table:
         count = min(HEAD, HEAD_CELLS // len(header) + 1)
         first = [row for _, row in islice(empty.rows(IssueLog()), count)]
         table = replace(empty, told=told, first=[row for row in first if not _is_note(row)])
-        if not table.names_images:
-            table = replace(table, first=first)
+        table = table if table.names_images else replace(table, first=first)
         if headless and any(_CONFIDENCE.fullmatch(cell) for row in table.first for cell in row):
             raise DataError(
                 f"{path}: has classes with confidences, such as 6:0.9, which are not read",
