@@ -11,9 +11,10 @@ from mlc_cli.core.datasets.stratify import stratify
 from mlc_cli.core.evaluation.metrics import metrics_of_decisions
 from mlc_cli.core.evaluation.objectives import Objective, parse_band
 from mlc_cli.core.evaluation.out_of_fold import out_of_fold, strongest_equivalent
+from mlc_cli.core.evaluation.results import FITTED, HALF
 from mlc_cli.core.evaluation.scores import SavedScores, read_scores
 from mlc_cli.core.evaluation.slices import floors_at, measure_slices
-from mlc_cli.core.evaluation.threshold_result import ThresholdResult, as_dict
+from mlc_cli.core.evaluation.threshold_result import OUTSIDE, ThresholdResult, as_dict
 from mlc_cli.core.evaluation.thresholds import (
     fit_overall,
     fit_thresholds,
@@ -78,9 +79,11 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         per_class_C=per_class_C,
         shrinkage=strength,
         overall=overall,
-        at_half=metrics_of_decisions(rules.decide(arrays[0]), arrays[1]),
-        at_thresholds=metrics_of_decisions(rules.decide(arrays[0], per_class_C), arrays[1]),
-        out_of_fold=tried.get(strength),
+        decisions={
+            HALF: metrics_of_decisions(rules.decide(arrays[0]), arrays[1]),
+            FITTED: metrics_of_decisions(rules.decide(arrays[0], per_class_C), arrays[1]),
+            **({OUTSIDE: tried[strength]} if tried else {}),
+        },
         folds=folds,
         folder=result_folder(settings.output, default_folder(source)),
         unpromised=unpromised,

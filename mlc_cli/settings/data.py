@@ -6,14 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from mlc_cli.settings.base import (
-    Names,
-    Pattern,
-    Positive,
-    Settings,
-    SizeHW,
-    as_renames,
-)
+from mlc_cli.settings.base import Names, Pattern, Positive, Settings, SizeHW, as_renames
 
 
 def _check_renames(texts: tuple[str, ...]) -> tuple[str, ...]:

@@ -65,9 +65,13 @@ def retried(work: Callable[[Any, str], T], place: Place) -> T:
         DownloadError: The store cannot be reached, or refuses.
     """
     store, name = file_system(place)
+    return _tried(lambda: work(store, name), place)
+
+
+def _tried(work: Callable[[], T], place: Place) -> T:
     for attempt in range(TRIES):
         try:
-            return work(store, name)
+            return work()
         except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
             raise type(error)(error.errno, _said(error)) from None
         except MlcError:
@@ -169,23 +173,23 @@ def read_public(place: Place) -> bytes:
     """
     if not address(place).startswith("http"):
         return read(place)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Http(), _Https())
-    problem = ""
-    for attempt in range(TRIES):
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _PublicHosts())
+
+    def fetch() -> bytes:
         try:
             with opener.open(address(place), timeout=TIMEOUT) as response:
                 return bytes(response.read())
         except urllib.error.HTTPError as error:
             error.close()
-            problem = f"the server says {error.code}"
-            if error.code < 500 and error.code not in _PASSING:
-                raise OSError(0, problem) from None
-        except (OSError, http.client.HTTPException) as error:
-            problem = _said(error)
-            if isinstance(getattr(error, "reason", None), PermissionError):
-                raise OSError(0, "its address is in a private network") from None
-        time.sleep(PAUSE * 2**attempt)
-    raise DownloadError(f"{shown(place)}: cannot be reached, tried {TRIES} times: {problem}")
+            if error.code >= 500 or error.code in _PASSING:
+                raise
+            raise FileNotFoundError(0, f"the server says {error.code}") from None
+        except urllib.error.URLError as error:
+            if isinstance(error.reason, PermissionError):
+                raise PermissionError(0, "its address is in a private network") from None
+            raise
+
+    return _tried(fetch, place)
 
 
 def _connect(to: tuple[str, int], timeout: float, _source: object = None) -> socket.socket:
@@ -195,12 +199,10 @@ def _connect(to: tuple[str, int], timeout: float, _source: object = None) -> soc
     return socket.create_connection((str(found[0][4][0]), to[1]), timeout)
 
 
-class _Http(urllib.request.HTTPHandler):
+class _PublicHosts(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
     def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         return self.do_open(_public(http.client.HTTPConnection), request)
 
-
-class _Https(urllib.request.HTTPSHandler):
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         return self.do_open(_public(http.client.HTTPSConnection), request)
 

@@ -11,6 +11,7 @@ from mlc_cli.core.evaluation.report import charts
 from mlc_cli.core.evaluation.report.build import TEMPLATE, Content
 from mlc_cli.core.evaluation.results import evaluate
 from mlc_cli.core.evaluation.scores import SavedScores
+from mlc_cli.core.evaluation.slices import slice_table
 from mlc_cli.core.html.page import template
 from mlc_cli.core.html.words import name, probability
 from mlc_cli.core.images.thumbnails import Picture
@@ -56,7 +57,7 @@ def content(
 
 
 def report_html(made: Content) -> str:
-    return template(TEMPLATE).render(report=made, charts=charts)
+    return template(TEMPLATE).render(report=made, charts=charts, slice_table=slice_table)
 
 
 def page_of(*arguments: Any, **others: Any) -> Page:
