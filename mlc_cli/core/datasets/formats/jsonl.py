@@ -7,6 +7,7 @@
      "kinds-metadata": {"class-map": {"0": "cat", "3": "dog"}}}
 
 A file in a folder that is called as a split is of that split, as is one that is called so itself.
+Without names of classes their numbers are the names.
 """
 
 import posixpath
@@ -18,7 +19,7 @@ from typing import Any
 import msgspec
 
 from mlc_cli.core.datasets.annotations import Label
-from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import (
     STATES_REMARK,
     FileKind,
@@ -62,26 +63,19 @@ _FILES = FileKind(
 )
 
 
-class JsonLinesReader:
-    """Reads JSON lines; without names of classes their numbers are the names."""
-
-    name = "jsonl"
-    title = "JSON lines"
-    detect = staticmethod(_FILES.seen)
-
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file, or all of a folder, where every line is JSON and a key is of labels."""
-        files = _FILES.existing(source)
-        root = images or (source if source.is_dir() else source.parent)
-        rows = {file: list(_rows(file)) for file in files}
-        keys = {file: _keys(file, own) for file, own in rows.items()}
-        said = {line: None for file in files for line in _take_apart(rows[file], keys[file])}
-        return Source(
-            image_root=root,
-            samples=_samples(rows, keys, root, images, dropped),
-            remarks=(*said, *(one for file in files for one in _unused(rows[file], keys[file]))),
-            unsplit=unsplit({file: len(own) for file, own in rows.items()}),
-        )
+def _read(source: Path, images: Path | None, dropped: IssueLog) -> Source:
+    """Open a file, or all of a folder, where every line is JSON and a key is of labels."""
+    files = _FILES.existing(source)
+    root = images or (source if source.is_dir() else source.parent)
+    rows = {file: list(_rows(file)) for file in files}
+    keys = {file: _keys(file, own) for file, own in rows.items()}
+    said = {line: None for file in files for line in _take_apart(rows[file], keys[file])}
+    return Source(
+        image_root=root,
+        samples=_samples(rows, keys, root, images, dropped),
+        remarks=(*said, *(one for file in files for one in _unused(rows[file], keys[file]))),
+        unsplit=unsplit({file: len(own) for file, own in rows.items()}),
+    )
 
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -190,3 +184,6 @@ def _labels(row: Mapping[str, Any], key: str, where: str, dropped: IssueLog) -> 
 def _called(item: Mapping[str, Any]) -> Any:
     """What an object has under a key that is called after labels."""
     return next((own for name, own in item.items() if called_labels(name)), None)
+
+
+JSONL_READER = FormatReader("jsonl", "JSON lines", _FILES.seen, _read)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from mlc_cli.core.datasets.converting.collect import Findings, collect
-from mlc_cli.core.datasets.formats.jsonl import JsonLinesReader
+from mlc_cli.core.datasets.formats.jsonl import JSONL_READER
 from mlc_cli.core.datasets.formats.parquet import class_names, images_of, named
 from mlc_cli.core.datasets.formats.shared.images import is_image
 from mlc_cli.core.datasets.shards.index import write_index
@@ -76,7 +76,7 @@ def _make(source: Path, files: Sequence[Path], path: Path) -> None:
                         found[name] = (number, one.start, one.size, one.block)
                         row = one.cells | {"file_name": name}
                         stream.write(msgspec.json.encode(row, enc_hook=repr) + b"\n")
-        rows = JsonLinesReader().read(lines, None, findings.dropped)
+        rows = JSONL_READER.read(lines, None, findings.dropped)
         annotation = collect(rows, source, findings, classes=classes, join_splits=True).annotation
     for said in filter(None, (*rows.remarks, findings.lines())):
         _LOG.warning("%s: %s", shown(source), said)
