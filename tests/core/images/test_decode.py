@@ -380,6 +380,13 @@ def test_openexr_is_read_where_it_is_trusted_and_else_named(tmp_path: Path) -> N
 def test_32_bits_a_channel_are_named(tmp_path: Path, kind: type) -> None:
     Image.fromarray(np.ones((9, 9), kind)).save(tmp_path / "a.tif")
     assert "has 32 bits a channel" in reason(tmp_path / "a.tif")
+    cv2.imwrite(str(tmp_path / "b.tif"), np.zeros((8, 9, 3), np.float32))
+    assert "has 32 bits a channel" in reason(tmp_path / "b.tif")
+
+
+def test_what_is_not_rgb_is_not_taken_for_it(tmp_path: Path) -> None:
+    Image.fromarray(blocks()).convert("LAB").save(tmp_path / "a.tif")
+    assert "is in the colour space Lab: save it as RGB" in reason(tmp_path / "a.tif")
 
 
 def chunk(kind: bytes, content: bytes, claimed: int | None = None) -> bytes:
