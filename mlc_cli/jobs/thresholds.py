@@ -66,13 +66,12 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     lower = fit_thresholds(*arrays, low, settings.min_positives, rules) if low else None
     lower_C = None if lower is None else np.minimum(lower.per_class_C, per_class_C)
     unpromised = reasons((thresholds, lower), scores.classes)
-    asked = settings.objective if low is None else str(objective.floors[0])
     kept = floors_at(objective.floors, per_class_C, unpromised)
     kept += floors_at(low.floors, lower_C, unpromised) if low else []
     result = ThresholdResult(
         source=source,
         split=scored.source if scored else None,
-        objective=f"least cost by {settings.cost}" if settings.cost else asked,
+        objective=_said(settings),
         aim=objective,
         scores=scores,
         thresholds=thresholds,
@@ -115,6 +114,13 @@ def _objectives(settings: ThresholdSettings) -> tuple[Objective, Objective | Non
         return (Objective.of_costs if key == "cost" else Objective.parse)(text), None
     except ValueError as error:
         raise SettingsError(f"{key}: expected {error}, got '{text}'") from None
+
+
+def _said(settings: ThresholdSettings) -> str:
+    """What is maximised, in words."""
+    if settings.cost:
+        return f"least cost by {settings.cost}"
+    return str(parse_band(settings.band)[0].floors[0]) if settings.band else settings.objective
 
 
 def _for_data(settings: ThresholdSettings, objective: Objective, scores: SavedScores) -> Objective:

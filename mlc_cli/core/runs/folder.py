@@ -4,8 +4,9 @@ import json
 import logging
 import os
 import re
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -121,14 +122,12 @@ def create_run(output: Path, name: str) -> RunFolder:
     """
     try:
         output.mkdir(parents=True, exist_ok=True)
-        number = 1 + max((_number(path, name) for path in output.iterdir()), default=0)
-        while True:
+        last = max((_number(path, name) for path in output.iterdir()), default=0)
+        for number in count(last + 1):
             path = output / f"{name}-{number}"
-            try:
+            with suppress(FileExistsError):  # another training took it in the meantime
                 path.mkdir()
                 break
-            except FileExistsError:  # another training took it in the meantime
-                number += 1
         if launch_id():
             write_text(path / LAUNCH, launch_id())
         _point_latest(output, path.name)

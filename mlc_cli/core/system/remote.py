@@ -34,16 +34,6 @@ _FINAL = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "R
 _PASSING = {408, 425, 429}
 
 
-def file_system(place: Place) -> tuple[Any, str]:
-    """The store of an address as fsspec knows it, and the name of the file there.
-
-    Raises:
-        MlcError: The extra for such stores is not installed.
-    """
-    store = _store(address(place).partition(":")[0])
-    return store, store._strip_protocol(address(place))  # noqa: SLF001 - has no public name
-
-
 @cache
 def _store(scheme: str) -> Any:
     """One for all threads: each would make a client of its own."""
@@ -63,8 +53,10 @@ def retried(work: Callable[[Any, str], T], place: Place) -> T:
     Raises:
         OSError: The file is missing, or may not be read.
         DownloadError: The store cannot be reached, or refuses.
+        MlcError: The extra for such stores is not installed.
     """
-    store, name = file_system(place)
+    store = _store(address(place).partition(":")[0])
+    name = store._strip_protocol(address(place))  # noqa: SLF001 - has no public name
     return _tried(lambda: work(store, name), place)
 
 

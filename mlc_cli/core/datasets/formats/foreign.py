@@ -2,12 +2,10 @@
 
 import re
 from collections import deque
-from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice, starmap
 from pathlib import Path
 from typing import NoReturn
 
-from mlc_cli.core.datasets.formats.shared.images import is_image
 from mlc_cli.core.datasets.formats.shared.lines import csv_rows, is_file, other_files, raw_lines
 from mlc_cli.core.datasets.formats.shared.tables import Table
 from mlc_cli.errors import DataError
@@ -95,8 +93,10 @@ def refuse_known(source: Path) -> None:
     Raises:
         DataError: It is known.
     """
-    for place in _places(source):
-        _refuse(place, _NAMES.get(place.name) or (_kind(place) if place == source else None))
+    if is_file(source):
+        _refuse(source, _NAMES.get(source.name) or _kind(source))
+    for folder, name in chain.from_iterable(other_files(source)):
+        _refuse(Path(folder, name), _NAMES.get(name))
 
 
 def refuse_unseen(source: Path, names: str) -> NoReturn:
@@ -106,7 +106,8 @@ def refuse_unseen(source: Path, names: str) -> NoReturn:
         DataError: Always: it is known, a table or the only file that could have annotations cannot
             be read, or it is not clear.
     """
-    places = list(_places(source))
+    levels = (sorted(islice(level, _FILES)) for level in other_files(source))
+    places = [source] if is_file(source) else list(starmap(Path, chain.from_iterable(levels)))
     for place in places:
         _refuse(place, _kind(place, _ROWS))
     texts = [place for place in places if place.suffix.lower() in _TEXTS]
@@ -120,15 +121,6 @@ def refuse_unseen(source: Path, names: str) -> NoReturn:
         f"{source}: the format is not clear from what is there{''.join(lines)}",
         f"{told}Name it, one of {names}.",
     )
-
-
-def _places(source: Path) -> Iterator[Path]:
-    """A file, or those of a folder and of two levels below that are no images, but not all."""
-    if not source.is_dir():
-        return iter([source])
-    deeper = (Path(folder, name) for level in other_files(source) for folder, name in level)
-    top = (path for path in source.glob("*") if is_file(path) and not is_image(path.name))
-    return iter(sorted([*islice(top, _FILES), *islice(deeper, _FILES)]))
 
 
 def _refuse(place: Path, kind: tuple[str, str] | None) -> None:

@@ -65,10 +65,12 @@ def _names_classes(file: Path) -> bool:
 
 def find_boxes(folder: Path) -> Path | None:
     """The first of some text files below a folder whose lines are all boxes."""
-    deeper = (Path(own, name) for level in other_files(folder) for own, name in level)
-    found = chain(folder.glob("*.txt"), (file for file in deeper if file.suffix == ".txt"))
-    files = (file for file in islice(found, _LOOKED) if file.name not in LISTS and is_file(file))
-    for file in files:
+    found = (
+        Path(own, name)
+        for own, name in chain(*other_files(folder))
+        if name.endswith(".txt") and name not in LISTS
+    )
+    for file in islice(found, _LOOKED):
         lines = [line for line in opening(file).splitlines() if line.strip()]
         if lines and all(map(_is_box, lines)):
             return file
