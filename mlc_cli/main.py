@@ -136,6 +136,10 @@ def _prepare_streams() -> None:
     if isinstance(sys.stdout, TextIOWrapper):
         encoding = sys.stdout.encoding if sys.stdout.isatty() else "utf-8"
         sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        _fail(UsageError("the folder that this is called in is gone", "Go to one that is there."))
     assert logging.lastResort
     logging.lastResort.setFormatter(_PlainFormatter())
 

@@ -11,14 +11,11 @@ from mlc_cli.settings.benchmark import BenchmarkSettings
     BenchmarkSettings,
     "benchmark",
     Flag("models", metavar="[FILE]...", argument=True),
-    flags.RUN,
-    flags.CHECKPOINT,
-    *flags.FOREIGN,
+    *flags.ANY_MODEL,
     Flag("batch_size", flags.RESULT, ("--batch-size", "-b")),
     Flag("seconds", flags.RESULT),
     Flag("precision", flags.RESULT),
-    flags.DEVICE,
-    flags.OUTPUT,
+    *flags.WHERE,
 )
 def benchmark(given: Given[BenchmarkSettings], *, as_json: flags.Json = False) -> None:
     """Example: mlc benchmark --seconds 10"""

@@ -36,9 +36,9 @@ def cache(
         screen.result_json({"folder": str(store.folder), "removed": removed, "files": files})
         return
     if clear:
-        screen.note(f"{removed / 1e9:.2f} GB removed")
+        screen.note(f"{removed / 1e9:.3f} GB removed")
     if kept:
-        rows = [(name, f"{size / 1e9:.2f}", f"{used:%Y-%m-%d %H:%M}") for name, size, used in kept]
+        rows = [(name, f"{size / 1e9:.3f}", f"{used:%Y-%m-%d %H:%M}") for name, size, used in kept]
         screen.table(("file", "GB", "last used"), rows)
     total = sum(size for _, size, _ in kept)
-    screen.note(f"{store.folder} holds {total / 1e9:.2f} GB; its limit is {store.limit / 1e9:g} GB")
+    screen.note(f"{store.folder} holds {total / 1e9:.3f} GB; its limit is {store.limit / 1e9:g} GB")

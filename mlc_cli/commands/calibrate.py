@@ -11,16 +11,15 @@ from mlc_cli.settings.calibrate import CalibrateSettings
     flags.RUN,
     flags.CHECKPOINT,
     *flags.VIEWS,
-    flags.DATA_FOLDER,
-    flags.SPLIT,
+    *flags.IMAGES,
     Flag("method", flags.RESULT),
     Flag("folds", flags.RESULT),
-    flags.DEVICE,
-    flags.OUTPUT,
+    *flags.WHERE,
 )
 def calibrate(given: Given[CalibrateSettings], *, as_json: flags.Json = False) -> None:
     """Example: mlc calibrate --run runs/finetune-1"""
     settings = given.settings()
+    from mlc_cli.core.html.words import span
     from mlc_cli.jobs import calibrate as job
 
     result = job.calibrate(settings)
@@ -33,20 +32,11 @@ def calibrate(given: Given[CalibrateSettings], *, as_json: flags.Json = False) -
             ("method", "log loss out of fold"),
             [(name, f"{loss:.5f}") for name, loss in result.log_losses.items()],
         )
-        screen.table(
-            ("error", "before", "95 %", "after, out of fold", "95 %"),
-            [
-                (
-                    name,
-                    *(
-                        text
-                        for value, spread in (result.before[name], result.after[name])
-                        for text in (f"{value:.4f}", f"{spread.low:.4f} to {spread.high:.4f}")
-                    ),
-                )
-                for name in result.before
-            ],
-        )
+        rows = []
+        for name, (before, around) in result.before.items():
+            after, then = result.after[name]
+            rows.append((name, f"{before:.4f}", span(around, 4), f"{after:.4f}", span(then, 4)))
+        screen.table(("error", "before", "95 %", "after, out of fold", "95 %"), rows)
     if result.method == job.UNCHANGED:
         screen.note("no method has a lower log loss out of fold: probabilities stay as they are")
     else:

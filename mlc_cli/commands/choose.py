@@ -21,8 +21,7 @@ from mlc_cli.settings.choose import ChooseSettings
     Flag("latency", flags.RESULT, metavar="MS"),
     Flag("max_mb", flags.RESULT),
     Flag("minutes", flags.RESULT),
-    flags.DEVICE,
-    flags.OUTPUT,
+    *flags.WHERE,
     flags.OFFLINE,
 )
 def choose(

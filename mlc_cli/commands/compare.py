@@ -7,8 +7,6 @@ import typer
 
 from mlc_cli.commands import flags, screen
 
-MOST_CLASSES = 20
-
 
 def compare(
     runs: Annotated[
@@ -32,12 +30,8 @@ def compare(
         screen.warn(note)
     if as_json:
         screen.result_json(asdict(compared))
-    for title, heads, rows, texts in () if as_json else compared.tables():
-        if rows:
-            screen.result(title)
-            screen.table(heads, rows[:MOST_CLASSES], texts)
-        if len(rows) > MOST_CLASSES:
-            screen.result(f"and {len(rows) - MOST_CLASSES} more; --html and --json have all")
+    else:
+        screen.tables(compared.tables(), screen.EXTREMES)
     screen.note(f"{compared.images:,} images, {compared.classes:,} classes; 95 % of 1,000 draws")
     if html:
         screen.note(f"page: {html}")

@@ -34,21 +34,21 @@ def dataset_check(given: Given[CheckSettings], *, as_json: flags.Json = False) -
     from mlc_cli.jobs import check as job
 
     with progress.ImagesBar() as bar:
-        checked = job.check(settings, bar)
+        inspection = job.check(settings, bar)
     if as_json:
-        screen.result_json(as_dict(checked.inspection))
+        screen.result_json(as_dict(inspection))
     else:
-        _show(checked.inspection)
-    collection = checked.inspection.collection
-    screen.note(f"{collection.source}: {len(collection):,} images, {checked.inspection.verdict}")
+        _show(inspection)
+    collection = inspection.collection
+    screen.note(f"{collection.source}: {len(collection):,} images, {inspection.verdict}")
     if settings.html:
         screen.note(f"page: {settings.html}")
     if settings.fix:
         with progress.ImagesBar() as bar:
-            cleaned = job.clean(settings, checked.inspection, bar)
+            cleaned = job.clean(settings, inspection, bar)
         _tell(cleaned, settings.fix)
-    if settings.strict and not checked.passed:
-        raise GateMissed(f"--strict: {checked.inspection.verdict}")
+    if settings.strict and not inspection.passed:
+        raise GateMissed(f"--strict: {inspection.verdict}")
 
 
 def _show(inspection: "Inspection") -> None:
@@ -67,19 +67,7 @@ def _show(inspection: "Inspection") -> None:
 def _show_splits(statistics: "Statistics") -> None:
     from mlc_cli.core.datasets.counts import MOST_LABELS
 
-    screen.table(
-        ("split", "images", "labels an image", "without labels", "unknown labels"),
-        [
-            (
-                name,
-                f"{split.images:,}",
-                f"{split.labels / split.images:.2f}",
-                f"{split.without:,}",
-                f"{split.unknown:,}",
-            )
-            for name, split in statistics.splits.items()
-        ],
-    )
+    screen.show_splits(statistics.splits)
     splits = statistics.splits.values()
     used = range(1 + max(n for split in splits for n in range(MOST_LABELS + 1)
                          if split.histogram[n]))  # fmt: skip
@@ -120,22 +108,17 @@ def _show_classes(statistics: "Statistics") -> None:
 
 
 def _show_together(statistics: "Statistics") -> None:
-    pairs = statistics.pairs()[:SHOWN_PAIRS]
+    names = statistics.classes
+    pairs = [(names[pair.first], names[pair.second], pair) for pair in statistics.pairs()]
+    columns = {
+        "of the images with": "{0[0]}",
+        "so many have": "{0[1]}",
+        "share": "{0[2].share:.0%}",
+        "images": "{0[2].images:,}",
+        "lift": "{0[2].lift:.1f}",
+    }
     if pairs:
-        screen.table(
-            ("of the images with", "so many have", "share", "images", "lift"),
-            [
-                (
-                    str(statistics.classes[pair.first]),
-                    str(statistics.classes[pair.second]),
-                    f"{pair.share:.0%}",
-                    f"{pair.images:,}",
-                    f"{pair.lift:.1f}",
-                )
-                for pair in pairs
-            ],
-            texts=2,
-        )
+        screen.records(columns, pairs[:SHOWN_PAIRS], texts=2)
 
 
 def _show_files(inspection: "Inspection") -> None:

@@ -9,7 +9,6 @@ from mlc_cli.text import some
 
 if TYPE_CHECKING:
     from mlc_cli.core.datasets.converting.summary import Conversion
-    from mlc_cli.core.system.issues import IssueLog
 
 IMAGES = "Images"
 LABELS = "Labels and splits"
@@ -94,23 +93,11 @@ def _introduce(conversion: "Conversion") -> None:
 
 
 def _show(conversion: "Conversion") -> None:
-    screen.table(
-        ("split", "images", "labels", "labels an image", "without labels", "unknown"),
-        [
-            (
-                name,
-                f"{split.images}",
-                f"{split.labels}",
-                f"{split.labels / split.images:.2f}",
-                f"{split.without}",
-                f"{split.unknown}",
-            )
-            for name, split in conversion.splits.items()
-        ],
-    )
+    screen.show_splits(conversion.splits)
     _show_classes(conversion)
-    _show_findings("noted", conversion.noted)
-    _show_findings("dropped", conversion.dropped)
+    for title, tally in (("noted", conversion.noted), ("dropped", conversion.dropped)):
+        if tally.counts:
+            screen.result(f"{title}:\n{tally.lines()}")
 
 
 def _show_classes(conversion: "Conversion") -> None:
@@ -135,19 +122,7 @@ def _show_classes(conversion: "Conversion") -> None:
         )
 
 
-def _show_findings(title: str, tally: "IssueLog") -> None:
-    if tally.counts:
-        screen.result(f"{title}:")
-        screen.result(tally.lines())
-
-
 def _conclude(conversion: "Conversion", link: str) -> None:
-    _say_where(conversion, link)
-    if line := conversion.large_losses():
-        screen.note(line)
-
-
-def _say_where(conversion: "Conversion", link: str) -> None:
     screen.note(f"written to {conversion.dest}: {', '.join(conversion.files)}, convert.json")
     root, dest = conversion.image_root, conversion.dest
     zipped = not conversion.source.is_dir() and root.is_relative_to(conversion.source)
@@ -160,14 +135,15 @@ def _say_where(conversion: "Conversion", link: str) -> None:
             f"the images stay in {root}, so that neither folder may move; --link hardlink or"
             f" --link copy puts them in {dest}"
         )
-    if conversion.to not in ("mlc", "shards"):
-        return
-    if link == "symlink":
+    trainable = conversion.to in ("mlc", "shards")
+    if trainable and link == "symlink":
         screen.note("links lead out of the folder: train with --set data.allow_outside_root=true")
     lacking = {"train", "val"} - {*conversion.splits, *conversion.beside}
-    if lacking:
+    if trainable and lacking:
         screen.note(
             f"a training needs {' and '.join(sorted(lacking))} too: convert"
             f" {'it' if len(lacking) == 1 else 'them'} into the same folder, or divide this source"
             " with --split 0.8,0.2"
         )
+    if line := conversion.large_losses():
+        screen.note(line)

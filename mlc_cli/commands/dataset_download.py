@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     Flag("links.file", flags.DATA, ("--links",), metavar="FILE"),
     Flag("mirror", flags.DATA, metavar="URL"),
     Flag("jobs", flags.DATA),
-    flags.TRUST_DOWNLOAD,
-    flags.OFFLINE,
+    *flags.DOWNLOADS,
 )
 def dataset_download(
     given: Given[DatasetDownloadSettings],

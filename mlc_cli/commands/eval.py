@@ -8,19 +8,15 @@ from mlc_cli.settings.evaluate import EvalSettings
 @settings_command(
     EvalSettings,
     "eval",
-    flags.RUN,
-    flags.CHECKPOINT,
-    *flags.FOREIGN,
+    *flags.ANY_MODEL,
     *flags.VIEWS,
     Flag("thresholds", flags.MODEL),
-    flags.DATA_FOLDER,
-    flags.SPLIT,
+    *flags.IMAGES,
     Flag("min_map", flags.RESULT),
     flags.SLICES,
     Flag("min_slice_map", flags.RESULT),
     Flag("report", flags.RESULT, ("--report/--no-report",)),
-    flags.DEVICE,
-    flags.OUTPUT,
+    *flags.WHERE,
 )
 def evaluate(given: Given[EvalSettings], *, as_json: flags.Json = False) -> None:
     """Example: mlc eval --split test --min-map 0.7"""

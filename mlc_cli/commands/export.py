@@ -15,11 +15,8 @@ FILES = "Files"
 @settings_command(
     ExportSettings,
     "export",
-    flags.RUN,
-    flags.CHECKPOINT,
-    *flags.FOREIGN,
-    flags.DATA_FOLDER,
-    flags.SPLIT,
+    *flags.ANY_MODEL,
+    *flags.IMAGES,
     Flag("onnx", FILES, ("--onnx/--no-onnx",)),
     Flag("ir", FILES, ("--ir/--no-ir",)),
     Flag("precision", FILES, metavar="fp32,fp16,int8"),

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, NoReturn, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin
 
 import typer
 
@@ -40,7 +40,7 @@ _COMMON: dict[str, Any] = {
                      " lists them."),
     ],
     "show": Annotated[
-        bool,
+        bool | None,
         typer.Option("--show-settings", help="Print the settings as put together, and stop.",
                      rich_help_panel=SETTINGS),
     ],
@@ -104,16 +104,18 @@ def _choices(kind: Any) -> str | None:
 
 RUN, CHECKPOINT = Flag("run", MODEL), Flag("checkpoint", MODEL)
 LISTS = "FILE|coco|voc|nus-wide|openimages"
-FOREIGN = (Flag("like", MODEL, metavar="PRESET"), Flag("weight_classes", MODEL, metavar=LISTS))
-DATA_FOLDER, SPLIT = Flag("data", DATA), Flag("split", DATA)
+LIKE = (Flag("like", MODEL, metavar="PRESET"), Flag("weight_classes", MODEL, metavar=LISTS))
+ANY_MODEL = (RUN, CHECKPOINT, *LIKE)
+IMAGES = (Flag("data", DATA), Flag("split", DATA))
 DEVICE = Flag("device", RESULT)
 VIEWS = (Flag("tta", MODEL), Flag("tiles", MODEL, metavar="N"))
 SLICES = Flag("slices", RESULT, metavar="COLUMN|folder|camera|size")
 OUTPUT = Flag("output", RESULT, ("--output", "-o"))
+WHERE = (DEVICE, OUTPUT)
 BATCH_SIZE = Flag("batch_size", MODEL, ("--batch-size", "-b"))
 STRICT = Flag("strict", RESULT)
-TRUST_DOWNLOAD = Flag("download.trust", DATA, ("--trust-download",))
 OFFLINE = Flag("download.offline", DATA, ("--offline",))
+DOWNLOADS = (Flag("download.trust", DATA, ("--trust-download",)), OFFLINE)
 
 
 @dataclass(frozen=True)
@@ -156,13 +158,9 @@ class Given(Generic[SettingsT]):
         )
         settings = validate(self.model, content)
         if self.show:
-            _show_and_exit(settings)
+            screen.result(as_yaml(settings))
+            raise typer.Exit
         return settings
-
-
-def _show_and_exit(settings: Settings) -> NoReturn:
-    screen.result(as_yaml(settings))
-    raise typer.Exit
 
 
 def settings_command(
@@ -178,14 +176,15 @@ def settings_command(
         _, *own = inspect.signature(run).parameters.values()
 
         def callback(**values: Any) -> None:
-            typed = {flag.key: _given(values.pop(flag.parameter)) for flag in flags}
+            typed = {flag.key: values.pop(flag.parameter) for flag in flags}
+            typed = {key: None if value == [] else value for key, value in typed.items()}
             config, assignments, show = (values.pop(name) for name in _COMMON)
-            run(Given(model, command, typed, config, assignments or [], show), **values)
+            run(Given(model, command, typed, config, assignments or [], bool(show)), **values)
 
         parameters = [
             *(_keyword(flag.parameter, flag.annotation(model)) for flag in flags),
             *own,
-            *(_keyword(name, kind, show=name == "show") for name, kind in _COMMON.items()),
+            *(_keyword(name, kind) for name, kind in _COMMON.items()),
         ]
         callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         callback.__annotations__ = {one.name: one.annotation for one in parameters}
@@ -196,13 +195,5 @@ def settings_command(
     return decorate
 
 
-def _given(value: Any) -> Any:
-    """Nothing for an empty list."""
-    return None if value == [] else value
-
-
-def _keyword(name: str, annotation: Any, *, show: bool = False) -> inspect.Parameter:
-    default = False if show else None
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
-    )
+def _keyword(name: str, kind: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)

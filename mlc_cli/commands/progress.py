@@ -1,8 +1,7 @@
 """Progress on stderr, where that is a terminal."""
 
 import sys
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from mlc_cli.commands import screen
 from mlc_cli.text import plain
@@ -13,16 +12,38 @@ if TYPE_CHECKING:
     from mlc_cli.core.training.events import Tick
 
 
+def _progress(*, prints_above: bool) -> "Progress":
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[more]}"),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=prints_above,
+    )
+
+
 class Bar:
-    """A bar on stderr while the context lasts; nothing where that is not a terminal.
+    """Bars on stderr while the context lasts; nothing where that is not a terminal.
 
     Args:
-        prints_above: Whether results go to stdout above the bar while it is shown.
+        prints_above: Whether results go to stdout above the bars while they are shown.
     """
 
-    def __init__(self, *, prints_above: bool) -> None:
-        self._progress: Progress | None = None
-        self._prints_above = prints_above
+    def __init__(self, *, prints_above: bool = False) -> None:
+        self._progress = _progress(prints_above=prints_above) if sys.stderr.isatty() else None
+        self._tasks: dict[str, TaskID] = {}
 
     @property
     def shown(self) -> bool:
@@ -30,37 +51,25 @@ class Bar:
         return self._progress is not None
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import (
-                BarColumn,
-                MofNCompleteColumn,
-                Progress,
-                TextColumn,
-                TimeRemainingColumn,
-            )
-
-            self._progress = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[more]}"),
-                console=Console(stderr=True),
-                transient=True,
-                redirect_stdout=self._prints_above,
-            )
+        if self._progress:
             self._progress.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._progress:
             self._progress.stop()
+
+    def _show(
+        self, title: str, done: int, total: int | None, *more: str, unit: str = "", **how: Any
+    ) -> None:
+        """Show how far the bar of that title is, its speed if it has a unit, and `more`."""
+        if self._progress is None:
+            return
+        if title not in self._tasks:
+            self._tasks[title] = self._progress.add_task(title, total=None, more="")
+        speed = self._progress.tasks[-1].speed if unit else None
+        words = "  ".join(filter(None, (f"{speed:.1f} {unit}/s" if speed else "", *more)))
+        self._progress.update(self._tasks[title], completed=done, total=total, more=words, **how)
 
 
 class TrainingBar(Bar):
@@ -68,27 +77,19 @@ class TrainingBar(Bar):
 
     def __init__(self) -> None:
         super().__init__(prints_above=True)
-        self._task: TaskID | None = None
-        self._phase: tuple[str, int] | None = None
 
     def __call__(self, tick: "Tick") -> None:
         """Show how far a phase is."""
-        if self._progress is None:
-            return
-        if self._task is None or self._phase != (tick.phase, tick.epoch):
-            if self._task is not None:
-                self._progress.remove_task(self._task)
-            title = tick.phase if tick.epoch == 0 else f"epoch {tick.epoch} {tick.phase}"
-            self._task = self._progress.add_task(title, total=tick.total, more="")
-            self._phase = (tick.phase, tick.epoch)
-        speed = self._progress.tasks[-1].speed
-        parts = (
-            f"{speed:.1f} {'MB' if tick.phase == 'download' else 'batches'}/s" if speed else "",
+        title = tick.phase if tick.epoch == 0 else f"epoch {tick.epoch} {tick.phase}"
+        if self._progress and title not in self._tasks and self._tasks:
+            self._progress.remove_task(self._tasks.popitem()[1])
+        self._show(
+            title,
+            tick.done,
+            tick.total,
             "" if tick.loss is None else f"loss {tick.loss:.4f}",
             "" if tick.best_mean_ap is None else f"best mAP {tick.best_mean_ap:.4f}",
-        )
-        self._progress.update(
-            self._task, completed=tick.done, total=tick.total, more="  ".join(filter(None, parts))
+            unit="MB" if tick.phase == "download" else "batches",
         )
 
     def note(self, text: str) -> None:
@@ -104,41 +105,18 @@ class TrainingBar(Bar):
 class ImagesBar(Bar):
     """Images done of so many; predictions stream to stdout untouched."""
 
-    def __init__(self) -> None:
-        super().__init__(prints_above=False)
-
     def __call__(self, done: int, total: int | None, more: str = "") -> None:
         """Show how many images are done, and more in words; the total may be unknown."""
-        if self._progress is None:
-            return
-        if not self._progress.tasks:
-            self._progress.add_task("images", total=None, more="")
-        task = self._progress.tasks[0]
-        speed = f"{task.speed:.1f} images/s" if task.speed else ""
-        self._progress.update(task.id, completed=done, total=total, more=f"{speed} {more}")
+        self._show("images", done, total, more, unit="images")
 
 
 class FilesBar(Bar):
     """A bar for each file that is on its way, in megabytes, or for pictures by their number."""
 
-    def __init__(self) -> None:
-        super().__init__(prints_above=False)
-        self._tasks: dict[str, TaskID] = {}
-
     def __call__(self, name: str, done: int, total: int | None) -> None:
         """Show how far a file is, and without a terminal that it is there; a full bar goes."""
-        if self._progress is None:
-            if done == total:
-                screen.note(f"{name}: done")
-            return
-        if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(name, total=None, more="MB")
-        unit = 1 if name == "pictures" else 1_000_000
-        more = "" if unit == 1 else "MB"
-        self._progress.update(
-            self._tasks[name],
-            completed=done // unit,
-            total=total and -(-total // unit),
-            more=more,
-            visible=done != total,
-        )
+        if not self.shown and done == total:
+            screen.note(f"{name}: done")
+        size, more = (1, "") if name == "pictures" else (1_000_000, "MB")
+        whole = total and -(-total // size)
+        self._show(name, done // size, whole, more, visible=done != total)

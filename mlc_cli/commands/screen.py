@@ -4,7 +4,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,6 +12,7 @@ import typer
 from mlc_cli.text import plain
 
 if TYPE_CHECKING:
+    from mlc_cli.core.datasets.counts import SplitCounts
     from mlc_cli.core.evaluation.metrics import DecisionMetrics
     from mlc_cli.core.evaluation.results import Evaluation
     from mlc_cli.core.evaluation.slices import Slice
@@ -67,6 +68,44 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) 
     # Without a terminal there is no edge to fit: tables stay whole in files and pipes.
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
     Console(highlight=False, emoji=False, width=width).print(grid)
+
+
+def records(columns: Mapping[str, str], rows: Iterable[Any], texts: int = 1) -> None:
+    """Print a table of records.
+
+    Args:
+        columns: Formats by title, such as `{0.rate:.1f}`; `{0}` is the record.
+        rows: The records.
+        texts: Columns of text.
+    """
+    cells = [[form.format(row) for form in columns.values()] for row in rows]
+    table([*columns], cells, texts)
+
+
+def tables(
+    found: Iterable[tuple[str, Sequence[str], Sequence[Sequence[str]], int]],
+    most: int = sys.maxsize,
+) -> None:
+    """Print those of some tables that have rows: title, heads, rows, columns of text."""
+    for title, heads, rows, texts in found:
+        if rows:
+            result(title)
+            table(heads, rows[:most], texts)
+        if len(rows) > most:
+            result(f"and {len(rows) - most} more; --html and --json have all")
+
+
+def show_splits(splits: Mapping[str, "SplitCounts"]) -> None:
+    """Print a table of the splits of a data set."""
+    columns = {
+        "split": "{0[0]}",
+        "images": "{0[1].images:,}",
+        "labels": "{0[1].labels:,}",
+        "labels an image": "{0[1].labels_an_image:.2f}",
+        "without labels": "{0[1].without:,}",
+        "unknown labels": "{0[1].unknown:,}",
+    }
+    records(columns, splits.items())
 
 
 def extremes(

@@ -16,13 +16,10 @@ _SHORT = {"precision": "P", "recall": "R", "fpr": "FPR"}
 @settings_command(
     ThresholdSettings,
     "thresholds",
-    flags.RUN,
-    flags.CHECKPOINT,
-    *flags.FOREIGN,
+    *flags.ANY_MODEL,
     *flags.VIEWS,
     Flag("scores", flags.MODEL),
-    flags.DATA_FOLDER,
-    flags.SPLIT,
+    *flags.IMAGES,
     Flag("objective", flags.RESULT),
     Flag("band", flags.RESULT, metavar="FLOOR,FLOOR"),
     Flag("cost", flags.RESULT, metavar="fn=A,fp=B"),
@@ -30,8 +27,7 @@ _SHORT = {"precision": "P", "recall": "R", "fpr": "FPR"}
     Flag("folds", flags.RESULT),
     flags.SLICES,
     flags.STRICT,
-    flags.DEVICE,
-    flags.OUTPUT,
+    *flags.WHERE,
 )
 def thresholds(given: Given[ThresholdSettings], *, as_json: flags.Json = False) -> None:
     """Example: mlc thresholds --objective 'precision>=0.9'"""
@@ -86,35 +82,23 @@ def _warn(result: "ThresholdResult") -> None:
 def _show(result: "ThresholdResult") -> None:
     from mlc_cli.core.evaluation.threshold_result import class_rows
 
-    columns = ("threshold", "precision", "recall", "F1", "F1_at_0.5")
-    band = () if result.lower_C is None else ("lower_threshold", "unsure")
-    outside = {f.measure: f"{_SHORT[f.measure]} out of fold" for f in result.floors}
+    keys = {"threshold": "threshold", "P": "precision", "R": "recall", "F1": "F1"}
+    keys["F1 at 0.5"] = "F1_at_0.5"
+    outside = {f"{_SHORT[f.measure]} out of fold": f.measure for f in result.floors}
     outside = outside if result.out_of_fold else {}
+    if result.lower_C is not None:
+        keys |= {"lower threshold": "lower_threshold", "unsure": "unsure"}
     rows = [
         (
             row["class"] + "  (not promised)" * bool(row["not_promised"]),
-            *(screen.cell(row[key]) for key in columns),
-            *(screen.cell(row["out_of_fold"][key]) for key in outside),
-            *(screen.cell(row[key]) for key in band),
+            *(screen.cell(row[key]) for key in keys.values()),
+            *(screen.cell(row["out_of_fold"][key]) for key in outside.values()),
             str(row["positives"]),
         )
         for row in screen.extremes(class_rows(result), "F1", "thresholds.json")
     ]
-    titles = (
-        "threshold",
-        "P",
-        "R",
-        "F1",
-        "F1 at 0.5",
-        *outside.values(),
-        *(key.replace("_", " ") for key in band),
-        "positives",
-    )
-    screen.table(("class", *titles), rows)
-    summaries = {"at 0.5": result.at_half, "at thresholds": result.at_thresholds}
-    if result.out_of_fold:
-        summaries["out of fold"] = result.out_of_fold
-    screen.summary_table(summaries)
+    screen.table(("class", *keys, *outside, "positives"), rows)
+    screen.summary_table({at.replace("_", " "): made for at, made in result.decisions.items()})
     if result.aim.measured and result.objective != "f1":
         values = ", ".join(
             f"{value:.4f} {name.replace('_', ' ')}" for name, value in result.attained.items()

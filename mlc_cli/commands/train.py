@@ -31,10 +31,8 @@ if TYPE_CHECKING:
     Flag("until", flags.MODEL, metavar="TIME"),
     flags.BATCH_SIZE,
     Flag("optim.lr", flags.MODEL),
-    flags.DEVICE,
-    flags.OUTPUT,
-    flags.TRUST_DOWNLOAD,
-    flags.OFFLINE,
+    *flags.WHERE,
+    *flags.DOWNLOADS,
     Flag("mirror", flags.RESULT, metavar="URL"),
 )
 def train(

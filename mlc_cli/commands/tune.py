@@ -22,10 +22,8 @@ SEARCH = "Search"
     Flag("model.weights", flags.MODEL),
     Flag("epochs", flags.MODEL),
     flags.BATCH_SIZE,
-    flags.DEVICE,
-    flags.OUTPUT,
-    flags.TRUST_DOWNLOAD,
-    flags.OFFLINE,
+    *flags.WHERE,
+    *flags.DOWNLOADS,
 )
 def tune(
     given: Given[TrainSettings],
@@ -101,10 +99,7 @@ def _show(found: dict[str, Any]) -> None:
     from mlc_cli.core.training.tuning import tables
 
     if "trials" in found:
-        for title, heads, rows, texts in tables(found):
-            if rows:
-                screen.result(title)
-                screen.table(heads, rows, texts)
+        screen.tables(tables(found))
         screen.note(f"{found['verdict']}\nnext: mlc train --config {found['preset']}")
     else:
         for name in ("steepest", "lowest", "settings"):

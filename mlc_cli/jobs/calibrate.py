@@ -75,8 +75,12 @@ def calibrate(settings: CalibrateSettings) -> CalibrationResult:
             "Calibrate the checkpoint and export it again.",
         )
     probabilities_NC, targets_NC = scored.scores.probabilities_NC, scored.scores.targets_NC
-    if len(targets_NC) < 2 * settings.folds:
-        raise DataError(f"{scored.source}: {len(targets_NC)} images are too few to calibrate on")
+    known = np.count_nonzero((targets_NC >= 0).any(axis=1))
+    if known < 2 * settings.folds:
+        raise DataError(
+            f"{scored.source}: {known} images with known labels are too few to calibrate on",
+            f"At least {2 * settings.folds} are needed, and some hundreds to gain by it.",
+        )
     logits_NC = logit(probabilities_NC)
     fold_N = stratify(targets_NC, [1.0] * settings.folds, settings.seed)
     tried = {UNCHANGED: logits_NC} if settings.method == "auto" else {}

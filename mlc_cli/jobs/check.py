@@ -30,20 +30,7 @@ from mlc_cli.settings.download import DownloadSettings
 OnProgress = Callable[[int, int], object]
 
 
-@dataclass(frozen=True)
-class Checked:
-    """What came of a check.
-
-    Attributes:
-        inspection: What is in the data set and what is wrong with it.
-        passed: Whether there is neither an error nor a warning.
-    """
-
-    inspection: Inspection
-    passed: bool
-
-
-def check(settings: CheckSettings, progress: OnProgress | None = None) -> Checked:
+def check(settings: CheckSettings, progress: OnProgress | None = None) -> Inspection:
     """Examine a data set, and write the page about it if one is wanted.
 
     Args:
@@ -86,8 +73,7 @@ def check(settings: CheckSettings, progress: OnProgress | None = None) -> Checke
     inspection = inspect(collection, files, settings.near)
     if settings.html:
         write_page(Path(settings.html), inspection, threads)
-    passed = not inspection.number_of("error") and not inspection.number_of("warning")
-    return Checked(inspection, passed)
+    return inspection
 
 
 @dataclass(frozen=True)

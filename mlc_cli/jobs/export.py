@@ -138,6 +138,11 @@ def _remarks(settings: ExportSettings, card: ModelCard) -> list[str]:
             " this model was trained otherwise: they were not compared with it; with"
             " --embed-resize they do the same"
         )
+    if card.bits < 16:
+        remarks.append(
+            f"clients take images of 16 bits a channel as if all were used, and not {card.bits}:"
+            " they were not compared; give them images of 8 bits"
+        )
     if card.rules and not settings.fold_rules:
         remarks.append("clients do not know the label rules; --fold-rules makes them obey")
     if card.thresholds is not None and not settings.fold_thresholds:
@@ -264,13 +269,10 @@ def _as_dict(
         "checkpoint": str(checkpoint),
         "classes": len(card.classes),
         "input_size": list(card.input_size),
-        "resize": card.resize,
-        "interpolation": card.interpolation,
-        "decode": card.decode,
-        "fold_thresholds": settings.fold_thresholds,
-        "fold_rules": settings.fold_rules,
-        "embed_resize": settings.embed_resize,
-        "saliency": settings.saliency,
+        **card.geometry.kept,
+        **settings.model_dump(
+            include={"fold_thresholds", "fold_rules", "embed_resize", "saliency"}
+        ),
         "passed": None if check is None else all(not file.faults for file in files),
         "check": check.as_dict() if check else None,
         "files": [file.as_dict() for file in files],

@@ -14,7 +14,7 @@ from mlc_cli.core.inference import cluster
 from mlc_cli.core.inference.model import Model
 from mlc_cli.core.inference.pictures import Pictures
 from mlc_cli.core.inference.predicting import Predictor
-from mlc_cli.core.inference.predictions import Format, Written, make_format
+from mlc_cli.core.inference.predictions import FORMATS, Format, Written
 from mlc_cli.core.inference.results import Prediction
 from mlc_cli.core.inference.writer import PartialOutput, RecordWriter, open_output, read_partial
 from mlc_cli.core.loading.sources import STDIN, Item, Sources, distinct_output_names
@@ -189,8 +189,7 @@ def _predict(
     prepared: Prepared, settings: PredictSettings, stdout: TextIO, on_progress: OnProgress | None
 ) -> Outcome:
     group = current()
-    form = make_format(
-        settings.format,
+    form = FORMATS[settings.format](
         prepared.model.classes,
         settings.topk,
         band=prepared.model.lower_thresholds is not None,
@@ -233,7 +232,7 @@ def _predict(
     undrawn = tuple(sorted(pictures.fonts.lacking))
     passed_over = tuple(prepared.sources.passed_over())
     return Outcome(
-        images, partial.images, tuple(unreadable), undrawn, pictures.left_out, passed_over,
+        images, partial.images, tuple(unreadable), undrawn, pictures.gallery.left_out, passed_over,
         tuple(damaged),
     )  # fmt: skip
 

@@ -11,9 +11,10 @@ from mlc_cli.core.datasets.stratify import stratify
 from mlc_cli.core.evaluation.metrics import metrics_of_decisions
 from mlc_cli.core.evaluation.objectives import Objective, parse_band
 from mlc_cli.core.evaluation.out_of_fold import out_of_fold, strongest_equivalent
+from mlc_cli.core.evaluation.results import FITTED, HALF
 from mlc_cli.core.evaluation.scores import SavedScores, read_scores
 from mlc_cli.core.evaluation.slices import floors_at, measure_slices
-from mlc_cli.core.evaluation.threshold_result import ThresholdResult, as_dict
+from mlc_cli.core.evaluation.threshold_result import OUTSIDE, ThresholdResult, as_dict
 from mlc_cli.core.evaluation.thresholds import (
     fit_overall,
     fit_thresholds,
@@ -65,22 +66,23 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     lower = fit_thresholds(*arrays, low, settings.min_positives, rules) if low else None
     lower_C = None if lower is None else np.minimum(lower.per_class_C, per_class_C)
     unpromised = reasons((thresholds, lower), scores.classes)
-    asked = settings.objective if low is None else str(objective.floors[0])
     kept = floors_at(objective.floors, per_class_C, unpromised)
     kept += floors_at(low.floors, lower_C, unpromised) if low else []
     result = ThresholdResult(
         source=source,
         split=scored.source if scored else None,
-        objective=f"least cost by {settings.cost}" if settings.cost else asked,
+        objective=_said(settings),
         aim=objective,
         scores=scores,
         thresholds=thresholds,
         per_class_C=per_class_C,
         shrinkage=strength,
         overall=overall,
-        at_half=metrics_of_decisions(rules.decide(arrays[0]), arrays[1]),
-        at_thresholds=metrics_of_decisions(rules.decide(arrays[0], per_class_C), arrays[1]),
-        out_of_fold=tried.get(strength),
+        decisions={
+            HALF: metrics_of_decisions(rules.decide(arrays[0]), arrays[1]),
+            FITTED: metrics_of_decisions(rules.decide(arrays[0], per_class_C), arrays[1]),
+            **({OUTSIDE: tried[strength]} if tried else {}),
+        },
         folds=folds,
         folder=result_folder(settings.output, default_folder(source)),
         unpromised=unpromised,
@@ -112,6 +114,13 @@ def _objectives(settings: ThresholdSettings) -> tuple[Objective, Objective | Non
         return (Objective.of_costs if key == "cost" else Objective.parse)(text), None
     except ValueError as error:
         raise SettingsError(f"{key}: expected {error}, got '{text}'") from None
+
+
+def _said(settings: ThresholdSettings) -> str:
+    """What is maximised, in words."""
+    if settings.cost:
+        return f"least cost by {settings.cost}"
+    return str(parse_band(settings.band)[0].floors[0]) if settings.band else settings.objective
 
 
 def _for_data(settings: ThresholdSettings, objective: Objective, scores: SavedScores) -> Objective:

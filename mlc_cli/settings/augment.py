@@ -1,6 +1,7 @@
 """Settings of the random changes of training images."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -159,3 +160,31 @@ class AugmentSettings(Settings):
     flip_vertical: Probability = 0.0
     """Part of the images that are turned upside down as in a mirror."""
     mix: MixSettings | None = None
+
+
+_LIGHT: dict[str, Any] = {"crop": {"scale_min": 0.5, "ratio_max": 1.33}, "flip": 0.5}
+_MEDIUM: dict[str, Any] = {**_LIGHT, "rotate": {}, "colour": {}}
+LEVELS: dict[str, dict[str, Any]] = {
+    "none": {"flip": 0.0},
+    "light": _LIGHT,
+    "medium": _MEDIUM,
+    "strong": {
+        **_MEDIUM,
+        "crop": {"scale_min": 0.3, "ratio_max": 1.33, "any_interpolation": True},
+        "perspective": {},
+        "grey": 0.05,
+        "blur": {},
+        "jpeg": {},
+        "erase": {},
+    },
+    "aerial": {**_LIGHT, "flip_vertical": 0.5, "quarter_turns": 0.75, "colour": {}},
+}
+
+
+def with_level(below: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings below a layer, the augmentation replaced if the layer names a level."""
+    augment = layer.get("augment")
+    level = augment.get("level") if isinstance(augment, Mapping) else None
+    if not isinstance(level, str) or level not in LEVELS:  # validation names the fault
+        return dict(below)
+    return {**below, "augment": LEVELS[level]}

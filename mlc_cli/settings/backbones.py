@@ -64,6 +64,4 @@ def pick_backbones(wanted: Sequence[str]) -> list[BackboneEntry]:
 
 
 def _fits(name: str, pattern: str) -> bool:
-    return fnmatch.fnmatch(name, pattern) or fnmatch.fnmatch(
-        name.split(".", maxsplit=1)[0], pattern
-    )
+    return bool(fnmatch.filter((name, name.partition(".")[0]), pattern))

@@ -25,7 +25,7 @@ class Settings(BaseModel):
         """Python takes true for 1, and counts without end; as text both are the faults they are."""
         if not isinstance(content, dict):
             return content
-        kinds = {name: set(_types(field.annotation)) for name, field in cls.model_fields.items()}
+        kinds = {name: set(types_in(field.annotation)) for name, field in cls.model_fields.items()}
         most = {
             name: math.inf if float in types else _MOST
             for name, types in kinds.items()
@@ -47,11 +47,11 @@ def _spelt(value: Any, most: float) -> Any:
     return f"{str(value)[:20]}..., which is too large" if too_large else value
 
 
-def _types(annotation: Any) -> Iterator[Any]:
+def types_in(annotation: Any) -> Iterator[Any]:
     """What an annotation is made of."""
     yield annotation
     for part in get_args(annotation):
-        yield from _types(part)
+        yield from types_in(part)
 
 
 def _height_and_width(value: Any) -> Any:

@@ -6,14 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from mlc_cli.settings.base import (
-    Names,
-    Pattern,
-    Positive,
-    Settings,
-    SizeHW,
-    as_renames,
-)
+from mlc_cli.settings.base import Names, Pattern, Positive, Settings, SizeHW, as_renames
 
 
 def _check_renames(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -96,6 +89,9 @@ class DataSettings(Settings):
     decode: Literal["auto", "full", "scaled"] = "auto"
     """`scaled` reads a JPEG at a part of its size that is at least twice the input size, in less
     time; `auto` does with `area`, and not with `linear`."""
+    bits: Annotated[int, Field(ge=8, le=16)] = 16
+    """Bits that PNG and TIFF of 16 bits a channel use: 12 for the raw values of many cameras,
+    microscopes and X-ray machines. What is brighter is white; `dataset-check` tells."""
     workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     """Processes that read images; `auto` takes what the machine has."""
     cache: Literal["none", "ram", "auto"] = "auto"

@@ -1,13 +1,14 @@
 """What settings models say of themselves: keys, types, bounds, defaults, docstrings."""
 
 import json
-import types
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+
+from mlc_cli.settings.base import types_in
 
 MODELS = {
     "train": "train.TrainSettings",
@@ -92,11 +93,9 @@ def _shared(one: Setting, section: type[BaseModel], key: str) -> bool:
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     """The settings models that an annotation is made of."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    elif get_origin(annotation) is not None or isinstance(annotation, types.UnionType):
-        for argument in get_args(annotation):
-            yield from models_in(argument)
+    for one in types_in(annotation):
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            yield one
 
 
 def models_at(model: type[BaseModel], path: Sequence[str]) -> list[type[BaseModel]]:

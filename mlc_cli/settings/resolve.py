@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from mlc_cli.settings.augment import with_level
 from mlc_cli.settings.base import Settings
 from mlc_cli.settings.faults import settings_error
-from mlc_cli.settings.levels import with_level
 from mlc_cli.settings.merge import default_names, merge, nested, parse_assignments
 from mlc_cli.settings.presets import load_preset, take_parent
 from mlc_cli.settings.renamed import modernised

@@ -5,9 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from mlc_cli.settings.augment import (
-    AugmentSettings,
-)
+from mlc_cli.settings.augment import AugmentSettings
 from mlc_cli.settings.base import Count, Positive, Settings
 from mlc_cli.settings.data import DataSettings
 from mlc_cli.settings.download import DownloadSettings

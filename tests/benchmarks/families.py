@@ -28,7 +28,7 @@ from mlc_cli.errors import MlcError, SettingsError
 from mlc_cli.jobs.export import export
 from mlc_cli.settings.export import ExportSettings
 
-SIZES = (64, 128, 0)
+SIZES = (64, 128, 224, 0)
 """In pixels; 0 is the size that the weights of timm want."""
 
 

@@ -31,8 +31,8 @@ def make(root: Path, count: int) -> list[str]:
 def find(root: Path, references: list[str]) -> None:
     """Find all in a new index."""
     found = ImageIndex(root).find_all(references)
-    assert not found.unclear
-    assert len(found.moved) in (0, len(references))
+    assert not found.others
+    assert len(found.moves) == FOLDERS
 
 
 def main() -> None:

@@ -37,6 +37,20 @@ def test_standard_output_that_is_closed_is_said() -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_standard_input_that_is_closed_is_said(tmp_path: Path) -> None:
+    (tmp_path / "read.py").write_text(
+        "from mlc_cli.core.loading.stream import stdin_lines\nnext(stdin_lines())"
+    )
+    done = shell(f"{sys.executable} {tmp_path}/read.py <&-")
+    assert "DataError: standard input is closed" in done.stderr
+
+
+def test_a_folder_that_is_gone_is_said(tmp_path: Path) -> None:
+    done = shell(f"mkdir {tmp_path}/x; cd {tmp_path}/x; rmdir {tmp_path}/x; mlc presets")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the folder that this is called in is gone" in done.stderr
+
+
 def test_a_closed_pipe_ends_without_a_word() -> None:
     done = shell("set -o pipefail; mlc presets | true; echo ${PIPESTATUS[0]}")
     assert done.stdout == "1\n"
@@ -56,6 +70,8 @@ def test_results_are_utf_8_whatever_the_locale() -> None:
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "--batch-size"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "data.input_size"),
         (MemoryError(), "optim.accumulate"),
+        (RuntimeError("could not create a primitive"), "too little memory"),
+        (RuntimeError("can't start new thread"), "--pids-limit"),
         (OSError(errno.EMFILE, "Too many open files", "a.jpg"), "ulimit -n"),
         (OSError(errno.EROFS, "Read-only file system", "run/train.log"), "run/train.log: Read"),
     ],
@@ -71,6 +87,12 @@ def test_what_a_machine_lacks_is_named_with_the_repair(error: Exception, words: 
             raise error
         assert caught.value.hint == found.hint
         assert caught.value.__cause__ is error
+
+
+def test_a_library_that_memory_has_no_room_for_is_named() -> None:
+    found = machine_error(ImportError("libtorch_cpu.so: failed to map segment from shared object"))
+    assert found
+    assert found.message.startswith("there is too little memory: libtorch_cpu.so")
 
 
 def test_an_error_of_the_program_stays_one() -> None:

@@ -65,3 +65,15 @@ def test_exported_files_are_not_calibrated(mlc, run: Path) -> None:
     outcome = mlc("calibrate", "--checkpoint", run / "export/model.onnx")
     assert outcome.code == 1
     assert "Calibrate the checkpoint" in outcome.err
+
+
+@pytest.mark.parametrize("known", [0, 9])
+def test_images_of_which_nothing_is_known_do_not_count(mlc, run: Path, known: int) -> None:
+    data = Path(read_card(run / "best.safetensors").data["root"])
+    content = json.loads((data / "val.json").read_text())
+    classes = content["classes"]
+    content["images"][known:] = [[path, [], classes] for path, *_ in content["images"][known:]]
+    (data / "val.json").write_text(json.dumps(content))
+    outcome = mlc("calibrate", "--run", run, "--data", str(data))
+    assert outcome.code == 1
+    assert f"{known} images with known labels are too few" in outcome.err

@@ -36,6 +36,24 @@ def test_probabilities_are_those_of_the_evaluation(run: Path, mlc: Mlc) -> None:
         np.testing.assert_allclose(found, scores["probabilities"], atol=1e-6)
 
 
+def test_the_bits_that_a_model_was_trained_with_are_those_it_reads(
+    training: Callable[..., list[str]], mlc: Mlc
+) -> None:
+    arguments = training(24, 12, "epochs=1", "data.bits=12")
+    for path in Path("data/images").glob("*/*.png"):
+        raw = cv2.imread(str(path)).astype(np.uint16) * 16
+        cv2.imwrite(str(path), raw)
+        shown = Path("shown", path.parent.name, path.name)
+        shown.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(shown), (raw / 4095 * 255).clip(0, 255).round().astype(np.uint8))
+    assert mlc(*arguments).code == 0
+    found = [lines(mlc("predict", folder).out) for folder in ("data/images/val", "shown/val")]
+    raw, shown = ([one["probabilities"] for one in records] for records in found)
+    assert len(raw) == 12
+    assert raw == shown
+    assert mlc("eval").code == 0
+
+
 @pytest.mark.usefixtures("run")
 def test_without_thresholds_a_half_decides_and_that_is_said(mlc: Mlc) -> None:
     outcome = mlc("predict", "data/images/val")

@@ -202,3 +202,35 @@ def test_floors_are_shown_by_slice(mlc, run: Path) -> None:
     assert saved.code == 2
     assert "--slices folder" in saved.err
     assert mlc("thresholds", "--scores", run / "scores.npz", "--slices", "folder").code == 0
+
+
+WANTED = (
+    ("--objective", "f1"), ("--objective", "fbeta=2"), ("--objective", "fpr<=0.1"),
+    ("--objective", "precision>=0.9"), ("--objective", "recall>=0.8"),
+    ("--objective", "precision>=0.9@95%"), ("--objective", "f1;recall>=0.5@90%"),
+    ("--cost", "fn=5,fp=1"), ("--band", "precision>=0.9,recall>=0.9"),
+)  # fmt: skip
+TARGETS = {
+    "no labels": np.zeros((20, 3)),
+    "all labels": np.ones((20, 3)),
+    "nothing known": -np.ones((20, 3)),
+    "a class unknown": np.tile([[1, -1, 0], [0, -1, 1]], (10, 1)),
+    "one image": np.array([[1, 0, 0]]),
+    "two images": np.array([[1, 0, 0], [0, 1, 0]]),
+    "one positive": np.eye(20, 3),
+}
+
+
+@pytest.mark.parametrize("wanted", WANTED, ids=" ".join)
+@pytest.mark.parametrize("named", TARGETS)
+def test_images_without_positives_or_without_knowledge_have_thresholds(
+    mlc, tmp_path: Path, named: str, wanted: tuple[str, str]
+) -> None:
+    targets = TARGETS[named].astype(np.int8)
+    scores = np.random.default_rng(0).random(targets.shape).astype(np.float32)
+    names = [f"{number}.jpg" for number in range(len(targets))]
+    write_scores(tmp_path / "scores.npz", SavedScores(scores, targets, list("abc"), names))
+    outcome = mlc("thresholds", "--scores", tmp_path / "scores.npz", *wanted)
+    assert outcome.code == 0, outcome.err
+    written = json.loads((tmp_path / "thresholds.json").read_text())
+    assert all(0 <= row["threshold"] <= 1 for row in written["classes"])

@@ -68,9 +68,7 @@ def build_trial(candidate: Candidate, data: DataSettings, split: Annotation, poo
         mean=built.mean,
         std=built.std,
         scale=1.0,
-        resize=geometry.resize,
-        interpolation=geometry.interpolation,
-        decode=geometry.decode,
+        **geometry.kept,
     )
     return Trial(candidate, built, card, data)
 

@@ -36,6 +36,11 @@ class SplitCounts:
         return int(self.positives_C.sum())
 
     @property
+    def labels_an_image(self) -> float:
+        """Their mean number."""
+        return self.labels / self.images
+
+    @property
     def without(self) -> int:
         """Images without labels."""
         return self.histogram[0]

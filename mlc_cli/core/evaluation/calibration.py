@@ -129,14 +129,10 @@ def errors(
     weights_BN = np.vstack([np.ones(len(targets_NC)), draw_weights(len(targets_NC), draws, seed)])
     shares = np.linspace(0, 1, BINS + 1)[1:-1]
     squares_N = np.where(known_NC, (probabilities_NC - (targets_NC == 1)) ** 2, 0).sum(axis=1)
+    quantiles = np.quantile(probabilities_NC[known_NC], shares)
     values = {
         "ECE": _ece(probabilities_NC, targets_NC, shares, weights_BN),
-        "adaptive ECE": _ece(
-            probabilities_NC,
-            targets_NC,
-            np.quantile(probabilities_NC[known_NC], shares),
-            weights_BN,
-        ),
+        "adaptive ECE": _ece(probabilities_NC, targets_NC, quantiles, weights_BN),
         "Brier": ratio(weights_BN @ squares_N, weights_BN @ known_NC.sum(axis=1)),
     }
     return {name: (float(all_B[0]), interval(all_B[1:])) for name, all_B in values.items()}

@@ -46,8 +46,6 @@ def diagnose(
     rules: BoundRules = FREE,
     *,
     draws: int = 200,
-    seed: int = 0,
-    examples: int = 4,
 ) -> Diagnosis:
     """Look into the scores of a split.
 
@@ -57,8 +55,6 @@ def diagnose(
         thresholds_C: Probability from which each class counts as present, if chosen.
         rules: That decisions obey.
         draws: Of the bootstrap.
-        seed: Of the bootstrap.
-        examples: Mistakes of each kind that are listed for a class.
     """
     decisions = {HALF: rules.decide(probabilities_NC)}
     if thresholds_C is not None:
@@ -66,9 +62,9 @@ def diagnose(
     made_NC = decisions.get(FITTED, decisions[HALF])
     pairs, joint_CC = error_pairs(targets_NC, made_NC, limit=15)
     return Diagnosis(
-        intervals=bootstrap(probabilities_NC, targets_NC, decisions, draws=draws, seed=seed),
+        intervals=bootstrap(probabilities_NC, targets_NC, decisions, draws=draws),
         reliability=reliability(probabilities_NC, targets_NC),
-        mistakes=worst_mistakes(probabilities_NC, targets_NC, made_NC, examples),
+        mistakes=worst_mistakes(probabilities_NC, targets_NC, made_NC, limit=4),
         pairs=pairs,
         joint_CC=joint_CC,
         suspects=find_suspects(probabilities_NC, targets_NC, limit=16),

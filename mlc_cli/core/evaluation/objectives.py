@@ -3,6 +3,7 @@
 Names of arrays: P positives of a class, N images, C classes.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -150,7 +151,7 @@ class Objective:
         square, right_C = self.value**2, present_C - missed_C
         above_C = (1 + square) * right_C
         values_C = ratio(above_C, above_C + square * missed_C + wrong_C)
-        return float(values_C[present_C > 0].mean())
+        return float(values_C[present_C > 0].mean()) if present_C.any() else math.nan
 
     def lack(self, ranked: RankedPositives) -> tuple[float, str]:
         """Cautious threshold of a class that nothing can be promised for, and why."""

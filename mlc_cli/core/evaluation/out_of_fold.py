@@ -63,5 +63,5 @@ def strongest_equivalent(tried: dict[float, DecisionMetrics]) -> float:
     Folds drawn otherwise move CF1 + OF1 by about this much; of equals the stronger pull carries
     over better to other images.
     """
-    sums = {strength: made.CF1 + made.OF1 for strength, made in tried.items()}
+    sums = {s: np.nan_to_num(made.CF1 + made.OF1) for s, made in tried.items()}  # no positives
     return max(strength for strength in sums if sums[strength] >= max(sums.values()) - CHANCE)

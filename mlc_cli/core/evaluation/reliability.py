@@ -18,51 +18,25 @@ class Reliability:
     """Probabilities in bins, over the labels whose state is known.
 
     Attributes:
-        counts_CK: Labels in each bin.
-        present_CK: Those of them that are present.
-        probability_CK: Sum of their probabilities.
+        ece: Expected calibration error of all labels together; nan where nothing is known.
+            ECE = sum over bins of (share of labels) x |share present - mean probability|.
+        ece_C: The same of each class.
+        counts_K: Labels of all classes in each bin.
+        present_K: Those of them that are present.
+        probability_K: Their mean probability.
     """
 
-    counts_CK: NDArray[np.int64]
-    present_CK: NDArray[np.int64]
-    probability_CK: Floats
-
-    @property
-    def ece(self) -> float:
-        """Expected calibration error of all labels together."""
-        return float(_ece(self.overall)[0])
-
-    @property
-    def ece_C(self) -> Floats:
-        """Expected calibration error of each class; nan where nothing is known.
-
-        ECE = sum over bins of (share of labels) x |share present - mean probability|.
-        """
-        return _ece(self)
-
-    @property
-    def overall(self) -> "Reliability":
-        """All classes as one."""
-        return Reliability(
-            self.counts_CK.sum(axis=0, keepdims=True),
-            self.present_CK.sum(axis=0, keepdims=True),
-            self.probability_CK.sum(axis=0, keepdims=True),
-        )
-
-    def curve(self) -> tuple[Floats, Floats, NDArray[np.int64]]:
-        """Mean probability, share present and number of labels of each bin of all classes."""
-        whole = self.overall
-        counts_K = whole.counts_CK[0]
-        return (
-            ratio(whole.probability_CK[0], counts_K),
-            ratio(whole.present_CK[0], counts_K),
-            counts_K,
-        )
+    ece: float
+    ece_C: Floats
+    counts_K: NDArray[np.int64]
+    present_K: NDArray[np.int64]
+    probability_K: Floats
 
 
-def _ece(bins: Reliability) -> Floats:
-    gaps_CK = np.abs(bins.present_CK - bins.probability_CK)
-    return ratio(gaps_CK.sum(axis=1), bins.counts_CK.sum(axis=1))
+def _ece(bins: NDArray[Any]) -> Floats:
+    """Of numbers of labels, of present ones, and sums of probabilities, one behind the other."""
+    counts, present, probability = bins
+    return ratio(np.abs(present - probability).sum(axis=-1), counts.sum(axis=-1))
 
 
 def reliability(
@@ -77,16 +51,19 @@ def reliability(
     """
     classes = targets_NC.shape[1]
     edges = np.linspace(0, 1, bins + 1)[1:-1]
-    counts, present = (np.zeros((classes, bins), np.int64) for _ in range(2))
-    probability = np.zeros((classes, bins))
+    bins_3CK = np.zeros((3, classes, bins))
     for c in range(classes):
         known_N = targets_NC[:, c] >= 0
         scores = probabilities_NC[known_N, c].astype(np.float64)
         place = np.searchsorted(edges, scores)
-        counts[c] = np.bincount(place, minlength=bins)
-        present[c] = np.bincount(place[targets_NC[known_N, c] == 1], minlength=bins)
-        probability[c] = np.bincount(place, scores, minlength=bins)
-    return Reliability(counts, present, probability)
+        present = place[targets_NC[known_N, c] == 1]
+        bins_3CK[0, c] = np.bincount(place, minlength=bins)
+        bins_3CK[1, c] = np.bincount(present, minlength=bins)
+        bins_3CK[2, c] = np.bincount(place, scores, minlength=bins)
+    whole_3K = bins_3CK.sum(axis=1)
+    counts_K, present_K = whole_3K[:2].astype(np.int64)
+    mean_K = ratio(whole_3K[2], counts_K)
+    return Reliability(float(_ece(whole_3K)), _ece(bins_3CK), counts_K, present_K, mean_K)
 
 
 def share_interval(hits_K: Any, counts_K: Any) -> tuple[Floats, Floats]:

@@ -28,6 +28,7 @@ from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.promises import Floor
 from mlc_cli.core.evaluation.reliability import share_interval
 from mlc_cli.core.evaluation.scores import SavedScores, ScoredSplit
+from mlc_cli.core.html.words import span
 from mlc_cli.core.html.words import value as shown
 from mlc_cli.core.images.header import Header, read_header
 from mlc_cli.core.images.scaled import exif_value
@@ -224,8 +225,8 @@ def _measure(
     mean_ap = mean_average_precision(average_precision_C(*arrays))
     numbers = {"mAP": Measured(mean_ap, spans.mean_ap.low, spans.mean_ap.high, len(rows))}
     for key in ("CF1", "OF1"):
-        span = spans.decisions[""][key]
-        numbers[key] = Measured(getattr(metrics, key), span.low, span.high, len(rows))
+        own = spans.decisions[""][key]
+        numbers[key] = Measured(getattr(metrics, key), own.low, own.high, len(rows))
     found, missed = {}, {}
     for floor, kept_NC, without in floors:
         true, predicted, present, known = (
@@ -237,13 +238,13 @@ def _measure(
             "fpr": (predicted - true, known - present),
         }[floor.measure]
         columns = zip(ratio(hits_C, of_C), *share_interval(hits_C, of_C), of_C, strict=True)
-        own = {
+        of_classes = {
             name: Measured(float(share), float(low), float(high), int(images))
             for name, (share, low, high, images) in zip(scores.classes, columns, strict=True)
             if images and name not in without
         }
-        found[str(floor)] = own
-        missed[str(floor)] = [name for name, one in own.items() if _misses(floor, one)]
+        found[str(floor)] = of_classes
+        missed[str(floor)] = [name for name, one in of_classes.items() if _misses(floor, one)]
     return Slice(by, value, len(rows), len(rows) < FEW, numbers, found, missed)
 
 
@@ -263,8 +264,7 @@ def slice_table(slices: Sequence[Slice]) -> tuple[list[str], list[list[str]]]:
     for one in slices:
         cells = [one.value + " (few)" * one.few, f"{one.images:,}"]
         for found in one.metrics.values():
-            span = f"{found.low:.2f} to {found.high:.2f}"
-            cells += [shown(found.value), span if math.isfinite(found.low) else "–"]
+            cells += [shown(found.value), span(found, 2) or "–"]
         for floor, names in one.missed.items():
             of = f"{len(names)} of {len(one.floors[floor])}"
             cells.append(f"{of}: {some(names, 3)}" if names else of)

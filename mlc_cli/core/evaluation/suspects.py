@@ -91,13 +91,5 @@ def _ranked(
     scores = probabilities_NC[images, labels].astype(np.float64)
     margins = np.abs(logit(scores) - logit(typical_C[labels]))
     order = np.argsort(-margins, kind="stable")[:limit]
-    return [
-        Suspect(
-            int(images[place]),
-            int(labels[place]),
-            float(scores[place]),
-            float(typical_C[labels[place]]),
-            float(margins[place]),
-        )
-        for place in order
-    ]
+    columns = (images, labels, scores, typical_C[labels], margins)
+    return [Suspect(*row) for row in zip(*(one[order].tolist() for one in columns), strict=True)]

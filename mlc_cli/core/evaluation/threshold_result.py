@@ -9,10 +9,12 @@ import numpy as np
 from mlc_cli.core.evaluation.metrics import DecisionMetrics, Floats
 from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.promises import Floor
-from mlc_cli.core.evaluation.results import SUMMARY, number, slices_as_dict
+from mlc_cli.core.evaluation.results import FITTED, HALF, SUMMARY, number, slices_as_dict
 from mlc_cli.core.evaluation.scores import SavedScores
 from mlc_cli.core.evaluation.slices import Slice
 from mlc_cli.core.evaluation.thresholds import Thresholds
+
+OUTSIDE = "out_of_fold"
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,8 @@ class ThresholdResult:
         per_class_C: Threshold of each class as written.
         shrinkage: Pull towards the overall threshold, in positives.
         overall: The one threshold that is best for all decisions together.
-        at_half: Decisions at 0.5.
-        at_thresholds: Decisions at the thresholds, on the same images.
-        out_of_fold: Decisions on images that thresholds were not chosen on, if estimated.
+        decisions: At 0.5 and at the thresholds, by `HALF` and `FITTED`, and, if estimated, on
+            images that thresholds were not chosen on, by `OUTSIDE`.
         folds: Parts of that estimate; 0 without it.
         folder: Where the files are.
         unpromised: Why something cannot be promised for a class, by name.
@@ -51,9 +52,7 @@ class ThresholdResult:
     per_class_C: Floats
     shrinkage: float
     overall: float
-    at_half: DecisionMetrics
-    at_thresholds: DecisionMetrics
-    out_of_fold: DecisionMetrics | None
+    decisions: dict[str, DecisionMetrics]
     folds: int
     folder: Path
     unpromised: dict[str, str]
@@ -62,6 +61,11 @@ class ThresholdResult:
     stored: bool
     warning: str
     slices: list[Slice]
+
+    @property
+    def out_of_fold(self) -> DecisionMetrics | None:
+        """Decisions on images that thresholds were not chosen on, if estimated."""
+        return self.decisions.get(OUTSIDE)
 
     def below(self, floor: Floor) -> list[str]:
         """Classes that miss a floor on images that their thresholds were not chosen on."""
@@ -88,28 +92,25 @@ class ThresholdResult:
     @property
     def attained(self) -> dict[str, float]:
         """What the objective comes to at 0.5, at the thresholds and out of fold."""
-        made = {"at_0.5": self.at_half, "at_thresholds": self.at_thresholds}
-        made |= {"out_of_fold": self.out_of_fold} if self.out_of_fold else {}
         targets_NC = self.scores.targets_NC
-        return {name: self.aim.attained(one, targets_NC) for name, one in made.items()}
+        return {name: self.aim.attained(one, targets_NC) for name, one in self.decisions.items()}
 
     @property
     def overfitted(self) -> list[str]:
         """Measures of the objective that are worse out of fold than at 0.5."""
-        fitted, half = self.out_of_fold, self.at_half
+        fitted, half = self.out_of_fold, self.decisions[HALF]
         if fitted is None or not self.aim.measured:
             return []
         if self.objective == "f1":
             return [n for n in ("CF1", "OF1") if getattr(fitted, n) < getattr(half, n)]
-        gained = self.attained["out_of_fold"] - self.attained["at_0.5"]
+        gained = self.attained[OUTSIDE] - self.attained[HALF]
         worse = gained > 0 if self.aim.kind == "cost" else gained < 0
         return [self.aim.measured] if worse else []
 
 
 def as_dict(result: ThresholdResult) -> dict[str, Any]:
     """The thresholds and what they come to, as plain values for JSON."""
-    summaries = {"at_0.5": result.at_half, "at_thresholds": result.at_thresholds}
-    summaries |= {"out_of_fold": result.out_of_fold} if result.out_of_fold else {}
+    attained = {title: number(value) for title, value in result.attained.items()}
     return {
         "source": str(result.source),
         "objective": result.objective,
@@ -117,12 +118,12 @@ def as_dict(result: ThresholdResult) -> dict[str, Any]:
         "overall_threshold": result.overall,
         "shrinkage": result.shrinkage,
         "promise": result.promise,
-        "objective_value": result.attained if result.aim.measured else None,
+        "objective_value": attained if result.aim.measured else None,
         "estimates_missed_out_of_fold": {str(f): result.below(f) for f in result.floors},
         "folds": result.folds,
         "metrics": {
             title: {name: number(getattr(metrics, name)) for name in SUMMARY}
-            for title, metrics in summaries.items()
+            for title, metrics in result.decisions.items()
         },
         "classes": class_rows(result),
         **slices_as_dict(result.slices),
@@ -131,7 +132,7 @@ def as_dict(result: ThresholdResult) -> dict[str, Any]:
 
 def class_rows(result: ThresholdResult) -> list[dict[str, Any]]:
     """A row for each class; undefined values are `None`."""
-    before, after, outside = result.at_half, result.at_thresholds, result.out_of_fold
+    before, after, outside = result.decisions[HALF], result.decisions[FITTED], result.out_of_fold
     unsure_C = result.unsure_C
     positives_C = (result.scores.targets_NC == 1).sum(axis=0)
     return [

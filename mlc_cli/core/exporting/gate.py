@@ -28,8 +28,7 @@ from mlc_cli.core.exporting.rule_graph import RuleMargins
 from mlc_cli.core.inference.engines import Engine
 from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.runtime.ir_file import IrEngine
-from mlc_cli.core.inference.runtime.metadata import ExportInfo, client_labels
-from mlc_cli.core.inference.runtime.thresholds import threshold_logits
+from mlc_cli.core.inference.runtime.metadata import ExportInfo, client_labels, threshold_logits
 from mlc_cli.core.inference.torch_engine import TorchEngine
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.normalise import Normalise
@@ -221,6 +220,8 @@ def _compared(file: Exported, outputs: Outputs, info: ExportInfo, limits: Limits
 
 def _has_client(file: Exported, info: ExportInfo) -> bool:
     """Whether somebody else's program can be given image files and do as mlc does."""
+    if info.card.bits < 16:
+        return False
     if file.form == "onnx":
         return info.embedded
     return (info.embedded or info.card.geometry.stock) and len(info.card.classes) > 1

@@ -15,11 +15,16 @@ from torch import Tensor, nn
 
 from mlc_cli.core.exporting.rule_graph import RuleMargins
 from mlc_cli.core.inference.explain import evidence
-from mlc_cli.core.inference.runtime.metadata import SECTION, ExportInfo, to_entries
-from mlc_cli.core.inference.runtime.thresholds import threshold_logits
+from mlc_cli.core.inference.runtime.metadata import (
+    SECTION,
+    ExportInfo,
+    threshold_logits,
+    to_entries,
+)
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.system.checksum import seal
 from mlc_cli.core.system.extras import import_extra
+from mlc_cli.core.system.machine import machine_error
 from mlc_cli.errors import MlcError
 
 INPUT, LOGITS, SALIENCY = "data", "logits", "saliency_map"
@@ -134,6 +139,8 @@ def to_proto(
                         vars(module)["fused_attn"] = False
                 program = call()
     except Exception as error:  # whatever a model of timm does that torch cannot export
+        if found := machine_error(error):
+            raise found from error
         raise MlcError(
             f"torch cannot export this model to ONNX: {_reason(error)}",
             "--debug shows all of it. Another backbone may go: `mlc presets` lists some that do.",

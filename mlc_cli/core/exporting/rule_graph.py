@@ -6,7 +6,7 @@ Names of arrays: N images, C classes, R rivals of a class, A classes that a clas
 import torch
 from torch import Tensor, nn
 
-from mlc_cli.core.inference.runtime.thresholds import threshold_logits
+from mlc_cli.core.inference.runtime.metadata import threshold_logits
 from mlc_cli.core.runs.card import ModelCard
 
 GAP = 1e-5

@@ -1,7 +1,8 @@
 """Pages from Jinja2 templates: one self-contained file each, light and dark, screen and paper.
 
 A template lies beside the module that fills it and is named by its path below `core`. It extends
-`html/frame.html`; what it prints is escaped, unless it is `Markup`.
+`html/frame.html`; what it prints is escaped, unless it is `Markup`, and so are characters that
+cannot be seen.
 """
 
 from functools import cache
@@ -12,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from mlc_cli.core.html.words import FILTERS
 from mlc_cli.core.system.files import write_atomic
+from mlc_cli.text import plain
 
 
 @cache
@@ -20,6 +22,7 @@ def _environment() -> Environment:
         loader=PackageLoader("mlc_cli.core", "."),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=lambda value: plain(value, "\n") if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )

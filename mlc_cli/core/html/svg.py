@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
+from mlc_cli.text import plain
+
 Range = tuple[float, float]
 
 
@@ -55,7 +57,7 @@ class Plot:
     def dot(self, x: float, y: float, hint: str, css: str = "mark", radius: float = 3.5) -> None:
         """A dot with a hint under the pointer."""
         dot = '<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="{:g}"><title>{}</title></circle>'
-        self._add(dot, css, self.px(x), self.py(y), radius, hint)
+        self._add(dot, css, self.px(x), self.py(y), radius, plain(hint))
 
     def bar(self, x: Range, y: float, css: str = "bar") -> None:
         """A filled rectangle between two values on the x axis, from 0 to a value on the other."""
@@ -69,7 +71,7 @@ class Plot:
     ) -> None:
         """Text at a point, shifted by so many units."""
         text = '<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>'
-        self._add(text, self.px(x) + right, self.py(y) + down, anchor, words)
+        self._add(text, self.px(x) + right, self.py(y) + down, anchor, plain(words))
 
     def axes(self, x_ticks: Sequence[float], y_ticks: Sequence[float]) -> None:
         """Grid lines with their values."""
@@ -82,7 +84,7 @@ class Plot:
     def svg(self, label: str) -> Markup:
         """The drawing; the label is for those who cannot see it."""
         return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-            self.width, self.height, label, Markup("").join(self._parts)
+            self.width, self.height, plain(label), Markup("").join(self._parts)
         )
 
 

@@ -7,12 +7,14 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from mlc_cli.text import plain
+
 LONGEST_NAME = 80
 
 
 def name(words: object) -> Markup:
     """A name that somebody gave; blank ones are shown as such, long ones shortened."""
-    words = str(words)
+    words = plain(str(words))
     if len(words) > LONGEST_NAME:
         short = f"{words[:LONGEST_NAME]}…"
         return Markup('<span class="name" title="{}">{}</span>').format(words, short)

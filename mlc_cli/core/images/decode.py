@@ -27,6 +27,8 @@ from mlc_cli.core.system.addresses import shown
 from mlc_cli.core.system.machine import EXHAUSTED
 from mlc_cli.errors import BadImageError
 
+DEEP = ("PNG", "TIFF")
+"""Formats that may have 16 bits a channel."""
 OnDamaged = Literal["warn", "error", "skip"]
 
 _LOG = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ def look(
     part: Part = lambda _: 1,
     flags: Mapping[int, int] = RGB_FLAGS,
     content: places.Content | None = None,
+    bits: int = 16,
 ) -> Look:
     """Read a regular file in any format that OpenCV decodes, or HEIC, and decode it.
 
@@ -62,7 +65,7 @@ def look(
 
     Images of more pixels are refused by their header, before they are decoded, and larger files
     than such an image has by their size. JPEGs are decoded at the part of their size that is
-    enough, with the flags of `cv2.imdecode` for it.
+    enough, with the flags of `cv2.imdecode` for it. Images of 16 bits a channel use so many `bits`.
 
     Raises:
         BadImageError: The file is missing, not regular, too large, truncated or no image.
@@ -72,7 +75,7 @@ def look(
             header = _header(data, max_pixels)
             taken = header.part(part)
             with PIXELS.take(header.memory(taken)):
-                pixels, damage = with_damage(lambda: _decode(data, header, flags[taken]))
+                pixels, damage = with_damage(lambda: _decode(data, header, flags[taken], bits))
     except ValueError as error:
         raise BadImageError(shown(path), str(error)) from None
     except MemoryError as error:
@@ -138,9 +141,9 @@ def _header(content: bytes, max_pixels: float) -> Header:
     return header
 
 
-def _decode(content: bytes, header: Header, flags: int) -> Pixels:
+def _decode(content: bytes, header: Header, flags: int, bits: int) -> Pixels:
     try:
-        pixels = _decoded(np.frombuffer(content, np.uint8), header.form, flags)
+        pixels = _decoded(np.frombuffer(content, np.uint8), header.form, flags, bits)
     except MemoryError:
         raise
     except Exception as error:  # decoders raise what they like: it is the fault of this file alone
@@ -154,7 +157,16 @@ def _decode(content: bytes, header: Header, flags: int) -> Pixels:
     return pixels  # type: ignore[no-any-return]
 
 
-def _decoded(content: Pixels, form: str, flags: int) -> Any:
+def _decoded(content: Pixels, form: str, flags: int, bits: int) -> Any:
+    if bits < 16 and form in DEEP:
+        grey = flags in GREY_FLAGS.values()
+        kind = (
+            cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_BGR
+        )  # as RGB, TIFF comes out black
+        pixels = cv2.imdecode(content, kind | cv2.IMREAD_ANYDEPTH)
+        if pixels is not None and pixels.dtype == np.uint16:
+            pixels = cv2.convertScaleAbs(pixels, alpha=255 / (2**bits - 1))
+            return pixels if grey else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
     if form != "HEIF" and form not in FLOATS:
         return cv2.imdecode(content, flags)
     if form == "HEIF":

@@ -17,7 +17,6 @@ Resize = Literal["squash", "letterbox", "crop"]
 Interpolation = Literal["linear", "area"]
 Decode = Literal["full", "scaled"]
 
-Places = NDArray[np.int16]
 _SPARSE = 16
 """An image of so many times the pixels of the result is read at the points that count alone."""
 
@@ -34,6 +33,7 @@ class Geometry:
         tiles: So many tiles a side of an image are given too, each as an image of its own.
         decode: `full`, or `scaled`: a JPEG at the smallest part of its size that is at least twice
             what is needed.
+        bits: That images of 16 bits a channel use, 8 to 16; what is brighter is white.
     """
 
     size: SizeHW
@@ -41,6 +41,12 @@ class Geometry:
     interpolation: Interpolation = "linear"
     decode: Decode = "full"
     tiles: int = 0
+    bits: int = 16
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What a model's card says of it, beside the size: settings of data, too."""
+        return {key: getattr(self, key) for key in ("resize", "interpolation", "decode", "bits")}
 
     def tiled(self, tiles: int) -> "Geometry":
         """The same with tiles, if more than one a side."""
@@ -58,9 +64,9 @@ class Geometry:
     def __str__(self) -> str:
         height, width = self.size
         scaled = ", JPEG decoded at a part of its size" if self.decode == "scaled" else ""
-        return (
-            f"{height}×{width} pixels (height×width), {self.resize}, {self.interpolation}{scaled}"
-        )
+        bits = f", {self.bits} of 16 bits" if self.bits < 16 else ""
+        how = f"{self.resize}, {self.interpolation}{scaled}{bits}"
+        return f"{height}×{width} pixels (height×width), {how}"
 
     def part(self, size: SizeHW, least_side: int = 0) -> int:
         """Part of its size at which a JPEG of `size` is decoded, as far as `fit` needs it.
@@ -117,23 +123,17 @@ class Geometry:
         height, width = (max(1, round(float(np.float32(old) * ratio))) for old in size)
         return height, width
 
-    def _scale(self, pixels: Pixels, size: SizeHW) -> Pixels:
-        if self.interpolation == "area":
-            # only where it shrinks: magnified, the mean of an area is one pixel, in steps
-            least = (min(pixels.shape[0], size[0]), min(pixels.shape[1], size[1]))
-            if least not in (size, pixels.shape[:2]):  # one side grows: rounded once, at the end
-                floats = cv2.resize(
-                    pixels.astype(np.float32), least[::-1], interpolation=cv2.INTER_AREA
-                )
-                return _rounded(cv2.resize(floats, size[::-1], interpolation=cv2.INTER_LINEAR))
-            if pixels.shape[:2] != least:
-                pixels = cv2.resize(  # type: ignore[assignment]
-                    pixels, least[::-1], interpolation=cv2.INTER_AREA
-                )
+    def _scale(self, pixels: Any, size: SizeHW) -> Pixels:
+        # areas only where it shrinks: magnified, the mean of an area is one pixel, in steps
+        least = (min(pixels.shape[0], size[0]), min(pixels.shape[1], size[1]))
+        if self.interpolation == "area" and least != pixels.shape[:2]:
+            if least != size:  # one side grows: rounded once, at the end
+                pixels = pixels.astype(np.float32)
+            pixels = cv2.resize(pixels, least[::-1], interpolation=cv2.INTER_AREA)
         return resize(pixels, size)
 
 
-def resize(pixels: Pixels, size: SizeHW) -> Pixels:
+def resize(pixels: NDArray[Any], size: SizeHW) -> Pixels:
     """Squash to height and width with bilinear interpolation, rounded to the nearest integer.
 
     The interpolation is done in floating point, as OpenVINO and its clients do: OpenCV's own for
@@ -147,16 +147,19 @@ def resize(pixels: Pixels, size: SizeHW) -> Pixels:
         and max(pixels.shape) < 2**15
     ):
         return _resize_sparse(pixels, size)
-    floats = cv2.resize(pixels.astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR)
-    return _rounded(floats)
+    floats = pixels.astype(np.float32, copy=False)
+    return _rounded(cv2.resize(floats, size[::-1], interpolation=cv2.INTER_LINEAR))
 
 
 def _resize_sparse(pixels: Pixels, size: SizeHW) -> Pixels:
-    (top, low, part_H), (left, right, part_W) = map(_neighbours, pixels.shape[:2], size)
-    wide, down = part_W[:, None], part_H[:, None, None]
-    upper = _between(_at(pixels, top, left), _at(pixels, top, right), wide)
-    lower = _between(_at(pixels, low, left), _at(pixels, low, right), wide)
-    return _rounded(_between(upper, lower, down))
+    (rows_2H, down_H), (columns_2W, across_W) = map(_neighbours, pixels.shape[:2], size)
+    places = np.empty((2, 2, *size, 2), np.int16)
+    places[..., 0], places[..., 1] = columns_2W[:, None], rows_2H[:, None, :, None]
+    places_4HW = places.reshape(-1, size[1], 2)
+    corners_4HW = cv2.remap(pixels, places_4HW, None, cv2.INTER_NEAREST)  # type: ignore[call-overload]
+    corners_22HW = corners_4HW.astype(np.float32).reshape(2, 2, *size, 3)
+    lines_2HW = _between(corners_22HW[:, 0], corners_22HW[:, 1], across_W[:, None])
+    return _rounded(_between(lines_2HW[0], lines_2HW[1], down_H[:, None, None]))
 
 
 def _rounded(floats: NDArray[Any]) -> Pixels:
@@ -164,27 +167,16 @@ def _rounded(floats: NDArray[Any]) -> Pixels:
     return cv2.convertScaleAbs(floats)  # type: ignore[return-value]
 
 
-def _neighbours(old: int, new: int) -> tuple[Places, Places, NDArray[np.float32]]:
+def _neighbours(old: int, new: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
     """Both neighbours of each new pixel, and how far it is from the first of them."""
     places = np.clip((np.arange(new) + 0.5) * (old / new) - 0.5, 0, old - 1)
     first = places.astype(np.int16)
-    return (
-        first,
-        np.minimum(first + 1, old - 1, dtype=np.int16),
-        (places - first).astype(np.float32),
-    )
+    second = np.minimum(first + 1, old - 1, dtype=np.int16)
+    return np.stack([first, second]), (places - first).astype(np.float32)
 
 
-def _at(pixels: Pixels, rows: Places, columns: Places) -> NDArray[np.float32]:
-    """Pixels where rows and columns cross, as floats."""
-    places = np.empty((len(rows), len(columns), 2), np.int16)
-    places[..., 0], places[..., 1] = columns, rows[:, None]
-    return cv2.remap(pixels, places, None, cv2.INTER_NEAREST).astype(np.float32)  # type: ignore[call-overload,no-any-return]
-
-
-def _between(
-    first: NDArray[np.float32], second: NDArray[np.float32], part: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _between(first: NDArray[Any], second: NDArray[Any], part: NDArray[Any]) -> NDArray[Any]:
+    """The second is written over."""
     second -= first
     second *= part
     second += first

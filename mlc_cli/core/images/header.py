@@ -24,6 +24,7 @@ _MOST_SCANS = 500  # of a progressive JPEG, each of which takes as long as all
 _HEIF = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _RADIANCE_SIZE = re.compile(rb"\n\n[+-]Y (\d+) [+-]X (\d+)\n")
 _EXR_WINDOW = re.compile(rb"dataWindow\0box2i\0\x10\0\0\0(.{16})", re.DOTALL)
+_WIDE = "has {} bits a channel, of unknown range: save it with 8 or 16"
 _SCALED = ("JPEG", "MPO")
 _BYTES_A_PIXEL = {"JPEG": 6, "MPO": 6, "JPEG2000": 18}
 _MOST_BYTES_A_PIXEL = 12
@@ -83,7 +84,9 @@ def read_header(content: bytes) -> Header:
     except Exception as error:  # readers of headers raise what they like
         raise ValueError(_why_unknown(content, error)) from None
     if image.mode in ("I", "F"):
-        raise ValueError("has 32 bits a channel, of unknown range: save it with 8 or 16")
+        raise ValueError(_WIDE.format(32))
+    if image.mode == "LAB":  # OpenCV would take it for RGB
+        raise ValueError("is in the colour space Lab: save it as RGB")
     return Header(
         image.width,
         image.height,
@@ -122,6 +125,8 @@ def _why_unknown(content: bytes, error: Exception) -> str:
             stream = io.BytesIO(content)
             stream.seek(tags.next)
             tags.load(stream)
+            if tags[277] in (1, 3, 4):
+                return _WIDE.format(max(tags[258]))
             return f"has {tags[277]} channels; 1, 3 or 4 can be read"
     return "is not an image"
 

@@ -15,20 +15,14 @@ SizeHW = tuple[int, int]
 Part = Callable[[SizeHW], int]
 """From the size of an image to the part of it that is enough: 1, 2, 4 or 8 for 1/8."""
 
-RGB_FLAGS = {1: cv2.IMREAD_COLOR_RGB} | {
-    factor: reduced | cv2.IMREAD_COLOR_RGB  # the grey flags are those of the reduction alone
-    for factor, reduced in (
-        (2, cv2.IMREAD_REDUCED_GRAYSCALE_2),
-        (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
-        (8, cv2.IMREAD_REDUCED_GRAYSCALE_8),
-    )
-}
 GREY_FLAGS = {
     1: cv2.IMREAD_GRAYSCALE,
     2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
     4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
+RGB_FLAGS = {part: flag | cv2.IMREAD_COLOR_RGB for part, flag in GREY_FLAGS.items()}
+"""Flags of grey say the reduction and nothing else, so that they go with colour, too."""
 
 _ORIENTATION, _TEXT = 0x0112, 2
 _ENTRY = 12  # bytes of each in a table of EXIF
@@ -36,14 +30,8 @@ _ENTRY = 12  # bytes of each in a table of EXIF
 
 def part_of(size: SizeHW, least: tuple[float, float]) -> int:
     """The largest of 8, 4, 2 and 1 by which a size may be divided and still be `least`."""
-    return next(
-        (
-            part
-            for part in (8, 4, 2)
-            if all(s >= part * n for s, n in zip(size, least, strict=True))
-        ),
-        1,
-    )
+    parts = (8, 4, 2)
+    return next((n for n in parts if size[0] >= n * least[0] and size[1] >= n * least[1]), 1)
 
 
 def orientation(exif: bytes) -> int:

@@ -11,7 +11,6 @@ import torch
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.checks import check_classes
-from mlc_cli.core.datasets.rules import Rules
 from mlc_cli.core.datasets.shards.open import index_of
 from mlc_cli.core.evaluation.probabilities import logit, sigmoid
 from mlc_cli.core.evaluation.scores import FOLDS, OF_FOLDS, SavedScores, ScoredSplit, read_scores
@@ -24,7 +23,7 @@ from mlc_cli.core.inference.views import with_views
 from mlc_cli.core.loading.build import build_eval_batches, read_split
 from mlc_cli.core.loading.fingerprint import difference
 from mlc_cli.core.loading.loader import Batches
-from mlc_cli.core.runs.card import Fingerprint, ModelCard
+from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.folder import RunFolder, find_checkpoint
 from mlc_cli.core.system.addresses import is_remote, shown
 from mlc_cli.core.system.distributed import current
@@ -63,8 +62,12 @@ def score_checkpoint(settings: ScoringSettings, *, rules_of_data: bool = False) 
         check_slices(settings.slices, split.source)  # before the work, not after
     if rules_of_data and split.rules and not opened.card.rules.folded:
         opened = replace(opened, card=replace(opened.card, rules=split.rules))
-    if not settings.data:
-        _check_unchanged(split, opened.card.annotations.get(_file_of(settings.split, data)))
+    then = opened.card.annotations.get(_file_of(settings.split, data))
+    if changed := difference(split, then):
+        if not settings.data:
+            repair = f"To take it as it is now, name its folder: --data {split.source.parent}."
+            raise DataError(changed, repair)
+        opened = replace(opened, warning="; ".join(filter(None, (opened.warning, changed))))
     if data.cross_validate and settings.split == "val":
         return _out_of_fold(opened, split, data, settings)
     batches = build_eval_batches(
@@ -141,13 +144,6 @@ def read_checked_split(data: DataSettings, split: str, classes: Sequence[str | i
     return annotation
 
 
-def _check_unchanged(split: Annotation, then: Fingerprint | None) -> None:
-    if changed := difference(split, then):
-        raise DataError(
-            changed, f"To take it as it is now, name its folder: --data {split.source.parent}."
-        )
-
-
 def host_device(engine: Engine) -> torch.device:
     """The device that images are read for: only torch takes them to a GPU itself."""
     return engine.device if isinstance(engine, TorchEngine) else torch.device("cpu")
@@ -164,19 +160,14 @@ def scored_split(opened: OpenedModel, batches: Batches, scores: Scores) -> Score
         source=Path(shown(split.source)),
         place=lambda image: split.path(int(scores.indices_N[image])),
         max_pixels=dataset.max_pixels,
-        scores=named(scores, split, opened.card.rules),
+        scores=SavedScores(
+            scores.probabilities_NC,
+            scores.targets_NC,
+            split.class_names,
+            [split.paths[image] for image in scores.indices_N],
+            opened.card.rules,
+        ),
         unreadable=batches.bad_images,
-    )
-
-
-def named(scores: Scores, split: Annotation, rules: Rules) -> SavedScores:
-    """Scores with the names of classes and images."""
-    return SavedScores(
-        scores.probabilities_NC,
-        scores.targets_NC,
-        split.class_names,
-        [split.paths[image] for image in scores.indices_N],
-        rules,
     )
 
 
@@ -190,9 +181,7 @@ def data_settings(settings: SplitChoiceSettings, card: ModelCard, model: Path) -
     """
     changes: dict[str, Any] = {
         "input_size": card.input_size,
-        "resize": card.resize,
-        "interpolation": card.interpolation,
-        "decode": card.decode,
+        **card.geometry.kept,
         "workers": settings.workers,
         "on_bad_image": settings.on_bad_image,
         "on_damaged": settings.on_damaged,

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 import cv2
 
 from mlc_cli.core.inference.engines import is_exported, model_files
-from mlc_cli.core.inference.predictions import Format, JsonLines, make_format
+from mlc_cli.core.inference.predictions import FORMATS, Format, JsonLines
 from mlc_cli.core.inference.results import Prediction
 from mlc_cli.core.inference.runtime.openvino_core import openvino_core
 from mlc_cli.core.inference.writer import RecordWriter
@@ -271,8 +271,8 @@ class _Actor:
 
     def _write(self, path: Path, made: list[Prediction]) -> None:
         model, given = self._work.model, self._work.settings
-        options = {"band": model.lower_thresholds is not None, "guard": given.guard_formulas}
-        form = make_format(given.format, model.classes, given.topk, **options)
+        band, kind = model.lower_thresholds is not None, FORMATS[given.format]
+        form = kind(model.classes, given.topk, band=band, guard=given.guard_formulas)
         if given.format == "parquet":
             _write_parquet(path, form, made)
             return

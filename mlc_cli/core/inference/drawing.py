@@ -5,18 +5,17 @@ Names of arrays: K labels, H×W positions of a heat map.
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from mlc_cli.core.images.scaled import Pixels
 from mlc_cli.errors import UsageError
 from mlc_cli.text import plain
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-Pixels = NDArray[np.uint8]
 
 # Fonts of Linux, Windows and macOS, those that know many scripts first; Pillow looks for them.
 _KNOWN_FONTS = (
@@ -79,63 +78,53 @@ def _has(font: ImageFont.FreeTypeFont, text: str) -> bool:
     return all(bytes(font.getmask(sign)) != box for sign in set(text) if not sign.isspace())
 
 
-@dataclass(frozen=True)
-class Drawer:
-    """Draws predictions on pictures.
+def draw_labels(
+    fonts: Fonts,
+    picture: bytes,
+    labels_K: Sequence[str],
+    scores_K: Sequence[float],
+    heat_KHW: NDArray[np.float32] | None = None,
+) -> bytes:
+    """A picture with its labels, best first, and beside it a heat map for each of them.
 
-    Attributes:
+    Args:
         fonts: For the labels.
+        picture: An encoded image.
+        labels_K: Names of the labels.
+        scores_K: Their probabilities.
+        heat_KHW: Where the evidence for each, or for the first of them, lies; without it there is
+            nothing beside the picture.
+
+    Returns:
+        A JPEG file.
     """
+    pixels = _fit(np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")), heat_KHW)
+    scored = zip(labels_K, scores_K, strict=True)
+    lines = [f"{plain(name)}  {score:.2f}" for name, score in scored]
+    tiles = [_write(fonts, pixels, lines or ["no label"])]
+    for line, heat_HW in zip(lines, [] if heat_KHW is None else heat_KHW, strict=False):
+        tiles.append(_write(fonts, overlay(pixels, heat_HW), [line]))
+    stream = io.BytesIO()
+    Image.fromarray(_grid(tiles)).save(stream, "JPEG", quality=90)
+    return stream.getvalue()
 
-    fonts: Fonts
 
-    def __call__(
-        self,
-        picture: bytes,
-        labels_K: Sequence[str],
-        scores_K: Sequence[float],
-        heat_KHW: NDArray[np.float32] | None = None,
-    ) -> bytes:
-        """A picture with its labels, best first, and beside it a heat map for each of them.
-
-        Args:
-            picture: An encoded image.
-            labels_K: Names of the labels.
-            scores_K: Their probabilities.
-            heat_KHW: Where the evidence for each, or for the first of them, lies; without it
-                there is nothing beside the picture.
-
-        Returns:
-            A JPEG file.
-        """
-        pixels = _fit(np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")), heat_KHW)
-        lines = [
-            f"{plain(name)}  {score:.2f}" for name, score in zip(labels_K, scores_K, strict=True)
-        ]
-        tiles = [self._write(pixels, lines or ["no label"])]
-        for line, heat_HW in zip(lines, [] if heat_KHW is None else heat_KHW, strict=False):
-            tiles.append(self._write(overlay(pixels, heat_HW), [line]))
-        stream = io.BytesIO()
-        Image.fromarray(_grid(tiles)).save(stream, "JPEG", quality=90)
-        return stream.getvalue()
-
-    def _write(self, pixels: Pixels, lines: Sequence[str]) -> Pixels:
-        """Lines from the top left corner, each on a box; those without room are counted."""
-        image = Image.fromarray(pixels)
-        draw = ImageDraw.Draw(image, "RGBA")
-        size = min(max(14, min(image.size) / 22), 40)
-        step = round(size * 1.5)
-        room = max(1, image.height // step)
-        if len(lines) > room:
-            lines = [*lines[: room - 1], f"+ {len(lines) - room + 1} more"]
-        for number, line in enumerate(lines):
-            font = self.fonts.choose(line, size)
-            width = draw.textlength(line, font=font)
-            top = number * step
-            draw.rectangle((0, top, width + size, top + step - 1), fill=(0, 0, 0, 190))
-            middle = top + step / 2
-            draw.text((size / 2, middle), line, font=font, fill="white", anchor="lm")
-        return np.asarray(image)
+def _write(fonts: Fonts, pixels: Pixels, lines: Sequence[str]) -> Pixels:
+    """Lines from the top left corner, each on a box; those without room are counted."""
+    image = Image.fromarray(pixels)
+    draw = ImageDraw.Draw(image, "RGBA")
+    size = min(max(14, min(image.size) / 22), 40)
+    step = round(size * 1.5)
+    room = max(1, image.height // step)
+    if len(lines) > room:
+        lines = [*lines[: room - 1], f"+ {len(lines) - room + 1} more"]
+    for number, line in enumerate(lines):
+        font = fonts.choose(line, size)
+        width = draw.textlength(line, font=font)
+        top = number * step
+        draw.rectangle((0, top, width + size, top + step - 1), fill=(0, 0, 0, 190))
+        draw.text((size / 2, top + step / 2), line, font=font, fill="white", anchor="lm")
+    return np.asarray(image)
 
 
 def _fit(pixels: Pixels, heat_KHW: NDArray[np.float32] | None) -> Pixels:

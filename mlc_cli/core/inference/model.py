@@ -6,10 +6,10 @@ Names of arrays: N images, C classes.
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,31 +84,29 @@ class Model:
         matmul: str | None = None,
     ) -> None:
         self.path = Path(path)
-        self._open = partial(
-            open_model, self.path.absolute(), device, precision,
-            like=like, weight_classes=weight_classes, matmul=matmul,
-        )  # fmt: skip
-        self._how = (str(self.path.absolute()), device, precision)
-        self._unsaid = (like, weight_classes, matmul)
-        self._opened = self._open()
-        self._pid = os.getpid()
+        self._file = self.path.absolute()
+        self._how: dict[str, Any] = {
+            "device": device, "precision": precision, "like": like,
+            "weight_classes": weight_classes, "matmul": matmul,
+        }  # fmt: skip
+        self._opened, self._pid = self._open(), os.getpid()
         card = self._opened.card
         self.classes = [str(name) for name in card.classes]
         chosen_C = pick_thresholds(thresholds, card)
         self.has_thresholds = chosen_C is not None
         self.thresholds: Floats = np.full(len(card.classes), 0.5) if chosen_C is None else chosen_C
-        self.lower_thresholds: Floats | None = None
-        if card.lower_thresholds is not None and np.array_equal(
-            self.thresholds, card.thresholds or []
-        ):
-            self.lower_thresholds = np.array(card.lower_thresholds)
+        lower, own = card.lower_thresholds, np.array_equal(self.thresholds, card.thresholds or [])
+        self.lower_thresholds: Floats | None = np.array(lower) if lower and own else None
 
-    def __reduce__(self) -> tuple[type["Model"], tuple[object, ...]]:
-        return (Model, (*self._how, self.thresholds, *self._unsaid))
+    def __reduce__(self) -> tuple[Callable[[], "Model"], tuple[()]]:
+        return partial(Model, self._file, thresholds=self.thresholds, **self._how), ()
 
     def __repr__(self) -> str:
         height, width = self.input_size
         return f"Model({self.path}, {len(self.classes)} classes, {height}x{width} pixels)"
+
+    def _open(self) -> OpenedModel:
+        return open_model(self._file, **self._how)
 
     @property
     def opened(self) -> OpenedModel:
@@ -230,9 +228,8 @@ class Model:
         Raises:
             UsageError: An array is no image.
         """
-        named = ((image, f"image {number}") for number, image in enumerate(batch))
-        fit = self.geometry.fit
-        images = [fit(to_pixels(im, channels, name)) for im, name in named]
+        read = (to_pixels(image, channels, f"image {n}") for n, image in enumerate(batch))
+        images = [self.geometry.fit(pixels) for pixels in read]
         if not images:
             return np.empty((0, len(self.classes)), np.float32)
         return self.opened.engine(np.stack(images))
@@ -251,11 +248,12 @@ class Model:
                 "Name the checkpoint with --checkpoint or --run; `mlc export --saliency` puts heat"
                 " maps into an exported model, for other clients.",
             )
+        engine: Any = self.opened.engine
         return Predictor(
-            with_views(self.opened.engine, tta, tiles),
+            with_views(engine, tta, tiles),
             self.thresholds,
             self.classes,
-            explain,
+            engine.explained if explain else None,
             self.lower_thresholds,
             self.opened.card.bound,
         )

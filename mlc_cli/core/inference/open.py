@@ -11,9 +11,14 @@ from mlc_cli.core.inference.engines import OpenedModel, is_exported
 from mlc_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from mlc_cli.core.inference.runtime.ir_file import Hint
+    from mlc_cli.core.inference.runtime.ir_file import Hint, IrEngine
+    from mlc_cli.core.inference.runtime.onnx_file import OnnxEngine
 
 HINTS: dict[str, "Hint"] = {"auto": "auto", "fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+_DOUBTS = {
+    "failed": "differs from its checkpoint by more than was allowed (see export.json)",
+    "unchecked": "was never compared with its checkpoint: export it again without --no-check",
+}
 
 
 def open_model(
@@ -28,14 +33,8 @@ def open_model(
 ) -> OpenedModel:
     """Open a checkpoint, an ONNX file or an OpenVINO IR (`.xml`).
 
-    Args:
-        path: The file; its suffix tells its kind.
-        device: `auto`, `cpu`, `cuda`, `cuda:N`; for an IR also a device of OpenVINO.
-        precision: `auto`, `fp32`, `bf16` or `fp16`. ONNX files are run as they are written.
-        latency: Whether single images come, and their time matters more than the number a second.
-        like: Preset or YAML file that says what a checkpoint of another system does not.
-        weight_classes: Names of its classes, where it does not tell them.
-        matmul: `high` allows TF32 in this process, `highest` does not; by default it stays.
+    `latency` says that single images come, and that their time matters more than the number a
+    second; the rest is that of `Model`. ONNX files are run as they are written.
 
     Raises:
         CheckpointError: The file cannot be opened.
@@ -49,16 +48,12 @@ def open_model(
 
             if precision not in ("auto", "fp32"):
                 raise UsageError(f"precision {precision}: an ONNX file runs as it is, in fp32")
-            onnx_engine = OnnxEngine(path, device)
-            info = onnx_engine.info
-            return OpenedModel(path, onnx_engine, info.card, _parity_warning(path, info.parity))
+            return _opened(path, OnnxEngine(path, device))
         case ".xml":
             from mlc_cli.core.inference.runtime.ir_file import IrEngine
 
             name = "CPU" if device in ("auto", "cpu") else device
-            ir_engine = IrEngine(path, name, HINTS[precision], latency=latency)
-            info = ir_engine.info
-            return OpenedModel(path, ir_engine, info.card, _parity_warning(path, info.parity))
+            return _opened(path, IrEngine(path, name, HINTS[precision], latency=latency))
         case _:
             from mlc_cli.core.inference.torch_engine import open_checkpoint
 
@@ -66,9 +61,6 @@ def open_model(
             return OpenedModel(path, *opened)
 
 
-def _parity_warning(path: Path, parity: str) -> str:
-    if parity == "failed":
-        return f"{path} differs from its checkpoint by more than was allowed (see export.json)"
-    if parity == "unchecked":
-        return f"{path} was never compared with its checkpoint: export it again without --no-check"
-    return ""
+def _opened(path: Path, engine: "OnnxEngine | IrEngine") -> OpenedModel:
+    doubt = _DOUBTS.get(engine.info.parity)
+    return OpenedModel(path, engine, engine.info.card, f"{path} {doubt}" if doubt else "")

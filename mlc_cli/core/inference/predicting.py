@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Protocol, cast
 
 import cv2
 import numpy as np
@@ -24,15 +23,8 @@ from mlc_cli.core.loading.stream import Picture, PictureReader, read_batches
 
 Logits = NDArray[np.float32]
 Maps = Sequence[NDArray[np.float32] | None]
-
-
-class _Explaining(Protocol):
-    """An engine that has its model's features: the one of checkpoints."""
-
-    def explained(
-        self, images_NHWC: NDArray[np.uint8], decide: Callable[[Logits], list[list[int]]]
-    ) -> tuple[Logits, Maps]:
-        """Logits, and a map K×H×W for each decided class of each image."""
+Explain = Callable[[NDArray[np.uint8], Callable[[Logits], list[list[int]]]], tuple[Logits, Maps]]
+"""From images and what decides on their logits to these, and for each a map of each class."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +35,7 @@ class Predictor:
         engine: Runs the model.
         thresholds_C: Probability from which each class counts as present.
         classes: C names.
-        explain: Whether to make a heat map for each decided class; needs a checkpoint.
+        explain: Makes a heat map for each decided class; `None` where nobody wants any.
         lower_C: Probability from which a person should look; `None` if nobody should.
         rules: That decisions obey.
     """
@@ -51,7 +43,7 @@ class Predictor:
     engine: Engine
     thresholds_C: Floats
     classes: Sequence[str] = ()
-    explain: bool = False
+    explain: Explain | None = None
     lower_C: Floats | None = None
     rules: BoundRules = FREE
 
@@ -136,8 +128,7 @@ class Predictor:
     ) -> Iterator[tuple[Floats, list[int], str, NDArray[np.float32] | None]]:
         maps: Maps = [None] * len(images_NHWC)
         if self.explain:
-            engine = cast("_Explaining", self.engine)
-            logits_NC, maps = engine.explained(images_NHWC, self._decide)
+            logits_NC, maps = self.explain(images_NHWC, self._decide)
         else:
             logits_NC = self.engine(images_NHWC)
         rows = zip(probabilities(logits_NC), self._decide(logits_NC), maps, strict=True)

@@ -8,6 +8,7 @@ import io
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -27,32 +28,23 @@ class Written(NamedTuple):
     error: str
 
 
+@dataclass
 class Format(ABC):
     """A way to write predictions.
 
-    Args:
+    Attributes:
         classes: C names.
         most: List only so many probabilities, the largest; decisions do not depend on it.
         band: Whether to name the classes that a person should look at.
         guard: Whether texts in CSV are kept from being formulas.
+        before: What stands before all records; `between` and `after` likewise.
     """
 
-    before = ""
-    between = ""
-    after = ""
-
-    def __init__(
-        self,
-        classes: Sequence[str],
-        most: int | None = None,
-        *,
-        band: bool = False,
-        guard: bool = True,
-    ) -> None:
-        self.classes = classes
-        self.most = most
-        self.band = band
-        self.guard = guard
+    classes: Sequence[str]
+    most: int | None = None
+    band: bool = False
+    guard: bool = True
+    before = between = after = ""
 
     @abstractmethod
     def record(self, prediction: Prediction) -> str:
@@ -173,18 +165,13 @@ class OneHot(Rows):
         return Written(cells[0], "" if cells[1] else "could not be read")
 
 
-def make_format(
-    name: FormatName, classes: Sequence[str], most: int | None = None, **options: bool
-) -> Format:
-    """The format of a name; options as of `Format`."""
-    kinds: dict[FormatName, type[JsonLines | Table | OneHot]] = {
-        "jsonl": JsonLines,
-        "json": JsonArray,
-        "csv": Table,
-        "onehot": OneHot,
-        "parquet": JsonLines,  # of which `cluster` makes columns
-    }
-    return kinds[name](classes, most, **options)
+FORMATS: dict[FormatName, type[JsonLines | Table | OneHot]] = {
+    "jsonl": JsonLines,
+    "json": JsonArray,
+    "csv": Table,
+    "onehot": OneHot,
+    "parquet": JsonLines,  # of which `cluster` makes columns
+}
 
 
 def _row(cells: Sequence[object]) -> str:

@@ -85,70 +85,15 @@ class Sometimes:
     """A change that an image gets with probability `p`; the image given stays as it was."""
 
     p: float
+    change: Transform
 
     def __call__(self, image: Pixels, rng: Rng) -> Pixels:
         """Change it or not."""
-        return self._change(image, rng) if rng.random() < self.p else image
-
-    def _change(self, image: Pixels, rng: Rng, /) -> Pixels:
-        raise NotImplementedError
+        return self.change(image, rng) if rng.random() < self.p else image
 
 
 @dataclass(frozen=True)
-class Cutout(Sometimes):
-    """Paints one rectangle around a uniform centre, clipped to the image.
-
-    As in the published code, its height is a part of the image's width and the reverse, which is
-    the same on squares; sides are odd. Without a fill, the colour is random.
-    """
-
-    factor: float
-    fill: tuple[int, int, int] | None
-
-    def _change(self, image: Pixels, rng: Rng) -> Pixels:
-        height, width = image.shape[:2]
-        half_h = int(self.factor * width + 0.5) // 2
-        half_w = int(self.factor * height + 0.5) // 2
-        y, x = int(rng.integers(height)), int(rng.integers(width))
-        colour = rng.integers(0, 256, 3) if self.fill is None else self.fill
-        image = image.copy()
-        image[max(0, y - half_h) : y + half_h + 1, max(0, x - half_w) : x + half_w + 1] = colour
-        return image
-
-
-@dataclass(frozen=True)
-class Flip(Sometimes):
-    """Mirrors left to right, or, for `axis` 0, top to bottom."""
-
-    axis: int = 1
-
-    def _change(self, image: Pixels, _: Rng) -> Pixels:
-        return cv2.flip(image, self.axis)  # type: ignore[return-value]
-
-
-@dataclass(frozen=True)
-class QuarterTurns(Sometimes):
-    """Turns by one, two or three quarters; what is not square, by two."""
-
-    def _change(self, image: Pixels, rng: Rng) -> Pixels:
-        turns = int(rng.integers(1, 4)) if image.shape[0] == image.shape[1] else 2
-        return np.ascontiguousarray(np.rot90(image, turns))
-
-
-@dataclass(frozen=True)
-class Compressed(Sometimes):
-    """Compresses as JPEG of a random quality from `worst` to 100."""
-
-    worst: int
-
-    def _change(self, image: Pixels, rng: Rng) -> Pixels:
-        quality = int(rng.integers(self.worst, 101))
-        _, content = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        return cv2.imdecode(content, cv2.IMREAD_COLOR_RGB)  # type: ignore[return-value]
-
-
-@dataclass(frozen=True)
-class Torchvision(Sometimes):
+class Torchvision:
     """A transform of torchvision, of uint8 tensors 3×height×width.
 
     It is drawn from the image's own generator; torch's global one is left as it was.
@@ -156,8 +101,45 @@ class Torchvision(Sometimes):
 
     transform: Callable[[Tensor], Tensor]
 
-    def _change(self, image: Pixels, rng: Rng) -> Pixels:
+    def __call__(self, image: Pixels, rng: Rng) -> Pixels:
+        """Apply it."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**31)))
             changed = self.transform(torch.tensor(image).permute(2, 0, 1))
         return np.ascontiguousarray(changed.permute(1, 2, 0).numpy())
+
+
+def cutout(
+    image: Pixels, rng: Rng, *, factor: float, fill: tuple[int, int, int] | None = None
+) -> Pixels:
+    """Paint one rectangle around a uniform centre, clipped to the image.
+
+    As in the published code, its height is a part of the image's width and the reverse, which is
+    the same on squares; sides are odd. Without a fill, the colour is random.
+    """
+    height, width = image.shape[:2]
+    half_h = int(factor * width + 0.5) // 2
+    half_w = int(factor * height + 0.5) // 2
+    y, x = int(rng.integers(height)), int(rng.integers(width))
+    colour = rng.integers(0, 256, 3) if fill is None else fill
+    image = image.copy()
+    image[max(0, y - half_h) : y + half_h + 1, max(0, x - half_w) : x + half_w + 1] = colour
+    return image
+
+
+def flip(image: Pixels, _: Rng, *, axis: int = 1) -> Pixels:
+    """Mirror left to right, or, for `axis` 0, top to bottom."""
+    return cv2.flip(image, axis)  # type: ignore[return-value]
+
+
+def quarter_turns(image: Pixels, rng: Rng) -> Pixels:
+    """Turn by one, two or three quarters; what is not square, by two."""
+    turns = int(rng.integers(1, 4)) if image.shape[0] == image.shape[1] else 2
+    return np.ascontiguousarray(np.rot90(image, turns))
+
+
+def compress(image: Pixels, rng: Rng, *, worst: int) -> Pixels:
+    """Compress as JPEG of a random quality from `worst` to 100."""
+    quality = int(rng.integers(worst, 101))
+    _, content = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cv2.imdecode(content, cv2.IMREAD_COLOR_RGB)  # type: ignore[return-value]

@@ -1,8 +1,9 @@
 """From data settings to annotations, data sets and batches."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -21,14 +22,15 @@ from mlc_cli.core.images.geometry import Geometry, Interpolation
 from mlc_cli.core.images.scaled import SizeHW
 from mlc_cli.core.loading.augment import (
     Compose,
-    Compressed,
-    Cutout,
-    Flip,
-    QuarterTurns,
     RandomResizedCrop,
+    Sometimes,
     Torchvision,
     Transform,
+    compress,
     crop_load_size,
+    cutout,
+    flip,
+    quarter_turns,
 )
 from mlc_cli.core.loading.dataset import ImageDataset
 from mlc_cli.core.loading.image_cache import find_cache
@@ -47,8 +49,6 @@ from mlc_cli.settings.augment import (
     AugmentSettings,
     MixSettings,
     MixupSettings,
-    PairRandAugmentSettings,
-    TorchvisionRandAugmentSettings,
 )
 from mlc_cli.settings.data import DataSettings
 from mlc_cli.settings.download import DownloadSettings
@@ -56,7 +56,32 @@ from mlc_cli.settings.presets import preset_names
 from mlc_cli.text import nearest, some
 
 _WAYS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)
-_LINEAR = v2.InterpolationMode.BILINEAR
+_LINEAR, _GREY = v2.InterpolationMode.BILINEAR, [*map(float, GREY)]
+_CHANGES: dict[str, Callable[[Any], Transform]] = {
+    "quarter_turns": lambda _: quarter_turns,
+    "rotate": lambda s: Torchvision(v2.RandomRotation(s.degrees, _LINEAR, fill=_GREY)),
+    "perspective": lambda s: Torchvision(
+        v2.RandomPerspective(s.distortion, 1.0, _LINEAR, fill=_GREY)
+    ),
+    "rand_augment": lambda s: (
+        pair_rand_augment
+        if s.name == "pair"
+        else Sometimes(1.0, Torchvision(v2.RandAugment(s.num_ops, s.magnitude, fill=_GREY)))
+    ),
+    "colour": lambda s: Torchvision(v2.ColorJitter(s.brightness, s.contrast, s.saturation, s.hue)),
+    "grey": lambda _: Torchvision(v2.Grayscale(3)),
+    "blur": lambda s: Torchvision(
+        v2.GaussianBlur(2 * math.ceil(3 * s.sigma_max) + 1, (0.1, s.sigma_max))
+    ),
+    "jpeg": lambda s: partial(compress, worst=s.quality_min),
+    "cutout": lambda s: partial(
+        cutout, factor=s.factor, fill=None if s.fill == "random" else s.fill
+    ),
+    "erase": lambda s: Torchvision(v2.RandomErasing(1.0, (0.02, s.area_max), value=_GREY)),
+    "flip": lambda _: flip,
+    "flip_vertical": lambda _: partial(flip, axis=0),
+}
+"""By the name of its setting, what makes a change; they happen in this order."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +101,7 @@ def make_if_missing(settings: DataSettings) -> None:
             beside = [str(path) for path in root.parent.glob("*") if path.is_dir()]
             raise DataError(
                 f"{root}: there is no such folder{nearest(str(root), beside)}",
-                "Without --data, the preset makes its own data set.",
+                "Name it with --data DIR; in a folder called digits the preset makes its own.",
             )
         make_digits(root)
 
@@ -134,61 +159,30 @@ def read_split(settings: DataSettings, file: str, store: Cache | None = None) ->
 
 def geometry_of(settings: DataSettings) -> Geometry:
     """How images become the model's input."""
-    return Geometry(settings.input_size, settings.resize, settings.interpolation, settings.decoding)
+    how = (settings.resize, settings.interpolation, settings.decoding)
+    return Geometry(settings.input_size, *how, bits=settings.bits)
 
 
 def build_augment(
     settings: AugmentSettings, size: SizeHW, interpolation: Interpolation = "linear"
 ) -> Compose:
     """The random changes of training images, as loaded, ending at the input size."""
-    transforms: list[Transform] = []
-    load_size = size
-    if crop := settings.crop:
-        area = interpolation == "area"
-        load_size = crop_load_size(size, crop.scale_min, whole=area)
-        ways = _WAYS if crop.any_interpolation else () if area else (cv2.INTER_CUBIC,)
-        transforms.append(RandomResizedCrop(size, crop.scale_min, crop.ratio_max, crop.p, ways))
-    if settings.quarter_turns:
-        transforms.append(QuarterTurns(settings.quarter_turns))
-    transforms += _shape_changes(settings)
-    match settings.rand_augment:
-        case PairRandAugmentSettings():
-            transforms.append(pair_rand_augment)
-        case TorchvisionRandAugmentSettings(num_ops=num_ops, magnitude=magnitude):
-            policy = v2.RandAugment(num_ops, magnitude, fill=[*GREY])
-            transforms.append(Torchvision(1.0, policy))
-    transforms += _colour_changes(settings)
-    if cutout := settings.cutout:
-        fill = None if cutout.fill == "random" else cutout.fill
-        transforms.append(Cutout(cutout.p, cutout.factor, fill))
-    if erase := settings.erase:
-        erasing = v2.RandomErasing(1.0, (0.02, erase.area_max), value=[*map(float, GREY)])
-        transforms.append(Torchvision(erase.p, erasing))
-    if settings.flip:
-        transforms.append(Flip(settings.flip))
-    if settings.flip_vertical:
-        transforms.append(Flip(settings.flip_vertical, axis=0))
-    return Compose(tuple(transforms), load_size)
+    crop = settings.crop
+    if not crop:
+        return Compose(tuple(_changes(settings)), size)
+    area = interpolation == "area"
+    ways = _WAYS if crop.any_interpolation else () if area else (cv2.INTER_CUBIC,)
+    first = RandomResizedCrop(size, crop.scale_min, crop.ratio_max, crop.p, ways)
+    load_size = crop_load_size(size, crop.scale_min, whole=area)
+    return Compose((first, *_changes(settings)), load_size)
 
 
-def _shape_changes(settings: AugmentSettings) -> Iterator[Transform]:
-    if rotate := settings.rotate:
-        yield Torchvision(rotate.p, v2.RandomRotation(rotate.degrees, _LINEAR, fill=[*GREY]))
-    if far := settings.perspective:
-        yield Torchvision(far.p, v2.RandomPerspective(far.distortion, 1.0, _LINEAR, [*GREY]))
-
-
-def _colour_changes(settings: AugmentSettings) -> Iterator[Transform]:
-    if colour := settings.colour:
-        amounts = (colour.brightness, colour.contrast, colour.saturation, colour.hue)
-        yield Torchvision(colour.p, v2.ColorJitter(*amounts))
-    if settings.grey:
-        yield Torchvision(settings.grey, v2.Grayscale(3))
-    if blur := settings.blur:
-        side = 2 * math.ceil(3 * blur.sigma_max) + 1
-        yield Torchvision(blur.p, v2.GaussianBlur(side, (0.1, blur.sigma_max)))
-    if jpeg := settings.jpeg:
-        yield Compressed(jpeg.p, jpeg.quality_min)
+def _changes(settings: AugmentSettings) -> Iterator[Transform]:
+    """What is not turned off, behind the crop; each with the part of the images that it changes."""
+    for name, make in _CHANGES.items():
+        if part := getattr(settings, name):
+            p = getattr(part, "p", part)
+            yield Sometimes(p, make(part)) if isinstance(p, float) else make(part)
 
 
 def build_mix(settings: MixSettings) -> Mix:

@@ -38,8 +38,8 @@ class Sample(NamedTuple):
     """One image; one that is damaged is used all the same if it is there."""
 
     position: int
-    image: Pixels | BadImage
-    damage: tuple[BadImage, ...] = ()
+    image: Pixels | None
+    fault: BadImage | None = None
 
 
 class Batch(NamedTuple):
@@ -82,30 +82,29 @@ class ImageDataset:
         epoch, draw = key
         index = draw % len(self)
         try:
-            image, damage = self._load(index, contents)
+            image, fault = self._load(index, contents)
         except BadImageError as error:
-            return Sample(index, BadImage(error.path, error.reason))
-        if damage and self.on_damaged != "warn":
-            return Sample(index, damage[0])
+            return Sample(index, None, BadImage(error.path, error.reason))
+        if fault and self.on_damaged != "warn":
+            return Sample(index, None, fault)
         if self.augment is not None:
             image = self.augment(image, np.random.default_rng((self.seed, epoch, draw)))
-        return Sample(index, image, damage)
+        return Sample(index, image, fault)
 
-    def _load(
-        self, index: int, contents: Mapping[Path, Content]
-    ) -> tuple[Pixels, tuple[BadImage, ...]]:
+    def _load(self, index: int, contents: Mapping[Path, Content]) -> tuple[Pixels, BadImage | None]:
         cached = self.cache.get(index) if self.cache else None
         if cached is not None:
-            return cached, ()
+            return cached, None
         path: Path = self.annotation.path(index)
         content = contents.get(path) if contents else None
-        found = look(path, self.max_pixels, self.geometry.part, content=content)
+        how = self.geometry
+        found = look(path, self.max_pixels, how.part, content=content, bits=how.bits)
         image = self.geometry.fit(found.pixels)
         if found.damage:  # not kept: who reads it again is to know
-            return image, (BadImage(shown(path), found.damage, damaged=True),)
+            return image, BadImage(shown(path), found.damage, damaged=True)
         if self.cache:
             self.cache.put(index, image)
-        return image, ()
+        return image, None
 
     def _elsewhere(self, keys: Sequence[Key]) -> list[int]:
         """Images that may not be files of this machine, and are not kept."""
@@ -118,13 +117,11 @@ class ImageDataset:
         """Read images and stack those that are readable; the others are named."""
         contents = gather([self.annotation.path(index) for index in self._elsewhere(keys)])
         samples = [self._sample(key, contents) for key in keys]
-        good = [(s.position, s.image) for s in samples if not isinstance(s.image, BadImage)]
-        bad = [s.image for s in samples if isinstance(s.image, BadImage)]
-        damaged = [damage for sample in samples for damage in sample.damage]
+        good = [(s.position, s.image) for s in samples if s.image is not None]
+        bad = [s.fault for s in samples if s.fault and s.image is None]
+        damaged = [s.fault for s in samples if s.fault and s.image is not None]
         indices = np.array([index for index, _ in good], np.int64)
-        images = (
-            np.stack([image for _, image in good]) if good else np.zeros((0, 1, 1, 3), np.uint8)
-        )
+        images = np.stack([im for _, im in good]) if good else np.zeros((0, 1, 1, 3), np.uint8)
         arrays = (images, self.annotation.targets_NC(indices), indices)
         images_NHWC, targets_NC, indices_N = map(torch.from_numpy, arrays)
         return Batch(images_NHWC, targets_NC, indices_N, bad, damaged)

@@ -20,4 +20,4 @@ def difference(annotation: Annotation, before: Fingerprint | None) -> str:
     """How a file differs from what it was, in words; empty if it does not, or nothing is known."""
     if before is None or before == (now := fingerprint(annotation)):
         return ""
-    return f"{annotation.source}: has changed since the training: {before} then, {now} now"
+    return f"{annotation.source}: is not what it was in the training: {before} then, {now} now"

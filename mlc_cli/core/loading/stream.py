@@ -21,7 +21,7 @@ from mlc_cli.core.loading.sources import Item
 from mlc_cli.core.system.places import gather
 from mlc_cli.core.system.remote import AT_ONCE
 from mlc_cli.core.system.threads import in_threads
-from mlc_cli.errors import BadImageError
+from mlc_cli.errors import BadImageError, DataError
 
 T = TypeVar("T")
 _POLL_SECONDS = 0.1
@@ -70,8 +70,9 @@ class PictureReader:
         try:
             pixels, damage = item.frame, ""
             if pixels is None:
-                part = partial(self.geometry.part, least_side=self.preview_side)
-                found = look(item.path, self.max_pixels, part, content=item.content)
+                how = self.geometry
+                part = partial(how.part, least_side=self.preview_side)
+                found = look(item.path, self.max_pixels, part, content=item.content, bits=how.bits)
                 pixels, damage = found.pixels, found.damage
         except BadImageError as error:
             return Picture(item, None, error.reason)
@@ -194,7 +195,9 @@ def stdin_lines() -> Iterator[str]:
 
     Python's own would be waited for at exit while a thread is reading from it.
     """
-    with open(  # noqa: PTH123 - a descriptor, not a path
-        os.dup(0), encoding="utf-8-sig", errors="surrogateescape"
-    ) as stream:
+    try:
+        handle = os.dup(0)
+    except OSError:
+        raise DataError("standard input is closed", "Send it paths, one a line.") from None
+    with open(handle, encoding="utf-8-sig", errors="surrogateescape") as stream:  # noqa: PTH123
         yield from stream

@@ -7,6 +7,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mlc_cli.core.models.classifier import Classifier
+from mlc_cli.core.system.machine import machine_error
 from mlc_cli.errors import SettingsError
 
 
@@ -44,6 +45,8 @@ def complexity(model: nn.Module, size: tuple[int, int]) -> Complexity:
             forward = model.folded() if isinstance(model, Classifier) else model
             forward(torch.zeros(1, 3, *size, device=device))
     except Exception as error:  # models of timm raise what they like
+        if found := machine_error(error):
+            raise found from error
         raise SettingsError(
             f"data.input_size: the model cannot take images of {size[0]}x{size[1]}:"
             f" {str(error) or type(error).__name__}",

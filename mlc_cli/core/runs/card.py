@@ -83,6 +83,7 @@ class ModelCard:
         resize: How images of another shape become the input size (see `Geometry`).
         interpolation: Of the resizing.
         decode: How far JPEG are decoded.
+        bits: That images of 16 bits a channel use.
         rules: Between labels, which decisions obey.
         annotations: What the files of the training data were, by the names in `data`.
         last_norm: Whether a norm that timm has in its classifier is applied.
@@ -108,6 +109,7 @@ class ModelCard:
     resize: Resize = "squash"
     interpolation: Interpolation = "linear"
     decode: Decode = "full"
+    bits: Annotated[int, Field(ge=8, le=16)] = 16
     annotations: dict[str, Fingerprint] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
     last_norm: bool = True
@@ -115,7 +117,8 @@ class ModelCard:
     @property
     def geometry(self) -> Geometry:
         """How images become the input."""
-        return Geometry(self.input_size, self.resize, self.interpolation, self.decode)
+        how = (self.resize, self.interpolation, self.decode)
+        return Geometry(self.input_size, *how, bits=self.bits)
 
     @property
     def bound(self) -> BoundRules:

@@ -4,18 +4,15 @@ import json
 import logging
 import os
 import re
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
 
-from mlc_cli.core.system.files import write_text
+from mlc_cli.core.system.files import lock, write_text
 from mlc_cli.core.system.processes import launch_id
 from mlc_cli.errors import RunError
-
-try:
-    import fcntl
-except ImportError:  # Windows: two trainings of one run are not told apart
-    fcntl = None  # type: ignore[assignment]
 
 LATEST, LAUNCH = "latest", "launch.txt"
 _TEMPORARY = re.compile(
@@ -79,18 +76,14 @@ class RunFolder:
         Raises:
             RunError: Another process trains here.
         """
-        stream = (self.path / "run.lock").open("a")
-        if fcntl:
-            try:
-                fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (BlockingIOError, PermissionError):
-                stream.close()
-                raise RunError(
-                    f"{self.path}: is being trained by another process",
-                    "Wait for its end, or stop it; it saves its state at Ctrl-C or SIGTERM.",
-                ) from None
-            except OSError:  # a network disk without locks
-                return stream
+        trained = RunError(
+            f"{self.path}: is being trained by another process",
+            "Wait for its end, or stop it; it saves its state at Ctrl-C or SIGTERM.",
+        )
+        with ExitStack() as on_refusal:
+            stream = on_refusal.enter_context((self.path / "run.lock").open("a"))
+            lock(stream.fileno(), trained, "lockf")
+            on_refusal.pop_all()
         return stream
 
     def read_metrics(self) -> list[dict[str, Any]]:
@@ -129,14 +122,12 @@ def create_run(output: Path, name: str) -> RunFolder:
     """
     try:
         output.mkdir(parents=True, exist_ok=True)
-        number = 1 + max((_number(path, name) for path in output.iterdir()), default=0)
-        while True:
+        last = max((_number(path, name) for path in output.iterdir()), default=0)
+        for number in count(last + 1):
             path = output / f"{name}-{number}"
-            try:
+            with suppress(FileExistsError):  # another training took it in the meantime
                 path.mkdir()
                 break
-            except FileExistsError:  # another training took it in the meantime
-                number += 1
         if launch_id():
             write_text(path / LAUNCH, launch_id())
         _point_latest(output, path.name)

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from safetensors import SafetensorError
 
@@ -18,7 +18,7 @@ from mlc_cli.errors import DataError, MlcError
 
 try:
     import fcntl
-except ImportError:  # Windows: two commands that write one output are not told apart
+except ImportError:  # Windows: two commands that write one place are not told apart
     fcntl = None  # type: ignore[assignment]
 
 
@@ -140,25 +140,27 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def lock_output(handle: int, path: Path) -> None:
-    """Refuse a file or folder that another command writes; the lock goes with the process.
+def lock(handle: int, refusal: MlcError, kind: Literal["flock", "lockf"] = "flock") -> None:
+    """Lock an open file or folder until it is closed or the process ends, however it does.
 
     Args:
-        handle: Of the open file or folder, which keeps the lock until it is closed.
-        path: Its name.
-
-    Raises:
-        MlcError: Another command writes it.
+        handle: Of the file.
+        refusal: What to raise if another process has locked it.
+        kind: `flock` takes folders, too; `lockf` is not handed on to children.
     """
     if fcntl:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise MlcError(
-                f"{path}: another process is writing it", "Wait for it, or choose another place."
-            ) from None
+            getattr(fcntl, kind)(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            raise refusal from None
         except OSError:  # a network disk without locks
             return
+
+
+def lock_output(handle: int, path: Path) -> None:
+    """Refuse the open file or folder `path` if another command writes it, as an MlcError."""
+    hint = "Wait for it, or choose another place."
+    lock(handle, MlcError(f"{path}: another process is writing it", hint))
 
 
 @contextmanager

@@ -14,7 +14,11 @@ _SMALLER = (
     " eval_batch_size or data.input_size, or fewer workers. The last saved state is complete:"
     " `--resume` goes on from it."
 )
-_NO_MEMORY = ("can't allocate memory", "not enough memory", "insufficient memory", "bad_alloc")
+_NO_MEMORY = (
+    "allocate memory", "not enough memory", "insufficient memory", "out of memory", "bad_alloc",
+    "could not create a primitive", "could not create a memory", "failed to map segment",
+)  # fmt: skip
+"""Of torch and numpy, OpenCV, CUDA, C++, oneDNN, the loader of libraries."""
 
 
 def machine_error(error: Exception) -> MlcError | None:
@@ -30,8 +34,15 @@ def machine_error(error: Exception) -> MlcError | None:
     text = " ".join(str(error).split())
     if type(error).__name__ == "OutOfMemoryError":  # of torch, which is not imported for this
         return MlcError(f"the GPU is out of memory: {text[:200]}", _SMALLER)
-    if isinstance(error, MemoryError) or any(words in text.lower() for words in _NO_MEMORY):
-        return MlcError(f"there is too little memory: {text[:200]}", _SMALLER)
+    if "can't start new thread" in text:
+        return MlcError(
+            "no further thread can be started",
+            "Raise the limit (`ulimit -u`, Docker's --pids-limit) or use fewer workers.",
+        )
+    memory = isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError)
+    if memory or any(words in text.lower() for words in _NO_MEMORY):
+        cause = text[:200] or type(error).__name__
+        return MlcError(f"there is too little memory: {cause}", _SMALLER)
     return None
 
 

@@ -34,16 +34,6 @@ _FINAL = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "R
 _PASSING = {408, 425, 429}
 
 
-def file_system(place: Place) -> tuple[Any, str]:
-    """The store of an address as fsspec knows it, and the name of the file there.
-
-    Raises:
-        MlcError: The extra for such stores is not installed.
-    """
-    store = _store(address(place).partition(":")[0])
-    return store, store._strip_protocol(address(place))  # noqa: SLF001 - has no public name
-
-
 @cache
 def _store(scheme: str) -> Any:
     """One for all threads: each would make a client of its own."""
@@ -63,11 +53,17 @@ def retried(work: Callable[[Any, str], T], place: Place) -> T:
     Raises:
         OSError: The file is missing, or may not be read.
         DownloadError: The store cannot be reached, or refuses.
+        MlcError: The extra for such stores is not installed.
     """
-    store, name = file_system(place)
+    store = _store(address(place).partition(":")[0])
+    name = store._strip_protocol(address(place))  # noqa: SLF001 - has no public name
+    return _tried(lambda: work(store, name), place)
+
+
+def _tried(work: Callable[[], T], place: Place) -> T:
     for attempt in range(TRIES):
         try:
-            return work(store, name)
+            return work()
         except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
             raise type(error)(error.errno, _said(error)) from None
         except MlcError:
@@ -169,23 +165,23 @@ def read_public(place: Place) -> bytes:
     """
     if not address(place).startswith("http"):
         return read(place)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Http(), _Https())
-    problem = ""
-    for attempt in range(TRIES):
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _PublicHosts())
+
+    def fetch() -> bytes:
         try:
             with opener.open(address(place), timeout=TIMEOUT) as response:
                 return bytes(response.read())
         except urllib.error.HTTPError as error:
             error.close()
-            problem = f"the server says {error.code}"
-            if error.code < 500 and error.code not in _PASSING:
-                raise OSError(0, problem) from None
-        except (OSError, http.client.HTTPException) as error:
-            problem = _said(error)
-            if isinstance(getattr(error, "reason", None), PermissionError):
-                raise OSError(0, "its address is in a private network") from None
-        time.sleep(PAUSE * 2**attempt)
-    raise DownloadError(f"{shown(place)}: cannot be reached, tried {TRIES} times: {problem}")
+            if error.code >= 500 or error.code in _PASSING:
+                raise
+            raise FileNotFoundError(0, f"the server says {error.code}") from None
+        except urllib.error.URLError as error:
+            if isinstance(error.reason, PermissionError):
+                raise PermissionError(0, "its address is in a private network") from None
+            raise
+
+    return _tried(fetch, place)
 
 
 def _connect(to: tuple[str, int], timeout: float, _source: object = None) -> socket.socket:
@@ -195,12 +191,10 @@ def _connect(to: tuple[str, int], timeout: float, _source: object = None) -> soc
     return socket.create_connection((str(found[0][4][0]), to[1]), timeout)
 
 
-class _Http(urllib.request.HTTPHandler):
+class _PublicHosts(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
     def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         return self.do_open(_public(http.client.HTTPConnection), request)
 
-
-class _Https(urllib.request.HTTPSHandler):
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
         return self.do_open(_public(http.client.HTTPSConnection), request)
 

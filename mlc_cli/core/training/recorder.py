@@ -237,9 +237,7 @@ def card_of(
         classes=list(splits.train.classes),  # type: ignore[arg-type]
         model=settings.model.model_dump(mode="json"),
         input_size=geometry.size,
-        resize=geometry.resize,
-        interpolation=geometry.interpolation,
-        decode=geometry.decode,
+        **geometry.kept,
         mean=built.mean,
         std=built.std,
         scale=float(built.classifier.head.scale),

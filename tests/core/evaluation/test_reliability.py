@@ -24,7 +24,9 @@ def test_the_curve_is_that_of_scikit_learn(data: tuple[np.ndarray, np.ndarray]) 
     probabilities_NC, targets_NC = data
     known = targets_NC >= 0
     expected = calibration_curve(targets_NC[known], probabilities_NC[known], n_bins=10)
-    probability_K, share_K, counts_K = reliability(probabilities_NC, targets_NC).curve()
+    bins = reliability(probabilities_NC, targets_NC)
+    probability_K, counts_K = bins.probability_K, bins.counts_K
+    share_K = bins.present_K / np.where(counts_K, counts_K, np.nan)
     filled = counts_K > 0
     np.testing.assert_allclose(share_K[filled], expected[0])
     np.testing.assert_allclose(probability_K[filled], expected[1])

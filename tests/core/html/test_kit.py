@@ -8,6 +8,7 @@ import pytest
 
 from mlc_cli.core import html
 from mlc_cli.core.html.page import write_page
+from mlc_cli.core.html.svg import Plot
 from mlc_cli.core.html.words import code, name
 
 CSS = Path(html.__file__).with_name("kit.css").read_text(encoding="utf-8")
@@ -66,3 +67,15 @@ def test_a_path_that_is_no_utf8_does_not_lose_the_page(tmp_path: Path) -> None:
     write_page(path, "loading/augmented.html", title="a\udcff", about="", rows=[])
     assert "a\\udcff" in path.read_text(encoding="utf-8")
     assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_no_character_that_cannot_be_seen_reaches_a_page(tmp_path: Path) -> None:
+    words = "\x1b[31mred\u202etxt\r"
+    plot = Plot(width=100, height=100)
+    plot.dot(0.5, 0.5, words)
+    plot.note(0.5, 0.5, words)
+    content = {"title": words, "about": words, "links": {}, "tiles": name(words)}
+    write_page(tmp_path / "page.html", "html/frame.html", **content, sections=plot.svg(words))
+    page = (tmp_path / "page.html").read_text()
+    assert not {"\x1b", "\u202e", "\r"} & {*page}
+    assert page.count(r"\u001b[31mred\u202etxt\r") == 7

@@ -129,6 +129,19 @@ def test_16_bits_are_scaled_by_the_full_range(tmp_path: Path, form: str, channel
     assert np.abs(read - deep / 65535 * 255).max() < 1.01  # TIFF is rounded, PNG cut off
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("form", ["png", "tif"])
+def test_of_16_bits_so_many_are_used_as_are_said(tmp_path: Path, form: str, channels: int) -> None:
+    deep = np.random.default_rng(0).integers(0, 5000, (8, 9, channels), np.uint16)
+    assert cv2.imwrite(str(tmp_path / f"deep.{form}"), deep[..., ::-1])
+    read = look(tmp_path / f"deep.{form}", bits=12).pixels
+    expected = np.broadcast_to((deep / 4095 * 255).clip(0, 255).round(), read.shape)
+    assert np.abs(read - expected).max() == 0
+    assert cv2.imwrite(str(tmp_path / f"flat.{form}"), deep.astype(np.uint8)[..., ::-1])
+    shallow = look(tmp_path / f"flat.{form}", bits=12).pixels
+    assert np.array_equal(shallow, read_image(tmp_path / f"flat.{form}"))
+
+
 @pytest.mark.parametrize("transform", [0, 2], ids=["CMYK", "YCCK"])
 def test_four_colours_of_print_are_those_that_pillow_sees(tmp_path: Path, transform: int) -> None:
     buffer = io.BytesIO()
@@ -367,6 +380,13 @@ def test_openexr_is_read_where_it_is_trusted_and_else_named(tmp_path: Path) -> N
 def test_32_bits_a_channel_are_named(tmp_path: Path, kind: type) -> None:
     Image.fromarray(np.ones((9, 9), kind)).save(tmp_path / "a.tif")
     assert "has 32 bits a channel" in reason(tmp_path / "a.tif")
+    cv2.imwrite(str(tmp_path / "b.tif"), np.zeros((8, 9, 3), np.float32))
+    assert "has 32 bits a channel" in reason(tmp_path / "b.tif")
+
+
+def test_what_is_not_rgb_is_not_taken_for_it(tmp_path: Path) -> None:
+    Image.fromarray(blocks()).convert("LAB").save(tmp_path / "a.tif")
+    assert "is in the colour space Lab: save it as RGB" in reason(tmp_path / "a.tif")
 
 
 def chunk(kind: bytes, content: bytes, claimed: int | None = None) -> bytes:

@@ -23,6 +23,7 @@ def test_all_together_stay_below_a_quarter_and_one_alone_may_always(
 ) -> None:
     shared, most, now = Room(), 0, 0
     lock = threading.Lock()
+    together = threading.Barrier(at_once, timeout=60)
 
     def use(_: int) -> None:
         nonlocal most, now
@@ -30,7 +31,8 @@ def test_all_together_stay_below_a_quarter_and_one_alone_may_always(
             with lock:
                 now += 1
                 most = max(most, now)
-            time.sleep(0.02)
+            together.wait()  # that so many come in
+            time.sleep(0.02)  # in which one more could
             with lock:
                 now -= 1
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
-from mlc_cli.core.inference.drawing import Drawer, Fonts, overlay, relative_heat
+from mlc_cli.core.inference.drawing import Fonts, draw_labels, overlay, relative_heat
 from mlc_cli.errors import UsageError
 
 
@@ -21,7 +21,7 @@ def picture(height: int, width: int, value: int = 255) -> bytes:
 def drawn(
     content: bytes, labels: list[str], heat: np.ndarray | None = None, fonts: Fonts | None = None
 ) -> np.ndarray:
-    result = Drawer(fonts or Fonts())(content, labels, [0.5] * len(labels), heat)
+    result = draw_labels(fonts or Fonts(), content, labels, [0.5] * len(labels), heat)
     return np.asarray(Image.open(io.BytesIO(result)))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlc_cli.core.inference.predictions import FormatName, make_format
+from mlc_cli.core.inference.predictions import FORMATS, FormatName
 from mlc_cli.core.inference.results import Prediction, best_first
 from mlc_cli.core.inference.writer import RecordWriter, open_output, read_partial
 from mlc_cli.errors import DataError, MlcError
@@ -32,7 +32,7 @@ PREDICTIONS = [
 
 def written(name: FormatName, predictions: list[Prediction], most: int | None = None) -> str:
     stream = io.StringIO()
-    writer = RecordWriter(stream, make_format(name, CLASSES, most))
+    writer = RecordWriter(stream, FORMATS[name](CLASSES, most))
     for one in predictions:
         writer.write([one])
     writer.finish()
@@ -97,7 +97,7 @@ def test_a_row_of_zeros_and_ones() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_cut_anywhere_is_continued_to_the_same_file(tmp_path: Path, name: str) -> None:
     whole = written(name, PREDICTIONS).encode()
-    path, form = tmp_path / "out", make_format(name, CLASSES)
+    path, form = tmp_path / "out", FORMATS[name](CLASSES)
     for cut in range(len(whole) + 1):
         path.write_bytes(whole[:cut])
         names = iter([p.image for p in PREDICTIONS])
@@ -114,19 +114,19 @@ def test_a_file_cut_anywhere_is_continued_to_the_same_file(tmp_path: Path, name:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_of_something_else_is_not_continued(tmp_path: Path, name: FormatName) -> None:
-    path, form = tmp_path / "out", make_format(name, CLASSES)
+    path, form = tmp_path / "out", FORMATS[name](CLASSES)
     path.write_text(written(name, PREDICTIONS), newline="")
     with pytest.raises(DataError, match="image 2 is broken"):
         read_partial(path, form, iter(["a.jpg", "other.png"]), 1)
     with pytest.raises(DataError, match="no more images"):
         read_partial(path, form, iter(["a.jpg"]), 1)
-    other = make_format("csv" if name == "jsonl" else "jsonl", CLASSES)
+    other = FORMATS["csv" if name == "jsonl" else "jsonl"](CLASSES)
     with pytest.raises(DataError, match="cannot be continued"):
         read_partial(path, other, iter(["a.jpg"]), 1)
 
 
 def test_whole_batches_are_kept(tmp_path: Path) -> None:
-    path, form = tmp_path / "out", make_format("jsonl", CLASSES)
+    path, form = tmp_path / "out", FORMATS["jsonl"](CLASSES)
     records = [written("jsonl", [one]).encode() for one in PREDICTIONS]
     path.write_bytes(b"".join(records[:3]) + b"half")
     partial = read_partial(path, form, iter([p.image for p in PREDICTIONS]), 2)
@@ -140,7 +140,7 @@ def test_a_table_of_other_classes_is_not_continued(tmp_path: Path, name: FormatN
     path = tmp_path / "out"
     path.write_text(written(name, PREDICTIONS), newline="")
     with pytest.raises(DataError, match="cannot be continued"):
-        read_partial(path, make_format(name, [*CLASSES, "more"]), iter(["a.jpg"]), 1)
+        read_partial(path, FORMATS[name]([*CLASSES, "more"]), iter(["a.jpg"]), 1)
 
 
 @pytest.mark.parametrize("content", [b"{}\n", b"[1]\n", b"\xff\n", b"no json\n", b"\n"])
@@ -148,7 +148,7 @@ def test_lines_that_are_no_predictions_are_refused(tmp_path: Path, content: byte
     path = tmp_path / "out"
     path.write_bytes(content)
     with pytest.raises(DataError, match="cannot be continued"):
-        read_partial(path, make_format("jsonl", CLASSES), iter(["a.jpg"]), 1)
+        read_partial(path, FORMATS["jsonl"](CLASSES), iter(["a.jpg"]), 1)
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
 def test_a_full_disk_is_named() -> None:
-    writer_form = make_format("jsonl", CLASSES)
+    writer_form = FORMATS["jsonl"](CLASSES)
     with pytest.raises(MlcError, match="No space left"), open_output(Path("/dev/full")) as stream:
         RecordWriter(stream, writer_form).write(PREDICTIONS)
 
@@ -169,7 +169,7 @@ def test_columns_of_classes_never_have_the_name_of_another_column() -> None:
     names = ["a;b", "error", "labels", "two\nlines"]
     row_C = np.array([0.9, 0.8, 0.7, 0.6])
     one = Prediction("i.jpg", row_C, best_first(row_C, row_C >= 0.5))
-    text = make_format("csv", names).before + make_format("csv", names).record(one)
+    text = FORMATS["csv"](names).before + FORMATS["csv"](names).record(one)
     header, row = csv.reader(io.StringIO(text))
     assert header[3:] == ["class:a;b", "class:error", "class:labels", "class:two\\nlines"]
     assert len(set(header)) == len(header)
@@ -178,12 +178,12 @@ def test_columns_of_classes_never_have_the_name_of_another_column() -> None:
 
 
 def test_formulas_are_left_alone_if_so_wanted() -> None:
-    form = make_format("csv", CLASSES, guard=False)
+    form = FORMATS["csv"](CLASSES, guard=False)
     assert form.record(prediction("=a.jpg")).startswith('=a.jpg,"=dog;')
 
 
 def test_a_line_of_json_is_safe_on_a_terminal_and_means_the_same() -> None:
     name = "\x1b[31mred\u202e\n"
-    line = make_format("jsonl", ["a"]).record(Prediction(name, np.array([0.9])))
+    line = FORMATS["jsonl"](["a"]).record(Prediction(name, np.array([0.9])))
     assert line[:-1].isprintable()
     assert json.loads(line)["image"] == name

@@ -1,3 +1,5 @@
+from functools import partial
+
 import cv2
 import numpy as np
 import pytest
@@ -7,13 +9,14 @@ from torchvision.transforms import v2
 from mlc_cli.core.images.geometry import resize
 from mlc_cli.core.loading.augment import (
     Compose,
-    Compressed,
-    Cutout,
-    Flip,
-    QuarterTurns,
     RandomResizedCrop,
+    Sometimes,
     Torchvision,
+    compress,
     crop_load_size,
+    cutout,
+    flip,
+    quarter_turns,
 )
 from mlc_cli.core.loading.rand_augment import pair_rand_augment
 
@@ -21,14 +24,14 @@ SIZE = (32, 48)
 TRANSFORMS = {
     "crop": RandomResizedCrop(SIZE, 0.6, 1.2, 1.0),
     "crop or whole": RandomResizedCrop(SIZE, 0.01, 3.0, 0.5),
-    "cutout": Cutout(1.0, 0.4, None),
-    "flip": Flip(1.0),
+    "cutout": partial(cutout, factor=0.4),
+    "flip": flip,
     "pair": pair_rand_augment,
-    "turned": QuarterTurns(1.0),
-    "upside down": Flip(1.0, axis=0),
-    "rotated": Torchvision(0.5, v2.RandomRotation(30, fill=[9, 9, 9])),
-    "compressed": Compressed(0.9, 30),
-    "torchvision": Torchvision(1.0, v2.RandAugment(2, 9)),
+    "turned": quarter_turns,
+    "upside down": partial(flip, axis=0),
+    "rotated": Sometimes(0.5, Torchvision(v2.RandomRotation(30, fill=[9, 9, 9]))),
+    "compressed": Sometimes(0.9, partial(compress, worst=30)),
+    "torchvision": Torchvision(v2.RandAugment(2, 9)),
 }
 
 
@@ -104,14 +107,15 @@ def test_without_a_crop_the_whole_image_is_resized() -> None:
 
 
 def test_flip_mirrors_left_to_right() -> None:
-    flipped = Flip(1.0)(noise(), np.random.default_rng(0))
+    flipped = flip(noise(), np.random.default_rng(0))
     np.testing.assert_array_equal(flipped, noise()[:, ::-1])
 
 
 @pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("kind", ["flip", "cutout"])
 def test_probability_is_kept(kind: str, p: float) -> None:
-    transform = Flip(p) if kind == "flip" else Cutout(p, 0.4, (0, 0, 0))
+    black = partial(cutout, factor=0.4, fill=(0, 0, 0))
+    transform = Sometimes(p, flip if kind == "flip" else black)
     rng = np.random.default_rng(0)
     changed = sum((transform(noise(), rng) != noise()).any() for _ in range(1000))
     assert changed == pytest.approx(1000 * p, abs=50)
@@ -125,7 +129,7 @@ def painted(pixels: np.ndarray, before: np.ndarray) -> np.ndarray:
 def test_cutout_paints_one_rectangle_of_one_colour() -> None:
     before = np.zeros((40, 60, 3), np.uint8)
     for seed in range(200):
-        after = Cutout(1.0, 0.4, None)(before, np.random.default_rng(seed))
+        after = cutout(before, np.random.default_rng(seed), factor=0.4)
         mask = painted(after, before)
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         assert mask.sum() == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
@@ -135,8 +139,8 @@ def test_cutout_paints_one_rectangle_of_one_colour() -> None:
 def test_cutout_is_as_large_as_its_factor_and_clipped_at_the_border() -> None:
     before = np.zeros((40, 60, 3), np.uint8)
     areas = [
-        painted(Cutout(1.0, 0.4, (9, 8, 7))(before, np.random.default_rng(seed)), before).sum()
-        for seed in range(500)
+        painted(cutout(before, rng, factor=0.4, fill=(9, 8, 7)), before).sum()
+        for rng in map(np.random.default_rng, range(500))
     ]
     assert max(areas) == 17 * 25  # sides of 0.4, both ends included
     assert min(areas) < 17 * 25 / 2
@@ -144,14 +148,14 @@ def test_cutout_is_as_large_as_its_factor_and_clipped_at_the_border() -> None:
 
 def test_cutout_uses_the_given_colour() -> None:
     before = np.zeros((40, 60, 3), np.uint8)
-    after = Cutout(1.0, 1.0, (9, 8, 7))(before, np.random.default_rng(0))
+    after = cutout(before, np.random.default_rng(0), factor=1.0, fill=(9, 8, 7))
     assert set(map(tuple, after[painted(after, before)].tolist())) == {(9, 8, 7)}
 
 
 def test_cutout_draws_a_colour_for_each_image() -> None:
     before = np.zeros((40, 60, 3), np.uint8)
     colours = {
-        tuple(Cutout(1.0, 1.0, None)(before, np.random.default_rng(seed)).max((0, 1)))
+        tuple(cutout(before, np.random.default_rng(seed), factor=1.0).max((0, 1)))
         for seed in range(20)
     }
     assert len(colours) > 15
@@ -160,15 +164,13 @@ def test_cutout_draws_a_colour_for_each_image() -> None:
 def test_quarter_turns_are_all_three_and_half_turns_where_it_is_not_square() -> None:
     rng = np.random.default_rng(0)
     square, wide = noise((9, 9)), noise((9, 12))
-    made = [QuarterTurns(1.0)(square, rng).tobytes() for _ in range(60)]
+    made = [quarter_turns(square, rng).tobytes() for _ in range(60)]
     assert set(made) == {np.rot90(square, turns).tobytes() for turns in (1, 2, 3)}
-    np.testing.assert_array_equal(QuarterTurns(1.0)(wide, rng), wide[::-1, ::-1])
+    np.testing.assert_array_equal(quarter_turns(wide, rng), wide[::-1, ::-1])
 
 
 def test_a_mirror_below_turns_upside_down() -> None:
-    np.testing.assert_array_equal(
-        Flip(1.0, axis=0)(noise(), np.random.default_rng(0)), noise()[::-1]
-    )
+    np.testing.assert_array_equal(flip(noise(), np.random.default_rng(0), axis=0), noise()[::-1])
 
 
 def test_crops_are_resized_in_all_of_the_given_ways() -> None:
@@ -182,5 +184,5 @@ def test_transforms_of_torchvision_leave_its_generator_alone() -> None:
     torch.manual_seed(3)
     wanted = torch.rand(4)
     torch.manual_seed(3)
-    Torchvision(1.0, v2.ColorJitter(0.5))(noise(), np.random.default_rng(0))
+    Torchvision(v2.ColorJitter(0.5))(noise(), np.random.default_rng(0))
     assert torch.equal(torch.rand(4), wanted)

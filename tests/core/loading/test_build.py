@@ -10,7 +10,7 @@ from torchvision.transforms import v2
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.images.geometry import Geometry
-from mlc_cli.core.loading.augment import Cutout, Flip, RandomResizedCrop, Torchvision
+from mlc_cli.core.loading.augment import RandomResizedCrop, Torchvision, cutout, flip
 from mlc_cli.core.loading.build import (
     build_augment,
     build_eval_batches,
@@ -23,12 +23,12 @@ from mlc_cli.core.loading.mixing import Cutmix, Mixup
 from mlc_cli.core.loading.rand_augment import pair_rand_augment
 from mlc_cli.errors import DataError
 from mlc_cli.settings.augment import (
+    LEVELS,
     AugmentSettings,
     CutmixSettings,
     MixupSettings,
 )
 from mlc_cli.settings.data import DataSettings
-from mlc_cli.settings.levels import LEVELS
 
 CPU = torch.device("cpu")
 
@@ -121,10 +121,12 @@ def test_augmentations_come_in_their_order() -> None:
         }
     )
     built = build_augment(wanted, (32, 48))
-    kinds = [type(transform) for transform in built.transforms]
-    assert kinds == [RandomResizedCrop, Torchvision, Cutout, Flip]
+    crop, policy, cut, mirror = built.transforms
+    assert isinstance(crop, RandomResizedCrop)
+    assert isinstance(policy.change, Torchvision)
+    assert (cut.change.func, cut.change.keywords["fill"]) == (cutout, (1, 2, 3))
+    assert (mirror.p, mirror.change) == (0.5, flip)
     assert built.load_size == (64, 96)
-    assert built.transforms[2].fill == (1, 2, 3)
 
 
 @pytest.mark.parametrize("most", [1.0, 2.0])
@@ -218,8 +220,8 @@ def test_levels_change_images_as_the_generator_says(level: str) -> None:
 def test_each_part_of_the_augmentation_changes_what_it_says(part: str, kind: type) -> None:
     wanted = AugmentSettings.model_validate({part: {"p": 1.0}, "flip": 0})
     (transform,) = build_augment(wanted, (64, 64)).transforms
-    assert isinstance(transform, Torchvision)
-    assert isinstance(transform.transform, kind)
+    assert isinstance(transform.change, Torchvision)
+    assert isinstance(transform.change.transform, kind)
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     changed = [transform(image, np.random.default_rng(seed)) for seed in range(9)]
     assert sum((one != image).any() for one in changed) >= 5

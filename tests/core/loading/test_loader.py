@@ -1,6 +1,7 @@
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.images.geometry import Geometry
 from mlc_cli.core.loading import loader
-from mlc_cli.core.loading.augment import Compose, Cutout, Flip
+from mlc_cli.core.loading.augment import Compose, Sometimes, cutout, flip
 from mlc_cli.core.loading.dataset import Batch, ImageDataset
 from mlc_cli.core.loading.image_cache import ImageCache
 from mlc_cli.core.loading.loader import Batches
@@ -24,7 +25,9 @@ from mlc_cli.errors import BadImageError, DataError, MlcError
 
 MakeSplit = Callable[..., Annotation]
 SIZE = (16, 24)
-AUGMENT = Compose((pair_rand_augment, Cutout(0.5, 0.4, None), Flip(0.5)), SIZE)
+AUGMENT = Compose(
+    (pair_rand_augment, Sometimes(0.5, partial(cutout, factor=0.4)), Sometimes(0.5, flip)), SIZE
+)
 
 
 def make_batches(

@@ -151,7 +151,7 @@ def test_pair_draws_every_operation_and_magnitude(monkeypatch: pytest.MonkeyPatc
 
 
 def test_torchvision_does_not_depend_on_the_global_generator_of_torch() -> None:
-    augment = Torchvision(1.0, v2.RandAugment(2, 9))
+    augment = Torchvision(v2.RandAugment(2, 9))
     changed = []
     for seed in (1, 2):
         torch.manual_seed(seed)
@@ -160,7 +160,7 @@ def test_torchvision_does_not_depend_on_the_global_generator_of_torch() -> None:
 
 
 def test_torchvision_changes_nearly_all_images_at_high_magnitude() -> None:
-    augment, pixels = Torchvision(1.0, v2.RandAugment(3, 20)), np.asarray(picture())
+    augment, pixels = Torchvision(v2.RandAugment(3, 20)), np.asarray(picture())
     changed = [augment(pixels, np.random.default_rng(seed)) for seed in range(30)]
     assert sum((image != pixels).any() for image in changed) > 25
     assert len({image.tobytes() for image in changed}) > 25

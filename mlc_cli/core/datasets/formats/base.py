@@ -1,6 +1,6 @@
 """What every format is: a reader, and for some a writer."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -84,6 +84,16 @@ class Reader(Protocol):
         Raises:
             DataError: It is not of this format, or so damaged that nothing can be said of it.
         """
+
+
+@dataclass(frozen=True)
+class FormatReader:
+    """Reads a format of which there is nothing to choose; what it has is that of a `Reader`."""
+
+    name: str
+    title: str
+    detect: Callable[[Path], str | None]
+    read: Callable[[Path, Path | None, IssueLog], Source]
 
 
 class Writer(Protocol):

@@ -28,7 +28,7 @@ from mlc_cli.core.datasets.formats import (
     yolo,
 )  # fmt: skip
 from mlc_cli.core.datasets.formats.base import Reader, Writer
-from mlc_cli.core.datasets.formats.foreign import refuse_foreign
+from mlc_cli.core.datasets.formats.foreign import refuse_known, refuse_unseen
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder, other_files
 from mlc_cli.core.datasets.formats.shared.states import StateRule
 from mlc_cli.core.datasets.formats.shared.tables import Told
@@ -48,28 +48,28 @@ def readers(settings: ConvertSettings) -> tuple[Reader, ...]:
     told = Told(table.image, table.labels, table.split, table.group, table.keep)
     rule = StateRule(table.minus_one, table.zero, table.blank)
     return (
-        mlc.MlcReader(),
+        mlc.MLC_READER,
         coco.CocoReader(settings.coco.crowd, settings.coco.min_area),
-        datumaro.DatumaroReader(),
-        label_studio.LabelStudioReader(),
-        labelme.LabelMeReader(),
-        via.ViaReader(),
+        datumaro.DATUMARO_READER,
+        label_studio.LABEL_STUDIO_READER,
+        labelme.LABELME_READER,
+        via.VIA_READER,
         fiftyone.FiftyOneReader(settings.fiftyone.null),
-        mmpretrain.MmpretrainReader(),
+        mmpretrain.MMPRETRAIN_READER,
         vg500.Vg500Reader(settings.vg500.names),
         voc.VocReader(settings.voc.difficult),
-        nus_wide.NusWideReader(),
+        nus_wide.NUS_WIDE_READER,
         open_images.OpenImagesReader(settings.open_images.unverified),
         csv_onehot.CsvOnehotReader(rule, told),
         csv_list.CsvListReader(settings.csv.separator, told),
         cvat.CvatReader(settings.cvat.attributes),
-        yolo.YoloReader(),
-        imagenet_txt.ImageNetTxtReader(),
-        celeba.CelebaReader(),
-        jsonl.JsonLinesReader(),
-        keywords.TagFileReader(),
-        keywords.XmpReader(),
-        image_folder.ImageFolderReader(),
+        yolo.YOLO_READER,
+        imagenet_txt.IMAGENET_TXT_READER,
+        celeba.CELEBA_READER,
+        jsonl.JSONL_READER,
+        keywords.TAG_FILE_READER,
+        keywords.XMP_READER,
+        image_folder.IMAGE_FOLDER_READER,
     )
 
 
@@ -146,19 +146,15 @@ def detect(source: Path, choices: Sequence[Reader]) -> tuple[Reader, str]:
     Raises:
         DataError: There is no sign of any, or there are signs of several.
     """
-    if is_file(source):
-        refuse_foreign(source)
     other_files.cache_clear()
+    refuse_known(source)
     found = [(reader, seen) for reader in choices if (seen := reader.detect(source))]
     if len(found) > 1:  # a table further down may be of anything
         found = [item for item in found if item[1].rpartition(" in ")[2].count("/") == 0
                  or not item[0].name.startswith("csv")] or found  # fmt: skip
     names = ", ".join(reader.name for reader in choices)
     if not found:
-        refuse_foreign(source)
-        raise DataError(
-            f"{source}: the format is not clear from what is there", f"Name it, one of {names}."
-        )
+        refuse_unseen(source, names)
     if len(found) > 1:
         lines = [f"  {reader.name}: {seen}" for reader, seen in found]
         raise DataError(

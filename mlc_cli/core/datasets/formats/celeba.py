@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
-from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.lines import is_file, text_lines
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
@@ -24,32 +24,27 @@ _COUNT = re.compile("[0-9]{1,9}")
 _SPLITS = {"0": "train", "1": "val", "2": "test"}
 
 
-class CelebaReader:
-    """Reads the attributes of CelebA."""
-
-    name = "celeba"
-    title = "CelebA attributes"
-
-    def detect(self, source: Path) -> str | None:
-        """Name the file of attributes, judged by its first three lines."""
-        file = _file(source)
-        if file.suffix != ".txt" and file.name not in _ATTRIBUTES:
-            return None
-        try:
-            names, rows = _open(file)
-            _, row = next(rows, (0, []))
-        except DataError:
-            return None
-        return f"names of attributes in {file.name}" if len(row) == len(names) + 1 else None
-
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open the file of attributes, or the folder that has it."""
-        file = _file(source)
+def _detect(source: Path) -> str | None:
+    """Name the file of attributes, judged by its first three lines."""
+    file = _file(source)
+    if file.suffix != ".txt" and file.name not in _ATTRIBUTES:
+        return None
+    try:
         names, rows = _open(file)
-        base = file.parent.parent if file.absolute().parent.name == "Anno" else file.parent
-        splits = dict(_partition(base, dropped))
-        root = images or next((base / name for name in _IMAGES if (base / name).is_dir()), base)
-        return Source(root, _samples(file, names, rows, splits, dropped), names)
+        _, row = next(rows, (0, []))
+    except DataError:
+        return None
+    return f"names of attributes in {file.name}" if len(row) == len(names) + 1 else None
+
+
+def _read(source: Path, images: Path | None, dropped: IssueLog) -> Source:
+    """Open the file of attributes, or the folder that has it."""
+    file = _file(source)
+    names, rows = _open(file)
+    base = file.parent.parent if file.absolute().parent.name == "Anno" else file.parent
+    splits = dict(_partition(base, dropped))
+    root = images or next((base / name for name in _IMAGES if (base / name).is_dir()), base)
+    return Source(root, _samples(file, names, rows, splits, dropped), names)
 
 
 def _file(source: Path) -> Path:
@@ -110,3 +105,6 @@ def _samples(
     if lost > 0:
         dropped.add("images that the count promises, but that are not listed", f"{file}: {count}",
                     lost)  # fmt: skip
+
+
+CELEBA_READER = FormatReader("celeba", "CelebA attributes", _detect, _read)

@@ -19,10 +19,10 @@ from msgspec import Struct
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.images import is_address
 from mlc_cli.core.datasets.formats.shared.json_files import FileKind, Id, id_key, load
 from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of, split_of, unsplit
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
+from mlc_cli.core.datasets.formats.shared.references import is_address
 from mlc_cli.core.datasets.formats.shared.writing import JsonWriter, common_prefix
 from mlc_cli.core.system.issues import IssueLog
 
@@ -42,7 +42,8 @@ def _looks_right(opening: str) -> bool:
 _FILES = FileKind(
     "images and annotations",
     _looks_right,
-    'A COCO file has the lists "images", "categories" and "annotations".',
+    'A COCO file has the lists "images", "categories" and "annotations"; files of captions have no'
+    " categories, name instances_*.json instead.",
     ("*.json", "annotations/*.json"),
     ("*/_annotations.coco.json", "annotations/instances_*.json", "annotations/labels_*.json",
      "instances_*.json"),

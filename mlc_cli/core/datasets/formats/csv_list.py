@@ -48,8 +48,8 @@ def find_separator(cells: Sequence[str]) -> str:
 
     `PYTHON_LIST` if all that are not empty stand in brackets; else the first of `|`, `;` and `,`
     that any of them has; else a space if they consist of fewer different words than there are
-    different cells, or all words of cells with several are numbers or cells of their own, or a word
-    stands at several places in the cells of a small table; else nothing.
+    different cells, or all words of cells with several are numbers or cells of their own, or words
+    follow each other as names do not in a small table; else nothing.
     """
     filled = {cell for cell in cells if cell not in _EMPTY}
     if filled and all(_BRACKETS.fullmatch(cell) for cell in filled):
@@ -59,18 +59,23 @@ def find_separator(cells: Sequence[str]) -> str:
             return separator
     words = {word for cell in filled for word in cell.split()}
     several = {word for cell in filled if " " in cell for word in cell.split()}
-    apart = several <= filled or all(word.isdigit() for word in several) or _wanders(filled)
+    apart = several <= filled or all(word.isdigit() for word in several) or _follows(filled)
     return " " if len(words) < len(filled) or (several and apart) else ""
 
 
-def _wanders(cells: Collection[str]) -> bool:
-    """Whether few cells have a word with other numbers of words before and behind it in another.
+def _follows(cells: Collection[str]) -> bool:
+    """Whether words of few cells follow each other as those of names do not.
 
-    As in `haze primary` and `road clear primary water`, but not in `polar bear, brown bear`; of
-    many names some do so by chance, such as `stone wall` and `wall clock`.
+    A word has other numbers of words before and behind it in another cell, as in `haze primary` and
+    `road clear primary water`, or a cell begins with another, as `cat dog` does with `cat`; not so
+    in `polar bear, brown bear, bear`. Of many names some do so by chance, such as `stone wall` and
+    `wall clock`.
     """
+    few = sorted(cells) if len(cells) < _FEW else []
+    if any(cell.startswith(f"{other} ") for cell in few for other in few):
+        return True
     places: dict[str, tuple[int, int]] = {}
-    for words in map(str.split, sorted(cells) if len(cells) < _FEW else ()):
+    for words in map(str.split, few):
         for before, word in enumerate(words):
             behind = len(words) - before
             first = places.setdefault(word, (before, behind))

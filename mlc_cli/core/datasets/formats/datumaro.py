@@ -3,6 +3,8 @@
 {"categories": {"label": {"labels": [{"name": "dog"}]}},
  "items": [{"id": "a", "annotations": [{"type": "label", "label_id": 0}],
             "image": {"path": "a.jpg"}}]}
+
+Anything that has a label counts as one: boxes, masks, points.
 """
 
 import posixpath
@@ -13,7 +15,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from mlc_cli.core.datasets.annotations import Annotation
-from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, numbered
 from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of
 from mlc_cli.core.datasets.formats.shared.writing import JsonWriter, common_prefix
@@ -63,19 +65,12 @@ class _Content(Struct):
         return [label.name for label in own.labels] if own else []
 
 
-class DatumaroReader:
-    """Reads Datumaro JSON; anything that has a label counts as one: boxes, masks, points."""
-
-    name = "datumaro"
-    title = "Datumaro JSON"
-    detect = staticmethod(_FILES.seen)
-
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file, or all of a folder; the name of a file is its split."""
-        contents = _FILES.load_all(source, _Content, dropped, "items")
-        root = images or root_of(source)
-        classes = dict.fromkeys(name for own in contents.values() for name in own.names())
-        return Source(root, _samples(contents, root, dropped), list(classes))
+def _read(source: Path, images: Path | None, dropped: IssueLog) -> Source:
+    """Open a file, or all of a folder; the name of a file is its split."""
+    contents = _FILES.load_all(source, _Content, dropped, "items")
+    root = images or root_of(source)
+    classes = dict.fromkeys(name for own in contents.values() for name in own.names())
+    return Source(root, _samples(contents, root, dropped), list(classes))
 
 
 def _samples(contents: Mapping[Path, _Content], root: Path, dropped: IssueLog) -> Iterator[Sample]:
@@ -131,3 +126,6 @@ def _items(annotation: Annotation, prefix: str) -> Iterator[dict[str, object]]:
 
 
 DATUMARO_WRITER = JsonWriter("datumaro", "annotations/{}.json", _content)
+
+
+DATUMARO_READER = FormatReader("datumaro", "Datumaro JSON", _FILES.seen, _read)

@@ -2,13 +2,14 @@
 
 import re
 from collections import deque
-from itertools import islice
+from itertools import chain, islice, starmap
 from pathlib import Path
+from typing import NoReturn
 
-from mlc_cli.core.datasets.formats.shared.images import is_image
 from mlc_cli.core.datasets.formats.shared.lines import csv_rows, is_file, other_files, raw_lines
 from mlc_cli.core.datasets.formats.shared.tables import Table
 from mlc_cli.errors import DataError
+from mlc_cli.text import some
 
 _HEAD, _FILES = 1 << 16, 200
 _COCO = "Export it as COCO or as CSV."
@@ -16,6 +17,16 @@ _CSV = "Save it as CSV in UTF-8, with a line for each image: image,labels."
 _IMAGES = "Save the images as files, and their labels as CSV: image,labels."
 _STATES = "Write it as CSV with a column for each class: 1 present, 0 absent, blank unknown."
 _BANDS = "Save the bands that are wanted as one image each, and the labels as CSV: image,labels."
+_FOLDERS = "Convert its folder of images as image-folder, or write the attributes of images as CSV."
+_LIST = "Write it as CSV: image,labels. Or put the names of its numbers beside it, in synsets.txt."
+_NAMES = {
+    "image_class_labels.txt": ("is of CUB-200-2011 or NABirds", _FOLDERS),
+    "predicate-matrix-binary.txt": ("is of AwA2: attributes of classes, not of images", _FOLDERS),
+    **dict.fromkeys(("list_attr_img.txt", "list_category_img.txt"), ("is of DeepFashion", _STATES)),
+    "objectInfo150.txt": ("is of ADE20K, which has masks", _CSV),
+    "mimic-cxr-2.0.0-chexpert.csv": ("is of MIMIC-CXR: labels of studies, not of images", _STATES),
+}
+"""Files whose data sets other readers would take for theirs."""
 _OPENINGS = (
     (rb"version https://git-lfs", "is a Git LFS pointer, not the file", "Fetch it: git lfs pull."),
     (rb'"imageGcsUri"', "is of Vertex AI", "Export it as CSV: image,labels."),
@@ -32,8 +43,34 @@ _OPENINGS = (
     (rb'"synsets"\s*:\s*\[', "is of Visual Genome", _CSV),
     (rb'"tile_source"\s*:|"acquisition_date"\s*:', "is of BigEarthNet", _BANDS),
     (rb"\A\s*\[\s*\[[\d,\s]*\]\s*[,\]]", "has numbers of classes alone, as ImageNet ReaL", _CSV),
+    (rb'"imgToAnns"|"utf8_string"', "is of COCO-Text", _CSV),
+    (
+        rb'\A\s*\[\s*\{(?=.*"image_id")(?=.*"category_id").*"score"\s*:',
+        "has results of COCO",
+        "Name the file of annotations: a detector has guessed these.",
+    ),
+    (rb'"positive_attributes"\s*:', "is of VAW", _STATES),
+    (rb'"relations"\s*:\s*\[', "has scene graphs, as GQA", _CSV),
+    (rb'"imgHeight"\s*:', "is of Cityscapes", _COCO),
+    (rb'"gtboxes"\s*:', "is of CrowdHuman", _COCO),
+    (rb"\A\S+ (?:\w+ )*(?:upper|lower)Body[A-Z]", "is of PETA", _CSV),
+    (rb"\Ahttps?://\S+\s+\d+:[01]", "is of Tencent ML-Images: classes with confidences", _CSV),
+    (
+        rb"\A[^\n]*EstimatedYesNo",
+        "has points of Open Images",
+        "Use the *-human-imagelabels.csv of the same images.",
+    ),
+    (
+        rb"\A(?:Car|Van|Truck|Tram|Cyclist|Pedestrian|Misc|DontCare) [\d.-]+ [\d-]+ ",
+        "is of KITTI",
+        _COCO,
+    ),
+    (rb"\Aimagesource:", "is of DOTA", _COCO),
+    (rb"\A/[a-z]/\w+", "is of SUN397 or Places", _CSV),
     (rb"\AMATLAB \d|\A\x89HDF\r\n", "is a file of MATLAB or HDF5", _CSV),
 )
+_ROWS = (rb"\A\S+\.(?:jpe?g|png|bmp)[ \t]+[\w.-]", "lists images with their labels", _LIST)
+"""What is read where names of classes lie beside it."""
 _SUFFIXES = {
     **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods"), ("is a spreadsheet", _CSV)),
     **dict.fromkeys((".tfrecord", ".tfrecords", ".record"), ("is a TFRecord", _COCO)),
@@ -46,39 +83,59 @@ _SUFFIXES = {
 }
 _LISTS = re.compile(r".+_r1\.txt")
 """Lists of the images of a class that is clear in them; those of MIRFLICKR are beside others."""
-_TEXTS = (".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".txt")
+_TABLES = (".csv", ".tsv")
+_TEXTS = (*_TABLES, ".json", ".jsonl", ".xml", ".yaml", ".txt")
 
 
-def refuse_foreign(source: Path) -> None:
-    """Say of what format a place is, where that is known and no reader takes it.
+def refuse_known(source: Path) -> None:
+    """Say of what data set a place is where a name, or a file itself, tells that none reads it.
 
     Raises:
-        DataError: It is known, or the only file that could have annotations cannot be read.
+        DataError: It is known.
     """
-    places = [source]
-    if source.is_dir():
-        deeper = (Path(folder, name) for level in other_files(source) for folder, name in level)
-        top = (path for path in source.glob("*") if is_file(path) and not is_image(path.name))
-        places = sorted([*islice(top, _FILES), *islice(deeper, _FILES)])
+    if is_file(source):
+        _refuse(source, _NAMES.get(source.name) or _kind(source))
+    for folder, name in chain.from_iterable(other_files(source)):
+        _refuse(Path(folder, name), _NAMES.get(name))
+
+
+def refuse_unseen(source: Path, names: str) -> NoReturn:
+    """Say of what format a place is that no reader of some names sees, or what is not clear.
+
+    Raises:
+        DataError: Always: it is known, a table or the only file that could have annotations cannot
+            be read, or it is not clear.
+    """
+    levels = (sorted(islice(level, _FILES)) for level in other_files(source))
+    places = [source] if is_file(source) else list(starmap(Path, chain.from_iterable(levels)))
     for place in places:
-        if kind := _kind(place):
-            raise DataError(f"{place}: {kind[0]}, which is not read", kind[1])
+        _refuse(place, _kind(place, _ROWS))
     texts = [place for place in places if place.suffix.lower() in _TEXTS]
-    if len(texts) == 1:  # shows an error of encoding, a quotation mark that stays open, no header
-        is_table = texts[0].suffix.lower() in (".csv", ".tsv")
+    if len(texts) == 1:  # shows an error of encoding, and a quotation mark that stays open
+        is_table = texts[0].suffix.lower() in _TABLES
         deque((csv_rows if is_table else raw_lines)(texts[0]), maxlen=0)
-        if is_table:
-            Table.open(texts[0])
+    tables = [Table.open(place) for place in texts if place.suffix.lower() in _TABLES]
+    lines = [f"\n  {table.path.name} has the columns {some(table.header)}" for table in tables[:3]]
+    told = "Tell the columns: --image-column NAME --label-column NAME. " if lines else ""
+    raise DataError(
+        f"{source}: the format is not clear from what is there{''.join(lines)}",
+        f"{told}Name it, one of {names}.",
+    )
 
 
-def _kind(place: Path) -> tuple[str, str] | None:
+def _refuse(place: Path, kind: tuple[str, str] | None) -> None:
+    if kind is not None:
+        raise DataError(f"{place}: {kind[0]}, which is not read", kind[1])
+
+
+def _kind(place: Path, *more: tuple[bytes, str, str]) -> tuple[str, str] | None:
     """What a file is, and what to do."""
     try:
         with place.open("rb") as stream:
             head = stream.read(_HEAD)
     except OSError:
         return None
-    for pattern, kind, repair in _OPENINGS:
+    for pattern, kind, repair in (*_OPENINGS, *more):
         if re.search(pattern, head, re.DOTALL):
             return kind, repair
     if _LISTS.fullmatch(place.name) and head.replace(b"\r", b"").replace(b"\n", b"").isdigit():

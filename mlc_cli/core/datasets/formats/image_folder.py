@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
-from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.images import is_image, walk_images
 from mlc_cli.core.datasets.formats.shared.lines import is_folder
 from mlc_cli.core.datasets.formats.shared.split_names import meaning
@@ -33,45 +33,38 @@ _LOOKED = 20
 _ANNOTATIONS = (".json", ".jsonl", ".csv", ".xml", ".xmp", ".yaml", ".yml")
 
 
-class ImageFolderReader:
-    """Reads a folder for each class."""
+def _detect(source: Path) -> str | None:
+    """Name folders that have images, where no file beside them looks like annotations."""
+    splits, classes = _layout(source)
+    parents = [source, *(source / split for split in splits)]
+    lower = {name.lower() for name in classes}
+    if len(classes) < 2 or any(map(_MASKS.fullmatch, lower)):
+        return None
+    if sum(bool(_BAND.search(entry.name)) for entry in _entries(source / classes[0])) > 1:
+        return None
+    inside = (parent / name for parent in parents for name in classes[:_LOOKED])
+    if lower & _FOLDERS_OF_OTHERS or any(map(has_annotations, chain(parents, inside))):
+        return None
+    has_images = (name for name in classes if any(_has_image(parent / name) for parent in parents))
+    found = list(islice(has_images, 3))
+    return f"images in {', '.join(found)}" if len(found) > 1 else None
 
-    name = "image-folder"
-    title = "a folder for each class"
 
-    def detect(self, source: Path) -> str | None:
-        """Name folders that have images, where no file beside them looks like annotations."""
-        splits, classes = _layout(source)
-        parents = [source, *(source / split for split in splits)]
-        lower = {name.lower() for name in classes}
-        if len(classes) < 2 or any(map(_MASKS.fullmatch, lower)):
-            return None
-        if sum(bool(_BAND.search(entry.name)) for entry in _entries(source / classes[0])) > 1:
-            return None
-        inside = (parent / name for parent in parents for name in classes[:_LOOKED])
-        if lower & _FOLDERS_OF_OTHERS or any(map(has_annotations, chain(parents, inside))):
-            return None
-        has_images = (
-            name for name in classes if any(_has_image(parent / name) for parent in parents)
+def _read(source: Path, images: Path | None, dropped: IssueLog) -> Source:
+    """Open a folder."""
+    root = images or source
+    splits, classes = _layout(root)
+    if not classes:
+        raise DataError(
+            f"{root}: has no folders of classes", "Images are looked for in <class>/*.jpg."
         )
-        found = list(islice(has_images, 3))
-        return f"images in {', '.join(found)}" if found else None
-
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a folder."""
-        root = images or source
-        splits, classes = _layout(root)
-        if not classes:
-            raise DataError(
-                f"{root}: has no folders of classes", "Images are looked for in <class>/*.jpg."
-            )
-        others = ", ".join(name for name in _folders(root) if name not in splits and splits)
-        return Source(
-            image_root=root,
-            samples=chain.from_iterable(_samples(root, own, dropped) for own in splits or [""]),
-            classes=classes,
-            remarks=(f"folders that are no splits are left out: {others:.300}",) if others else (),
-        )
+    others = ", ".join(name for name in _folders(root) if name not in splits and splits)
+    return Source(
+        image_root=root,
+        samples=chain.from_iterable(_samples(root, own, dropped) for own in splits or [""]),
+        classes=classes,
+        remarks=(f"folders that are no splits are left out: {others:.300}",) if others else (),
+    )
 
 
 def _layout(root: Path) -> tuple[list[str], list[str]]:
@@ -120,7 +113,12 @@ def _has_image(folder: Path) -> bool:
 def _samples(root: Path, split: str, dropped: IssueLog) -> Iterator[Sample]:
     prefix = f"{split}/" if split else ""
     paths = []
-    for path in walk_images(root / split):
+
+    def other(path: str) -> None:
+        if "/" in path:
+            dropped.add("files in the folders of classes that are no images", prefix + path)
+
+    for path in walk_images(root / split, other):
         if "/" in path:
             paths.append(path)
         else:
@@ -166,3 +164,6 @@ def _digest(path: Path) -> bytes | str:
             return hashlib.file_digest(stream, "sha256").digest()
     except OSError:
         return str(path)
+
+
+IMAGE_FOLDER_READER = FormatReader("image-folder", "a folder for each class", _detect, _read)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import numbered
 from mlc_cli.core.datasets.formats.shared.lines import is_file, text_lines
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
@@ -18,29 +18,24 @@ from mlc_cli.errors import DataError
 _SYNSETS = "synsets.txt"
 
 
-class ImageNetTxtReader:
-    """Reads ImageNet lists."""
+def _detect(source: Path) -> str | None:
+    """Name the list of classes, if there are lists of images beside it."""
+    folder = _folder(source)
+    lists = _lists(source)
+    return f"{_SYNSETS} and {lists[0].name}" if is_file(folder / _SYNSETS) and lists else None
 
-    name = "imagenet-txt"
-    title = "ImageNet lists with numbers of classes"
 
-    def detect(self, source: Path) -> str | None:
-        """Name the list of classes, if there are lists of images beside it."""
-        folder = _folder(source)
-        lists = _lists(source)
-        return f"{_SYNSETS} and {lists[0].name}" if is_file(folder / _SYNSETS) and lists else None
-
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a folder, or one of its lists."""
-        folder, lists = _folder(source), _lists(source)
-        classes = [line for _, line in text_lines(folder / _SYNSETS)]
-        if not lists or not classes:
-            raise DataError(f"{source}: has no list of images beside {_SYNSETS}")
-        found = folder / "images"
-        root = images or (found if found.is_dir() else folder)
-        names = ImageNames(root, dropped)
-        parts = (_samples(file, classes, names, dropped) for file in lists)
-        return Source(root, chain.from_iterable(parts), list(dict.fromkeys(classes)))
+def _read(source: Path, images: Path | None, dropped: IssueLog) -> Source:
+    """Open a folder, or one of its lists."""
+    folder, lists = _folder(source), _lists(source)
+    classes = [line for _, line in text_lines(folder / _SYNSETS)]
+    if not lists or not classes:
+        raise DataError(f"{source}: has no list of images beside {_SYNSETS}")
+    found = folder / "images"
+    root = images or (found if found.is_dir() else folder)
+    names = ImageNames(root, dropped)
+    parts = (_samples(file, classes, names, dropped) for file in lists)
+    return Source(root, chain.from_iterable(parts), list(dict.fromkeys(classes)))
 
 
 def _folder(source: Path) -> Path:
@@ -77,3 +72,8 @@ def _parse(line: str) -> tuple[str, Sequence[str]]:
         return "", ()
     suffix = "" if rest[0][:1].isspace() else rest[0].partition(" ")[0]
     return stem + suffix, rest[0].removeprefix(suffix).split()
+
+
+IMAGENET_TXT_READER = FormatReader(
+    "imagenet-txt", "ImageNet lists with numbers of classes", _detect, _read
+)

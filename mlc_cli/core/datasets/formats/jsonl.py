@@ -1,14 +1,17 @@
 """JSON lines: Hugging Face's `metadata.jsonl`, and the manifests of SageMaker Ground Truth.
 
     {"file_name": "a.jpg", "labels": ["cat", "dog"]}      or "objects": {"categories": ["cat"]}
+    [{"file_name": "a.jpg", "labels": [3, 7]}, ...]       all in one array, as ML-GCN has it
 
     {"source-ref": "s3://b/a.jpg", "kinds": [0, 3],
      "kinds-metadata": {"class-map": {"0": "cat", "3": "dog"}}}
 
 A file in a folder that is called as a split is of that split, as is one that is called so itself.
+Without names of classes their numbers are the names.
 """
 
 import posixpath
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,27 +19,32 @@ from typing import Any
 import msgspec
 
 from mlc_cli.core.datasets.annotations import Label
-from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.images import is_address
+from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import (
     STATES_REMARK,
     FileKind,
     are_states,
+    load,
+    opening,
     present_in,
 )
 from mlc_cli.core.datasets.formats.shared.layout import split_of, unsplit
 from mlc_cli.core.datasets.formats.shared.lines import text_lines
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames, relative_prefix
+from mlc_cli.core.datasets.formats.shared.references import is_address
 from mlc_cli.core.datasets.formats.shared.tables import called_labels
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 from mlc_cli.text import some
 
 _IMAGE, _ADDRESS, _META = "file_name", "source-ref", "-metadata"
+_ARRAY = re.compile(r'\s*\[\s*\{(?=[^{}]*"file_name")[^{}]*"(?:labels?|tags|categories)"\s*:\s*\[')
 _TEXTS = ("text", "caption", "prompt", "description")
 
 
 def _looks_right(opening: str) -> bool:
+    if _ARRAY.match(opening):
+        return True
     first = opening.lstrip().partition("\n")[0]
     if f'"{_IMAGE}"' not in first and f'"{_ADDRESS}"' not in first:
         return False
@@ -51,34 +59,30 @@ _FILES = FileKind(
     "lines of images",
     _looks_right,
     'A line looks like {"file_name": "a.jpg", "labels": ["cat", "dog"]}.',
-    ("*.jsonl", "*.manifest", "*/metadata.jsonl"),
+    ("*.jsonl", "*.manifest", "*/metadata.jsonl", "*.json"),
 )
 
 
-class JsonLinesReader:
-    """Reads JSON lines; without names of classes their numbers are the names."""
-
-    name = "jsonl"
-    title = "JSON lines"
-    detect = staticmethod(_FILES.seen)
-
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file, or all of a folder, where every line is JSON and a key is of labels."""
-        files = _FILES.existing(source)
-        root = images or (source if source.is_dir() else source.parent)
-        rows = {file: list(_rows(file)) for file in files}
-        keys = {file: _keys(file, own) for file, own in rows.items()}
-        said = {line: None for file in files for line in _take_apart(rows[file], keys[file])}
-        return Source(
-            image_root=root,
-            samples=_samples(rows, keys, root, images, dropped),
-            remarks=(*said, *(one for file in files for one in _unused(rows[file], keys[file]))),
-            unsplit=unsplit({file: len(own) for file, own in rows.items()}),
-        )
+def _read(source: Path, images: Path | None, dropped: IssueLog) -> Source:
+    """Open a file, or all of a folder, where every line is JSON and a key is of labels."""
+    files = _FILES.existing(source)
+    root = images or (source if source.is_dir() else source.parent)
+    rows = {file: list(_rows(file)) for file in files}
+    keys = {file: _keys(file, own) for file, own in rows.items()}
+    said = {line: None for file in files for line in _take_apart(rows[file], keys[file])}
+    return Source(
+        image_root=root,
+        samples=_samples(rows, keys, root, images, dropped),
+        remarks=(*said, *(one for file in files for one in _unused(rows[file], keys[file]))),
+        unsplit=unsplit({file: len(own) for file, own in rows.items()}),
+    )
 
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     shape: Any = dict[str, Any]
+    if _ARRAY.match(opening(file)):
+        yield from enumerate(load(file, list[shape], _FILES.hint), 1)
+        return
     for number, line in text_lines(file):
         try:
             yield number, msgspec.json.decode(line, type=shape)
@@ -180,3 +184,6 @@ def _labels(row: Mapping[str, Any], key: str, where: str, dropped: IssueLog) -> 
 def _called(item: Mapping[str, Any]) -> Any:
     """What an object has under a key that is called after labels."""
     return next((own for name, own in item.items() if called_labels(name)), None)
+
+
+JSONL_READER = FormatReader("jsonl", "JSON lines", _FILES.seen, _read)

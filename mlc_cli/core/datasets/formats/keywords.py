@@ -19,7 +19,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
 from mlc_cli.core.datasets.formats.image_folder import has_annotations
 from mlc_cli.core.datasets.formats.shared.images import is_image, walk_images
 from mlc_cli.core.datasets.formats.shared.lines import is_file, text_lines
@@ -40,64 +40,52 @@ _PATHS = "{http://ns.adobe.com/lightroom/1.0/}hierarchicalSubject"
 Tags = Callable[[Path], "list[str] | None"]
 
 
-class TagFileReader:
-    """Reads a text file of tags beside each image."""
+def _detect_tags(source: Path) -> str | None:
+    """Name the first text file, if most beside images have tags and none has boxes."""
+    texts = [file for image in _some_images(source) if is_file(file := image.with_suffix(".txt"))]
+    lines: list[str] = []
+    with suppress(DataError):
+        lines += (line for file in texts for _, line in text_lines(file))
+    looks_right = 2 * sum("," in line or " " not in line for line in lines) > len(lines)
+    if not lines or not looks_right or any(class_of(line) is not None for line in lines):
+        return None
+    return f"tags in {texts[0].name}"
 
-    name = "tag-files"
-    title = "tags in a text file beside each image"
 
-    def detect(self, source: Path) -> str | None:
-        """Name the first text file, if most beside images have tags and none has boxes."""
-        texts = [
-            file for image in _some_images(source) if is_file(file := image.with_suffix(".txt"))
-        ]
-        lines: list[str] = []
-        with suppress(DataError):
-            lines += (line for file in texts for _, line in text_lines(file))
-        looks_right = 2 * sum("," in line or " " not in line for line in lines) > len(lines)
-        if not lines or not looks_right or any(class_of(line) is not None for line in lines):
+def _read_tags(source: Path, images: Path | None, dropped: IssueLog) -> Source:
+    """Open a folder."""
+    root = images or source
+
+    def tags(image: Path) -> list[str] | None:
+        beside = image.with_suffix(".txt")
+        places = [beside, source / beside.relative_to(root)]
+        file = next(filter(is_file, places), None)
+        if file is None:
             return None
-        return f"tags in {texts[0].name}"
-
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a folder."""
-        root = images or source
-
-        def tags(image: Path) -> list[str] | None:
-            beside = image.with_suffix(".txt")
-            places = [beside, source / beside.relative_to(root)]
-            file = next(filter(is_file, places), None)
-            if file is None:
-                return None
-            try:
-                parts = [part for _, line in text_lines(file) for part in line.split(",")]
-            except DataError as error:
-                dropped.add("text files that cannot be read", error.message)
-                return None
-            return [re.sub(r"\\([()])", r"\1", part.strip()) for part in parts if part.strip()]
-
-        return _open(root, tags, "images without a text file of tags", dropped)
-
-
-class XmpReader:
-    """Reads keywords of XMP, in a file beside an image or in the image."""
-
-    name = "xmp"
-    title = "keywords of XMP"
-
-    def detect(self, source: Path) -> str | None:
-        """Name the first image with keywords, where no file beside it looks like annotations."""
-        if not source.is_dir() or has_annotations(source, ignored=(".xmp",)):
+        try:
+            parts = [part for _, line in text_lines(file) for part in line.split(",")]
+        except DataError as error:
+            dropped.add("text files that cannot be read", error.message)
             return None
-        images = _some_images(source)
-        found = [image.name for image in images if _keywords(image, IssueLog())]
-        return f"keywords of {found[0]}" if 2 * len(found) > len(images) else None
+        return [re.sub(r"\\([()])", r"\1", part.strip()) for part in parts if part.strip()]
 
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a folder."""
-        root = images or source
-        kind = "images without keywords"
-        return _open(root, lambda image: _keywords(image, dropped) or None, kind, dropped)
+    return _open(root, tags, "images without a text file of tags", dropped)
+
+
+def _detect_xmp(source: Path) -> str | None:
+    """Name the first image with keywords, where no file beside it looks like annotations."""
+    if not source.is_dir() or has_annotations(source, ignored=(".xmp",)):
+        return None
+    images = _some_images(source)
+    found = [image.name for image in images if _keywords(image, IssueLog())]
+    return f"keywords of {found[0]}" if 2 * len(found) > len(images) else None
+
+
+def _read_xmp(source: Path, images: Path | None, dropped: IssueLog) -> Source:
+    """Open a folder."""
+    root = images or source
+    kind = "images without keywords"
+    return _open(root, lambda image: _keywords(image, dropped) or None, kind, dropped)
 
 
 def _open(root: Path, tags: Tags, kind: str, dropped: IssueLog) -> Source:
@@ -157,3 +145,10 @@ def _packets(file: Path, dropped: IssueLog) -> Iterator[Element]:
 def _items(packet: Element, tag: str) -> Iterator[str]:
     for holder in packet.iter(tag):
         yield from ((item.text or "").strip() for item in holder.iter(_LIST))
+
+
+TAG_FILE_READER = FormatReader(
+    "tag-files", "tags in a text file beside each image", _detect_tags, _read_tags
+)
+
+XMP_READER = FormatReader("xmp", "keywords of XMP", _detect_xmp, _read_xmp)

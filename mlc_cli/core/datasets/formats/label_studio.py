@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.images import is_image
 from mlc_cli.core.datasets.formats.shared.json_files import FileKind, load, opening
 from mlc_cli.core.datasets.formats.shared.lines import csv_rows
@@ -62,19 +62,12 @@ class _Place(NamedTuple):
         self.dropped.add(kind, f"{self.file.name}, entry {self.number}: {what!r:.80}")
 
 
-class LabelStudioReader:
-    """Reads exports of Label Studio. Images are looked up by name below the image root."""
-
-    name = "label-studio"
-    title = "Label Studio"
-    detect = staticmethod(_FILES.seen)
-
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open an export, or all of a folder, with the images at any depth."""
-        tasks = [task for file in _FILES.existing(source) for task in _read(file, dropped)]
-        root = images or (source if source.is_dir() else source.parent)
-        samples = _samples(tasks, ImageNames(root, dropped), dropped)
-        return Source(root, samples, scattered=True, rules=Rules(separator=" / "))
+def _open(source: Path, images: Path | None, dropped: IssueLog) -> Source:
+    """Open an export, or all of a folder, with the images at any depth."""
+    tasks = [task for file in _FILES.existing(source) for task in _read(file, dropped)]
+    root = images or (source if source.is_dir() else source.parent)
+    samples = _samples(tasks, ImageNames(root, dropped), dropped)
+    return Source(root, samples, scattered=True, rules=Rules(separator=" / "))
 
 
 def _samples(tasks: Sequence[_Task], finder: ImageNames, dropped: IssueLog) -> Iterator[Sample]:
@@ -248,3 +241,6 @@ def _labels_of_row(
     values = [row[key] for key in columns if row.get(key) is not None]
     labels = [label for value in values for label in _labels(value, place)]
     return labels if labels or row.get("annotation_id") is not None else None
+
+
+LABEL_STUDIO_READER = FormatReader("label-studio", "Label Studio", _FILES.seen, _open)

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having
 from mlc_cli.core.datasets.formats.shared.split_names import split_of_name
 from mlc_cli.core.system.issues import IssueLog
@@ -43,20 +43,13 @@ class _Content(Struct):
         return found | {str(one.label): True for one in self.shapes if one.label}
 
 
-class LabelMeReader:
-    """Reads the files of LabelMe, one an image."""
-
-    name = "labelme"
-    title = "LabelMe"
-    detect = staticmethod(_FILES.seen)
-
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file, or all of a folder; each image is looked for beside its file."""
-        root = source if source.is_dir() else source.parent
-        contents = _FILES.load_all(source, _Content, dropped, "shapes")
-        names = dict.fromkeys(name for content in contents.values() for name in content.states())
-        classes = [name for name in names if name not in _NO_CLASS]
-        return Source(images or root, _samples(contents, root, dropped), classes)
+def _read(source: Path, images: Path | None, dropped: IssueLog) -> Source:
+    """Open a file, or all of a folder; each image is looked for beside its file."""
+    root = source if source.is_dir() else source.parent
+    contents = _FILES.load_all(source, _Content, dropped, "shapes")
+    names = dict.fromkeys(name for content in contents.values() for name in content.states())
+    classes = [name for name in names if name not in _NO_CLASS]
+    return Source(images or root, _samples(contents, root, dropped), classes)
 
 
 def _samples(contents: Mapping[Path, _Content], root: Path, dropped: IssueLog) -> Iterator[Sample]:
@@ -71,3 +64,6 @@ def _samples(contents: Mapping[Path, _Content], root: Path, dropped: IssueLog) -
             dropped.add("shapes of what is no class", f"{file}: {name}")
             labels.remove(name)
         yield Sample(path, labels, (), (below != "." and split_of_name(below)) or "")
+
+
+LABELME_READER = FormatReader("labelme", "LabelMe", _FILES.seen, _read)

@@ -17,7 +17,7 @@ from mlc_cli.core.datasets.annotations import (
     sorted_classes,
 )
 from mlc_cli.core.datasets.columns import read_columns
-from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having
 from mlc_cli.core.datasets.formats.shared.naming import relative
 from mlc_cli.core.datasets.formats.shared.writing import JsonWriter
@@ -32,34 +32,27 @@ _FILES = FileKind(
 )
 
 
-class MlcReader:
-    """Reads our annotation files; an image in two of them is in both splits."""
-
-    name = "mlc"
-    title = "annotation files of mlc"
-    detect = staticmethod(_FILES.seen)
-
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file, or all of a folder; the name of a file is its split."""
-        files = _FILES.existing(source)
-        beside = {file: read_columns(file) for file in files}
-        contents = {file: read_content(file) for file in files}
-        for file, part in contents.items():
-            sorted_classes(part.classes, file)
-        classes = list(dict.fromkeys(name for part in contents.values() for name in part.classes))
-        sparse = all(part.unlisted == "unknown" for part in contents.values())
-        return Source(
-            image_root=images or _image_root(contents),
-            samples=_samples(contents, classes, dropped, sparse=sparse),
-            classes=classes,
-            unlisted="unknown" if sparse else "absent",
-            cells={path: own for part in beside.values() for path, own in part.images.items()},
-            group=next((part.group for part in beside.values() if part.group), ""),
-            rules=reduce(
-                Rules.joined,
-                (read_rules(file, own.rules, own.classes) for file, own in contents.items()),
-            ),
-        )
+def _read(source: Path, images: Path | None, dropped: IssueLog) -> Source:
+    """Open a file, or all of a folder; the name of a file is its split, an image may be in two."""
+    files = _FILES.existing(source)
+    beside = {file: read_columns(file) for file in files}
+    contents = {file: read_content(file) for file in files}
+    for file, part in contents.items():
+        sorted_classes(part.classes, file)
+    classes = list(dict.fromkeys(name for part in contents.values() for name in part.classes))
+    sparse = all(part.unlisted == "unknown" for part in contents.values())
+    return Source(
+        image_root=images or _image_root(contents),
+        samples=_samples(contents, classes, dropped, sparse=sparse),
+        classes=classes,
+        unlisted="unknown" if sparse else "absent",
+        cells={path: own for part in beside.values() for path, own in part.images.items()},
+        group=next((part.group for part in beside.values() if part.group), ""),
+        rules=reduce(
+            Rules.joined,
+            (read_rules(file, own.rules, own.classes) for file, own in contents.items()),
+        ),
+    )
 
 
 def _image_root(contents: Mapping[Path, Content]) -> Path:
@@ -111,3 +104,6 @@ def _entries(annotation: Annotation) -> Iterator[list[object]]:
 
 
 MLC_WRITER = JsonWriter("mlc", "{}.json", _content, plain=False)
+
+
+MLC_READER = FormatReader("mlc", "annotation files of mlc", _FILES.seen, _read)

@@ -1,4 +1,7 @@
-"""mmpretrain: `{"metainfo": {"classes": [...]}, "data_list": [{"img_path", "gt_label"}]}`."""
+"""mmpretrain: `{"metainfo": {"classes": [...]}, "data_list": [{"img_path", "gt_label"}]}`.
+
+Without names of the classes, their numbers are the names.
+"""
 
 import posixpath
 from collections.abc import Iterator, Mapping
@@ -8,7 +11,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from mlc_cli.core.datasets.annotations import Label
-from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, numbered
 from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of, split_of, unsplit
 from mlc_cli.core.system.issues import IssueLog
@@ -36,23 +39,16 @@ class _Content(Struct):
     metainfo: _Meta = field(default_factory=_Meta)
 
 
-class MmpretrainReader:
-    """Reads data sets of mmpretrain; without names of the classes, their numbers are the names."""
-
-    name = "mmpretrain"
-    title = "mmpretrain"
-    detect = staticmethod(_FILES.seen)
-
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file, or all of a folder, where all files name the classes, or none does."""
-        contents = _FILES.load_all(source, _Content, dropped, "data_list")
-        root = images or root_of(source)
-        return Source(
-            image_root=root,
-            samples=_samples(contents, root, dropped),
-            classes=_classes(source, contents),
-            unsplit=unsplit({file: len(content.data_list) for file, content in contents.items()}),
-        )
+def _read(source: Path, images: Path | None, dropped: IssueLog) -> Source:
+    """Open a file, or all of a folder, where all files name the classes, or none does."""
+    contents = _FILES.load_all(source, _Content, dropped, "data_list")
+    root = images or root_of(source)
+    return Source(
+        image_root=root,
+        samples=_samples(contents, root, dropped),
+        classes=_classes(source, contents),
+        unsplit=unsplit({file: len(content.data_list) for file, content in contents.items()}),
+    )
 
 
 def _classes(source: Path, contents: Mapping[Path, _Content]) -> list[Label] | None:
@@ -76,3 +72,6 @@ def _samples(contents: Mapping[Path, _Content], root: Path, dropped: IssueLog) -
             else:
                 labels = numbered(numbers, content.metainfo.classes, place, dropped)
                 yield Sample(posixpath.join(prefix, path), labels, (), split)
+
+
+MMPRETRAIN_READER = FormatReader("mmpretrain", "mmpretrain", _FILES.seen, _read)

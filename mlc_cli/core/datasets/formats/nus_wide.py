@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
 from mlc_cli.core.datasets.formats.csv_list import CsvListReader
 from mlc_cli.core.datasets.formats.shared.lines import is_file, text_lines
 from mlc_cli.core.system.files import read_text
@@ -35,26 +35,21 @@ class _Part(NamedTuple):
     ending: str
 
 
-class NusWideReader:
-    """Reads NUS-WIDE."""
+def _detect(source: Path) -> str | None:
+    """Name the list of concepts; the table of ASL is seen as any CSV."""
+    return _CONCEPTS if is_file(source / _CONCEPTS) else None
 
-    name = "nus-wide"
-    title = "NUS-WIDE"
 
-    def detect(self, source: Path) -> str | None:
-        """Name the list of concepts; the table of ASL is seen as any CSV."""
-        return _CONCEPTS if is_file(source / _CONCEPTS) else None
-
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open the folder with ConceptsList, ImageList and Groundtruth, or ASL's table."""
-        if not source.is_dir():
-            return CsvListReader().read(source, images, dropped)
-        concepts = [name for _, name in text_lines(source / _CONCEPTS)]
-        if not concepts:
-            raise DataError(f"{source / _CONCEPTS}: is empty")
-        samples = chain.from_iterable(_samples(part, concepts) for part in _parts(source))
-        flickr = source / "Flickr"
-        return Source(images or (flickr if flickr.is_dir() else source), samples, concepts)
+def _read(source: Path, images: Path | None, dropped: IssueLog) -> Source:
+    """Open the folder with ConceptsList, ImageList and Groundtruth, or ASL's table."""
+    if not source.is_dir():
+        return CsvListReader().read(source, images, dropped)
+    concepts = [name for _, name in text_lines(source / _CONCEPTS)]
+    if not concepts:
+        raise DataError(f"{source / _CONCEPTS}: is empty")
+    samples = chain.from_iterable(_samples(part, concepts) for part in _parts(source))
+    flickr = source / "Flickr"
+    return Source(images or (flickr if flickr.is_dir() else source), samples, concepts)
 
 
 def _parts(source: Path) -> list[_Part]:
@@ -104,3 +99,6 @@ def _column(concept: str, part: _Part, length: int) -> NDArray[np.bool_]:
         raise DataError(f"{path}: has {min(others)!r:.40} where 0 or 1 is expected")
     has_N: NDArray[np.bool_] = np.array(states) == "1"
     return has_N
+
+
+NUS_WIDE_READER = FormatReader("nus-wide", "NUS-WIDE", _detect, _read)

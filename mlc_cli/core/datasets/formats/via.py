@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import FileKind, load
 from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of, split_of, unsplit
 from mlc_cli.core.datasets.formats.shared.lines import filled_rows
@@ -53,22 +53,15 @@ class _Project(Struct, rename={"images": "_via_img_metadata"}):
     images: dict[str, _Image]
 
 
-class ViaReader:
-    """Reads projects and annotations of VIA."""
-
-    name = "via"
-    title = "VGG Image Annotator"
-    detect = staticmethod(_FILES.seen)
-
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file, or those of a folder."""
-        contents = {file: _load(file, dropped) for file in _FILES.existing(source)}
-        root = images or root_of(source)
-        return Source(
-            root, _samples(contents, root, dropped), _classes(contents),
-            scattered=any(file.suffix.lower() == ".csv" for file in contents),
-            unsplit=unsplit({file: len(own) for file, own in contents.items()}),
-        )  # fmt: skip
+def _read(source: Path, images: Path | None, dropped: IssueLog) -> Source:
+    """Open a file, or those of a folder."""
+    contents = {file: _load(file, dropped) for file in _FILES.existing(source)}
+    root = images or root_of(source)
+    return Source(
+        root, _samples(contents, root, dropped), _classes(contents),
+        scattered=any(file.suffix.lower() == ".csv" for file in contents),
+        unsplit=unsplit({file: len(own) for file, own in contents.items()}),
+    )  # fmt: skip
 
 
 def _load(file: Path, dropped: IssueLog) -> list[_Image]:
@@ -134,3 +127,6 @@ def _samples(
                 if not isinstance(value, dict | str):
                     dropped.add("values that are no label", f"{image.filename}, {name}: {value!r}")
             yield Sample(f"{prefix}{image.filename}", labels, (), split)
+
+
+VIA_READER = FormatReader("via", "VGG Image Annotator", _FILES.seen, _read)

@@ -15,7 +15,7 @@ has no labels.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.lines import is_folder
 from mlc_cli.core.datasets.formats.shared.split_names import split_of_folders
 from mlc_cli.core.datasets.formats.yolo_labels import LabelFiles, label_file
@@ -32,44 +32,37 @@ from mlc_cli.core.datasets.formats.yolo_layout import (
 from mlc_cli.core.system.issues import IssueLog
 
 
-class YoloReader:
-    """Reads YOLO."""
+def _detect(source: Path) -> str | None:
+    """Name the file with names of classes, or the first file of boxes."""
+    file = find_names(source)
+    if file is not None and file.suffix != ".txt":
+        return f"names of classes in {file.name}"
+    boxes = find_boxes(source if source.is_dir() else data_folder(source))
+    if boxes is None:
+        return None
+    return f"boxes in {boxes.name}" + (f", names of classes in {file.name}" if file else "")
 
-    name = "yolo"
-    title = "YOLO"
 
-    def detect(self, source: Path) -> str | None:
-        """Name the file with names of classes, or the first file of boxes."""
-        file = find_names(source)
-        if file is not None and file.suffix != ".txt":
-            return f"names of classes in {file.name}"
-        boxes = find_boxes(source if source.is_dir() else data_folder(source))
-        if boxes is None:
-            return None
-        return f"boxes in {boxes.name}" + (f", names of classes in {file.name}" if file else "")
-
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file that names classes, or the folder that has it."""
-        layout = open_layout(source)
-        entries, names = layout.entries, layout.names
-        root = _root(layout, images)
-        image_root = images or root
-        below = f"{absolute(image_root).as_posix().rstrip('/')}/"
-        places = [
-            (split, place) for split, entry in entries for place in resolve(root, entry, dropped)
-        ]
-        if images is not None and entries == [("", ".")]:
-            places = [("", absolute(images).as_posix())]
-        files = LabelFiles(names, root, dropped)
-        remarks = list(_remarks(places))
-        if names is None:
-            remarks.append("no file names the classes: they are called as their boxes say")
-        return Source(
-            image_root=image_root,
-            samples=_samples(places, below, files, dropped),
-            classes=None if names is None else list(dict.fromkeys(names.values())),
-            remarks=tuple(remarks),
-        )
+def _read(source: Path, images: Path | None, dropped: IssueLog) -> Source:
+    """Open a file that names classes, or the folder that has it."""
+    layout = open_layout(source)
+    entries, names = layout.entries, layout.names
+    root = _root(layout, images)
+    image_root = images or root
+    below = f"{absolute(image_root).as_posix().rstrip('/')}/"
+    places = [(split, place) for split, entry in entries for place in resolve(root, entry, dropped)]
+    if images is not None and entries == [("", ".")]:
+        places = [("", absolute(images).as_posix())]
+    files = LabelFiles(names, root, dropped)
+    remarks = list(_remarks(places))
+    if names is None:
+        remarks.append("no file names the classes: they are called as their boxes say")
+    return Source(
+        image_root=image_root,
+        samples=_samples(places, below, files, dropped),
+        classes=None if names is None else list(dict.fromkeys(names.values())),
+        remarks=tuple(remarks),
+    )
 
 
 def _samples(
@@ -99,3 +92,6 @@ def _remarks(places: list[tuple[str, str]]) -> Iterator[str]:
         bare = is_folder(Path(place)) and not is_folder(labels)
         if split and bare and not any(Path(place).glob("*.txt")):
             yield f"{split}: there is no folder {labels}, so that all images are without labels"
+
+
+YOLO_READER = FormatReader("yolo", "YOLO", _detect, _read)

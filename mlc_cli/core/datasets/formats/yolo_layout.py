@@ -65,14 +65,21 @@ def _names_classes(file: Path) -> bool:
 
 def find_boxes(folder: Path) -> Path | None:
     """The first of some text files below a folder whose lines are all boxes."""
-    deeper = (Path(own, name) for level in other_files(folder) for own, name in level)
-    found = chain(folder.glob("*.txt"), (file for file in deeper if file.suffix == ".txt"))
-    files = (file for file in islice(found, _LOOKED) if file.name not in LISTS and is_file(file))
-    for file in files:
-        words = [class_of(line) for line in opening(file).splitlines() if line.strip()]
-        if words and None not in words:
+    found = (
+        Path(own, name)
+        for own, name in chain(*other_files(folder))
+        if name.endswith(".txt") and name not in LISTS
+    )
+    for file in islice(found, _LOOKED):
+        lines = [line for line in opening(file).splitlines() if line.strip()]
+        if lines and all(map(_is_box, lines)):
             return file
     return None
+
+
+def _is_box(line: str) -> bool:
+    """Whether a line is a box of YOLO, whose corners are parts of the image and no pixels."""
+    return class_of(line) is not None and all(-1 <= float(word) <= 2 for word in line.split()[-4:])
 
 
 def data_folder(file: Path) -> Path:
@@ -219,7 +226,9 @@ def absolute(path: Path) -> Path:
 def images_of(place: str, dropped: IssueLog) -> Iterator[str]:
     """Images at a place: itself, those of a folder, or those of a list."""
     if is_folder(Path(place)):
-        yield from (f"{place}/{path}" for path in walk_images(Path(place)))
+        kind = "files in the folders of images that are no images"
+        found = walk_images(Path(place), lambda other: dropped.add(kind, f"{place}/{other}"))
+        yield from (f"{place}/{path}" for path in found)
     elif is_image(place):
         yield place
     else:

@@ -40,6 +40,8 @@ def image_checks(collection: Collection, files: Files) -> Iterator[Finding]:
         ("transparent-images", facts_N["transparent"]),
     ):
         yield from found(kind, _titles(collection, np.flatnonzero(odd_N).tolist()))
+    dim = _titles(collection, np.flatnonzero(facts_N["bits"]).tolist())
+    yield from found("dim-images", dim, bits=max(8, facts_N["bits"].max(initial=0)))
     yield from _not_listed(collection)
 
 

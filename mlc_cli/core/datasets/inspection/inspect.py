@@ -29,6 +29,11 @@ class Inspection:
         return sum(finding.severity == severity for finding in self.findings)
 
     @property
+    def passed(self) -> bool:
+        """Whether there is neither an error nor a warning."""
+        return not self.number_of("error") and not self.number_of("warning")
+
+    @property
     def verdict(self) -> str:
         """How many findings there are of each severity, in words."""
         return ", ".join(

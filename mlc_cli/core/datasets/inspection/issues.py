@@ -129,6 +129,10 @@ RULES: Mapping[str, tuple[Severity, str, str]] = {
         "note", "{n:,} image[s] [is|are] of one shade",
         "They show nothing, or stand for images that were lost: look at them.",
     ),
+    "dim-images": (
+        "warning", "{n:,} image[s] of 16 bits a channel [is|are] nearly black: {bits} are used",
+        "Train with --set data.bits={bits}, and they are as bright as they should be.",
+    ),
     "small-images": (
         "note", f"{{n:,}} image[s] [is|are] smaller than {SMALL} pixels",
         "Little is left to see in them: take them out, or get larger ones.",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.inspection.collection import Collection
-from mlc_cli.core.images.decode import look
+from mlc_cli.core.images.decode import DEEP, look
 from mlc_cli.core.images.folder import ImageFolder
 from mlc_cli.core.images.scaled import GREY_FLAGS, orientation, part_of
 from mlc_cli.core.system.files import read_bytes
@@ -26,13 +26,14 @@ _GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
 _SIDE = 32  # of what the hash is computed from
 _AT_ONCE = 256  # files of which hashes are computed together
 _ENOUGH = 64  # pixels of the shorter side that a reduced decode must leave
+_DIM = 64  # below this level an image of 16 bits a channel uses 14 of them at most
 _FLAT = 3.0  # grey levels: below this deviation a picture shows nothing to compare
 _FACTS = np.dtype([
     ("width", "i4"), ("height", "i4"), ("form", "S10"), ("grey", "?"), ("transparent", "?"),
-    ("exif_rotated", "?"), ("flat", "?"), ("size", "u8"), ("coarse", "u8"), ("fine", "u8", 4),
-    ("digest", "S16"),
+    ("exif_rotated", "?"), ("flat", "?"), ("size", "u8"), ("bits", "u1"), ("coarse", "u8"),
+    ("fine", "u8", 4), ("digest", "S16"),
 ])  # fmt: skip
-"""Fields of `FileScan`, and what only files of the same bytes have in common; 88 bytes a file,
+"""Fields of `FileScan`, and what only files of the same bytes have in common; 89 bytes a file,
 zeros where it cannot be used."""
 
 
@@ -46,6 +47,7 @@ class FileScan(NamedTuple):
         exif_rotated: Whether EXIF says to turn or mirror it.
         flat: Whether it is of one shade.
         size: Of the file in bytes.
+        bits: Of 16 a channel that it uses; 0 for what has 8.
         thumbnail: Its grey levels, row by row, of which hashes are made.
         damage: What is wrong with an image that can be used.
     """
@@ -59,6 +61,7 @@ class FileScan(NamedTuple):
     exif_rotated: bool = False
     flat: bool = False
     size: int = 0
+    bits: int = 0
     thumbnail: bytes = b""
     damage: str = ""
 
@@ -83,8 +86,15 @@ def scan_file(path: Path, max_pixels: float = 200e6) -> FileScan:
         exif_rotated=orientation(header.exif) > 1,
         flat=float(cv2.meanStdDev(small)[1][0, 0]) < _FLAT,
         size=len(content),
+        bits=_bits(content) if header.form in DEEP and pixels.max() < _DIM else 0,
         thumbnail=small.tobytes(),
     )
+
+
+def _bits(content: bytes) -> int:
+    """Bits that the largest value of an image of 16 a channel has; 0 for one of 8."""
+    deep = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED))
+    return int(deep.max()).bit_length() if deep.dtype == np.uint16 else 0
 
 
 def perceptual_hashes(thumbnails: Sequence[bytes], side: int) -> NDArray[np.uint8]:

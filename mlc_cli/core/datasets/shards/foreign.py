@@ -10,6 +10,7 @@ import logging
 import os
 import tarfile
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from mlc_cli.core.datasets.converting.collect import Findings, collect
-from mlc_cli.core.datasets.formats.jsonl import JsonLinesReader
+from mlc_cli.core.datasets.formats.jsonl import JSONL_READER
 from mlc_cli.core.datasets.formats.parquet import class_names, images_of, named
 from mlc_cli.core.datasets.formats.shared.images import is_image
 from mlc_cli.core.datasets.shards.index import write_index
@@ -75,7 +76,7 @@ def _make(source: Path, files: Sequence[Path], path: Path) -> None:
                         found[name] = (number, one.start, one.size, one.block)
                         row = one.cells | {"file_name": name}
                         stream.write(msgspec.json.encode(row, enc_hook=repr) + b"\n")
-        rows = JsonLinesReader().read(lines, None, findings.dropped)
+        rows = JSONL_READER.read(lines, None, findings.dropped)
         annotation = collect(rows, source, findings, classes=classes, join_splits=True).annotation
     for said in filter(None, (*rows.remarks, findings.lines())):
         _LOG.warning("%s: %s", shown(source), said)
@@ -92,35 +93,36 @@ def _classes(file: Path) -> list[str | int] | None:
 
 def _of_tar(file: Path) -> Iterator[_Found]:
     with places.opened(file) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
-        last, image, cells = "", None, dict[str, Any]()
-        for member in filter(tarfile.TarInfo.isfile, tar):
-            folder, _, name = member.name.rpartition("/")
-            key, _, ending = name.partition(".")
-            if f"{folder}/{key}" != last:
-                if image:
-                    yield _with_labels(image, cells)
-                last, image, cells = f"{folder}/{key}", None, {}
-            if is_image(name):
-                image = _Found(member.name, member.offset_data, member.size, 0, cells)
-            elif ending.lower() in ("json", *_NUMBERS):
-                content = tar.extractfile(member).read()  # type: ignore[union-attr]
-                if ending.lower() == "json":
-                    said = msgspec.json.decode(content)
-                    cells |= said if isinstance(said, dict) else {"labels": said}
-                else:
-                    numbers = content.decode().replace(",", " ").split()
-                    cells["labels"] = [int(n) if n.isdecimal() else n for n in numbers]
-        if image:
-            yield _with_labels(image, cells)
+        for _, members in groupby(filter(tarfile.TarInfo.isfile, tar), _sample):
+            image, cells = None, dict[str, Any]()
+            for member in members:
+                ending = PurePosixPath(member.name).name.partition(".")[2].lower()
+                if is_image(member.name):
+                    image = _Found(member.name, member.offset_data, member.size, 0, cells)
+                elif ending in ("json", *_NUMBERS):
+                    content = tar.extractfile(member).read()  # type: ignore[union-attr]
+                    cells |= _labels(content, ending)
+            if image and not cells:
+                raise DataError(
+                    f"its sample {image.name!r} has no labels: neither a .json nor a .cls",
+                    "WebDataset's samples are files of one name: 0001.jpg and 0001.json.",
+                )
+            if image:
+                yield image
 
 
-def _with_labels(image: _Found, cells: dict[str, Any]) -> _Found:
-    if not cells:
-        raise DataError(
-            f"its sample {image.name!r} has no labels: neither a .json nor a .cls",
-            "WebDataset's samples are files of one name: 0001.jpg and 0001.json.",
-        )
-    return image
+def _sample(member: tarfile.TarInfo) -> str:
+    """What the files of a sample are called, but for their endings."""
+    folder, _, name = member.name.rpartition("/")
+    return f"{folder}/{name.partition('.')[0]}"
+
+
+def _labels(content: bytes, ending: str) -> dict[str, Any]:
+    if ending == "json":
+        said = msgspec.json.decode(content)
+        return said if isinstance(said, dict) else {"labels": said}
+    numbers = content.decode().replace(",", " ").split()
+    return {"labels": [int(n) if n.isdecimal() else n for n in numbers]}
 
 
 def _column(file: Path) -> tuple[str, list[str | int] | None]:

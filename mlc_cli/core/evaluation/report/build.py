@@ -131,15 +131,11 @@ class Content:
                 link.format(c, title) if rank < charts.MOST_CHARTS else title,
                 gauge(value(ap), ap),
                 span(self.diagnosis.intervals.ap_C[c], 2) or "–",
-                *map(
-                    value, map(rows[c].get, ("precision", "recall", "F1", "AUROC", "AP_11_point"))
-                ),
+                *(value(rows[c][key]) for key in KEYS),
                 value(ece_C[c]),
                 f"{evaluation.positives_C[c]:,}",
                 value(rows[c]["threshold"]),
             ]
-
-    slice_table = staticmethod(slice_table)
 
     @property
     def worst(self) -> Slice | None:
@@ -219,12 +215,12 @@ def make_report(path: Path, split: str, scored: ScoredSplit, evaluation: Evaluat
         chosen=chosen,
         pictures=read_thumbnails(paths, scored.max_pixels, usable_cores()),
         facts=_facts(scored, used_C),
-        history=_history(scored.checkpoint),
+        history=RunFolder(scored.checkpoint.parent).read_metrics(),
         epoch=card.epoch,
         warnings=[TRAINED_HERE] * (split == "train") + [CHOSEN_HERE] * (split == "val" and own),
         out_of_fold=_out_of_fold(scored.checkpoint, evaluation) if split == "val" else {},
     )
-    write_page(path, TEMPLATE, report=content, charts=charts)
+    write_page(path, TEMPLATE, report=content, charts=charts, slice_table=slice_table)
 
 
 def _facts(scored: ScoredSplit, used_C: Floats | None) -> dict[str, str]:
@@ -246,15 +242,6 @@ def _facts(scored: ScoredSplit, used_C: Floats | None) -> dict[str, str]:
         "Thresholds": thresholds,
         "Written by": ", ".join(f"{name} {version}" for name, version in card.versions.items()),
     }
-
-
-def _history(checkpoint: Path) -> list[dict[str, Any]]:
-    """Epochs of the run that the checkpoint lies in; nothing if they cannot be read."""
-    try:
-        rows = RunFolder(checkpoint.parent).read_metrics()
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
-        return []
-    return [row for row in rows if isinstance(row, dict)]
 
 
 def _out_of_fold(checkpoint: Path, evaluation: Evaluation) -> dict[str, float]:

@@ -92,8 +92,9 @@ def histogram(name: str, present_K: Floats, absent_K: Floats, threshold: float) 
 def reliability_chart(bins: Reliability) -> Markup:
     """Share of labels that are there over their probability, with 95 % intervals."""
     plot = Plot(460, 320, left=34, top=22, bottom=38)
-    probability_K, share_K, counts_K = bins.curve()
-    low_K, high_K = share_interval(bins.overall.present_CK[0], counts_K)
+    probability_K, counts_K = bins.probability_K, bins.counts_K
+    share_K = ratio(bins.present_K, counts_K)
+    low_K, high_K = share_interval(bins.present_K, counts_K)
     plot.axes(FIFTHS, FIFTHS)
     plot.line([(0, 0), (1, 1)], "soft")
     filled = np.flatnonzero(counts_K)

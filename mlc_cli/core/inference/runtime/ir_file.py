@@ -19,7 +19,6 @@ from mlc_cli.core.inference.runtime.metadata import (
 )
 from mlc_cli.core.inference.runtime.openvino_core import openvino_core
 from mlc_cli.core.inference.runtime.requests import Requests
-from mlc_cli.core.inference.runtime.thresholds import unfold
 from mlc_cli.core.runs.card import check_sealed
 from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import CheckpointError, UsageError
@@ -93,7 +92,7 @@ class IrEngine:
         with self._one_at_a_time, faults:  # a call has all requests already
             for row, some_NC in zip(starts, self._requests.run(inputs, "logits"), strict=True):
                 logits_NC[row : row + REQUEST_IMAGES] = some_NC
-        return unfold(logits_NC, self.info)
+        return self.info.unfold(logits_NC)
 
 
 def read_ir(path: Path) -> tuple[ov.Model, bool]:

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mlc_cli.core.evaluation.probabilities import logit
 from mlc_cli.core.runs.card import ModelCard, card_from_json, card_to_json
 from mlc_cli.core.system.checksum import digest_of
 from mlc_cli.errors import CheckpointError, MlcError
@@ -38,6 +42,17 @@ class ExportInfo:
     folded: bool = False
     parity: Parity = "unchecked"
     embedded: bool = False
+
+    def unfold(self, logits_NC: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits as the model meant them, of what the graph gives."""
+        if not self.folded or self.card.thresholds is None:
+            return logits_NC
+        return logits_NC + threshold_logits(self.card.thresholds)
+
+
+def threshold_logits(thresholds_C: Sequence[float]) -> NDArray[np.float32]:
+    """What a graph with folded thresholds subtracts, C: their logits."""
+    return logit(thresholds_C).astype(np.float32)
 
 
 def to_entries(info: ExportInfo, *, normalised_inside: bool) -> dict[str, str]:

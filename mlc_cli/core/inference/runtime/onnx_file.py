@@ -14,7 +14,6 @@ from mlc_cli.core.inference.runtime.metadata import (
     check_shapes,
     from_entries,
 )
-from mlc_cli.core.inference.runtime.thresholds import unfold
 from mlc_cli.core.runs.card import check_sealed
 from mlc_cli.core.system.cores import CPU_SLICE, keep_freed_memory, usable_cores
 from mlc_cli.core.system.files import named_faults
@@ -63,7 +62,7 @@ class OnnxEngine:
         step = CPU_SLICE if self.on_host else max(1, len(images_NHWC))
         parts = range(0, max(1, len(images_NHWC)), step)
         logits = [self._run(images_NHWC[start : start + step]) for start in parts]
-        return unfold(np.concatenate(logits), self.info)
+        return self.info.unfold(np.concatenate(logits))
 
     def _normalise_inside(self, path: Path, providers: Providers) -> None:
         """Let the graph do it: a GPU gets a quarter of the bytes, and the host has less to do."""

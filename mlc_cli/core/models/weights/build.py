@@ -89,6 +89,7 @@ def load_any(path: Path, like: str | None = None, weight_classes: str | None = N
         resize=data.resize,
         interpolation=data.interpolation,
         decode=data.decoding,
+        bits=data.bits,
     )
     return built.classifier.eval().folded(), card, (f"{path}: {'; '.join(notes)}",)
 

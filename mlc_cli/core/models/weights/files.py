@@ -1,6 +1,7 @@
 """Files of weights: where they are, and what is in them; no code in them is run."""
 
 import contextlib
+import pickle
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from mlc_cli.core.system.files import named_faults
 from mlc_cli.errors import WeightsError
+from mlc_cli.text import some
 
 BOOKKEEPING = ("torch.optim.", "torchreid.", "builtins.getattr", "builtins.dict")
 """Names in the state of old schedulers: it holds a function, and with it what that belongs to."""
@@ -70,7 +72,12 @@ def _unpickle(path: Path) -> Mapping[str, Any]:
         named_faults(path, "cannot be read as plain tensors", WeightsError, hint),
         torch.serialization.safe_globals(inert),
     ):
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError:  # torch names a way to run what is in it
+            code = [name for name in names if not name.startswith(BOOKKEEPING)]
+            reason = f"asks for {some(code)}" if code else "is not what torch.save writes"
+            raise WeightsError(f"{path}: {reason}", hint) from None
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path}: holds a {type(content).__name__}, not tensors by name")
     return content

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.datasets.formats.datumaro import DATUMARO_WRITER, DatumaroReader
+from mlc_cli.core.datasets.formats.datumaro import DATUMARO_READER, DATUMARO_WRITER
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -54,7 +54,7 @@ def exported(put) -> Path:
 
 
 def test_an_export_with_boxes(exported, read_all) -> None:
-    reading = read_all(DatumaroReader(), exported)
+    reading = read_all(DATUMARO_READER, exported)
     assert reading.states == {
         ("train", "images/train/ä b.jpg"): ({"Fuß", "dog"}, set()),
         ("train", "images/train/sub_c.png"): (set(), set()),
@@ -63,21 +63,21 @@ def test_an_export_with_boxes(exported, read_all) -> None:
     assert reading.source.classes == ["Fuß", "dog"]
     assert reading.source.image_root == exported
     assert not reading.dropped.counts
-    seen = DatumaroReader().detect(exported)
+    seen = DATUMARO_READER.detect(exported)
     assert seen == "categories and items in annotations/train.json and 1 more"
 
 
 def test_one_file_and_a_folder_of_images(exported, read_all) -> None:
     file = exported / "annotations" / "val.json"
-    assert list(read_all(DatumaroReader(), file).labels) == ["images/val/v.jpg"]
-    reading = read_all(DatumaroReader(), file, exported / "images" / "val")
+    assert list(read_all(DATUMARO_READER, file).labels) == ["images/val/v.jpg"]
+    reading = read_all(DATUMARO_READER, file, exported / "images" / "val")
     assert list(reading.states) == [("val", "v.jpg")]
 
 
 def test_the_default_subset_is_no_split(put, read_all) -> None:
     put("data/images/default/a.jpg")
     file = put("data/annotations/default.json", datumaro(["dog"], item("a", "a.jpg", label(0))))
-    reading = read_all(DatumaroReader(), file.parent.parent)
+    reading = read_all(DATUMARO_READER, file.parent.parent)
     assert reading.states == {("", "images/default/a.jpg"): ({"dog"}, set())}
 
 
@@ -85,13 +85,13 @@ def test_old_files_have_no_version_and_items_may_have_no_path(put, read_all) -> 
     content = datumaro(["dog"], {"id": "a", "annotations": [label(0)], "image": {"path": ""}})
     del content["dm_format_version"]
     file = put("val.json", content)
-    assert DatumaroReader().detect(file)
-    assert read_all(DatumaroReader(), file).labels == {"a.jpg": {"dog"}}
+    assert DATUMARO_READER.detect(file)
+    assert read_all(DATUMARO_READER, file).labels == {"a.jpg": {"dog"}}
 
 
 def test_absolute_paths_of_exports_without_images_are_passed_on(put, read_all) -> None:
     file = put("val.json", datumaro(["dog"], item("a", "/far/a.jpg"), item("b", "C:\\b.jpg")))
-    assert list(read_all(DatumaroReader(), file).labels) == ["/far/a.jpg", "C:/b.jpg"]
+    assert list(read_all(DATUMARO_READER, file).labels) == ["/far/a.jpg", "C:/b.jpg"]
 
 
 def test_what_has_no_class_or_no_image_is_counted(put, read_all) -> None:
@@ -99,7 +99,7 @@ def test_what_has_no_class_or_no_image_is_counted(put, read_all) -> None:
     content = datumaro(
         ["dog"], item("a", "a.jpg", label(1), label(-1), CAPTION, label(0.5), label("0")), video
     )
-    reading = read_all(DatumaroReader(), put("val.json", content))
+    reading = read_all(DATUMARO_READER, put("val.json", content))
     assert reading.labels == {"a.jpg": {"dog"}}
     assert reading.dropped.counts == {
         "labels that are not the number of a class": 4,
@@ -121,20 +121,20 @@ def test_what_has_no_class_or_no_image_is_counted(put, read_all) -> None:
 def test_what_is_not_datumaro_is_refused_by_name_and_place(put, content, message) -> None:
     file = put("train.json", content)
     with pytest.raises(DataError) as caught:
-        DatumaroReader().read(file, None, IssueLog())
+        DATUMARO_READER.read(file, None, IssueLog())
     assert str(file) in caught.value.message
     assert message in caught.value.message
 
 
 def test_a_folder_without_annotations_is_refused(put) -> None:
     folder = put("data/annotations/other.json", {"images": []}).parent.parent
-    assert DatumaroReader().detect(folder) is None
+    assert DATUMARO_READER.detect(folder) is None
     with pytest.raises(DataError, match="no file has categories and items"):
-        DatumaroReader().read(folder, None, IssueLog())
+        DATUMARO_READER.read(folder, None, IssueLog())
 
 
 def test_damage_is_reported_or_counted(exported, stands_damage) -> None:
-    stands_damage(DatumaroReader(), exported, exported / "annotations" / "train.json")
+    stands_damage(DATUMARO_READER, exported, exported / "annotations" / "train.json")
 
 
 @pytest.mark.parametrize("folder", ["images/train/", "images/", ""])
@@ -143,7 +143,7 @@ def test_what_is_written_is_read(make_splits, round_trip, folder) -> None:
         "train": [[f"{folder}ä b.jpg", ["dog"]], [f"{folder}2.jpg", []]],
         "val": [["images/val/3.png", ["cat", "dog"]], ["images/val/3.jpg", ["cat"]]],
     }
-    round_trip(DATUMARO_WRITER, DatumaroReader(), make_splits(splits, ["dog", "cat", "never"]))
+    round_trip(DATUMARO_WRITER, DATUMARO_READER, make_splits(splits, ["dog", "cat", "never"]))
 
 
 def test_what_is_written_looks_like_an_export(make_splits) -> None:

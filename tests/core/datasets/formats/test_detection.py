@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlc_cli.core.datasets.formats.build import detect, readers
+from mlc_cli.errors import DataError
 from mlc_cli.settings.convert import ConvertSettings
 
 XML = "<annotation><object><name>cat</name></object></annotation>"
@@ -110,6 +111,24 @@ def test_one_reader_sees_a_file(
         put(path, content)
     choices = readers(ConvertSettings(format="auto", source=str(tmp_path), dest="x"))
     assert detect(tmp_path / file, choices)[0].name == name
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"classes.txt": "1 a\n2 b\n", "bounding_boxes.txt": "1 60.0 27.0 325.0 304.0\n"},
+        {"captions.tsv": "a cat\thttps://h/a.jpg\na dog\thttps://h/b.jpg\n"},
+        {"photos/a.jpg": "", "notes/sky.xyz": "1"},
+        {"metadata.csv": "file_name,text\na.jpg,a cat\nb.jpg,a dog\n"},
+        {"t.csv": "image,age\n1,34\n2,41\n"},
+    ],
+    ids=["boxes in pixels", "captions before addresses", "one folder of images", "texts", "ages"],
+)
+def test_no_reader_sees_it(put: Callable[..., Path], tmp_path: Path, files) -> None:
+    for file, content in files.items():
+        put(file, content)
+    with pytest.raises(DataError, match="not clear"):
+        detect(tmp_path, readers(ConvertSettings(format="auto", source=str(tmp_path), dest="x")))
 
 
 @pytest.mark.parametrize(

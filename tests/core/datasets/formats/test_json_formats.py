@@ -5,16 +5,16 @@ import json
 import pytest
 
 from mlc_cli.core.datasets.formats.coco import CocoReader
-from mlc_cli.core.datasets.formats.datumaro import DatumaroReader
+from mlc_cli.core.datasets.formats.datumaro import DATUMARO_READER
 from mlc_cli.core.datasets.formats.fiftyone import FiftyOneReader
-from mlc_cli.core.datasets.formats.label_studio import LabelStudioReader
-from mlc_cli.core.datasets.formats.mlc import MlcReader
-from mlc_cli.core.datasets.formats.mmpretrain import MmpretrainReader
+from mlc_cli.core.datasets.formats.label_studio import LABEL_STUDIO_READER
+from mlc_cli.core.datasets.formats.mlc import MLC_READER
+from mlc_cli.core.datasets.formats.mmpretrain import MMPRETRAIN_READER
 from mlc_cli.core.datasets.formats.vg500 import Vg500Reader
 
 READERS = (
-    MlcReader(), CocoReader(), DatumaroReader(), LabelStudioReader(), FiftyOneReader(),
-    MmpretrainReader(), Vg500Reader(),
+    MLC_READER, CocoReader(), DATUMARO_READER, LABEL_STUDIO_READER, FiftyOneReader(),
+    MMPRETRAIN_READER, Vg500Reader(),
 )  # fmt: skip
 NAMES = [f"class {number}" for number in range(20_000)]
 SAMPLES = {

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.datasets.formats.image_folder import ImageFolderReader
-from mlc_cli.core.datasets.formats.keywords import TagFileReader, XmpReader
+from mlc_cli.core.datasets.formats.image_folder import IMAGE_FOLDER_READER
+from mlc_cli.core.datasets.formats.keywords import TAG_FILE_READER, XMP_READER
 from mlc_cli.errors import DataError
 
 XMP = (
@@ -38,29 +38,29 @@ def test_tags_are_separated_by_commas_and_lines(
     put("train/10_x/1.txt", mark + f"1girl, long_hair ,saber \\(fate\\),{end}solo{end}".encode())
     put("train/10_x/2.txt", b"solo"), put("val/3.txt", b"")
     last = {"1girl", "long_hair", "saber (fate)", "solo"}
-    reading = read_all(TagFileReader(), tmp_path)
+    reading = read_all(TAG_FILE_READER, tmp_path)
     assert reading.states == {
         ("train", "train/10_x/1.png"): (last, set()),
         ("train", "train/10_x/2.JPG"): ({"solo"}, set()),
         ("val", "val/3.jpg"): (set(), set()),
         ("val", "val/4.jpg"): (set(), last),
     }
-    assert TagFileReader().detect(tmp_path) == "tags in 1.txt"
-    assert ImageFolderReader().detect(tmp_path / "train") is None
+    assert TAG_FILE_READER.detect(tmp_path) == "tags in 1.txt"
+    assert IMAGE_FOLDER_READER.detect(tmp_path / "train") is None
     assert list(reading.dropped.counts.values()) == [1]
 
 
 @pytest.mark.parametrize("text", ["0 .1 .2 .3 .4\n", "a photo of a dog on a beach\n", ""])
 def test_boxes_captions_and_nothing_are_no_tags(put, tmp_path: Path, text: str) -> None:
     put("1.jpg"), put("1.txt", text), put("notes.txt", "a, b")
-    assert TagFileReader().detect(tmp_path) is None
+    assert TAG_FILE_READER.detect(tmp_path) is None
 
 
 def test_keywords_are_beside_or_inside(put, read_all, tmp_path: Path) -> None:
     put("2024/a.jpg", jpeg(xmp(["dog", "sea"], ["animals|dog"])))
     put("2024/b.nef.jpg"), put("2024/b.nef.xmp", xmp(["dog"]))
     put("2025/c.jpg"), put("2025/c.jpg.xmp", xmp([], ["animals|cat"])), put("2025/d.jpg")
-    reading = read_all(XmpReader(), tmp_path)
+    reading = read_all(XMP_READER, tmp_path)
     everything = {"animals", "cat", "dog", "sea"}
     assert reading.states == {
         ("", "2024/a.jpg"): ({"dog", "sea"}, set()),
@@ -68,20 +68,20 @@ def test_keywords_are_beside_or_inside(put, read_all, tmp_path: Path) -> None:
         ("", "2025/c.jpg"): ({"animals", "cat"}, set()),
         ("", "2025/d.jpg"): (set(), everything),
     }
-    assert XmpReader().detect(tmp_path) == "keywords of a.jpg"
-    assert ImageFolderReader().detect(tmp_path) is None
+    assert XMP_READER.detect(tmp_path) == "keywords of a.jpg"
+    assert IMAGE_FOLDER_READER.detect(tmp_path) is None
 
 
 @pytest.mark.parametrize("bomb", ['<!DOCTYPE x [<!ENTITY a "b">]>', "<x"])
 def test_damaged_xmp_is_counted(put, read_all, tmp_path: Path, bomb: str) -> None:
     put("a.jpg"), put("a.xmp", xmp(["dog"])), put("b.jpg")
     put("b.xmp", f"<x:xmpmeta>{bomb}</x:xmpmeta>")
-    reading = read_all(XmpReader(), tmp_path)
+    reading = read_all(XMP_READER, tmp_path)
     assert reading.labels == {"a.jpg": {"dog"}, "b.jpg": set()}
     assert reading.dropped.counts["XMP that cannot be read"] == 1
 
 
-@pytest.mark.parametrize("reader", [TagFileReader(), XmpReader()])
+@pytest.mark.parametrize("reader", [TAG_FILE_READER, XMP_READER])
 def test_a_folder_without_any_is_refused(put, read_all, tmp_path: Path, reader) -> None:
     put("a.jpg")
     with pytest.raises(DataError, match=r"images without .*: all 1"):

@@ -235,6 +235,49 @@ FOREIGN = {
     },
     "BDD100K": {"val.json": [{"name": "a.jpg", "labels": [{"category": "car", "box2d": {}}]}]},
     "has no header": {"annotations.csv": "/data/a.jpg,1,2,3,4,cow\n/data/b.jpg,,,,,\n"},
+    "CUB-200-2011": {
+        "images.txt": "1 001.Albatross/a.jpg\n2 002.Auklet/b.jpg\n",
+        "image_class_labels.txt": "1 1\n2 2\n", "classes.txt": "1 001.Albatross\n2 002.Auklet\n",
+        "bounding_boxes.txt": "1 60.0 27.0 325.0 304.0\n2 139.0 30.0 153.0 264.0\n",
+        "train_test_split.txt": "1 0\n2 1\n", "attributes/certainties.txt": "1 not visible\n",
+        "images/001.Albatross/a.jpg": "", "images/002.Auklet/b.jpg": "",
+    },
+    "Tencent": {"train_urls.txt": "https://h/7/a_o.jpg\t3:1\t51:0.9\nhttps://h/4/b_o.jpg\t10:0.8\n"},
+    "ML-Images": {"train_urls.txt": "https://h/7/a_o.jpg  3:1  51:0.9\n"},
+    "PETA": {"MIT/archive/Label.txt": "806 personalMale upperBodyBlack hairShort\n"},
+    "AwA2": {
+        "classes.txt": "     1\tantelope\n", "predicates.txt": "     1\tblack\n",
+        "predicate-matrix-binary.txt": "0 1\n", "JPEGImages/antelope/a_1.jpg": "",
+        "JPEGImages/wolf/w_1.jpg": "",
+    },
+    "COCO-Text": {
+        "COCO_Text.json": {"imgs": {"9": {"file_name": "COCO_train2014_9.jpg", "id": 9}},
+                           "anns": {"4": {"utf8_string": "New", "image_id": 9}},
+                           "imgToAnns": {"9": [4]}}
+    },
+    "results of COCO": {"r.json": [{"image_id": 4, "category_id": 1, "bbox": [1], "score": 0.2}]},
+    "DeepFashion": {
+        "Anno/list_attr_img.txt": "1\nimage_name  attribute_labels\nimg/a/b.jpg  -1  1  0\n",
+        "Anno/list_attr_cloth.txt": "3\nattribute_name  attribute_type\na-line 3\n",
+    },
+    "points of Open Images": {
+        "train-points.csv": "ImageId,X,Y,Label,EstimatedYesNo,Source\n01,.5,.4,/m/02,no,ih\n"
+    },
+    "MIMIC-CXR": {
+        "mimic-cxr-2.0.0-chexpert.csv": "subject_id,study_id,Edema\n10000032,50414267,1.0\n"
+    },
+    "ADE20K": {"objectInfo150.txt": "Idx\tRatio\tName\n1\t0.1576\twall\n"},
+    "SUN397": {"ClassName.txt": "/a/abbey\n/c/church/indoor\n", "a/abbey/s.jpg": ""},
+    "VAW": {"train.json": [{"image_id": "2", "positive_attributes": ["tiled"]}]},
+    "KITTI": {"label_2/0.txt": "Car 0.00 0 1.85 387.63 181.54 423.81 203.12 1.67 1.87 3.69\n"},
+    "GQA": {"g.json": {"24": {"objects": {"2": {"name": "chair", "relations": []}}}}},
+    "DOTA": {"labelTxt/P0.txt": "imagesource:GoogleEarth\ngsd:0.1\n1 2 3 4 5 6 7 8 plane 0\n"},
+    "CrowdHuman": {"a.odgt": {"ID": "2,c", "gtboxes": [{"tag": "person"}]}},
+    "Cityscapes": {"gt/a_gtFine_polygons.json": {"imgHeight": 4, "objects": [{"label": "road"}]}},
+    "lists images with": {"train.txt": "a.jpg 1 0 1\n", "val.txt": "b.jpg 0 1 1\n"},
+    "MIRFLICKR, which": {"notes/sky_r1.txt": "1\n2\n", "notes/sky.txt": "1\n", "mir/im1.jpg": ""},
+    "columns id_code, diagnosis": {"train.csv": "id_code,diagnosis\n0a1,0\n0b2,4\n"},
+    "columns lesion_id, image_id, dx": {"m.csv": "lesion_id,image_id,dx\nH1,I1,nv\nH2,I2,bkl\n"},
 }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.datasets.formats.label_studio import LabelStudioReader
+from mlc_cli.core.datasets.formats.label_studio import LABEL_STUDIO_READER
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -53,26 +53,26 @@ def images(put) -> Path:
 
 def test_json(put, images, read_all) -> None:
     file = put("export.json", TASKS)
-    reading = read_all(LabelStudioReader(), file, images)
+    reading = read_all(LABEL_STUDIO_READER, file, images)
     assert reading.states == KEPT | {("", "d.jpg"): KEPT["", "e.jpg"]}
     assert reading.source.classes is None
     assert reading.source.scattered
     assert reading.source.image_root == images
     assert reading.dropped.counts == {"annotations that were cancelled": 1, UNLABELLED: 2}
-    assert LabelStudioReader().detect(file) == "tasks in export.json"
-    assert LabelStudioReader().detect(file.parent) == "tasks in export.json"
+    assert LABEL_STUDIO_READER.detect(file) == "tasks in export.json"
+    assert LABEL_STUDIO_READER.detect(file.parent) == "tasks in export.json"
 
 
 def test_old_json_calls_annotations_completions(put, images, read_all) -> None:
     old = [{"data": {"img": "a.jpg"}, "completions": [annotation(choices("cat"))]}]
     file = put(f"{images.name}/export.json", old)
-    assert LabelStudioReader().detect(file)
-    assert read_all(LabelStudioReader(), file).labels == {"a.jpg": {"cat"}}
+    assert LABEL_STUDIO_READER.detect(file)
+    assert read_all(LABEL_STUDIO_READER, file).labels == {"a.jpg": {"cat"}}
 
 
 def test_an_image_is_labelled_if_one_of_its_tasks_is(put, images, read_all) -> None:
     tasks = [task(1, "a.jpg"), task(2, "a.jpg", annotation(choices("cat"))), task(3, "c.jpg")]
-    reading = read_all(LabelStudioReader(), put("export.json", tasks), images)
+    reading = read_all(LABEL_STUDIO_READER, put("export.json", tasks), images)
     assert reading.states == {("", "a.jpg"): ({"cat"}, set()), ("", "c.jpg"): (set(), {"cat"})}
     assert reading.dropped.counts == {UNLABELLED: 1}
 
@@ -95,10 +95,10 @@ ROWS = [
 
 def test_json_min(put, images, read_all) -> None:
     file = put("export.json", ROWS)
-    reading = read_all(LabelStudioReader(), file, images)
+    reading = read_all(LABEL_STUDIO_READER, file, images)
     assert reading.states == KEPT
     assert reading.dropped.counts == {UNLABELLED: 1}
-    assert LabelStudioReader().detect(file) == "tasks in export.json"
+    assert LABEL_STUDIO_READER.detect(file) == "tasks in export.json"
 
 
 PATHS = [["animals", "dog"], ["animals", "cat", "Perser ä"], ["sky"]]
@@ -115,18 +115,18 @@ def test_a_path_of_a_taxonomy_is_a_label(put, images, read_all) -> None:
         task(1, "a.jpg", annotation(taxonomy(*PATHS), choices("sun")), annotation(taxonomy())),
         task(2, "c.jpg", annotation(taxonomy(["animals"], ["animals", "dog"]))),
     ]
-    reading = read_all(LabelStudioReader(), put("export.json", tasks), images)
+    reading = read_all(LABEL_STUDIO_READER, put("export.json", tasks), images)
     assert reading.labels == {"a.jpg": JOINED | {"sun"}, "c.jpg": {"animals", "animals / dog"}}
     assert not reading.dropped.counts
 
 
 def test_a_path_of_a_taxonomy_is_a_label_in_rows_too(put, images, read_all) -> None:
     rows = [row(1, "a.jpg", {"tree": [{"taxonomy": PATHS}], "weather": "sun"})]
-    reading = read_all(LabelStudioReader(), put("export.json", rows), images)
+    reading = read_all(LABEL_STUDIO_READER, put("export.json", rows), images)
     assert reading.labels == {"a.jpg": JOINED | {"sun"}}
     cell = json.dumps([{"taxonomy": PATHS}]).replace('"', '""')
     table = f'annotation_id,annotator,image,tree\n1,1,a.jpg,"{cell}"\n'
-    reading = read_all(LabelStudioReader(), put("export.csv", table), images)
+    reading = read_all(LABEL_STUDIO_READER, put("export.csv", table), images)
     assert reading.labels == {"a.jpg": JOINED}
     assert not reading.dropped.counts
 
@@ -135,11 +135,11 @@ def test_a_path_of_a_taxonomy_is_a_label_in_rows_too(put, images, read_all) -> N
 def test_what_is_no_path_of_a_taxonomy_is_counted(put, images, read_all, paths) -> None:
     bad = {"type": "taxonomy", "value": {"taxonomy": paths}}
     tasks = [task(1, "a.jpg", annotation(bad, taxonomy(["sky"])))]
-    reading = read_all(LabelStudioReader(), put("export.json", tasks), images)
+    reading = read_all(LABEL_STUDIO_READER, put("export.json", tasks), images)
     assert reading.labels == {"a.jpg": {"sky"}}
     assert reading.dropped.counts == {"results that are not labels": 1}
     rows = [row(1, "a.jpg", {"tree": [{"taxonomy": paths}, {"taxonomy": [["sky"]]}]})]
-    reading = read_all(LabelStudioReader(), put("export.json", rows), images)
+    reading = read_all(LABEL_STUDIO_READER, put("export.json", rows), images)
     assert reading.labels == {"a.jpg": {"sky"}}
     assert reading.dropped.counts == {"results that are not labels": 1}
 
@@ -158,7 +158,7 @@ TABLE = (
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_csv(put, images, read_all, newline, mark) -> None:
     file = put("export.csv", mark + (HEADER + TABLE).replace("\n", newline))
-    reading = read_all(LabelStudioReader(), file, images)
+    reading = read_all(LABEL_STUDIO_READER, file, images)
     assert reading.states == {
         ("", "a.jpg"): ({"cat", "dog"}, set()),
         ("", "photos/ä b.jpg"): ({"cat", "dog"}, set()),
@@ -169,12 +169,12 @@ def test_csv(put, images, read_all, newline, mark) -> None:
         "columns of text that are not taken for labels": 1,
         UNLABELLED: 1,
     }
-    assert LabelStudioReader().detect(file) == "tasks in export.csv"
+    assert LABEL_STUDIO_READER.detect(file) == "tasks in export.csv"
 
 
 def test_csv_of_single_choices_has_one_column_of_text(put, images, read_all) -> None:
     content = 'annotation_id,annotator,choice,image\n1,1,cat,a.jpg\n2,1,"[dog",c.jpg\n'
-    reading = read_all(LabelStudioReader(), put("export.csv", content), images)
+    reading = read_all(LABEL_STUDIO_READER, put("export.csv", content), images)
     assert reading.labels == {"a.jpg": {"cat"}, "c.jpg": {"[dog"}}
 
 
@@ -191,7 +191,7 @@ def test_csv_of_single_choices_has_one_column_of_text(put, images, read_all) -> 
 def test_a_table_that_is_not_clear_is_refused(put, content, message) -> None:
     file = put("export.csv", content)
     with pytest.raises(DataError) as caught:
-        LabelStudioReader().read(file, None, IssueLog())
+        LABEL_STUDIO_READER.read(file, None, IssueLog())
     assert str(file) in caught.value.message
     assert message in caught.value.message
 
@@ -207,7 +207,7 @@ def test_what_is_no_label_and_no_image_is_counted(put, images, read_all) -> None
         task(6, "c.jpg", {"id": 9}),
         "text",
     ]
-    reading = read_all(LabelStudioReader(), put("export.json", tasks), images)
+    reading = read_all(LABEL_STUDIO_READER, put("export.json", tasks), images)
     assert reading.labels == {"a.jpg": {"cat"}, "none.jpg": {"cat"}, "c.jpg": set()}
     assert reading.dropped.counts == {
         "results that are not labels": 4,
@@ -221,7 +221,7 @@ def test_what_is_no_label_and_no_image_is_counted(put, images, read_all) -> None
 
 def test_rows_count_what_is_no_label(put, images, read_all) -> None:
     rows = [row(1, "a.jpg", {"x": {"number": 3}, "y": [{"x": 1}, 2], "z": 3, "w": "cat"}), 8]
-    reading = read_all(LabelStudioReader(), put("export.json", rows), images)
+    reading = read_all(LABEL_STUDIO_READER, put("export.json", rows), images)
     assert reading.labels == {"a.jpg": {"cat"}}
     assert reading.dropped.counts == {
         "results that are not labels": 4,
@@ -236,7 +236,7 @@ def test_rows_count_what_is_no_label(put, images, read_all) -> None:
 def test_what_is_no_export_is_refused_by_name(put, content, message) -> None:
     file = put("export.json", content)
     with pytest.raises(DataError) as caught:
-        LabelStudioReader().read(file, None, IssueLog())
+        LABEL_STUDIO_READER.read(file, None, IssueLog())
     assert str(file) in caught.value.message
     assert message in caught.value.message
 
@@ -244,15 +244,15 @@ def test_what_is_no_export_is_refused_by_name(put, content, message) -> None:
 def test_a_folder_without_exports_is_refused(put) -> None:
     folder = put("data/other.json", {"annotations": []}).parent
     put("data/other.csv", "image,label\na.jpg,cat\n")
-    assert LabelStudioReader().detect(folder) is None
+    assert LABEL_STUDIO_READER.detect(folder) is None
     with pytest.raises(DataError, match="no file has tasks"):
-        LabelStudioReader().read(folder, None, IssueLog())
+        LABEL_STUDIO_READER.read(folder, None, IssueLog())
 
 
 @pytest.mark.parametrize("content", [TASKS, ROWS, [task(1, "a.jpg", annotation(taxonomy(*PATHS)))]])
 def test_damage_is_reported_or_counted(put, images, stands_damage, content) -> None:
     file = put(f"{images.name}/export.json", content)
-    stands_damage(LabelStudioReader(), file, file)
+    stands_damage(LABEL_STUDIO_READER, file, file)
 
 
 @pytest.mark.parametrize("suffix", ["", ".json"])
@@ -261,8 +261,8 @@ def test_a_file_may_be_one_annotation_or_one_task(put, images, read_all, suffix:
     put(f"target/12{suffix}", whole), put("target/13.json", task(2, "c.jpg", annotation(BOX)))
     put(f"target/14{suffix}", annotation(cancelled=True) | {"task": {"data": {"image": "e.jpg"}}})
     place = images.parent / "target"
-    assert LabelStudioReader().detect(place)
-    reading = read_all(LabelStudioReader(), place, images)
+    assert LABEL_STUDIO_READER.detect(place)
+    reading = read_all(LABEL_STUDIO_READER, place, images)
     assert {path.rpartition("/")[2]: own for path, own in reading.labels.items()} == {
         "a.jpg": {"cat", "dog"}, "c.jpg": {"car"}, "e.jpg": set(),
     }  # fmt: skip
@@ -272,5 +272,5 @@ def test_a_file_may_be_one_annotation_or_one_task(put, images, read_all, suffix:
 def test_tables_may_have_tabs(put, images, read_all) -> None:
     row = '1\t1\ta.jpg\t"{""choices"":[""cat"",""x""]}"'
     file = put("export.tsv", f"annotation_id\tannotator\timage\tkind\n{row}\n")
-    assert LabelStudioReader().detect(file)
-    assert read_all(LabelStudioReader(), file, images).labels == {"a.jpg": {"cat", "x"}}
+    assert LABEL_STUDIO_READER.detect(file)
+    assert read_all(LABEL_STUDIO_READER, file, images).labels == {"a.jpg": {"cat", "x"}}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mlc_cli.core.datasets.formats.mmpretrain import MmpretrainReader
+from mlc_cli.core.datasets.formats.mmpretrain import MMPRETRAIN_READER
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -22,19 +22,19 @@ def test_numbers_become_names(put, read_all) -> None:
     put("data/train/ä b.jpg")
     put("data/annotations/train.json", TRAIN)
     folder = put("data/annotations/val.json", TRAIN).parent.parent
-    reading = read_all(MmpretrainReader(), folder)
+    reading = read_all(MMPRETRAIN_READER, folder)
     assert reading.states["train", "train/ä b.jpg"] == ({"cat", "Fuß"}, set())
     assert reading.states["train", "train/sub/c.jpg"] == (set(), set())
     assert reading.states["val", "d.jpg"] == ({"dog"}, set())
     assert reading.source.classes == ["cat", "dog", "Fuß"]
     assert not reading.dropped.counts
-    seen = MmpretrainReader().detect(folder)
+    seen = MMPRETRAIN_READER.detect(folder)
     assert seen == "metainfo and data_list in annotations/train.json and 1 more"
 
 
 def test_without_names_numbers_are_the_names(put, read_all) -> None:
     content = {"metainfo": {}, "data_list": [{"img_path": "a.jpg", "gt_label": [3, -1]}]}
-    reading = read_all(MmpretrainReader(), put("some.json", content))
+    reading = read_all(MMPRETRAIN_READER, put("some.json", content))
     assert reading.states == {("", "a.jpg"): ({3}, set())}
     assert reading.source.classes is None
     assert reading.dropped.counts == {"labels that are not the number of a class": 1}
@@ -44,7 +44,7 @@ def test_what_has_no_image_or_no_class_is_counted(put, read_all) -> None:
     entries = [{"img_path": "a.jpg", "gt_label": [0, 3, -1, True, "cat", None]},
                {"img_path": "b.jpg"}, {"gt_label": [0]}, {"img_path": "", "gt_label": [0]},
                {"img_path": "c.jpg", "gt_label": {}}]  # fmt: skip
-    reading = read_all(MmpretrainReader(), put("a.json", TRAIN | {"data_list": entries}))
+    reading = read_all(MMPRETRAIN_READER, put("a.json", TRAIN | {"data_list": entries}))
     assert reading.labels == {"a.jpg": {"cat"}, "c.jpg": set()}
     assert reading.dropped.counts == {
         "labels that are not the number of a class": 6,
@@ -65,7 +65,7 @@ def test_what_has_no_image_or_no_class_is_counted(put, read_all) -> None:
 def test_what_is_not_mmpretrain_is_refused_by_name_and_place(put, content, message) -> None:
     file = put("a.json", content)
     with pytest.raises(DataError) as caught:
-        MmpretrainReader().read(file, None, IssueLog())
+        MMPRETRAIN_READER.read(file, None, IssueLog())
     assert str(file) in caught.value.message
     assert message in caught.value.message
 
@@ -74,10 +74,10 @@ def test_files_must_agree_on_whether_classes_have_names(put) -> None:
     put("data/train.json", TRAIN)
     folder = put("data/val.json", {"metainfo": {}, "data_list": TRAIN["data_list"]}).parent
     with pytest.raises(DataError, match="some files name the classes"):
-        MmpretrainReader().read(folder, None, IssueLog())
-    assert MmpretrainReader().detect(folder / "nothing") is None
+        MMPRETRAIN_READER.read(folder, None, IssueLog())
+    assert MMPRETRAIN_READER.detect(folder / "nothing") is None
 
 
 def test_damage_is_reported_or_counted(put, stands_damage) -> None:
     file = put("train.json", TRAIN)
-    stands_damage(MmpretrainReader(), file, file)
+    stands_damage(MMPRETRAIN_READER, file, file)

@@ -68,6 +68,23 @@ CASES = {
     "a blank inside a label": (
         {"t.csv": "image,tags\na.jpg,traffic light\nb.jpg,cat\nc.jpg,light\n"},
         {"a.jpg": {"traffic light"}, "b.jpg": {"cat"}, "c.jpg": {"light"}}, {""}),
+    "blanks between labels of three rows": (
+        {"t.csv": "image,tags\na.jpg,cat dog\nb.jpg,cat\nc.jpg,bird\n"},
+        {"a.jpg": {"cat", "dog"}, "b.jpg": {"cat"}, "c.jpg": {"bird"}}, {""}),
+    "blanks between labels that come again with another": (
+        {"t.csv": "image,tags\na.jpg,cat dog\nb.jpg,cat dog bird\nc.jpg,fish\n"},
+        {"a.jpg": {"cat", "dog"}, "b.jpg": {"cat", "dog", "bird"}, "c.jpg": {"fish"}}, {""}),
+    "a grade alone": (
+        {"t.csv": "image,level\n" + "".join(f"{n}_left,{n % 5}\n" for n in range(9))},
+        {f"{n}_left": {str(n % 5)} for n in range(9)}, {""}),
+    "all lines in one array": (
+        {"train_anno.json": '[{"file_name": "a.jpg", "labels": [0, 3]},\n'
+                            ' {"labels": [3], "file_name": "b.jpg"}]'},
+        {"a.jpg": {0, 3}, "b.jpg": {3}}, {"train"}),
+    "a table of the same split without labels": (
+        {"train.csv": "image,labels\na.jpg,1 2\nb.jpg,2\n",
+         "train_owners.csv": "image,owner\na.jpg,me\nb.jpg,you\n"},
+        {"a.jpg": {"1", "2"}, "b.jpg": {"2"}}, {"train"}),
     "places of points are no classes": (
         {"t.csv": "image,x,y,z,cat\na.jpg,0,1,,1\nb.jpg,1,12,,0\n"},
         {"a.jpg": {"cat"}, "b.jpg": set()}, {""}),

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlc_cli.core.datasets.converting.archive import unpacked
-from mlc_cli.core.datasets.formats.jsonl import JsonLinesReader
+from mlc_cli.core.datasets.formats.jsonl import JSONL_READER
 from mlc_cli.core.system import extras
 from mlc_cli.errors import DataError, MlcError
 
@@ -51,7 +51,7 @@ def test_labels_have_names(tmp_path, read_all, features, column, values, labels)
                  image=images, **{column: values}, width=[1, 2])  # fmt: skip
     for source in (file, file.parent, tmp_path):
         with unpacked(source, tmp_path / "out", 1) as place:
-            reading = read_all(JsonLinesReader(), place)
+            reading = read_all(JSONL_READER, place)
             assert [*reading.labels.values()] == labels
             assert not reading.dropped.counts
             assert "width" in reading.source.remarks[0]
@@ -69,7 +69,7 @@ def test_shards_are_one_split_and_names_may_come_again(tmp_path, read_all) -> No
     write(tmp_path / "data/test-00000-of-00001.parquet", {"label": CLASSES},
           image=image("t.jpg"), label=[-1])  # fmt: skip
     with unpacked(tmp_path, tmp_path / "out", 1) as place:
-        states = read_all(JsonLinesReader(), place).states
+        states = read_all(JSONL_READER, place).states
     assert sorted(split for split, _ in states) == ["test"] + ["train"] * 4 + ["validation"] * 2
     assert states["test", "test/t.jpg"] == (set(), {"cat", "dog", "7"})
     of_train = [labels for (split, _), (labels, _) in states.items() if split == "train"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.datasets.formats.via import ViaReader
+from mlc_cli.core.datasets.formats.via import VIA_READER
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -27,9 +27,9 @@ IMAGES = {
 def test_attributes_of_images_and_regions_are_labels(tmp_path: Path, project: bool) -> None:
     content = {"_via_settings": {}, "_via_img_metadata": IMAGES, "_via_attributes": {}}
     (tmp_path / "via.json").write_text(json.dumps(content if project else IMAGES))
-    assert ViaReader().detect(tmp_path) == "filename and regions in via.json"
+    assert VIA_READER.detect(tmp_path) == "filename and regions in via.json"
     dropped = IssueLog()
-    source = ViaReader().read(tmp_path, None, dropped)
+    source = VIA_READER.read(tmp_path, None, dropped)
     first, second = source.samples
     assert (first.path, sorted(first.labels)) == ("a.jpg", ["cat", "ear", "indoor"])
     assert (second.path, second.labels) == ("b.jpg", [])
@@ -43,7 +43,7 @@ def test_the_folder_of_a_file_is_its_split(tmp_path: Path) -> None:
         (tmp_path / split / "a.jpg").touch()
         content = {"a.jpg12": IMAGES["a.jpg12"]}
         (tmp_path / split / "via_region_data.json").write_text(json.dumps(content))
-    found = [(s.path, s.split) for s in ViaReader().read(tmp_path, None, IssueLog()).samples]
+    found = [(s.path, s.split) for s in VIA_READER.read(tmp_path, None, IssueLog()).samples]
     assert found == [("train/a.jpg", "train"), ("val/a.jpg", "val")]
 
 
@@ -51,7 +51,7 @@ def test_other_shapes_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "via.json"
     path.write_text(json.dumps({"a": {"filename": 7, "regions": []}}))
     with pytest.raises(DataError, match=r"via\.json"):
-        ViaReader().read(path, None, IssueLog())
+        VIA_READER.read(path, None, IssueLog())
     path.unlink()
     with pytest.raises(DataError, match="no file has filename and regions"):
-        ViaReader().read(tmp_path, None, IssueLog())
+        VIA_READER.read(tmp_path, None, IssueLog())

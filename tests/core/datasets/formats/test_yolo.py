@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.datasets.formats.yolo import YoloReader
+from mlc_cli.core.datasets.formats.yolo import YOLO_READER
 from mlc_cli.errors import DataError
 
 COCO8 = """# Ultralytics
@@ -35,7 +35,7 @@ def coco8(put: Callable[..., Path]) -> Path:
 
 
 def test_boxes_outlines_and_images_without(coco8: Path, read_all) -> None:
-    reading = read_all(YoloReader(), coco8)
+    reading = read_all(YOLO_READER, coco8)
     assert reading.states == {
         ("train", "images/train/1.jpg"): ({"person", "traffic light"}, set()),
         ("train", "images/train/2.png"): (set(), set()),
@@ -46,13 +46,13 @@ def test_boxes_outlines_and_images_without(coco8: Path, read_all) -> None:
     assert reading.source.image_root.resolve() == coco8.parent.parent / "datasets/coco8"
     assert not reading.dropped.counts
     assert reading.source.remarks == ()
-    assert YoloReader().detect(coco8) == "names of classes in data.yaml"
-    assert YoloReader().detect(coco8.parent) == "names of classes in data.yaml"
+    assert YOLO_READER.detect(coco8) == "names of classes in data.yaml"
+    assert YOLO_READER.detect(coco8.parent) == "names of classes in data.yaml"
 
 
 def test_relative_places_work_from_the_folder_itself(coco8: Path, read_all, monkeypatch) -> None:
     monkeypatch.chdir(coco8.parent)
-    assert ("val", "images/val/4.jpg") in read_all(YoloReader(), Path("data.yaml")).states
+    assert ("val", "images/val/4.jpg") in read_all(YOLO_READER, Path("data.yaml")).states
 
 
 def test_roboflow_means_the_folder_of_the_file(put, read_all, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_roboflow_means_the_folder_of_the_file(put, read_all, tmp_path: Path) ->
     )
     put("train/images/a_jpg.rf.0af.jpg"), put("train/labels/a_jpg.rf.0af.txt", BOX.format(1))
     put("valid/images/b.jpg"), put("valid/labels/b.txt")
-    assert read_all(YoloReader(), tmp_path).states == {
+    assert read_all(YOLO_READER, tmp_path).states == {
         ("train", "train/images/a_jpg.rf.0af.jpg"): ({"cat"}, set()),
         ("val", "valid/images/b.jpg"): (set(), set()),
     }
@@ -71,7 +71,7 @@ def test_roboflow_means_the_folder_of_the_file(put, read_all, tmp_path: Path) ->
 def test_the_last_images_in_a_path_becomes_labels(put, read_all, tmp_path: Path) -> None:
     put("data.yaml", "train: images/my/images\nnames: [a, b]\n")
     put("images/my/images/1.jpg"), put("images/my/labels/1.txt", BOX.format(1))
-    assert read_all(YoloReader(), tmp_path).labels == {"images/my/images/1.jpg": {"b"}}
+    assert read_all(YOLO_READER, tmp_path).labels == {"images/my/images/1.jpg": {"b"}}
 
 
 def test_lists_of_images_and_several_folders(put, read_all, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_lists_of_images_and_several_folders(put, read_all, tmp_path: Path) -> N
     put("more/images/1.jpg"), put("labels/2.txt", BOX.format(0))
     put("train.txt", "./images/2.jpg\n\nimages/3.jpg\r\n")
     put("val.txt", f"{tmp_path}/images/4.jpg\n/else/where/5.jpg\n../6.jpg\n")
-    assert read_all(YoloReader(), tmp_path).states == {
+    assert read_all(YOLO_READER, tmp_path).states == {
         ("train", "more/images/1.jpg"): (set(), set()),
         ("train", "images/2.jpg"): ({"a"}, set()),
         ("train", "images/3.jpg"): (set(), set()),
@@ -118,7 +118,7 @@ def test_an_entry_may_be_a_pattern_an_image_or_several(
     scattered: Path, read_all, entry: str | list[str], images: list[str]
 ) -> None:
     (scattered / "data.yaml").write_text(f"train: {json.dumps(entry)}\nnames: [cat, dog]\n")
-    reading = read_all(YoloReader(), scattered)
+    reading = read_all(YOLO_READER, scattered)
     assert list(reading.states) == [("train", f"images/{image}") for image in images]
     labels = {"a/1.jpg": {"cat"}, "a/deep/3.jpg": {"dog"}}
     assert list(reading.labels.values()) == [labels.get(image, set()) for image in images]
@@ -130,7 +130,7 @@ def test_a_pattern_may_be_absolute_and_name_lists(put, read_all, tmp_path: Path)
     put("images/1.jpg"), put("more/2.jpg"), put("lists/notes.md", "x")
     put("lists/a.txt", "../images/1.jpg\n"), put("lists/b.txt", "../more\n")
     put("data.yaml", f"train: lists/*.txt\nval: '{tmp_path}/m*'\nnames: [cat]\n")
-    assert list(read_all(YoloReader(), tmp_path).states) == [
+    assert list(read_all(YOLO_READER, tmp_path).states) == [
         ("train", "images/1.jpg"),
         ("train", "more/2.jpg"),
         ("val", "more/2.jpg"),
@@ -142,7 +142,7 @@ def test_lines_of_a_list_may_be_patterns_and_folders(scattered: Path, put, read_
     lines = ["./images/a/*.jpg", f"{scattered}/images/b", "images/b [1].jpg", "images/no [2].jpg",
              "images/gone/*.jpg", "**x/*", "1.dng", "*.txt"]  # fmt: skip
     put("set[1]/train.txt", "\ufeff" + "\r\n".join(lines))
-    reading = read_all(YoloReader(), scattered)
+    reading = read_all(YOLO_READER, scattered)
     assert [path for _, path in reading.states] == [
         "images/a/1.jpg", "images/b/4.jpg", "images/b [1].jpg", "images/no [2].jpg", "1.dng",
     ]  # fmt: skip
@@ -155,7 +155,7 @@ def test_lines_of_a_list_may_be_patterns_and_folders(scattered: Path, put, read_
 
 @pytest.mark.parametrize("entry", ["gone/*", "**x", "[z-a]*", "a\\0*", "*" * 5000, "/*/gone/?"])
 def test_a_pattern_that_nothing_fits_is_counted(put, read_all, entry: str) -> None:
-    reading = read_all(YoloReader(), put("data.yaml", f'train: "{entry}"\nnames: [a]\n'))
+    reading = read_all(YOLO_READER, put("data.yaml", f'train: "{entry}"\nnames: [a]\n'))
     assert not reading.states
     assert reading.dropped.counts == {"folders and lists of images that are not there": 1}
 
@@ -164,12 +164,12 @@ def test_a_pattern_goes_round_no_circle_of_links(scattered: Path, read_all) -> N
     (scattered / "images/a/deep/one").symlink_to(scattered / "images")
     (scattered / "images/a/deep/two").symlink_to(scattered / "images")
     (scattered / "data.yaml").write_text("train: images/**/3.jpg\nnames: [cat, dog]\n")
-    assert read_all(YoloReader(), scattered).labels == {"images/a/deep/3.jpg": {"dog"}}
+    assert read_all(YOLO_READER, scattered).labels == {"images/a/deep/3.jpg": {"dog"}}
 
 
 def test_images_may_be_named_by_the_user(coco8: Path, read_all) -> None:
     root = coco8.parent.parent / "datasets"
-    reading = read_all(YoloReader(), coco8, root)
+    reading = read_all(YOLO_READER, coco8, root)
     assert reading.source.image_root == root
     assert ("val", "coco8/images/val/4.jpg") in reading.states
 
@@ -185,7 +185,7 @@ def test_lines_that_are_no_box_are_counted(coco8: Path, put, read_all) -> None:
     )
     put("datasets/coco8/labels/train/1.txt", lines + BOX.format("nan") + BOX.format("inf"))
     put("datasets/coco8/labels/train/2.txt", b"\xff\xfe0")
-    reading = read_all(YoloReader(), coco8)
+    reading = read_all(YOLO_READER, coco8)
     assert reading.labels["images/train/1.jpg"] == {"traffic light"}
     assert "images/train/2.png" not in reading.labels
     assert reading.dropped.counts == {
@@ -197,13 +197,13 @@ def test_lines_that_are_no_box_are_counted(coco8: Path, put, read_all) -> None:
 
 
 def test_places_that_are_not_there_are_counted(put, read_all) -> None:
-    reading = read_all(YoloReader(), put("data.yaml", "train: gone\nnames: [a]\n"))
+    reading = read_all(YOLO_READER, put("data.yaml", "train: gone\nnames: [a]\n"))
     assert reading.dropped.counts == {"folders and lists of images that are not there": 1}
 
 
 def test_a_split_without_a_folder_of_labels_is_said(put, read_all, tmp_path: Path) -> None:
     put("images/1.jpg"), put("data.yaml", "train: images\nnames: [a]\n")
-    [remark] = read_all(YoloReader(), tmp_path).source.remarks
+    [remark] = read_all(YOLO_READER, tmp_path).source.remarks
     assert (
         remark
         == f"train: there is no folder {tmp_path}/labels, so that all images are without labels"
@@ -212,7 +212,7 @@ def test_a_split_without_a_folder_of_labels_is_said(put, read_all, tmp_path: Pat
 
 def test_a_count_stands_for_names(put, read_all, tmp_path: Path) -> None:
     put("a.yaml", "nc: 3\ntrain: images\n"), put("images/1.jpg"), put("labels/1.txt", BOX.format(2))
-    assert read_all(YoloReader(), tmp_path).labels == {"images/1.jpg": {"class_2"}}
+    assert read_all(YOLO_READER, tmp_path).labels == {"images/1.jpg": {"class_2"}}
 
 
 @pytest.mark.parametrize(
@@ -229,19 +229,19 @@ def test_a_count_stands_for_names(put, read_all, tmp_path: Path) -> None:
 )
 def test_a_damaged_file_is_refused(put, read_all, content: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        read_all(YoloReader(), put("data.yaml", content))
+        read_all(YOLO_READER, put("data.yaml", content))
 
 
 def test_tags_of_python_run_nothing(put, read_all) -> None:
     file = put("data.yaml", "names: !!python/object/apply:os.system ['exit 1']\n")
-    assert read_all(YoloReader(), file).source.classes == ["exit 1"]
+    assert read_all(YOLO_READER, file).source.classes == ["exit 1"]
 
 
 def test_a_folder_without_the_file_is_refused(put, read_all, tmp_path: Path) -> None:
     put("settings.yaml", "name: x\n")
-    assert YoloReader().detect(tmp_path) is None
+    assert YOLO_READER.detect(tmp_path) is None
     with pytest.raises(DataError, match=r"no data\.yaml"):
-        read_all(YoloReader(), tmp_path)
+        read_all(YOLO_READER, tmp_path)
 
 
 NAMED = {"p0.jpg": {"cat"}, "p1.jpg": {"dog"}, "p2.jpg": set()}
@@ -291,10 +291,10 @@ def test_variants_name_classes_and_images_in_their_own_way(
     for number in range(3):
         put(f"{images}p{number}.jpg")
         put(f"{labels}p{number}.txt", box.format(number) if number < 2 else "")
-    reading = read_all(YoloReader(), tmp_path)
+    reading = read_all(YOLO_READER, tmp_path)
     assert by_name(reading.labels) == NAMED
     assert reading.source.classes == ["cat", "dog"]
-    assert YoloReader().detect(tmp_path)
+    assert YOLO_READER.detect(tmp_path)
     assert not reading.dropped.counts
     assert {split for split, _ in reading.states} == ({"train"} if "train" in str(files) else {""})
 
@@ -302,7 +302,7 @@ def test_variants_name_classes_and_images_in_their_own_way(
 def test_boxes_may_have_names_and_folders_be_splits(put, read_all, tmp_path: Path) -> None:
     put("train/a.jpg"), put("train/a.txt", "traffic light 1 2 30 40\ncat 5 6 7 8\n")
     put("valid/b.jpg"), put("valid/b.txt", "7 .1 .2 .3 .4\n"), put("valid/c.jpg")
-    reading = read_all(YoloReader(), tmp_path)
+    reading = read_all(YOLO_READER, tmp_path)
     assert reading.states == {
         ("train", "train/a.jpg"): ({"traffic light", "cat"}, set()),
         ("valid", "valid/b.jpg"): ({"class_7"}, set()),
@@ -317,23 +317,23 @@ def test_labels_of_images_elsewhere_are_found_by_their_stem(put, read_all, tmp_p
         put("set/labels/x/1.txt", BOX.format(0)),
     )
     put("set/train.txt", "/content/set/images/1.jpg\n/content/set/images/2.jpg\n")
-    assert list(read_all(YoloReader(), tmp_path / "set").labels.values()) == [{"cat"}, set()]
+    assert list(read_all(YOLO_READER, tmp_path / "set").labels.values()) == [{"cat"}, set()]
 
 
 def test_without_any_label_file_the_images_are_counted(put, read_all, tmp_path: Path) -> None:
     put("data.yaml", "train: images\nnames: [cat]\n"), put("images/1.jpg"), put("images/2.jpg")
-    [(kind, count)] = read_all(YoloReader(), tmp_path).dropped.counts.items()
+    [(kind, count)] = read_all(YOLO_READER, tmp_path).dropped.counts.items()
     assert (count, "none was found" in kind) == (2, True)
 
 
 @pytest.mark.parametrize("name", ["cfg/data.yaml", "datasets/coco8/labels/train/1.txt"])
 def test_any_damage_ends_in_a_message(coco8: Path, name: str, damaged_outcomes) -> None:
     root = coco8.parent.parent
-    assert "read" in damaged_outcomes(YoloReader(), coco8, root / name)
+    assert "read" in damaged_outcomes(YOLO_READER, coco8, root / name)
 
 
 def test_any_damage_of_a_list_ends_in_a_message(put, damaged_outcomes) -> None:
     file = put("data.yaml", "train: train.txt\nnames: [a]\n")
     assert "read" in damaged_outcomes(
-        YoloReader(), file, put("train.txt", "images/1.jpg\n./2.jpg\n")
+        YOLO_READER, file, put("train.txt", "images/1.jpg\n./2.jpg\n")
     )

@@ -83,6 +83,20 @@ def test_odd_pictures_are_noted(examine, photos, encode) -> None:
         assert finding.count == 1
 
 
+def test_what_leaves_the_high_bits_of_16_unused_is_a_warning(examine, photos, encode) -> None:
+    raw = photos(2).astype(np.uint16)
+    found = examine(
+        {"train": [["raw.png", []], ["full.tif", []], ["dark.png", []]]},
+        {
+            "raw.png": encode(raw * 15, ".png"),
+            "full.tif": encode(raw * 257, ".tif"),
+            "dark.png": encode(photos(3) // 8, ".png"),
+        },
+    )
+    finding = find(found, "dim-images")
+    assert (finding.examples, "data.bits=12" in finding.repair) == (("train: raw.png",), True)
+
+
 def test_four_times_as_long_and_32_pixels_are_still_good(examine, photos, encode) -> None:
     found = examine(
         {"train": [["a.png", []]]}, {"a.png": encode(photos(6, 32, 128), ".png")}

@@ -1,13 +1,16 @@
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mlc_cli.core.inference.runtime.metadata import (
     ExportInfo,
     client_labels,
     from_entries,
+    threshold_logits,
     to_entries,
 )
 from mlc_cli.core.runs.card import ModelCard
@@ -118,3 +121,28 @@ def test_an_entry_that_only_clients_read_is_covered() -> None:
         from_entries({**entries, "labels": "x y z"}, PATH, sealed=True)
     old = {key: text for key, text in entries.items() if key not in ("digest", "parity")}
     assert from_entries({**old, "labels": "x y z"}, PATH, sealed=True).parity == "unchecked"
+
+
+def of_thresholds(thresholds: list[float] | None, *, folded: bool) -> ExportInfo:
+    card = ModelCard(["a", "b"], {}, (8, 8), (0.5,) * 3, (0.5,) * 3, 1.0, thresholds=thresholds)
+    return ExportInfo(card, folded=folded)
+
+
+def test_what_is_subtracted_is_the_logit() -> None:
+    expected = [math.log(t / (1 - t)) for t in (0.1, 0.5, 0.97)]
+    assert threshold_logits([0.1, 0.5, 0.97]).tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_thresholds_of_nothing_and_all_stay_finite_and_decide_alike() -> None:
+    low, high = threshold_logits([0.0, 1.0]).tolist()
+    assert low == pytest.approx(-high)
+    assert 27 < high < 28
+
+
+def test_unfolding_gives_the_logits_back_only_where_they_were_folded() -> None:
+    logits = np.array([[0.3, -2.0]], np.float32)
+    both = [0.2, 0.9]
+    unfolded = of_thresholds(both, folded=True).unfold(logits - threshold_logits(both))
+    np.testing.assert_allclose(unfolded, logits, rtol=1e-6)
+    assert of_thresholds(both, folded=False).unfold(logits) is logits
+    assert of_thresholds(None, folded=True).unfold(logits) is logits

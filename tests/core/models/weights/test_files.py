@@ -23,9 +23,10 @@ class Code:
 
 def test_code_in_a_file_is_refused_and_not_run(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(1), "x": Code(tmp_path / "ran")}, tmp_path / "file.pth")
-    with pytest.raises(WeightsError, match="cannot be read as plain tensors") as caught:
+    with pytest.raises(WeightsError, match=r"file\.pth: asks for .*Path") as caught:
         read_weights(tmp_path / "file.pth")
     assert "code" in caught.value.hint
+    assert "torch.load" not in str(caught.value)
     assert not (tmp_path / "ran").exists()
 
 

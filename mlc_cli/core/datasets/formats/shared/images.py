@@ -2,42 +2,66 @@
 
 import os
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import takewhile
+from itertools import chain, takewhile
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
-from unicodedata import normalize
-from urllib.parse import unquote
 
+from cv2 import haveImageReader
+
+from mlc_cli.core.datasets.formats.shared.references import (
+    is_address,
+    loose_stem,
+    name_start,
+    reference_parts,
+)
 from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
 
 _IMAGES = frozenset(IMAGE_SUFFIXES)
 _SUFFIXES = _IMAGES | {".txt"}
 """Suffixes whose case says nothing: of images, and of the files of labels beside them."""
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/(?:/[^/]*)?", re.IGNORECASE)
+_TAIL = itemgetter(slice(-4, None))
+_TAILS = {own[-4:] for suffix in _SUFFIXES for own in (suffix, suffix.upper())}
 _LEFT_OUT = (".", "SegmentationClass", "SegmentationObject")
 """How folders begin that are hidden, or have the masks of Pascal VOC."""
 _UPLOAD_MARK = re.compile(r"[0-9a-f]{8}-")
 _FEW = 8
+_BESIDE = (
+    ".txt", ".xml", ".json", ".csv", ".yaml", ".yml", ".names", ".data", ".cache", ".npy", ".md",
+    ".html", ".xmp", ".zip", "thumbs.db", "desktop.ini",
+)  # fmt: skip
+"""How names end of what people and programs put beside images."""
+
+
+class Move(NamedTuple):
+    """Where the files of a folder of references lie, and which ending theirs have for another."""
+
+    place: str
+    old: str
+    new: str
 
 
 class Found(NamedTuple):
-    """Files of references, but of those that say where theirs is.
+    """Files of references.
 
     Attributes:
-        moved: The path of the only file that a reference can mean.
-        unclear: References that several files fit, or none.
+        moves: Of each folder of references whose files all lie in one.
+        others: References of all other folders, and the files that each can mean.
     """
 
-    moved: dict[str, str]
-    unclear: dict[str, list[str]]
+    moves: dict[str, Move]
+    others: dict[str, list[str]]
 
     def of(self, reference: str) -> list[str]:
         """The files that a reference can mean, as `ImageIndex.find` says."""
-        found = self.unclear.get(reference)
-        return [self.moved.get(reference, reference)] if found is None else found
+        if reference in self.others:
+            return self.others[reference]
+        cut = name_start(reference)
+        place, old, new = self.moves[reference[:cut]]
+        return [place + reference[cut:].removesuffix(old) + new]
 
 
 class ImageIndex:
@@ -49,7 +73,6 @@ class ImageIndex:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._again: dict[str, list[str]] = {}
 
     @cached_property
     def _listed(self) -> dict[str, list[str]]:
@@ -57,24 +80,30 @@ class ImageIndex:
         return dict(_folders(self._root))
 
     @cached_property
-    def _prefix(self) -> dict[str, str]:
-        """What stands before each name; for a name in several folders all are in `_again`."""
-        found: dict[str, str] = {}
+    def _names(self) -> set[str]:
+        return set().union(*self._listed.values())
+
+    @cached_property
+    def _again(self) -> dict[str, list[str]]:
+        """What stands before each name that several folders have."""
+        if len(self._names) == sum(map(len, self._listed.values())):
+            return {}
+        counts = Counter(chain.from_iterable(self._listed.values()))
+        again: dict[str, list[str]] = {name: [] for name, times in counts.items() if times > 1}
         for prefix, names in self._listed.items():
-            found |= dict.fromkeys(names, prefix)
-        if len(found) < sum(map(len, self._listed.values())):
-            for prefix, names in self._listed.items():
-                for name in names:
-                    if found[name] != prefix:
-                        self._again.setdefault(name, []).append(prefix)
-            for name, places in self._again.items():
-                places.append(found[name])
-        return found
+            for name in again.keys() & set(names):
+                again[name].append(prefix)
+        return again
+
+    @cached_property
+    def _prefix(self) -> dict[str, str]:
+        """What stands before each name, before one of them for those in several folders."""
+        return {name: prefix for prefix, names in self._listed.items() for name in names}
 
     @cached_property
     def _endings(self) -> list[str]:
         """Suffixes that the images have."""
-        last = {name[-4:] for name in self._prefix}
+        last = set(map(_TAIL, self._names))
         both = (ending for suffix in IMAGE_SUFFIXES for ending in (suffix, suffix.upper()))
         return [ending for ending in both if ending[-4:] in last]
 
@@ -82,10 +111,10 @@ class ImageIndex:
     def _loosely(self) -> dict[str, list[str]]:
         """Names by what those have in common that may mean one file."""
         alike: dict[str, list[str]] = {}
-        for name in self._prefix:
+        for name in self._names:
             stem, dot, suffix = name.rpartition(".")
             if dot + suffix.lower() in _SUFFIXES:
-                alike.setdefault(_loose(stem), []).append(name)
+                alike.setdefault(loose_stem(stem), []).append(name)
         return alike
 
     def find(self, reference: str, near: str = "") -> list[str]:
@@ -108,79 +137,90 @@ class ImageIndex:
             found = _best(found, lambda own: near in own)
         return found
 
-    def find_all(self, references: Iterable[str], near: str = "") -> Found:
+    def find_all(self, references: Sequence[str], near: str = "") -> Found:
         """What `find` says of many references, in a fraction of the time.
 
         Those of one folder mostly lie in one, under names that are theirs or differ in one way;
         only the others are looked for one by one.
         """
-        found, folders = Found({}, {}), defaultdict[str, list[str]](list)
+        folders = defaultdict[str, list[str]](list)
         for reference in references:
-            cut = (reference.rfind("\\") if "\\" in reference else reference.rfind("/")) + 1
-            folders[reference[:cut]].append(reference)
+            folders[reference[: name_start(reference)]].append(reference)
+        moves = self._moves(folders)
+        rest = (own for folder in folders.keys() - moves.keys() for own in folders[folder])
+        return Found(moves, {own: self.find(own, near) for own in rest})
+
+    def _moves(self, folders: Mapping[str, list[str]]) -> dict[str, Move]:
+        """Folders of references whose files one folder has, that nothing else can mean."""
+        moves, asked = {}, {}
         for folder, own in folders.items():
-            if self._has(folder, own):
-                continue
-            if together := self._together(own, len(folder)):
-                found.moved.update(zip(own, together, strict=True))
-                continue
-            for reference in own:
-                paths = self.find(reference, near)
-                if len(paths) != 1:
-                    found.unclear[reference] = paths
-                elif paths[0] != reference:
-                    found.moved[reference] = paths[0]
-        return found
+            if folder in self._listed and self._has(folder, own, Move(folder, "", "")):
+                moves[folder] = Move(folder, "", "")
+            else:
+                asked[folder] = self._ways(folder, own[0].removeprefix(folder))
+        wanted = {name for ways in asked.values() for name in ways}
+        listed = self._listed.items() if wanted else ()
+        places = {n: place for place, own in listed for n in wanted.intersection(own)}
+        for folder, ways in asked.items():
+            found = [Move(places[name], *way) for name, way in ways.items() if name in places]
+            if len(found) == 1 and self._has(folder, folders[folder], found[0], {*ways.values()}):
+                moves[folder] = found[0]
+        return moves
 
-    def _has(self, folder: str, paths: Sequence[str]) -> bool:
-        """Whether a folder has all of some files, which are not far fewer than those in it."""
-        names = self._listed.get(folder, ())
-        few = len(names) > _FEW * len(paths)  # one by one they are found sooner
-        return not few and {folder + name for name in names}.issuperset(paths)
+    def _ways(self, folder: str, name: str) -> dict[str, tuple[str, str]]:
+        """Names that the file of a reference can have: what it ends with in place of what."""
+        address = is_address(folder)
+        if address and ("%" in name or "#" in name):
+            return {}
+        bare, mark, query = name.partition("?") if address else (name, "", "")
+        stem, endings = self._spelled(bare)
+        ways = {stem + own: (name.removeprefix(stem), own) for own in endings}
+        return ways if stem == bare else {**ways, bare: (mark + query, "")}
 
-    def _together(self, references: Sequence[str], cut: int) -> list[str]:
-        """Paths of images that one folder has and that nothing else can mean; empty if not so."""
-        first = self.find(references[0])
-        if len(first) != 1:
-            return []
-        names = [reference[cut:] for reference in references]
-        if is_address(references[0]):
-            names = [name.partition("?")[0] for name in names]
-        place = first[0][: first[0].rfind("/") + 1]
-        if (name := first[0].removeprefix(place)) != names[0]:
-            names = self._with_ending(names, name)
-        endings = {own[-4:]: own[own.rfind(".") :].lower() for own in names}
-        if not _SUFFIXES.issuperset(endings.values()) or not self._again.keys().isdisjoint(names):
-            return []
-        paths = [place + own for own in names]
-        return paths if self._has(place, paths) else []
+    def _has(
+        self,
+        folder: str,
+        references: Sequence[str],
+        move: Move,
+        ways: Collection[tuple[str, str]] = (),
+    ) -> bool:
+        """Whether a folder has the images of all references, and nothing those of other ways."""
+        place, old, new = move
+        names = self._listed[place]
+        if len(names) > _FEW * len(references):  # one by one they are found sooner
+            return False
+        if ways and not new and not set(map(_TAIL, names)) <= _TAILS:
+            names = [name for name in names if is_image(name)]
+        if old or new:
+            names = [name[: len(name) - len(new)] + old for name in names if name.endswith(new)]
+        if not {folder + name for name in names}.issuperset(references):
+            return False
+        others = {other for _, other in ways if other not in (new, "")} if new else set()
+        if not others and not (ways and self._again):
+            return True
+        stems = [own[len(folder) :].removesuffix(old) for own in references]
+        alone = self._again.keys().isdisjoint([stem + new for stem in stems])
+        return alone and all(
+            self._names.isdisjoint([stem + own for stem in stems]) for own in others
+        )
 
-    def _with_ending(self, names: list[str], found: str) -> list[str]:
-        """Names with the ending that the first was found with, where no other fits any of them."""
-        stem, _, _ = found.rpartition(".")
-        new, old = found.removeprefix(stem), names[0].removeprefix(stem)
-        if not stem or not names[0].startswith(stem) or not all(own.endswith(old) for own in names):
-            return []
-        stems = [own.removesuffix(old) for own in names]
-        others = {old, new.lower(), new.upper()} if old else {*self._endings}
-        if any(not self._prefix.keys().isdisjoint(own + end for own in stems)
-               for end in others - {new}):  # fmt: skip
-            return []
-        return [own + new for own in stems]
+    def _spelled(self, name: str) -> tuple[str, Sequence[str]]:
+        """What a name begins with, and the endings that its file can have."""
+        stem, dot, suffix = name.rpartition(".")
+        ending = dot + suffix.lower()
+        known = ending in _SUFFIXES
+        return (stem, [ending, ending.upper()]) if known else (name, self._endings)
 
     def _called(self, name: str) -> list[str]:
         """Paths of files of a name, or of those that are called alike."""
-        stem, dot, suffix = name.rpartition(".")
-        ending = dot + suffix.lower()
-        endings = [ending, ending.upper()]
-        if ending not in _SUFFIXES:
-            stem, ending, endings = name, "", self._endings
+        stem, endings = self._spelled(name)
         if not stem:
             return []
+        ending = endings[0] if stem != name else ""
         exact = self._paths(name) if ending else []  # what is no image is not meant
         if found := exact or [p for own in endings for p in self._paths(stem + own)]:
             return found
-        alike = self._loosely.get(_loose(stem), ())
+        alike = self._loosely.get(loose_stem(stem), ())
         fits = (own for own in alike if (own.lower().endswith(ending) if ending else is_image(own)))
         return [path for own in fits for path in self._paths(own)]
 
@@ -193,27 +233,6 @@ class ImageIndex:
 def is_image(name: str) -> bool:
     """Whether a name ends like that of an image file."""
     return name[name.rfind(".") :].lower() in _IMAGES
-
-
-def is_address(reference: str) -> bool:
-    """Whether it is an address such as `https://host/a.jpg` or `s3://bucket/a.jpg`."""
-    return _ADDRESS.match(reference) is not None
-
-
-def reference_parts(reference: str) -> list[str]:
-    """Folders and name of a path or an address, without host, query and escapes."""
-    address = _ADDRESS.match(reference)
-    if address is None and not reference.startswith("/data/"):
-        return reference.replace("\\", "/").split("/")
-    place, _, query = reference[address.end() if address else 0 :].partition("#")[0].partition("?")
-    local = query.partition("d=")[2] if place.endswith("local-files/") else ""
-    return unquote(local or place).split("/")
-
-
-def _loose(stem: str) -> str:
-    """What stems have in common that may mean one file: decoded, composed, in one case."""
-    stem = normalize("NFC", unquote(stem)).casefold()
-    return stem.lstrip("0") if stem.isdigit() else stem
 
 
 def _best(paths: Sequence[str], merit: Callable[[list[str]], Any]) -> list[str]:
@@ -233,10 +252,22 @@ def holds_images(root: Path) -> bool:
     return any(any(map(is_image, names)) for _, names in _folders(root))
 
 
-def walk_images(root: Path) -> list[str]:
-    """Image files below a folder as sorted paths relative to it, with forward slashes."""
-    return [prefix + name for prefix, names in _folders(root)
-            for name in sorted(names) if name[0] != "." and is_image(name)]  # fmt: skip
+def walk_images(root: Path, others: Callable[[str], object] = lambda _: None) -> list[str]:
+    """Image files below a folder as sorted paths relative to it, with forward slashes.
+
+    A name without a suffix is an image's if the content is; `others` hears of files that may have
+    been meant for images.
+    """
+    found = []
+    for prefix, names in _folders(root):
+        for name in sorted(names):
+            if name[0] == ".":
+                continue
+            if is_image(name) or ("." not in name and haveImageReader(str(root / prefix / name))):
+                found.append(prefix + name)
+            elif not name.lower().endswith(_BESIDE):
+                others(prefix + name)
+    return found
 
 
 def _folders(root: Path) -> Iterator[tuple[str, list[str]]]:

@@ -22,7 +22,7 @@ is_file, is_folder = os.path.isfile, os.path.isdir
 
 def files_below(source: Path, patterns: Sequence[str]) -> list[Path]:
     """Files one folder below a place whose names fit patterns; without any those two below."""
-    for level in other_files(source):
+    for level in other_files(source)[1:]:
         names = [(n, f) for f, n in level if any(fnmatchcase(n, pattern) for pattern in patterns)]
         if names:
             return sorted(Path(folder, name) for name, folder in names)
@@ -31,13 +31,13 @@ def files_below(source: Path, patterns: Sequence[str]) -> list[Path]:
 
 @lru_cache(maxsize=1)
 def other_files(source: Path) -> tuple[list[tuple[str, str]], ...]:
-    """Folder and name of what is no image, one and two folders below a place, where none is hidden.
+    """Folder and name of what is no image, in a place and one and two folders below, none hidden.
 
     A million images are walked once for all readers: `cache_clear` forgets a place.
     """
     levels = []
     folders = [str(source)]
-    for depth in range(3):
+    for _ in range(3):
         files, below = [], []
         for folder in folders:
             try:
@@ -47,11 +47,11 @@ def other_files(source: Path) -> tuple[list[tuple[str, str]], ...]:
                             continue
                         if entry.is_dir():
                             below.append(entry.path)
-                        elif depth:
+                        else:
                             files.append((folder, entry.name))
             except OSError:
                 continue
-        levels += [files] * bool(depth)
+        levels.append(files)
         folders = below
     return tuple(levels)
 

@@ -3,12 +3,8 @@
 import os
 from pathlib import Path
 
-from mlc_cli.core.datasets.formats.shared.images import (
-    ImageIndex,
-    is_address,
-    is_image,
-    reference_parts,
-)
+from mlc_cli.core.datasets.formats.shared.images import ImageIndex, is_image
+from mlc_cli.core.datasets.formats.shared.references import is_address, reference_parts
 from mlc_cli.core.system.issues import IssueLog
 
 

@@ -22,9 +22,10 @@ _OF_SPLITS = ("_classes.csv", "_annotations.csv", "metadata.csv")
 """Lie in the folder of a split, with its images, as Roboflow and Hugging Face have them."""
 _PATTERNS = ("*.csv", "*.tsv")
 _OF_OTHER_FORMATS = (
-    {"ImageID", "LabelName"}, {"annotation_id", "annotator"}, {"filename", "region_attributes"},
+    {"ImageID", "LabelName"}, {"EstimatedYesNo"}, {"annotation_id", "annotator"},
+    {"filename", "region_attributes"},
 )  # fmt: skip
-"""Columns of Open Images, of Label Studio and of VGG Image Annotator."""
+"""Columns of Open Images, of its points, of Label Studio and of VGG Image Annotator."""
 
 
 def find_tables(source: Path, told: Told = UNTOLD) -> list[Table]:
@@ -48,7 +49,8 @@ def find_tables(source: Path, told: Told = UNTOLD) -> list[Table]:
         return [Table.open(files[0], files[0].stem if meaning(files[0].stem) else "", told)]
     named = [path for path in files if split_of_name(path.stem)] or files
     tables = [Table.open(path, split_of_name(path.stem), told) for path in named]
-    return [table for table in tables if table.names_images] or tables
+    tables = [table for table in tables if table.names_images] or tables
+    return [table for table in tables if table.label_columns] or tables
 
 
 def _tables(folder: Path) -> list[Path]:
@@ -182,4 +184,4 @@ def _split_remarks(source: Path, tables: Sequence[Table]) -> Iterator[str]:
     used = {table.path for table in tables}
     names = [path.name for path in _tables(source) if path not in used]
     if source.is_dir() and names:
-        yield f"tables whose names tell no split are left out: {', '.join(names):.300}"
+        yield f"tables are left out that tell no split, or no labels: {', '.join(names):.300}"

@@ -8,13 +8,14 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from mlc_cli.core.datasets.formats.shared.images import is_address, is_image
+from mlc_cli.core.datasets.formats.shared.images import is_image
 from mlc_cli.core.datasets.formats.shared.lines import (
     filled_rows,
     is_comment,
     names_image,
     raw_lines,
 )
+from mlc_cli.core.datasets.formats.shared.references import is_address
 from mlc_cli.core.datasets.formats.shared.split_names import meaning
 from mlc_cli.core.datasets.formats.shared.states import is_flag
 from mlc_cli.core.system.issues import IssueLog
@@ -38,6 +39,7 @@ _ALSO_LABELS = re.compile(
 )
 """What columns of labels are called in tables without flags; names go before numbers."""
 _NUMBER = re.compile(r"|[0-9.eE+-]+")
+_CONFIDENCE = re.compile(r"[0-9]+:[01](?:\.[0-9]+)?")
 _UNASSIGNED = "UNASSIGNED"
 """In place of a split, where a cloud service is to choose it."""
 
@@ -89,8 +91,8 @@ class Table:
         Raises:
             DataError: It cannot be read, or has no header or two columns of one name.
         """
-        filled = (line for line in raw_lines(path) if line.strip())
-        line = next((line for line in filled if not is_comment(line)), "")
+        filled = (own for own in raw_lines(path) if own.strip() and not is_comment(own))
+        line = next(filled, "")
         bare = re.sub(r'"[^"]*("|$)', "", line)
         delimiter = next((choice for choice in ",;\t" if choice in bare), ",")
         top = [row for _, row in islice(filled_rows(path, delimiter), 2)]
@@ -109,8 +111,12 @@ class Table:
         count = min(HEAD, HEAD_CELLS // len(header) + 1)
         first = [row for _, row in islice(empty.rows(IssueLog()), count)]
         table = replace(empty, told=told, first=[row for row in first if not _is_note(row)])
-        if not table.names_images:
-            table = replace(table, first=first)
+        table = table if table.names_images else replace(table, first=first)
+        if headless and any(_CONFIDENCE.fullmatch(cell) for row in table.first for cell in row):
+            raise DataError(
+                f"{path}: has classes with confidences, such as 6:0.9, which are not read",
+                "Write a line for each image, with the classes that count: image,labels.",
+            )
         if headless and told.image is None and not table.is_import:
             raise DataError(
                 f"{path}: has no header, its first line names an image: {line.strip():.80}",
@@ -153,10 +159,18 @@ class Table:
             return self._told(self.told.image)
         columns = range(len(self.header))
         like_files = [column for column in columns if self._has_images(column)]
-        named = [c for c in columns if _IMAGE_WORDS & set(words_of(self.header[c]))]
+        named = [c for c in columns if self._called_image(c)]
         others = [c for c in columns if self.header[c] or not self.holds_flags(c)]
         both = [column for column in named if column in like_files]
         return next(iter([*both, *like_files, *named, *others]), 0)
+
+    def _called_image(self, column: int) -> bool:
+        return bool(_IMAGE_WORDS & set(words_of(self.header[column])))
+
+    def _holds_grades(self, column: int) -> bool:
+        """Whether the first rows have single digits alone in a column, and not 0 and 1 alone."""
+        cells = self.cells(column)
+        return all(len(cell) == 1 and cell.isdigit() for cell in cells) and not cells <= {"0", "1"}
 
     @property
     def names_images(self) -> bool:
@@ -210,6 +224,7 @@ class Table:
             return () if told[1:] and all(map(self.holds_flags, told)) else told
         others = [column for column in range(len(self.header)) if column not in self.taken]
         if self.headless:  # the numbers after the label are corners of a box
+            others = [column for column in others if column > self.image_column]
             texts = (c for c in others if not all(map(_NUMBER.fullmatch, self.cells(c))))
             return tuple(texts) or tuple(others)
         found = [
@@ -219,11 +234,13 @@ class Table:
             and (len(others) == 1 or not self.holds_flags(column))
         ]
         if not found and not any(map(self.holds_flags, others)):
-            called = [
-                (_ALSO_LABELS.fullmatch("_".join(words_of(self.header[c]))), c) for c in others
-            ]
-            found = [c for match, c in called if match and not match[1]]
-            found = found or [c for match, c in called if match]
+            matches = {
+                c: _ALSO_LABELS.fullmatch("_".join(words_of(self.header[c]))) for c in others
+            }
+            called = {c: match for c, match in matches.items() if match}
+            found = [c for c, match in called.items() if not match[1]] or [*called]
+        if not found and len(others) == 1 and self._called_image(self.image_column):
+            found = [c for c in others if self._holds_grades(c)]
         same = found and _unnumbered(self.header[found[0]])
         return tuple(c for c in found if c == found[0] or _unnumbered(self.header[c]) == same)
 

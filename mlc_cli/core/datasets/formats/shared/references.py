@@ -1,0 +1,33 @@
+"""What names an image: a path of any system, or an address."""
+
+import re
+from unicodedata import normalize
+from urllib.parse import unquote
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/(?:/[^/]*)?", re.IGNORECASE)
+
+
+def is_address(reference: str) -> bool:
+    """Whether it is an address such as `https://host/a.jpg` or `s3://bucket/a.jpg`."""
+    return _ADDRESS.match(reference) is not None
+
+
+def reference_parts(reference: str) -> list[str]:
+    """Folders and name of a path or an address, without host, query and escapes."""
+    address = _ADDRESS.match(reference)
+    if address is None and not reference.startswith("/data/"):
+        return reference.replace("\\", "/").split("/")
+    place, _, query = reference[address.end() if address else 0 :].partition("#")[0].partition("?")
+    local = query.partition("d=")[2] if place.endswith("local-files/") else ""
+    return unquote(local or place).split("/")
+
+
+def name_start(reference: str) -> int:
+    """Where the name of a reference begins."""
+    return (reference.rfind("\\") if "\\" in reference else reference.rfind("/")) + 1
+
+
+def loose_stem(stem: str) -> str:
+    """What stems have in common that may mean one file: decoded, composed, in one case."""
+    stem = normalize("NFC", unquote(stem)).casefold()
+    return stem.lstrip("0") if stem.isdigit() else stem
