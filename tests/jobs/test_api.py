@@ -105,11 +105,11 @@ warnings.simplefilter("ignore")
 import numpy as np
 import mlc_cli as mlc
 model, image = mlc.load(sys.argv[1], device="cpu"), sys.argv[2]
-expected = list(model.predict([image]))[0].probabilities_C  # its threads run before the fork
+expected = list(model.predict([image] * 3, batch_size=1))[2].probabilities_C  # before the fork
 child = os.fork()
 if not child:
     signal.alarm(60)
-    found = list(model.predict([image]))[0].probabilities_C
+    found = list(model.predict([image] * 3, batch_size=1))[2].probabilities_C
     os._exit(int(not np.allclose(found, expected, atol=1e-6)))
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """

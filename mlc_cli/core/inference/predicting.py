@@ -3,6 +3,7 @@
 Names of arrays: N images, C classes, K decided classes of an image, H×W positions.
 """
 
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -92,14 +93,20 @@ class Predictor:
             stopped=stopped,
         )
         before: list[tuple[Prediction, Picture]] = []
+        # The threads of torch belong to the one that it is called in: in a fork, another one would
+        # wait for some that stayed behind. Exported files run without torch.
+        at_once = live or "torch" in sys.modules
         with _single_threaded_opencv(), ThreadPoolExecutor(1, "model") as model:
             for pictures in batches:
-                running = model.submit(predict, pictures)
                 if before:  # is written while the model is at work, and not while images are read
+                    running = model.submit(predict, pictures)
                     yield before
+                    found = running.result()
+                else:
+                    found = predict(pictures)
                 shown = [picture.shown() for picture in pictures]
-                before = list(zip(running.result(), shown, strict=True))
-                if live:
+                before = list(zip(found, shown, strict=True))
+                if at_once:
                     yield before
                     before = []
             if before:
