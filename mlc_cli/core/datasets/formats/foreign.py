@@ -107,7 +107,8 @@ def refuse_unseen(source: Path, names: str) -> NoReturn:
             be read, or it is not clear.
     """
     levels = (sorted(islice(level, _FILES)) for level in other_files(source))
-    places = [source] if is_file(source) else list(starmap(Path, chain.from_iterable(levels)))
+    found = [source] if is_file(source) else starmap(Path, chain.from_iterable(levels))
+    places = [place for place in found if is_file(place)]  # a pipe would be waited for
     for place in places:
         _refuse(place, _kind(place, _ROWS))
     texts = [place for place in places if place.suffix.lower() in _TEXTS]
@@ -115,7 +116,9 @@ def refuse_unseen(source: Path, names: str) -> NoReturn:
         is_table = texts[0].suffix.lower() in _TABLES
         deque((csv_rows if is_table else raw_lines)(texts[0]), maxlen=0)
     tables = [Table.open(place) for place in texts if place.suffix.lower() in _TABLES]
-    lines = [f"\n  {table.path.name} has the columns {some(table.header)}" for table in tables[:3]]
+    lines = [
+        f"\n  {table.path.name} has the columns {some(table.header):.300}" for table in tables[:3]
+    ]
     told = "Tell the columns: --image-column NAME --label-column NAME. " if lines else ""
     raise DataError(
         f"{source}: the format is not clear from what is there{''.join(lines)}",
