@@ -131,7 +131,7 @@ def _for_data(settings: ThresholdSettings, objective: Objective, scores: SavedSc
         raise SettingsError(f"cost: expected {error}, got '{settings.cost}'") from None
     if not (settings.jointly and objective.promises):
         return objective
-    return share_error(scores.probabilities_NC, scores.targets_NC, objective)
+    return share_error(scores.targets_NC, objective)
 
 
 def _promise(

@@ -96,11 +96,12 @@ class Floor:
             return 0 if share <= 0 else 2**62
         return math.ceil(math.log(self.error(classes)) / math.log(share) - 1e-9)
 
-    def possible(self, ranked: RankedPositives, classes: int) -> bool:
-        """Whether there are images enough, however good the scores are."""
-        positives = len(ranked.scores_P)
-        at_hand = {"recall": positives, "fpr": ranked.known - positives, "precision": ranked.known}
-        return at_hand[self.measure] >= self.least(classes)
+    def possible(
+        self, positives_C: NDArray[np.int64], known_C: NDArray[np.int64], classes: int
+    ) -> Mask:
+        """Whether classes have images enough, however good the scores are."""
+        counts = {"recall": positives_C, "fpr": known_C - positives_C, "precision": known_C}
+        return np.asarray(counts[self.measure] >= self.least(classes))
 
     def lack(self, ranked: RankedPositives, classes: int) -> str:
         """What keeps a class from the promise, with the number of images that would do."""
