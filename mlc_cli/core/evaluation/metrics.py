@@ -100,6 +100,11 @@ def mean_average_precision(ap_C: Floats) -> float:
     return float(np.nanmean(ap_C)) if np.isfinite(ap_C).any() else float("nan")
 
 
+def mean_ap_of(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> float:
+    """Mean average precision of scores; nan without positives."""
+    return mean_average_precision(average_precision_C(scores_NC, targets_NC))
+
+
 def counted(decisions_NC: Flags, targets_NC: NDArray[np.int8]) -> tuple[Flags, ...]:
     """What is counted of decisions: those that are right, all of known state, presents, knowns."""
     known_NC, present_NC = targets_NC >= 0, targets_NC == 1

@@ -143,7 +143,7 @@ def share_error(targets_NC: NDArray[np.int8], objective: Objective) -> Objective
 
     def enough(classes: int) -> int:
         able = [f.possible(positives_C, known_C, classes) for f in objective.promises]
-        return np.count_nonzero(np.all(able, axis=0))
+        return int(np.all(able, axis=0).sum())
 
     numbers = range(1, len(positives_C) + 1)  # each of the last number of classes has its own share
     return replace(objective, jointly=next(n for n in numbers if enough(n) <= n))
