@@ -129,7 +129,13 @@ def test_a_promise_is_kept_in_the_checkpoint_and_bound_to_its_chain(mlc, run: Pa
     assert "not promised for" not in mlc("eval", "--run", run).err
     other = mlc("eval", "--run", run, "--tta", "flip")
     assert "not promised for tta flip" in other.err
-    mlc("thresholds", "--run", run)
+    val = Path(card.data["root"], "val.json")
+    content = json.loads(val.read_text())
+    val.write_text(json.dumps({**content, "images": content["images"][1:]}))
+    changed = mlc("eval", "--run", run, "--data", val.parent, "--tta", "flip")
+    assert "23 images" in changed.err
+    assert "not promised for tta flip" in changed.err
+    mlc("thresholds", "--run", run, "--data", val.parent)
     assert read_card(run / "best.safetensors").promise is None
 
 
