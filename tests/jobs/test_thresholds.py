@@ -107,6 +107,14 @@ def test_wrong_objective_is_a_wrong_setting(mlc, tmp_path: Path, objective: str)
     assert "objective" in outcome.err
 
 
+@pytest.mark.parametrize("flag", ["jointly", "strict"])
+def test_flags_of_promises_need_one(mlc, tmp_path: Path, flag: str) -> None:
+    wanted = ("--scores", tmp_path / "none.npz", "--objective", "recall>=0.9")
+    outcome = mlc("thresholds", *wanted, f"--{flag}")
+    assert outcome.code == 2
+    assert f"{flag}: is about promises, and 'recall>=0.9' has no floor" in outcome.err
+
+
 def test_the_settings_beside_the_thresholds_repeat_them(mlc, run: Path) -> None:
     assert (
         mlc("thresholds", "--run", run, "--objective", "recall>=0.9", "--set", "workers=0").code

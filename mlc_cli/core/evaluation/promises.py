@@ -151,16 +151,15 @@ def _start(bound: float, error: float, positives: int) -> int:
 def _precise(ranked: RankedPositives, bound: float, error: float) -> Mask:
     """Cuts, P, in a sequence of ranks that was not broken off.
 
-    Between two positives the rank before the next one is the hardest to pass, so that testing it
-    tests all of them; negatives that tie with a positive count as standing before it.
+    Between two positives the last cut above the next one is the hardest to pass, so that testing it
+    tests all of them. Equal scores cannot be cut.
     """
     kept = np.zeros(len(ranked.hits_P), np.bool_)
     if bound == 1:
         return kept
     hits, first = np.unique(ranked.hits_P, return_index=True)
-    rank = ranked.sorted_rank_P[first]
+    rank, rank_before = ranked.sorted_rank_P[first], ranked.above_P[first]
     hits_before = np.concatenate([[0], hits[:-1]])
-    rank_before = rank - (hits - hits_before)
     start = _start(bound, error, len(ranked.hits_P))
     passed = at_least(hits, rank, bound) <= error
     passed &= (at_least(hits_before, rank_before, bound) <= error) | (rank_before < start)

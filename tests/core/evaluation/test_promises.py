@@ -177,6 +177,15 @@ def test_ties_are_not_cut() -> None:
     assert found.per_class_C[0] <= 0.5
 
 
+@pytest.mark.parametrize(("positives", "promised"), [(165, True), (164, False)])
+def test_equal_scores_are_one_cut_and_one_test(positives: int, promised: bool) -> None:
+    targets_N1 = (np.arange(300) < positives).astype(np.int8)[:, None]
+    assert (beta.ppf(0.05, positives, 301 - positives) >= 0.5) == promised
+    objective = Objective.parse("precision>=0.5@95%")
+    found = fit_thresholds(np.full((300, 1), 0.5), targets_N1, objective, 5)
+    assert (found.per_class_C[0] <= 0.5) == promised
+
+
 def test_two_floors_are_kept_at_once_or_not_at_all() -> None:
     scores_NC, targets_NC = draw(4000, 3)
     both = Objective.parse("f1;recall>=0.7@95%;precision>=0.7@95%")
