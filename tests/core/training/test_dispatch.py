@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import timm
 import torch
-from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mlc_cli.core.training.optim.ema import Ema

@@ -153,7 +153,7 @@ def test_a_resumed_optimizer_reads_its_counters_without_waiting_for_the_device(
     saved.step()
     optimizer = build_optimizer(settings, elsewhere, {})
     optimizer.load_state_dict(saved.state_dict())
-    fused = saved.param_groups[0]["fused"] if "fused" in saved.param_groups[0] else False
+    fused = saved.param_groups[0].get("fused", False)
     assert fused == (settings.name == "adamw"), (
         "one kernel counts on the device, Python on the host"
     )
