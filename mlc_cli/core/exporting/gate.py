@@ -43,7 +43,6 @@ class ClientCheck:
     """A client from image files on, against the same graph on images read by mlc.
 
     Attributes:
-        images: Number of images.
         probability: Largest difference of a probability.
         same_labels: Images whose labels are all the same.
         rate: Images a second, one after the other, reading included.
@@ -120,20 +119,7 @@ def check_files(
     files: Sequence[Exported],
     batches: Batches,
 ) -> tuple[list[Exported], Check]:
-    """Compare files with the model that they were made of.
-
-    Args:
-        parity: Images and tolerances.
-        int8: Tolerances of quantised files.
-        classifier: In evaluation mode, on the CPU.
-        info: What the files know.
-        folder: Where they are.
-        files: The files.
-        batches: Images to compare on.
-
-    Returns:
-        The files with what was found, and what they were compared on.
-    """
+    """Compare files with the model that they were made of, in evaluation mode on the CPU."""
     engines: dict[str, Engine] = {TORCH: _torch(classifier, info)}
     for file in files:
         engines[file.name] = open_model(folder / file.name, "cpu", "fp32").engine

@@ -43,7 +43,6 @@ class Quantiser:
     Attributes:
         max_drop: Largest loss of mAP on the validation images.
         max_restored: Most operations that go back to floating point to keep to it.
-        activations: Ranges of activations.
         attention: Whether the model has attention, which NNCF then leaves in floating point.
     """
 
@@ -55,12 +54,9 @@ class Quantiser:
     def __call__(
         self, model: ov.Model, calibration: Sequence[Images], validation: Sequence[Sample]
     ) -> ov.Model:
-        """Quantise.
+        """Quantise a graph, which is not changed.
 
-        Args:
-            model: The IR in floating point; it is not changed.
-            calibration: Images that ranges of activations are taken from.
-            validation: Images that the mAP is measured on.
+        Ranges of activations are taken from one set of images, the mAP is measured on another.
 
         Raises:
             MlcError: NNCF cannot quantise this graph.

@@ -43,10 +43,7 @@ def run_in_turn(engines: Mapping[str, Engine], batches: Batches) -> Outputs:
     """Run engines over the same images, one after the other.
 
     Each has the machine for itself: threads that wait for work in one library slow the others down.
-
-    Args:
-        engines: By name.
-        batches: In the order of the file; read again for each engine.
+    So images are read again for each engine.
 
     Raises:
         TrainingError: A logit is not finite.
@@ -123,14 +120,7 @@ def _ties(logits_NC: Logits, targets_NC: NDArray[np.int8], apart: float) -> floa
 
 @dataclass(frozen=True)
 class Limits:
-    """What a difference may come to; `None` sets no limit.
-
-    Attributes:
-        logit: Of a logit.
-        probability: Of a probability.
-        mean_ap: Of the mAP, to either side.
-        mean_ap_drop: Of the mAP, downwards.
-    """
+    """What a difference may come to, of the mAP to either side; `None` sets no limit."""
 
     logit: float | None = None
     probability: float | None = None

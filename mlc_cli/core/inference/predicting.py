@@ -21,9 +21,10 @@ from mlc_cli.core.evaluation.probabilities import probabilities
 from mlc_cli.core.inference.engines import Engine
 from mlc_cli.core.inference.results import Prediction, best_first
 from mlc_cli.core.loading.sources import Item
-from mlc_cli.core.loading.stream import Picture, PictureReader, read_batches
+from mlc_cli.core.loading.stream import Picture, read_batches
 
 Logits = NDArray[np.float32]
+Predict = Callable[[Sequence[Picture]], list[Prediction]]
 Maps = Sequence[NDArray[np.float32] | None]
 Explain = Callable[[NDArray[np.uint8], Callable[[Logits], list[list[int]]]], tuple[Logits, Maps]]
 """From images and what decides on their logits to these, and for each a map of each class."""
@@ -34,12 +35,9 @@ class Predictor:
     """How a model is run over pictures.
 
     Attributes:
-        engine: Runs the model.
         thresholds_C: Probability from which each class counts as present.
-        classes: C names.
         explain: Makes a heat map for each decided class; `None` where nobody wants any.
         lower_C: Probability from which a person should look; `None` if nobody should.
-        rules: That decisions obey.
     """
 
     engine: Engine
@@ -52,7 +50,7 @@ class Predictor:
     def stream(
         self,
         items: Iterable[Item],
-        read: PictureReader,
+        read: Callable[[Item], Picture],
         *,
         batch_size: int,
         threads: int,
@@ -61,37 +59,11 @@ class Predictor:
     ) -> Generator[list[tuple[Prediction, Picture]]]:
         """Predict images in their order, batch by batch.
 
-        Args:
-            items: The images.
-            read: Reads one.
-            batch_size: Images a batch.
-            threads: That read.
-            live: Give a batch that is not full when no further image comes for a moment.
-            stopped: Asked while waiting for images; ends the prediction early.
+        A `live` stream gives a batch that is not full when no further image comes for a moment.
         """
-        free = threading.Event()
-        free.set()
-
-        def read_when_free(item: Item) -> Picture:
-            free.wait()
-            return read(item)
-
-        def predict(pictures: list[Picture]) -> list[Prediction]:
-            # On a CPU the model needs all cores: side by side both get in each other's way.
-            if self.engine.on_host:
-                free.clear()
-            try:
-                return self(pictures)
-            finally:
-                free.set()
-
+        read, predict = _in_turn(read, self) if self.engine.on_host else (read, self)
         batches = read_batches(
-            items,
-            read_when_free,
-            batch_size=batch_size,
-            threads=threads,
-            live=live,
-            stopped=stopped,
+            items, read, batch_size=batch_size, threads=threads, live=live, stopped=stopped
         )
         before: list[tuple[Prediction, Picture]] = []
         # The threads of torch belong to the one that it is called in: in a fork, another one would
@@ -152,6 +124,27 @@ class Predictor:
     def _reaching(self, scores_NC: Floats, thresholds_C: Floats) -> list[list[int]]:
         kept_NC = self.rules.decide(scores_NC, thresholds_C)
         return [best_first(*row) for row in zip(scores_NC, kept_NC, strict=True)]
+
+
+def _in_turn(
+    read: Callable[[Item], Picture], predict: Predict
+) -> tuple[Callable[[Item], Picture], Predict]:
+    """Both, but no picture is begun while a model is at work that needs all cores itself."""
+    free = threading.Event()
+    free.set()
+
+    def read_when_free(item: Item) -> Picture:
+        free.wait()
+        return read(item)
+
+    def predict_alone(pictures: Sequence[Picture]) -> list[Prediction]:
+        free.clear()
+        try:
+            return predict(pictures)
+        finally:
+            free.set()
+
+    return read_when_free, predict_alone
 
 
 _opencv = threading.Lock()

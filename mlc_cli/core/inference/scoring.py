@@ -48,10 +48,7 @@ def score(
 ) -> Scores:
     """Score every image of a split; where processes share it, all get the scores of all.
 
-    Args:
-        engine: Runs the model.
-        batches: Of the split, in the order of the file.
-        on_batch: Called with batches done and in total; may raise to stop.
+    Batches are in the order of the file; `on_batch` hears how many are done, and may raise to stop.
 
     Raises:
         TrainingError: A logit is not finite.

@@ -41,7 +41,6 @@ class EpochSampler:
     give it; who has none left gets an empty one.
 
     Args:
-        images: Number of images.
         batch_size: Images a batch, all processes together.
         seed: Of the order; `None` keeps the order of the file.
         drop_last: Leave out a last batch that is not full.
@@ -50,7 +49,6 @@ class EpochSampler:
             that all are shown equally often.
         starts_B: First image of each block, and the number of images: a shuffled epoch reads by
             blocks.
-        group: Who shares them.
 
     Attributes:
         group: Who shares them.
