@@ -86,7 +86,7 @@ class Exported:
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""
-        return plain(asdict(self))
+        return dict(plain(asdict(self)))
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Check:
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""
-        return plain({**asdict(self), "source": str(self.source)})
+        return dict(plain({**asdict(self), "source": str(self.source)}))
 
 
 def check_files(
