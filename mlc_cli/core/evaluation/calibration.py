@@ -32,12 +32,7 @@ def log_losses(logits: Floats, targets: NDArray[np.int8]) -> Floats:
 
 
 def _fit(
-    logits: Floats,
-    present: NDArray[np.bool_],
-    prior: tuple[float, float],
-    strength: float,
-    *,
-    biased: bool = True,
+    logits: Floats, present: NDArray[np.bool_], prior: tuple[float, float], strength: float
 ) -> tuple[float, float]:
     """Scale and bias that minimise log loss + strength / 2 x squared distance from a prior."""
     signs, middle = np.where(present, -1.0, 1.0), np.array(prior)
@@ -49,7 +44,7 @@ def _fit(
         value = np.logaddexp(0.0, turned).sum() + strength / 2 * away @ away
         return float(value), np.array([slopes @ logits, slopes.sum()]) + strength * away
 
-    bounds = [(_LEAST, _MOST), (None, None) if biased else (0.0, 0.0)]
+    bounds = [(_LEAST, _MOST), (None, None)]
     found = minimize(loss, middle, jac=True, method="L-BFGS-B", bounds=bounds,
                      options={"ftol": 1e-12, "gtol": 1e-8})  # fmt: skip
     return float(found.x[0]), float(found.x[1])
@@ -58,8 +53,13 @@ def _fit(
 def temperature(logits_NC: Floats, targets_NC: NDArray[np.int8]) -> Affine:
     """One scale for all classes, no bias."""
     known_NC, classes = targets_NC >= 0, targets_NC.shape[1]
-    present = targets_NC[known_NC] == 1
-    scale, _ = _fit(logits_NC[known_NC], present, (1.0, 0.0), 0.0, biased=False)
+    logits, targets = logits_NC[known_NC], targets_NC[known_NC]
+
+    def loss(log_scale: Floats) -> float:
+        return float(log_losses(np.exp(log_scale[0]) * logits, targets).mean())
+
+    edges = (float(np.log(_LEAST)), float(np.log(_MOST)))
+    scale = float(np.exp(minimize(loss, np.zeros(1), method="L-BFGS-B", bounds=[edges]).x[0]))
     return np.full(classes, scale), np.zeros(classes)
 
 
