@@ -124,7 +124,8 @@ def version(place: Path) -> str:
         state = place.stat()
         return f"{state.st_size} {state.st_mtime_ns}"
     info = retried(lambda store, name: store.info(name), place)
-    return " ".join(str(info.get(key)) for key in ("size", "ETag", "etag", "LastModified", "mtime"))
+    keys = ("size", "ETag", "etag", "blob_id", "LastModified", "mtime")
+    return " ".join(str(info.get(key)) for key in keys)
 
 
 def upload(file: Path, place: Place) -> None:

@@ -63,6 +63,13 @@ def test_ranges_whole_files_and_lists_come_from_a_store(bucket: Store, tmp_path:
         places.read_part(url / "a.bin", 95, 105)
 
 
+@pytest.mark.parametrize("key", ["ETag", "etag", "blob_id"])
+def test_a_version_tells_of_other_bytes(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = iter([{"size": 3, key: "a"}, {"size": 3, key: "b"}])
+    monkeypatch.setattr(remote, "retried", lambda *_: next(said))
+    assert remote.version(Path("hf://datasets/a/b")) != remote.version(Path("hf://datasets/a/b"))
+
+
 def test_neighbours_are_read_in_one_go(bucket: Store, tmp_path: Path,
                                        monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     (tmp_path / "z").mkdir()
