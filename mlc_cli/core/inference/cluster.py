@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO
 
 import cv2
 
@@ -40,8 +40,6 @@ from mlc_cli.settings.predict import PredictSettings
 
 if TYPE_CHECKING:
     from mlc_cli.core.inference.model import Model
-
-T = TypeVar("T")
 
 PART_BYTES = 2**27
 """Pixels of a part: so large are the blocks that Ray Data hands round."""
@@ -67,13 +65,6 @@ class Work:
     settings: PredictSettings
     folder: Path
     here: Path = field(default_factory=Path.cwd)
-
-    @property
-    def read(self) -> PictureReader:
-        """Reads a picture."""
-        given = self.settings
-        geometry = self.model.geometry.tiled(given.tiles)
-        return PictureReader(geometry, given.max_megapixels * 1e6, on_damaged=given.on_damaged)
 
     @property
     def part_images(self) -> int:
@@ -125,12 +116,12 @@ def predict_parts(
         MlcError: There is no such cluster, or a part cannot be written.
     """
     suffix = work.settings.format.replace("onehot", "csv")
-    total, digest = 0, hashlib.sha256()
+    rest, total, digest = iter(items), 0, hashlib.sha256()
     todo: list[dict[str, Any]] = []
-    for number, chunk in enumerate(_batched(items, work.part_images)):
+    while chunk := tuple(islice(rest, work.part_images)):
         digest.update(json.dumps([item.name for item in chunk]).encode())
         total += len(chunk)
-        name = f"part-{number:06}.{suffix}"
+        name = f"part-{len(todo):06}.{suffix}"
         for item in chunk:
             if item.frame is not None or item.error:
                 raise UsageError(f"{item.name}: the engine ray takes no videos")
@@ -148,12 +139,6 @@ def predict_parts(
                 done += part.images
                 on_part(done, sum(node["Alive"] for node in ray.nodes()))
     return [parts[name] for name in sorted(parts)], before
-
-
-def _batched(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
-    rest = iter(items)
-    while batch := tuple(islice(rest, size)):
-        yield batch
 
 
 @contextmanager
@@ -191,6 +176,19 @@ def import_ray() -> ModuleType:
 
 
 @contextmanager
+def _silent() -> Iterator[None]:
+    """Inside, nothing gets to the terminal: the setting that quiets Ray is told by itself."""
+    kept = os.dup(2)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+@contextmanager
 def _cluster(address: str | None) -> Iterator[ModuleType]:
     ray = import_ray()
     own = {} if address else {"include_dashboard": False}
@@ -199,7 +197,8 @@ def _cluster(address: str | None) -> Iterator[ModuleType]:
         host, _, port = (address or "").rpartition(":")
         if host:  # Ray itself would try for a quarter of an hour
             socket.create_connection((host, int(port)), 10).close()
-        ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
+        with _silent():
+            ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
     except (OSError, ValueError) as error:
         raise MlcError(
             f"--address {address}: no cluster of Ray can be reached: {str(error)[:200]}",
@@ -225,7 +224,7 @@ def _lines(ray: ModuleType, work: Work, todo: list[dict[str, Any]]) -> Iterator[
     rows = ray.data.from_items(todo, override_num_blocks=len(todo))
     needs = {"num_cpus": 1}
     if work.on_gpu and ray.cluster_resources().get("GPU"):
-        rows = rows.map(_read, fn_kwargs={"work": work}, num_cpus=1)
+        rows = rows.map(_read_ahead, fn_kwargs={"work": work}, num_cpus=1)
         needs = {"num_cpus": 0, "num_gpus": 1}
     pool = ray.data.ActorPoolStrategy(min_size=1, max_size=len(todo))
     done = rows.map(_Actor, fn_constructor_args=(pickle.dumps(work),), compute=pool, **needs)
@@ -233,14 +232,19 @@ def _lines(ray: ModuleType, work: Work, todo: list[dict[str, Any]]) -> Iterator[
         yield row["line"]
 
 
-def _read(row: dict[str, Any], work: Work) -> dict[str, Any]:
+def _read_ahead(row: dict[str, Any], work: Work) -> dict[str, Any]:
+    return {"part": row["part"], "pictures": pickle.dumps(_read(row, work))}
+
+
+def _read(row: dict[str, Any], work: Work) -> list[Picture]:
     cv2.setNumThreads(1)
     with suppress(OSError):  # where it is missing, paths are absolute
         os.chdir(work.here)
     items: Sequence[Item] = pickle.loads(row["items"])
-    far = any(is_remote(item.path) for item in items)
-    pictures = [work.read(item) for item in (fetched(items) if far else items)]
-    return {"part": row["part"], "pictures": pickle.dumps(pictures)}
+    far, given = any(is_remote(item.path) for item in items), work.settings
+    geometry = work.model.geometry.tiled(given.tiles)
+    read = PictureReader(geometry, given.max_megapixels * 1e6, on_damaged=given.on_damaged)
+    return [read(item) for item in (fetched(items) if far else items)]
 
 
 class _Actor:
@@ -254,12 +258,12 @@ class _Actor:
         self._predictor = self._work.model.predictor(tta=given.tta, tiles=given.tiles)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, str]:
-        if "items" in row:
-            row = _read(row, self._work)
-        pictures: list[Picture] = pickle.loads(row["pictures"])
+        ahead: bytes | None = row.get("pictures")
+        pictures: list[Picture] = pickle.loads(ahead) if ahead else _read(row, self._work)
         made: list[Prediction] = []
-        for batch in _batched(pictures, self._work.settings.batch_size):
-            made += self._predictor(batch)
+        size = self._work.settings.batch_size
+        for start in range(0, len(pictures), size):
+            made += self._predictor(pictures[start : start + size])
         write_atomic(self._work.folder / row["part"], lambda path: self._write(path, made))
         part = {
             "name": row["part"],
