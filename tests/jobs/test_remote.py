@@ -9,7 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mlc_cli.core.datasets.annotations import read_annotation
+from mlc_cli.core.datasets.columns import read_columns
+from mlc_cli.core.datasets.shards.open import read_anywhere
 from mlc_cli.core.system import remote
+from mlc_cli.core.system.downloads.cache import Cache
+from mlc_cli.errors import DataError
 from tests import store
 from tests.store import Store
 from tests.web import Web
@@ -153,6 +158,45 @@ def test_addresses_in_an_annotation_file_need_a_word(
     outcome = mlc("train", *flags, "--set", "data.allow_remote=true")
     assert outcome.code == 1
     assert "its address is in a private network" in outcome.err
+
+
+def test_what_lies_beside_annotation_files_is_read_there_too(
+    bucket: Store, home: Path, mlc: Mlc
+) -> None:
+    assert mlc("dataset-convert", "auto", "data", "s", "--to", "shards").code == 0
+    first, second, *_ = json.loads((home / "data/train.json").read_text())["classes"]
+    paths = [path for path, *_ in json.loads((home / "data/val.json").read_text())["images"]]
+    cells = {path: {"patient": "p1"} for path in paths}
+    for folder in ("data", "s"):
+        (home / folder / "rules.yaml").write_text(f"implies: {{{first}: {second}}}\n")
+        columns = json.dumps({"group": "patient", "images": cells})
+        (home / folder / "val.columns.json").write_text(columns)
+        url = Path(bucket.put(home / folder, f"beside-{folder}"))
+        split = read_anywhere(url / "val.json", None, store=Cache(home / "kept", 1e9))
+        assert split.rules.implies == {first: [second]}
+        assert split.folder == url
+        assert read_columns(split.source).images == cells
+
+
+def test_an_annotation_file_leads_to_no_other_store(
+    bucket: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = json.loads((home / "data/val.json").read_text())
+    for number, (folder, image_root) in enumerate([
+        ("near", ".."), ("far", "../../../http:/169.254.169.254"), ("far", "../../other"),
+    ]):  # fmt: skip
+        (home / "v.json").write_text(json.dumps(content | {"image_root": image_root}))
+        place = f"{bucket.url}/{number}/v.json"
+        remote.upload(home / "v.json", place)
+        if folder == "near":
+            assert read_annotation(Path(place)).folder == Path(bucket.url)
+            continue
+        with pytest.raises(DataError, match="'image_root' leads to another store"):
+            read_annotation(Path(place))
+    monkeypatch.chdir(home)
+    (home / "v.json").write_text(json.dumps(content | {"image_root": "http://169.254.169.254/x"}))
+    with pytest.raises(DataError, match="'image_root' leads to another store"):
+        read_annotation(Path("v.json"))
 
 
 def test_an_image_that_is_missing_there_is_named(

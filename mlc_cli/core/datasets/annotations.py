@@ -12,6 +12,7 @@ relative to the file, or to the folder that `"image_root"` at the top level name
 Names of arrays: N images, C classes.
 """
 
+import os
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,7 @@ from mlc_cli.core.datasets.rules import NO_RULES, Rules, read_rules
 from mlc_cli.core.system.addresses import Listed, is_remote
 from mlc_cli.core.system.files import read_json
 from mlc_cli.core.system.issues import IssueLog
+from mlc_cli.core.system.remote import exists
 from mlc_cli.errors import DataError
 from mlc_cli.text import SHOWN, nearest
 
@@ -154,7 +156,9 @@ _FORM_HINT = (
 
 
 def read_annotation(source: Path, image_root: Path | None = None) -> Annotation:
-    """Read and check an annotation file; the folder of its images is by default what it says.
+    """Read and check an annotation file, of this machine or of a store.
+
+    The folder of its images is by default what it says.
 
     Raises:
         DataError: With all faults of the file at once.
@@ -180,7 +184,7 @@ def read_annotation(source: Path, image_root: Path | None = None) -> Annotation:
         raise DataError(f"{source}: lists no images", _FORM_HINT)
     return Annotation(
         source=source,
-        folder=image_root or source.parent / content.image_root,
+        folder=image_root or _folder(source, content.image_root),
         classes=classes,
         paths=PackedStrings.pack(paths),
         positives=positives.build(),
@@ -188,6 +192,14 @@ def read_annotation(source: Path, image_root: Path | None = None) -> Annotation:
         unlisted=content.unlisted,
         rules=read_rules(source, content.rules, classes),
     )
+
+
+def _folder(source: Path, image_root: str) -> Path:
+    folder = source.parent / image_root
+    plain = Path(os.path.normpath(folder))
+    if is_remote(plain) and plain.parts[:2] != source.parts[:2]:
+        raise DataError(f"{source}: 'image_root' leads to another store")
+    return plain if is_remote(source) else folder
 
 
 class Content(NamedTuple):
@@ -202,7 +214,7 @@ class Content(NamedTuple):
 
 def read_content(source: Path) -> Content:
     """Read the top level of an annotation file; a DataError says what of it is missing or odd."""
-    if not source.exists():
+    if not exists(source):
         raise DataError(
             f"{source}: there is no such annotation file",
             "Pass the folder of the data set with --data, or name the file with"

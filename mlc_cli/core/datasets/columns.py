@@ -16,6 +16,7 @@ from mlc_cli.core.datasets.formats.shared.json_files import load
 from mlc_cli.core.datasets.leaks import find_leaks
 from mlc_cli.core.system.files import write_json
 from mlc_cli.core.system.issues import IssueLog
+from mlc_cli.core.system.remote import exists
 
 _SUFFIX = ".columns.json"
 
@@ -34,7 +35,7 @@ def read_columns(annotation: Path) -> Columns:
         DataError: It cannot be read.
     """
     path = annotation.with_suffix(_SUFFIX)
-    return load(path, Columns, "Delete it if no column is needed.") if path.exists() else Columns()
+    return load(path, Columns, "Delete it if no column is needed.") if exists(path) else Columns()
 
 
 def write_columns(annotation: Path, group: str, images: Mapping[str, Mapping[str, str]]) -> Path:

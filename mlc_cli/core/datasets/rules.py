@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from mlc_cli.core.system.files import named_faults, read_text
+from mlc_cli.core.system.remote import exists
 from mlc_cli.errors import DataError
 from mlc_cli.text import nearest
 
@@ -136,7 +137,7 @@ def read_rules(source: Path, content: object, classes: Sequence[str | int]) -> R
     """
     file, parts = source.parent / RULES_FILE, {source: content or {}}
     with named_faults(file, "cannot be read as label rules", DataError, _HINT):
-        if file.is_file():
+        if exists(file):
             text = read_text(file)
             _check_keys(yaml.compose(text, Loader=yaml.BaseLoader))
             parts[file] = yaml.load(text, Loader=yaml.BaseLoader) or {}

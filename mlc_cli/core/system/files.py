@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from safetensors import SafetensorError
 
+from mlc_cli.core.system.addresses import is_remote
 from mlc_cli.core.system.interrupts import undisturbed
 from mlc_cli.errors import DataError, MlcError
 
@@ -27,13 +28,18 @@ _FULL = 2**20
 
 
 def read_bytes(path: Path) -> bytes:
-    """Content of a file.
+    """Content of a file, here or in a store.
 
     Raises:
         DataError: The file is missing or cannot be read, or is a pipe or a device, of which the
             end may never come.
+        DownloadError: The store cannot be reached.
     """
     try:
+        if is_remote(path):
+            from mlc_cli.core.system import remote  # noqa: PLC0415 - most commands need no store
+
+            return remote.read(path)
         mode = path.stat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a folder the system says it better
             raise DataError(f"{path}: cannot be read: it is not a regular file")

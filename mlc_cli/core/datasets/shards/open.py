@@ -1,16 +1,12 @@
 """Splits that are not a JSON file of this machine: in shards, or in a store."""
 
-import os
-from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from mlc_cli.core.datasets.annotations import Annotation, read_annotation
-from mlc_cli.core.datasets.rules import RULES_FILE
 from mlc_cli.core.datasets.shards.foreign import foreign_index
 from mlc_cli.core.datasets.shards.index import is_index, read_index
 from mlc_cli.core.system import remote
-from mlc_cli.core.system.addresses import is_remote, shown
+from mlc_cli.core.system.addresses import shown
 from mlc_cli.core.system.downloads.cache import Cache
 from mlc_cli.errors import DataError
 
@@ -27,7 +23,7 @@ def read_anywhere(
     """
     if index := index_of(source):
         return read_shards(index, store, blocks=blocks)
-    return (read_far if is_remote(source) else read_annotation)(source, image_root)
+    return read_annotation(source, image_root)
 
 
 def is_split(source: Path) -> bool:
@@ -60,19 +56,3 @@ def read_shards(source: Path, store: Cache, *, blocks: bool) -> Annotation:
     if source.suffix == TAR or not is_index(index):
         index = foreign_index(source, files, store)
     return read_index(index, source, source.parent, store, blocks=blocks)
-
-
-def read_far(source: Path, image_root: Path | None) -> Annotation:
-    """Read an annotation file of a store, as `read_annotation` does one of this machine."""
-    with TemporaryDirectory() as place:
-        near = Path(place, source.name)
-        for file in (near, near.with_name(RULES_FILE)):
-            if remote.exists(source.with_name(file.name)):
-                file.write_bytes(remote.read(source.with_name(file.name)))
-        try:
-            found = read_annotation(near, image_root)
-        except DataError as error:
-            error.message = error.message.replace(place, shown(source.parent))
-            raise
-        folder = os.path.normpath(source.parent / os.path.relpath(found.folder, place))
-    return replace(found, source=source, folder=image_root or Path(folder))
