@@ -2,13 +2,14 @@
 
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mlc_cli.core.datasets.stratify import stratify
-from mlc_cli.core.evaluation.metrics import metrics_of_decisions
+from mlc_cli.core.evaluation.metrics import metrics_at
 from mlc_cli.core.evaluation.objectives import Objective, parse_band
 from mlc_cli.core.evaluation.out_of_fold import out_of_fold, strongest_equivalent
 from mlc_cli.core.evaluation.results import FITTED, HALF
@@ -79,8 +80,8 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
         shrinkage=strength,
         overall=overall,
         decisions={
-            HALF: metrics_of_decisions(rules.decide(arrays[0]), arrays[1]),
-            FITTED: metrics_of_decisions(rules.decide(arrays[0], per_class_C), arrays[1]),
+            HALF: metrics_at(*arrays, rules.decide),
+            FITTED: metrics_at(*arrays, partial(rules.decide, thresholds=per_class_C)),
             **({OUTSIDE: tried[strength]} if tried else {}),
         },
         folds=folds,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mlc_cli.core.datasets.columns import write_columns
+from mlc_cli.core.evaluation import metrics, scores
 
 Mlc = Callable[..., Any]
 
@@ -35,6 +36,22 @@ def test_the_evaluation_of_a_run_is_repeated_exactly(run: Path, mlc: Mlc) -> Non
     assert before[:2] == after[:2]
     for first, second in zip(before[2], after[2], strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_scores_in_files_say_what_those_in_memory_say(
+    run: Path, mlc: Mlc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("data/images/val/003.png").write_bytes(b"not an image")
+    found = []
+    for _ in range(2):
+        flags = [f"--set={own}" for own in ("workers=0", "on_bad_image=skip", "batch_size=5")]
+        made = [mlc(name, *flags) for name in ("thresholds", "eval")]
+        assert [one.code for one in made] == [0, 0], made
+        found.append([*files_of(run), json.loads((run / "thresholds.json").read_text())])
+        monkeypatch.setattr(scores, "MAPPED_BYTES", 0)
+        monkeypatch.setattr(metrics, "BLOCK_CELLS", 12)
+    assert len(found[0][2][-1]) < 12
+    np.testing.assert_equal(found[0], found[1])
 
 
 def test_the_best_checkpoint_alone_is_enough(run: Path, mlc: Mlc, tmp_path: Path) -> None:

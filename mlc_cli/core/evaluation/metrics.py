@@ -4,7 +4,7 @@ Names of arrays: N images, C classes. Targets are int8: 1 present, 0 absent, -1 
 entries are left out of every metric. A label is predicted where score >= threshold.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from mlc_cli.core.evaluation.ranking import RankedPositives, over_classes
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+BLOCK_CELLS = 2**22
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,45 @@ def counted(decisions_NC: Flags, targets_NC: NDArray[np.int8]) -> tuple[Flags, .
 
 def metrics_of_decisions(decisions_NC: Flags, targets_NC: NDArray[np.int8]) -> DecisionMetrics:
     """Metrics of decisions, however they were made."""
-    counts = [np.count_nonzero(one, axis=0) for one in counted(decisions_NC, targets_NC)]
-    right_NC = (decisions_NC == (targets_NC == 1)) | (targets_NC < 0)
-    exact = float(right_NC.all(axis=1).mean()) if len(right_NC) else float("nan")
-    return metrics_of_counts(counts, exact)
+    tally = Tally()
+    tally.add(decisions_NC, targets_NC)
+    return tally.metrics()
+
+
+class Tally:
+    """Decisions that come block by block, counted in the order of `counted`."""
+
+    def __init__(self) -> None:
+        self.counts_4C: Any = 0
+        self._exact = self._images = 0
+
+    def add(self, decisions_NC: Flags, targets_NC: NDArray[np.int8]) -> None:
+        """Count those of some images."""
+        flags = counted(decisions_NC, targets_NC)
+        self.counts_4C += np.array([np.count_nonzero(one, axis=0) for one in flags])
+        right_NC = (decisions_NC == (targets_NC == 1)) | (targets_NC < 0)
+        self._exact += int(right_NC.all(axis=1).sum())
+        self._images += len(right_NC)
+
+    def metrics(self) -> DecisionMetrics:
+        """Metrics of all that was counted."""
+        return metrics_of_counts(self.counts_4C, float(ratio(self._exact, self._images)))
+
+
+def blocks_of(images: int, classes: int) -> Iterator[slice]:
+    """Images that are looked at together, in one block or more, so that little is in memory."""
+    step = max(1, BLOCK_CELLS // classes)
+    return (slice(start, start + step) for start in range(0, max(1, images), step))
+
+
+def metrics_at(
+    scores_NC: NDArray[Any], targets_NC: NDArray[np.int8], decide: Callable[[NDArray[Any]], Flags]
+) -> DecisionMetrics:
+    """Metrics of what is decided by the scores, image by image."""
+    tally = Tally()
+    for block in blocks_of(*scores_NC.shape):
+        tally.add(decide(scores_NC[block]), targets_NC[block])
+    return tally.metrics()
 
 
 def metrics_of_counts(counts: Sequence[NDArray[Any]], exact_match: float) -> DecisionMetrics:

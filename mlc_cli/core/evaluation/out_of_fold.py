@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.rules import FREE, BoundRules
-from mlc_cli.core.evaluation.metrics import DecisionMetrics, metrics_of_decisions
+from mlc_cli.core.evaluation.metrics import DecisionMetrics, Tally, blocks_of
 from mlc_cli.core.evaluation.objectives import Objective
+from mlc_cli.core.evaluation.scores import rows_of
 from mlc_cli.core.evaluation.thresholds import fit_overall, fit_thresholds, shrink
 
 CHANCE = 0.005
@@ -44,17 +45,18 @@ def out_of_fold(
     Returns:
         Decisions at thresholds of the other folds, by strength.
     """
-    decisions = [np.zeros(targets_NC.shape, np.bool_) for _ in strengths]
+    tried = {strength: Tally() for strength in strengths}
     for fold in range(int(fold_N.max()) + 1):
-        inside_N = fold_N == fold
-        rest = probabilities_NC[~inside_N], targets_NC[~inside_N]
+        inside, outside = (np.flatnonzero(own_N) for own_N in (fold_N == fold, fold_N != fold))
+        rest = rows_of(probabilities_NC, outside), rows_of(targets_NC, outside)
         thresholds = fit_thresholds(*rest, objective, min_positives, rules)
         overall = fit_overall(*rest, objective)
-        for decided_NC, strength in zip(decisions, strengths, strict=True):
-            thresholds_C = shrink(thresholds, overall, rest[1], strength)
-            decided_NC[inside_N] = rules.decide(probabilities_NC[inside_N], thresholds_C)
-    metrics = [metrics_of_decisions(decided_NC, targets_NC) for decided_NC in decisions]
-    return dict(zip(strengths, metrics, strict=True))
+        pulled = {own: shrink(thresholds, overall, rest[1], own) for own in strengths}
+        for block in blocks_of(len(inside), targets_NC.shape[1]):
+            scores_BC, targets_BC = probabilities_NC[inside[block]], targets_NC[inside[block]]
+            for strength, thresholds_C in pulled.items():
+                tried[strength].add(rules.decide(scores_BC, thresholds_C), targets_BC)
+    return {strength: tally.metrics() for strength, tally in tried.items()}
 
 
 def strongest_equivalent(tried: dict[float, DecisionMetrics]) -> float:

@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlc_cli.core.evaluation.metrics import check_scores, ratio
+from mlc_cli.core.evaluation.metrics import blocks_of, check_scores, ratio
 from mlc_cli.core.evaluation.ranking import RankedPositives
-
-BLOCK_CELLS = 2**22
 
 
 def auroc(ranked: RankedPositives) -> float:
@@ -50,15 +48,10 @@ def ranking_metrics(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> tu
         Both; nan without images.
     """
     check_scores(scores_NC, targets_NC)
-    images, classes = scores_NC.shape
-    step = max(1, BLOCK_CELLS // classes)
-    sums = [
-        _of_block(scores_NC[start : start + step], targets_NC[start : start + step])
-        for start in range(0, images, step)
-    ]
-    if not sums:
+    if not len(scores_NC):
         return float("nan"), float("nan")
-    precision, depth = np.sum(sums, 0) / images
+    sums = [_of_block(scores_NC[block], targets_NC[block]) for block in blocks_of(*scores_NC.shape)]
+    precision, depth = np.sum(sums, 0) / len(scores_NC)
     return float(precision), float(depth)
 
 

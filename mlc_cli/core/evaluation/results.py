@@ -18,9 +18,10 @@ from mlc_cli.core.datasets.rules import NO_RULES, BoundRules, Rules
 from mlc_cli.core.evaluation.metrics import (
     DecisionMetrics,
     Floats,
+    Tally,
     average_precision,
+    blocks_of,
     mean_average_precision,
-    metrics_of_decisions,
     of_classes,
 )
 from mlc_cli.core.evaluation.ranking_metrics import (
@@ -138,25 +139,29 @@ def evaluate(
         rules: That all decisions obey.
     """
     bound = BoundRules(rules, classes)
-    ways = {HALF: np.asarray(probabilities_NC >= 0.5)}
-    if thresholds_C is not None:
-        ways[FITTED] = probabilities_NC >= thresholds_C
-    decided = {at: bound.obey(reached_NC, probabilities_NC) for at, reached_NC in ways.items()}
-    top_NC, last = top_k_NC(probabilities_NC), [*ways][-1]
-    ap_C, ap_11_C, aurocs_C = of_classes(
-        probabilities_NC, targets_NC, average_precision, eleven_point_ap, auroc
-    )
-    ranking_ap, coverage = ranking_metrics(probabilities_NC, targets_NC)
+    cuts: dict[str, Any] = {HALF: 0.5} | ({} if thresholds_C is None else {FITTED: thresholds_C})
+    arrays = probabilities_NC, targets_NC
+    ap_C, ap_11_C, aurocs_C = of_classes(*arrays, average_precision, eleven_point_ap, auroc)
+    ranking_ap, coverage = ranking_metrics(*arrays)
+    made, top_3 = ({at: Tally() for at in cuts} for _ in range(2))
+    for block in blocks_of(*targets_NC.shape):
+        scores_BC, targets_BC = probabilities_NC[block], targets_NC[block]
+        top_BC = top_k_NC(scores_BC)
+        for at, cut in cuts.items():
+            reached_BC = scores_BC >= cut
+            made[at].add(bound.obey(reached_BC, scores_BC), targets_BC)
+            top_3[at].add(bound.obey(top_BC & reached_BC, scores_BC), targets_BC)
+    _, _, positives_C, known_C = made[HALF].counts_4C
     return Evaluation(
         classes=[str(name) for name in classes],
         images=len(targets_NC),
         unreadable=unreadable or {},
-        unknown=int(np.count_nonzero(targets_NC < 0)),
+        unknown=targets_NC.size - int(known_C.sum()),
         mean_ap=mean_average_precision(ap_C),
         ap_C=ap_C,
-        positives_C=np.count_nonzero(targets_NC == 1, axis=0),
+        positives_C=positives_C,
         thresholds_C=thresholds_C,
-        decisions={at: metrics_of_decisions(made, targets_NC) for at, made in decided.items()},
+        decisions={at: tally.metrics() for at, tally in made.items()},
         ap_11_C=ap_11_C,
         auroc_C=aurocs_C,
         ranking={
@@ -165,17 +170,28 @@ def evaluate(
             "label_ranking_AP": ranking_ap,
             "coverage_error": coverage,
         },
-        top_3={
-            at: metrics_of_decisions(bound.obey(top_NC & reached_NC, probabilities_NC), targets_NC)
-            for at, reached_NC in ways.items()
-        },
-        rules=RuleMetrics(
-            hierarchical_F1=metrics_of_decisions(decided[last], bound.completed(targets_NC)).OF1,
-            consistency=float((~bound.breaks(ways[last].astype(np.int8))).mean()),
-            OF1_without=metrics_of_decisions(ways[last], targets_NC).OF1,
-            data_consistency=float((~bound.breaks(targets_NC)).mean()),
-        ) if rules else None,
-    )  # fmt: skip
+        top_3={at: tally.metrics() for at, tally in top_3.items()},
+        rules=_of_rules(bound, *arrays, [*cuts.values()][-1]) if rules else None,
+    )
+
+
+def _of_rules(
+    bound: BoundRules, probabilities_NC: NDArray[Any], targets_NC: NDArray[np.int8], cut: Any
+) -> RuleMetrics:
+    completed, without, kept, keeping = Tally(), Tally(), 0, 0
+    for block in blocks_of(*targets_NC.shape):
+        scores_BC, targets_BC = probabilities_NC[block], targets_NC[block]
+        reached_BC = scores_BC >= cut
+        completed.add(bound.obey(reached_BC, scores_BC), bound.completed(targets_BC))
+        without.add(reached_BC, targets_BC)
+        kept += int((~bound.breaks(reached_BC.astype(np.int8))).sum())
+        keeping += int((~bound.breaks(targets_BC)).sum())
+    return RuleMetrics(
+        hierarchical_F1=completed.metrics().OF1,
+        consistency=kept / len(targets_NC),
+        OF1_without=without.metrics().OF1,
+        data_consistency=keeping / len(targets_NC),
+    )
 
 
 def number(value: float) -> float | None:

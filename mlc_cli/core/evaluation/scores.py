@@ -4,7 +4,9 @@ Names of arrays: N images, C classes.
 """
 
 import json
+import os
 import struct
+import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.rules import NO_RULES, BoundRules, Rules
+from mlc_cli.core.evaluation.metrics import blocks_of
 from mlc_cli.core.runs.card import ModelCard, class_hash
 from mlc_cli.core.system.files import named_faults, write_atomic
 from mlc_cli.errors import DataError
@@ -92,6 +95,29 @@ def read_scores(path: Path) -> SavedScores:
             raise ValueError("its classes are not those that it was written with")
         BoundRules(scores.rules, scores.classes)
     return scores
+
+
+def room(images: int, classes: int, kind: type[np.generic]) -> NDArray[Any]:
+    """An array to be filled: in memory, or class by class in a file without a name if it is large.
+
+    Raises:
+        OSError: The disk of temporary files, which TMPDIR names, has too little room.
+    """
+    size = images * classes * np.dtype(kind).itemsize
+    if size <= MAPPED_BYTES:
+        return np.empty((images, classes), kind)
+    with tempfile.TemporaryFile() as stream:
+        if hasattr(os, "posix_fallocate"):  # a page that finds no room would end the process
+            os.posix_fallocate(stream.fileno(), 0, size)
+        return np.memmap(stream, kind, "w+", shape=(images, classes), order="F")
+
+
+def rows_of(array_NC: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Some rows, in a `room` of their own."""
+    taken_NC = room(len(rows), array_NC.shape[1], array_NC.dtype.type)
+    for block in blocks_of(*taken_NC.shape):
+        taken_NC[block] = array_NC[rows[block]]
+    return taken_NC
 
 
 def _mapped(path: Path, name: str) -> NDArray[Any]:

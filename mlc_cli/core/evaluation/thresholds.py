@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.rules import FREE, BoundRules
-from mlc_cli.core.evaluation.metrics import Floats, check_scores
+from mlc_cli.core.evaluation.metrics import Floats, blocks_of, check_scores
 from mlc_cli.core.evaluation.objectives import Objective
 from mlc_cli.core.evaluation.probabilities import logit, sigmoid
 from mlc_cli.core.evaluation.ranking import RankedPositives, over_classes, rank_all
@@ -187,7 +187,8 @@ def shrink(
     """
     if strength == 0:
         return thresholds.per_class_C
-    positives_C = np.count_nonzero(targets_NC == 1, axis=0)
+    blocks = blocks_of(*targets_NC.shape)
+    positives_C = sum(np.count_nonzero(targets_NC[block] == 1, axis=0) for block in blocks)
     pulled_C = positives_C * logit(thresholds.per_class_C) + strength * logit(overall)
     return sigmoid(pulled_C / (positives_C + strength))
 

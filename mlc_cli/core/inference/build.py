@@ -11,7 +11,7 @@ import torch
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.checks import check_classes
-from mlc_cli.core.datasets.shards.open import index_of
+from mlc_cli.core.datasets.shards.open import is_split
 from mlc_cli.core.evaluation.probabilities import logit, sigmoid
 from mlc_cli.core.evaluation.scores import FOLDS, OF_FOLDS, SavedScores, ScoredSplit, read_scores
 from mlc_cli.core.evaluation.slices import check_slices
@@ -29,7 +29,6 @@ from mlc_cli.core.system.addresses import is_remote, shown
 from mlc_cli.core.system.distributed import current
 from mlc_cli.core.system.files import read_json
 from mlc_cli.core.system.machine import machine_errors_named
-from mlc_cli.core.system.remote import exists
 from mlc_cli.errors import DataError, UsageError
 from mlc_cli.settings.data import DataSettings
 from mlc_cli.settings.resolve import validate
@@ -126,7 +125,7 @@ def read_checked_split(data: DataSettings, split: str, classes: Sequence[str | i
         DataError: The file or its images cannot be used, or its classes are others.
     """
     file = Path(data.root, _file_of(split, data))
-    if not (index_of(file) or exists(file)):
+    if not is_split(file):
         there = sorted(path.stem for path in file.parent.glob("*.json"))
         raise DataError(
             f"{file}: there is no such annotation file",

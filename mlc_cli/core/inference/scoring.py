@@ -3,7 +3,7 @@
 Names of arrays: N images, C classes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mlc_cli.core.evaluation.metrics import mean_ap_of
 from mlc_cli.core.evaluation.probabilities import probabilities
+from mlc_cli.core.evaluation.scores import room, rows_of
 from mlc_cli.core.inference.engines import Engine
 from mlc_cli.core.inference.torch_engine import TorchEngine
 from mlc_cli.core.loading.loader import Batches
@@ -53,7 +54,9 @@ def score(
     Raises:
         TrainingError: A logit is not finite.
     """
-    found: list[list[NDArray[Any]]] = []
+    images, classes = len(batches.dataset), len(batches.dataset.annotation.classes)
+    probabilities_NC = room(images, classes, np.float64)
+    targets_NC, scored_N = room(images, classes, np.int8), np.zeros(images, np.bool_)
     parts: list[tuple[Tensor, ...]] = []
     for number, batch in enumerate(batches.epoch(), 1):
         if len(batch.indices_N):
@@ -61,11 +64,17 @@ def score(
             parts.append((made_NC, batch.targets_NC, batch.indices_N))
         if number % BLOCK == 0 or number == len(batches):
             own = [torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)]
-            found += batches.group.gather(own)
+            for logits_NC, states_NC, places_N in filter(None, batches.group.gather(own)):
+                probabilities_NC[places_N] = probabilities(logits_NC)
+                targets_NC[places_N], scored_N[places_N] = states_NC, True
             parts.clear()
         on_batch(number, len(batches))
-    logits_NC, targets_NC, indices_N = _in_order(found)
-    return Scores(probabilities(logits_NC), targets_NC, indices_N)
+    indices_N = np.flatnonzero(scored_N)
+    if len(indices_N) < images:
+        probabilities_NC, targets_NC = (
+            rows_of(own_NC, indices_N) for own_NC in (probabilities_NC, targets_NC)
+        )
+    return Scores(probabilities_NC, targets_NC, indices_N)
 
 
 def _logits(engine: Engine, images_NHWC: Tensor) -> Tensor:
@@ -73,13 +82,3 @@ def _logits(engine: Engine, images_NHWC: Tensor) -> Tensor:
     if isinstance(engine, TorchEngine):
         return engine.logits(images_NHWC)
     return torch.from_numpy(engine(images_NHWC.numpy()))
-
-
-def _in_order(parts: Sequence[list[NDArray[Any]]]) -> list[NDArray[Any]]:
-    """Arrays of all blocks as one, in the order of the last, the positions in the file."""
-    found = [part for part in parts if part]  # without those that had no images
-    if len(found) == 1:
-        return found[0]
-    joined = [np.concatenate(arrays) for arrays in zip(*found, strict=True)]
-    order = np.argsort(joined[-1])
-    return [array[order] for array in joined]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from mlc_cli.core.evaluation import ranking_metrics as module
+from mlc_cli.core.evaluation import metrics as module
 from mlc_cli.core.evaluation.metrics import of_classes
 from mlc_cli.core.evaluation.ranking_metrics import (
     auroc,

@@ -2,12 +2,15 @@
 
 import csv
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mlc_cli.core.evaluation import metrics
+from mlc_cli.core.evaluation import metrics, ranking, scores
+from mlc_cli.core.evaluation.objectives import Objective
+from mlc_cli.core.evaluation.out_of_fold import out_of_fold
 from mlc_cli.core.evaluation.results import (
     SUMMARY,
     Evaluation,
@@ -103,6 +106,28 @@ def test_a_split_without_positives_is_reported_all_the_same(tmp_path: Path, imag
 def test_nothing_but_the_two_files_is_left(evaluation: Evaluation, tmp_path: Path) -> None:
     written = write_evaluation(tmp_path, "", evaluation)
     assert sorted(tmp_path.iterdir()) == sorted(written)
+
+
+def test_memory_does_not_grow_with_the_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "BLOCK_CELLS", 2**14)
+    monkeypatch.setattr(ranking, "BLOCK_CELLS", 2**14)
+    monkeypatch.setattr(ranking, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(scores, "MAPPED_BYTES", 0)
+    rng = np.random.default_rng(0)
+    peaks = []
+    for classes in (8, 64):
+        arrays = scores.room(20_000, classes, np.float64), scores.room(20_000, classes, np.int8)
+        for probabilities_N, targets_N in zip(*(own.T for own in arrays), strict=True):
+            probabilities_N[:] = rng.random(20_000)
+            targets_N[:] = rng.random(20_000) < 0.8 / classes  # as many in all
+        names = list(map(str, range(classes)))
+        tracemalloc.start()
+        evaluate(*arrays, names, thresholds_C=np.full(classes, 0.3))
+        out_of_fold(*arrays, Objective.parse("f1"), 5, strengths=(0.0, 10.0),
+                    fold_N=np.arange(20_000) % 2)  # fmt: skip
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.3 * peaks[0]
 
 
 def test_scores_are_sorted_once(monkeypatch: pytest.MonkeyPatch) -> None:
