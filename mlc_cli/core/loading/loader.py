@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Batches:
-    """Batches of a split, of the order and the sizes of a sampler.
+    """Batches of a split, of the order and the sizes of a sampler; an epoch has `drawn` images.
 
     `workers` is a number of processes that read, or those that read other splits as well.
     """
@@ -34,7 +34,7 @@ class Batches:
         on_bad_image: OnBadImage = "error",
     ) -> None:
         self.dataset = dataset
-        self.group = sampler.group
+        self.group, self.drawn = sampler.group, sampler.drawn
         self.bad_images: dict[str, str] = {}
         self._damaged: dict[str, str] = {}
         self._on_bad_image = on_bad_image
@@ -45,11 +45,6 @@ class Batches:
 
     def __len__(self) -> int:
         return len(self._sampler)
-
-    @property
-    def drawn(self) -> int:
-        """Images of an epoch, those that come again counted again."""
-        return self._sampler.drawn
 
     def epoch(self, epoch: int = 0, first_batch: int = 0) -> Iterator[Batch]:
         """Batches of an epoch from `first_batch` on, those without a readable image too.
@@ -70,11 +65,12 @@ class Batches:
             damaged |= {one.path: one.reason for one in batch.damaged}
             readable = readable or len(batch.indices_N) > 0
             yield batch
-        for found, of_them in self.group.gather((self.bad_images, damaged)):
-            self.bad_images |= found
-            damaged |= of_them
+        for bad_images, harmed, any_read in self.group.gather((self.bad_images, damaged, readable)):
+            self.bad_images |= bad_images
+            damaged |= harmed
+            readable |= any_read
         self._name(damaged)
-        if not self.group.any(readable):
+        if not readable:
             raise DataError(f"{self.dataset.annotation.source}: no image can be read")
 
     def _name(self, damaged: dict[str, str]) -> None:
