@@ -47,15 +47,7 @@ def diagnose(
     *,
     draws: int = 200,
 ) -> Diagnosis:
-    """Look into the scores of a split.
-
-    Args:
-        probabilities_NC: In 0..1.
-        targets_NC: 1 present, 0 absent, -1 unknown.
-        thresholds_C: Probability from which each class counts as present, if chosen.
-        rules: That decisions obey.
-        draws: Of the bootstrap.
-    """
+    """Look into the scores of a split."""
     decisions = {HALF: rules.decide(probabilities_NC)}
     if thresholds_C is not None:
         decisions[FITTED] = rules.decide(probabilities_NC, thresholds_C)
@@ -87,12 +79,7 @@ class Chosen:
 
 
 def choose_images(diagnosis: Diagnosis, limit: int) -> Chosen:
-    """Choose which images to show: suspects first, then the classes with most mistakes.
-
-    Args:
-        diagnosis: Of the split.
-        limit: At most so many different images.
-    """
+    """Choose so many images to show: suspects first, then the classes with most mistakes."""
     suspects = diagnosis.suspects
     images = dict.fromkeys(suspect.image for suspect in (*suspects.missing, *suspects.wrong))
     labels: list[int] = []

@@ -61,10 +61,6 @@ def average_precision_C(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -
     For each positive with score s the precision is (positives >= s) / (known >= s); their mean
     is AP = sum over thresholds of (R_n - R_(n-1)) P_n, ties included.
 
-    Args:
-        scores_NC: Finite scores or probabilities.
-        targets_NC: States, see the module.
-
     Raises:
         ValueError: A score is not finite, or the shapes differ.
     """

@@ -1,11 +1,9 @@
 """The gate of `mlc export`: every file against its checkpoint, on real images."""
 
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +32,7 @@ from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.system.places import as_files
-from mlc_cli.settings.export import Int8Settings, IrPrecision, ParitySettings, ToleranceSettings
+from mlc_cli.settings.export import Int8Settings, IrPrecision, ParitySettings
 
 TORCH = "torch"
 
@@ -85,10 +83,6 @@ class Exported:
     client: ClientCheck | None = None
     faults: tuple[str, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
-        """As plain values for JSON."""
-        return _finite(asdict(self))
-
 
 @dataclass(frozen=True)
 class Check:
@@ -101,20 +95,10 @@ class Check:
         rate: Of torch, images a second.
     """
 
-    source: Path
+    source: str
     images: int
     mean_ap: float
     rate: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """As plain values for JSON."""
-        return _finite({**asdict(self), "source": str(self.source)})
-
-
-def _finite(content: dict[str, Any]) -> dict[str, Any]:
-    """JSON knows no nan."""
-    finite: dict[str, Any] = json.loads(json.dumps(content), parse_constant=lambda _: None)
-    return finite
 
 
 def check_files(
@@ -139,8 +123,8 @@ def check_files(
             logits_NC = obeyed(torch.from_numpy(outputs.logits[TORCH])) + obeyed.thresholds_C
         outputs.logits[TORCH] = logits_NC.numpy()
     limits = {
-        "fp32": _limits(parity.fp32),
-        "fp16": _limits(parity.fp16),
+        "fp32": Limits(**parity.fp32.model_dump()),
+        "fp16": Limits(**parity.fp16.model_dump()),
         "int8": Limits(mean_ap_drop=int8.max_drop),
     }
     checked = []
@@ -158,7 +142,7 @@ def check_files(
             found = _with_client(found, parity, folder, info, outputs, batches)
         checked.append(found)
     torch_map = mean_ap_of(outputs.logits[TORCH], outputs.targets_NC)
-    source = batches.dataset.annotation.source
+    source = str(batches.dataset.annotation.source)
     check = Check(source, len(outputs.indices_N), torch_map, outputs.rates[TORCH])
     return checked, check
 
@@ -177,10 +161,6 @@ def _torch(classifier: Classifier, info: ExportInfo) -> TorchEngine:
 
 def _default(file: Exported) -> str:
     return f"{file.name} as it comes"
-
-
-def _limits(tolerance: ToleranceSettings) -> Limits:
-    return Limits(tolerance.logit, tolerance.probability, tolerance.mean_ap)
 
 
 def _thresholds(info: ExportInfo) -> Floats:

@@ -13,9 +13,9 @@ from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.graph import LabelGraph
 from mlc_cli.core.models.weights.backbone import fits
 from mlc_cli.core.models.weights.files import read_weights
-from mlc_cli.core.models.weights.load import is_checkpoint
 from mlc_cli.core.models.weights.recognise import Foreign, recognise
 from mlc_cli.core.runs.card import ModelCard
+from mlc_cli.core.runs.checkpoint import is_checkpoint
 from mlc_cli.errors import CheckpointError, UsageError, WeightsError
 from mlc_cli.settings.data import DataSettings
 from mlc_cli.settings.model import ModelSettings
