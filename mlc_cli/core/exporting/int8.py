@@ -1,10 +1,8 @@
 """Quantisation to 8-bit integers with NNCF, under control of the mAP."""
 
-import io
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mlc_cli.core.evaluation.metrics import average_precision_C, mean_average_precision
-from mlc_cli.core.exporting.onnx_graph import INPUT, LOGITS
+from mlc_cli.core.exporting.onnx_graph import INPUT, LOGITS, quiet
 from mlc_cli.core.inference.runtime.requests import Requests
 from mlc_cli.core.inference.runtime.signal_stack import kept_signal_stack
 from mlc_cli.core.system.extras import import_extra
@@ -63,7 +61,7 @@ class Quantiser:
         """
         nncf = _import_nncf()
         presets = nncf.QuantizationPreset
-        with _quiet(), kept_signal_stack():
+        with quiet(), kept_signal_stack():
             try:
                 return nncf.quantize_with_accuracy_control(
                     model,
@@ -109,19 +107,7 @@ def _validate(compiled: ov.CompiledModel, samples: Iterable[Sample]) -> tuple[fl
 def _import_nncf() -> Any:
     # NNCF reports its use over the network unless it runs in tests of its own.
     os.environ.setdefault("NNCF_CI", "1")
-    with _quiet():
+    with quiet():
         nncf = import_extra("nncf", "int8")
         logging.getLogger("nncf").setLevel(logging.ERROR)
     return nncf
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Inside, progress bars and remarks of NNCF stay off the screen."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.disable(level)

@@ -15,8 +15,7 @@ from mlc_cli.core.datasets.shards.open import index_of
 from mlc_cli.core.evaluation.probabilities import logit, sigmoid
 from mlc_cli.core.evaluation.scores import FOLDS, OF_FOLDS, SavedScores, ScoredSplit, read_scores
 from mlc_cli.core.evaluation.slices import check_slices
-from mlc_cli.core.inference.engines import Engine, OpenedModel, is_exported
-from mlc_cli.core.inference.open import open_model
+from mlc_cli.core.inference.engines import Engine, OpenedModel, is_exported, open_model
 from mlc_cli.core.inference.scoring import Scores, score
 from mlc_cli.core.inference.torch_engine import TorchEngine
 from mlc_cli.core.inference.views import with_views
@@ -84,11 +83,7 @@ def score_checkpoint(settings: ScoringSettings, *, rules_of_data: bool = False) 
 def _out_of_fold(
     opened: OpenedModel, split: Annotation, data: DataSettings, settings: ScoringSettings
 ) -> ScoredSplit:
-    """What the models of the folds said of images that they had not seen, as the model says it.
-
-    Raises:
-        MlcError: Several views are asked for, or the scores are not in the run folder.
-    """
+    """What the models of the folds said of images that they had not seen, as the model says it."""
     if settings.tta != "none" or settings.tiles > 1:
         raise UsageError(
             "scores out of fold are of whole images: leave out --tta and --tiles",

@@ -121,11 +121,7 @@ class WarmStart:
         return features.to(home), targets.to(home), indices, said.to(home)
 
     def _home(self, image: Tensor) -> torch.device:
-        """Where features as large as these are kept: by the model as long as they fit, three times.
-
-        Raises:
-            TrainingError: They need more than the memory allowed.
-        """
+        """Where features so large are kept: by the model as long as they fit, three times."""
         needed = image.nbytes * len(self.batches.dataset) * (2 if self.flip else 1)
         if needed > self.max_bytes:
             raise TrainingError(

@@ -103,11 +103,7 @@ def _like(like: str) -> tuple[ModelSettings, DataSettings]:
 
 
 def _guessed(foreign: Foreign) -> ModelSettings:
-    """The model that the published configurations make of a file.
-
-    Raises:
-        WeightsError: Its backbone is none of theirs.
-    """
+    """The model that the published configurations make of a file."""
     mean, std = (0.5, 0.5) if "deep-object-reid" in foreign.origin else (0.0, 1.0)
     head = _head(foreign.kinds[-1], foreign.state)
     scales = {"mean": [mean] * 3, "std": [std] * 3}
