@@ -140,7 +140,7 @@ def test_no_state_is_saved_over_a_loss_that_is_not_finite(tmp_path: Path) -> Non
     state.losses = LossMeter(100)
     state.save(tmp_path / "trainer.pt")
     before = (tmp_path / "trainer.pt").read_bytes()
-    state.losses.add(torch.tensor(float("nan")), "epoch 3, batch 9")
+    state.losses.add(torch.tensor(float("nan")), lambda: "epoch 3, batch 9")
     with pytest.raises(TrainingError, match="epoch 3, batch 9"):
         state.save(tmp_path / "trainer.pt")
     assert (tmp_path / "trainer.pt").read_bytes() == before
