@@ -137,10 +137,7 @@ class Given(Generic[SettingsT]):
     show: bool = False
 
     def settings(self, preset: str | None = None) -> SettingsT:
-        """The settings, validated.
-
-        Args:
-            preset: Below everything else.
+        """The settings, laid over a preset and validated.
 
         Raises:
             MlcError: A layer cannot be read, or settings are wrong.

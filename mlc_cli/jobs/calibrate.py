@@ -34,7 +34,6 @@ class CalibrationResult:
     """A calibration and what it comes to.
 
     Attributes:
-        checkpoint: That was calibrated.
         classes: C names.
         images: It was fitted on.
         method: `as it is`, or a name of `METHODS`.
@@ -42,7 +41,6 @@ class CalibrationResult:
         affine: Scale and bias of the logits that come on top of those before.
         before: Errors of the probabilities as they were.
         after: Errors out of fold.
-        folder: Where the files are.
         warning: What the user should know about the model, if anything.
     """
 
