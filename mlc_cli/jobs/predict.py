@@ -101,7 +101,8 @@ def prepare(settings: PredictSettings) -> Prepared:
         decided_by = str(settings.thresholds)
     own = settings.thresholds is None
     broken = broken_promise(model.opened.card, settings, path) if own else ""
-    return Prepared(settings, model, predictor, sources, decided_by, model.warning or broken)
+    warning = "; ".join(filter(None, (model.warning, broken)))
+    return Prepared(settings, model, predictor, sources, decided_by, warning)
 
 
 def _check(settings: PredictSettings) -> None:

@@ -103,16 +103,24 @@ def _objectives(settings: ThresholdSettings) -> tuple[Objective, Objective | Non
     keys = [key for key, text in given.items() if text]
     if len(keys) > 1 or (keys and settings.objective != "f1"):
         raise SettingsError(
-            f"{keys[0]}: takes the place of {' and '.join(keys[1:]) or 'objective'}"
+            f"{keys[0]}: takes the place of {' and '.join(keys[1:]) or 'objective'}; give one"
         )
     key = keys[0] if keys else "objective"
-    text = given.get(key) or settings.objective
+    text, low = given.get(key) or settings.objective, None
     try:
         if key == "band":
-            return parse_band(text)
-        return (Objective.of_costs if key == "cost" else Objective.parse)(text), None
+            objective, low = parse_band(text)
+        else:
+            objective = (Objective.of_costs if key == "cost" else Objective.parse)(text)
     except ValueError as error:
         raise SettingsError(f"{key}: expected {error}, got '{text}'") from None
+    for flag in ("jointly", "strict"):
+        if getattr(settings, flag) and not objective.promises and not (low and low.promises):
+            raise SettingsError(
+                f"{flag}: is about promises, and '{text}' has no floor with a confidence,"
+                " such as recall>=0.9@95%"
+            )
+    return objective, low
 
 
 def _said(settings: ThresholdSettings) -> str:
@@ -130,7 +138,7 @@ def _for_data(settings: ThresholdSettings, objective: Objective, scores: SavedSc
         raise SettingsError(f"cost: expected {error}, got '{settings.cost}'") from None
     if not (settings.jointly and objective.promises):
         return objective
-    return share_error(scores.probabilities_NC, scores.targets_NC, objective)
+    return share_error(scores.targets_NC, objective)
 
 
 def _promise(

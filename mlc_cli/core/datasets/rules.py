@@ -16,6 +16,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from itertools import chain, combinations
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -164,27 +165,20 @@ class BoundRules:
         if strange := [name for name in named if name not in place]:
             raise ValueError(f"there is no class {strange[0]}{nearest(strange[0], self.classes)}")
         above = {place[name]: [place[p] for p in own] for name, own in rules.implies.items() if own}
-        self.parents: dict[int, list[int]] = {}
+        try:
+            order = [*TopologicalSorter(above).static_order()]
+        except CycleError as error:
+            circle = " implies ".join(self.classes[c] for c in reversed(error.args[1]))
+            raise ValueError(f"{circle}: a circle") from None
+        self.parents = {c: above[c] for c in order if c in above}
         """Of each class that has any; those of a class come before it."""
-        self.ancestors: dict[int, list[int]] = {}
+        self.ancestors = {c: [c] for c in range(len(self.classes))}
         """Itself first."""
-        for c in range(len(self.classes)):
-            self._descend(c, above, ())
+        for c, own in self.parents.items():
+            higher = chain([c], *(self.ancestors[parent] for parent in own))
+            self.ancestors[c] = [*dict.fromkeys(higher)]
         self.groups = [sorted(place[name] for name in group) for group in rules.exclusive]
         self._check_groups()
-
-    def _descend(self, c: int, above: dict[int, list[int]], path: tuple[int, ...]) -> None:
-        if c in path:
-            circle = " implies ".join(self.classes[i] for i in (*path[path.index(c) :], c))
-            raise ValueError(f"{circle}: a circle")
-        if c in self.ancestors:
-            return
-        for parent in above.get(c, ()):
-            self._descend(parent, above, (*path, c))
-        higher = chain([c], *(self.ancestors[parent] for parent in above.get(c, ())))
-        self.ancestors[c] = [*dict.fromkeys(higher)]
-        if c in above:
-            self.parents[c] = above[c]
 
     def _check_groups(self) -> None:
         for group in self.groups:

@@ -18,9 +18,8 @@ from mlc_cli.core.evaluation.bootstrap import bootstrap
 from mlc_cli.core.evaluation.metrics import (
     Flags,
     Floats,
-    average_precision_C,
     counted,
-    mean_average_precision,
+    mean_ap_of,
     metrics_of_decisions,
     ratio,
 )
@@ -185,8 +184,8 @@ def measure_slices(
     Raises:
         MlcError: As `slice_values`.
     """
-    decide, half_C, slices = scores.bound.decide, np.full(len(scores.classes), 0.5), []
-    made_NC = decide(scores.probabilities_NC, half_C if thresholds_C is None else thresholds_C)
+    decide, slices = scores.bound.decide, []
+    made_NC = decide(scores.probabilities_NC, 0.5 if thresholds_C is None else thresholds_C)
     kept = [(floor, decide(scores.probabilities_NC, own_C), none) for floor, own_C, none in floors]
     for by in dict.fromkeys(bys):
         values = slice_values(by, scores.paths, scored)
@@ -210,13 +209,11 @@ def _measure(
     floors: Sequence[tuple[Floor, Flags, Collection[str]]],
 ) -> Slice:
     arrays = scores.probabilities_NC[rows], scores.targets_NC[rows]
-    spans, decided = bootstrap(*arrays, {"": made_NC[rows]}), made_NC[rows]
-    metrics = metrics_of_decisions(decided, arrays[1])
-    mean_ap = mean_average_precision(average_precision_C(*arrays))
-    numbers = {"mAP": Measured(mean_ap, spans.mean_ap.low, spans.mean_ap.high, len(rows))}
-    for key in ("CF1", "OF1"):
-        own = spans.decisions[""][key]
-        numbers[key] = Measured(getattr(metrics, key), own.low, own.high, len(rows))
+    spans = bootstrap(*arrays, {"": made_NC[rows]})
+    metrics, around = metrics_of_decisions(made_NC[rows], arrays[1]), spans.decisions[""]
+    values = {"mAP": (mean_ap_of(*arrays), spans.mean_ap)}
+    values |= {key: (getattr(metrics, key), around[key]) for key in ("CF1", "OF1")}
+    numbers = {key: Measured(n, own.low, own.high, len(rows)) for key, (n, own) in values.items()}
     found, missed = {}, {}
     for floor, kept_NC, without in floors:
         true, predicted, present, known = (

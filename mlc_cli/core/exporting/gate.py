@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mlc_cli.core.evaluation.metrics import Floats
+from mlc_cli.core.evaluation.metrics import mean_ap_of
 from mlc_cli.core.evaluation.probabilities import probabilities
 from mlc_cli.core.exporting.client import run_client, run_onnx, undecided_apart
 from mlc_cli.core.exporting.ir import mark_ir
@@ -19,7 +19,6 @@ from mlc_cli.core.exporting.parity import (
     Logits,
     Outputs,
     compare,
-    mean_ap_of,
     run_in_turn,
 )
 from mlc_cli.core.exporting.rule_graph import RuleMargins
@@ -162,14 +161,9 @@ def _default(file: Exported) -> str:
     return f"{file.name} as it comes"
 
 
-def _thresholds(info: ExportInfo) -> Floats:
-    chosen = info.card.thresholds
-    return np.full(len(info.card.classes), 0.5) if chosen is None else np.array(chosen)
-
-
 def _difference(outputs: Outputs, name: str, info: ExportInfo) -> Difference:
-    logits = outputs.logits
-    return compare(logits[name], logits[TORCH], outputs.targets_NC, _thresholds(info))
+    logits, thresholds_C = outputs.logits, np.array(info.card.thresholds or 0.5)
+    return compare(logits[name], logits[TORCH], outputs.targets_NC, thresholds_C)
 
 
 def _compared(file: Exported, outputs: Outputs, info: ExportInfo, limits: Limits) -> Exported:

@@ -11,7 +11,7 @@ import openvino as ov
 from numpy.typing import NDArray
 from torch import nn
 
-from mlc_cli.core.evaluation.metrics import average_precision_C, mean_average_precision
+from mlc_cli.core.evaluation.metrics import mean_ap_of
 from mlc_cli.core.exporting.onnx_graph import INPUT, LOGITS, quiet
 from mlc_cli.core.inference.runtime.requests import Requests
 from mlc_cli.core.inference.runtime.signal_stack import kept_signal_stack
@@ -98,7 +98,7 @@ def _validate(compiled: ov.CompiledModel, samples: Iterable[Sample]) -> tuple[fl
     rows = [logits.copy() for logits in Requests(compiled).run(inputs, LOGITS)]
     logits_NC = np.concatenate(rows).astype(np.float32)
     targets_NC = np.stack([sample.targets_C for sample in kept])
-    value = mean_average_precision(average_precision_C(logits_NC, targets_NC))
+    value = mean_ap_of(logits_NC, targets_NC)
     fits_NC = -np.logaddexp(0, np.where(targets_NC == 1, -logits_NC, logits_NC))
     fits_N = np.where(targets_NC >= 0, fits_NC, 0).sum(1)
     return (0.0 if np.isnan(value) else value), fits_N.tolist()

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mlc_cli.core.evaluation.metrics import Floats, average_precision_C, mean_average_precision
+from mlc_cli.core.evaluation.metrics import Floats, mean_ap_of
 from mlc_cli.core.evaluation.probabilities import probabilities
 from mlc_cli.core.inference.engines import Engine
 from mlc_cli.core.loading.loader import Batches
@@ -74,11 +74,6 @@ def _run(engine: Engine, batches: Batches) -> tuple[Logits, float]:
     return logits_NC, len(logits_NC) / max(seconds, 1e-9)
 
 
-def mean_ap_of(logits_NC: Logits, targets_NC: NDArray[np.int8]) -> float:
-    """Mean average precision; nan without positives."""
-    return mean_average_precision(average_precision_C(probabilities(logits_NC), targets_NC))
-
-
 @dataclass(frozen=True)
 class Difference:
     """Between a file and what it is compared with.
@@ -118,8 +113,7 @@ def _ties(logits_NC: Logits, targets_NC: NDArray[np.int8], apart: float) -> floa
     """How far mAP may move if no logit moves further than `apart`: the best and the worst case."""
     way_NC = np.where(targets_NC == 1, apart, -apart)
     worst, base, best = (
-        mean_average_precision(average_precision_C(logits_NC + sign * way_NC, targets_NC))
-        for sign in (-1.0, 0.0, 1.0)
+        mean_ap_of(logits_NC + sign * way_NC, targets_NC) for sign in (-1.0, 0.0, 1.0)
     )
     return max(best - base, base - worst)
 

@@ -8,7 +8,8 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -98,27 +99,24 @@ class Predictor:
             if picture.pixels is None:
                 results.append(Prediction(name, error=picture.error, classes=self.classes))
             else:
-                result = Prediction(name, *next(found), classes=self.classes)
-                results.append(replace(result, unsure=self._unsure(result)))
+                results.append(Prediction(name, **next(found), classes=self.classes))
         return results
 
-    def _predict(
-        self, images_NHWC: NDArray[np.uint8]
-    ) -> Iterator[tuple[Floats, list[int], str, NDArray[np.float32] | None]]:
+    def _predict(self, images_NHWC: NDArray[np.uint8]) -> Iterator[dict[str, Any]]:
+        unsure: list[list[int] | None] = [None] * len(images_NHWC)
         maps: Maps = [None] * len(images_NHWC)
         if self.explain:
             logits_NC, maps = self.explain(images_NHWC, self._decide)
         else:
             logits_NC = self.engine(images_NHWC)
-        rows = zip(probabilities(logits_NC), self._decide(logits_NC), maps, strict=True)
-        return ((row_C, decided_K, "", map_KHW) for row_C, decided_K, map_KHW in rows)
-
-    def _unsure(self, one: Prediction) -> list[int] | None:
-        if self.lower_C is None:
-            return None
-        present = set(one.decided)
-        (unsure,) = self._reaching(one.probabilities_C[None], self.lower_C)
-        return [c for c in unsure if c not in present]
+        scores_NC = probabilities(logits_NC)
+        decided = self._reaching(scores_NC, self.thresholds_C)
+        if self.lower_C is not None:
+            pairs = zip(self._reaching(scores_NC, self.lower_C), decided, strict=True)
+            unsure = [[c for c in wide if c not in present] for wide, present in pairs]
+        names = ("probabilities_C", "decided", "heat_KHW", "unsure")
+        rows = zip(scores_NC, decided, maps, unsure, strict=True)
+        return (dict(zip(names, row, strict=True)) for row in rows)
 
     def _decide(self, logits_NC: Logits) -> list[list[int]]:
         return self._reaching(probabilities(logits_NC), self.thresholds_C)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mlc_cli.core.evaluation.metrics import average_precision_C, mean_average_precision
+from mlc_cli.core.evaluation.metrics import mean_ap_of
 from mlc_cli.core.evaluation.probabilities import probabilities
 from mlc_cli.core.inference.engines import Engine
 from mlc_cli.core.inference.torch_engine import TorchEngine
@@ -38,7 +38,7 @@ class Scores:
 
     def mean_average_precision(self) -> float:
         """Mean over the classes that have positives; nan if none has."""
-        return mean_average_precision(average_precision_C(self.probabilities_NC, self.targets_NC))
+        return mean_ap_of(self.probabilities_NC, self.targets_NC)
 
 
 def score(

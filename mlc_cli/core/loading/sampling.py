@@ -28,8 +28,7 @@ def repeat_factors(split: Annotation, part: float) -> NDArray[np.float64]:
     known_C = len(split) - split.unknown_C()
     factors_C = np.sqrt(part * known_C / np.maximum(positives_C, 1))
     factors_N = np.ones(len(split))
-    images = np.repeat(np.arange(len(split)), split.positives.sizes_N())
-    np.maximum.at(factors_N, images, factors_C[split.positives.indices])
+    np.maximum.at(factors_N, split.positives.owners(), factors_C[split.positives.indices])
     return factors_N
 
 

@@ -77,10 +77,8 @@ def parts_of(
 
     Groups are numbered from 0 without gaps; the seed decides between equals.
     """
-    sizes_N = annotation.positives.sizes_N()
     unit_N = np.arange(len(annotation)) if group_N is None else group_N
-    owners = np.repeat(np.arange(len(annotation)), sizes_N)
-    labels = annotation.positives.indices.astype(np.int64)
+    owners, labels = annotation.positives.owners(), annotation.positives.indices.astype(np.int64)
     units = Units.of_images(unit_N, owners, labels, len(annotation.classes))
     return share_out(units, shares, seed)[unit_N]
 
