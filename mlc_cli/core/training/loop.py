@@ -236,6 +236,6 @@ def _images(chunk: Sequence[Batch]) -> int:
 
 
 def _where(train: Batches, epoch: int, first: int, batches: int) -> str:
-    images = train.images_of(epoch, range(first, first + batches))
+    images = train.sampler.images_of(epoch, range(first, first + batches))
     shown = ", ".join(map(str, images[:5])) + (", ..." if len(images) > 5 else "")
     return f"epoch {epoch + 1}, batch {first + 1} (images {shown} of the training annotation)"
