@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -59,26 +60,33 @@ class Quantiser:
         Raises:
             MlcError: NNCF cannot quantise this graph.
         """
-        nncf = _import_nncf()
-        presets = nncf.QuantizationPreset
-        with quiet(), kept_signal_stack():
-            try:
-                return nncf.quantize_with_accuracy_control(
-                    model,
-                    calibration_dataset=nncf.Dataset(calibration),
-                    validation_dataset=nncf.Dataset(validation, lambda sample: sample.image_13HW),
-                    validation_fn=_validate,
-                    max_drop=self.max_drop,
-                    drop_type=nncf.DropType.ABSOLUTE,
-                    preset=presets.MIXED if self.activations == "mixed" else presets.PERFORMANCE,
-                    model_type=nncf.ModelType.TRANSFORMER if self.attention else None,
-                    subset_size=len(calibration),
-                    advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
-                        max_num_iterations=self.max_restored
-                    ),
-                )
-            except Exception as error:  # its own errors have no common base
-                raise MlcError(f"NNCF cannot quantise this model: {error}") from error
+        with _nncf() as nncf:
+            presets = nncf.QuantizationPreset
+            return nncf.quantize_with_accuracy_control(
+                model,
+                calibration_dataset=nncf.Dataset(calibration),
+                validation_dataset=nncf.Dataset(validation, lambda sample: sample.image_13HW),
+                validation_fn=_validate,
+                max_drop=self.max_drop,
+                drop_type=nncf.DropType.ABSOLUTE,
+                preset=presets.MIXED if self.activations == "mixed" else presets.PERFORMANCE,
+                model_type=nncf.ModelType.TRANSFORMER if self.attention else None,
+                subset_size=len(calibration),
+                advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
+                    max_num_iterations=self.max_restored
+                ),
+            )
+
+
+def quantised_for_speed(model: ov.Model, image_13HW: Images, *, attention: bool) -> ov.Model:
+    """Quantise a graph by one image: it is as fast as by many, but what it says is of no use.
+
+    Raises:
+        MlcError: NNCF is not installed, or cannot quantise this graph.
+    """
+    with _nncf() as nncf:
+        kind = nncf.ModelType.TRANSFORMER if attention else None
+        return nncf.quantize(model, nncf.Dataset([image_13HW]), subset_size=1, model_type=kind)
 
 
 def has_attention(model: nn.Module) -> bool:
@@ -104,10 +112,15 @@ def _validate(compiled: ov.CompiledModel, samples: Iterable[Sample]) -> tuple[fl
     return (0.0 if np.isnan(value) else value), fits_N.tolist()
 
 
-def _import_nncf() -> Any:
-    # NNCF reports its use over the network unless it runs in tests of its own.
+@contextmanager
+def _nncf() -> Iterator[Any]:
+    """NNCF at work, without a word of its own."""
+    # It reports its use over the network unless it runs in tests of its own.
     os.environ.setdefault("NNCF_CI", "1")
-    with quiet():
+    with quiet(), kept_signal_stack():
         nncf = import_extra("nncf", "int8")
         logging.getLogger("nncf").setLevel(logging.ERROR)
-    return nncf
+        try:
+            yield nncf
+        except Exception as error:  # its own errors have no common base
+            raise MlcError(f"NNCF cannot quantise this model: {error}") from error
