@@ -159,13 +159,10 @@ class Table:
             return self._told(self.told.image)
         columns = range(len(self.header))
         like_files = [column for column in columns if self._has_images(column)]
-        named = [c for c in columns if self._called_image(c)]
+        named = [c for c in columns if called_image(self.header[c])]
         others = [c for c in columns if self.header[c] or not self.holds_flags(c)]
         both = [column for column in named if column in like_files]
         return next(iter([*both, *like_files, *named, *others]), 0)
-
-    def _called_image(self, column: int) -> bool:
-        return bool(_IMAGE_WORDS & set(words_of(self.header[column])))
 
     def _holds_grades(self, column: int) -> bool:
         """Whether the first rows have single digits alone in a column, and not 0 and 1 alone."""
@@ -239,7 +236,7 @@ class Table:
             }
             called = {c: match for c, match in matches.items() if match}
             found = [c for c, match in called.items() if not match[1]] or [*called]
-        if not found and len(others) == 1 and self._called_image(self.image_column):
+        if not found and len(others) == 1 and called_image(self.header[self.image_column]):
             found = [c for c in others if self._holds_grades(c)]
         same = found and _unnumbered(self.header[found[0]])
         return tuple(c for c in found if c == found[0] or _unnumbered(self.header[c]) == same)
@@ -284,6 +281,11 @@ def _sides(name: str) -> tuple[str, str] | None:
     is_, _, split = "_".join(words_of(name)).partition("_")
     side = meaning(split) if is_ == "is" else None
     return None if side is None else (side, "val" if side == "train" else "train")
+
+
+def called_image(name: str) -> bool:
+    """Whether a column is called after images: `image_id`, `File Path`."""
+    return bool(_IMAGE_WORDS & set(words_of(name)))
 
 
 def called_labels(name: str) -> bool:
