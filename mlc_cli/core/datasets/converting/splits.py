@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.datasets.converting.collect import Collected
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.split_names import SPLITS, meaning
+from mlc_cli.core.datasets.formats.shared.split_names import SPLITS, meaning, split_of_folders
 from mlc_cli.core.datasets.stratify import Units, share_out
 from mlc_cli.core.system.issues import IssueLog
 
@@ -51,6 +52,22 @@ def with_splits(source: Source, names: Mapping[str, str], seen: set[str]) -> Sou
             yield sample._replace(split=names.get(sample.split, sample.split))
 
     return replace(source, samples=samples())
+
+
+def by_folders(whole: Collected, remarks: list[str]) -> Collected:
+    """The same with other splits: where none is told, the folders that images lie in tell them.
+
+    All have to lie in folders of splits, of more than one.
+    """
+    paths = whole.annotation.paths
+    if whole.splits != ("",) or not split_of_folders(paths[0]):
+        return whole
+    names = list(map(split_of_folders, paths))
+    if not all(names) or len(set(map(meaning, names))) == 1:
+        return whole
+    remarks.append("the folders of the images tell the split")
+    splits, split_N = np.unique(names, return_inverse=True)
+    return replace(whole, splits=tuple(splits.tolist()), split_N=split_N)
 
 
 def in_order(splits: Mapping[str, Annotation]) -> dict[str, Annotation]:

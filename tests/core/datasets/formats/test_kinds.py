@@ -118,6 +118,33 @@ KINDS: Mapping[str, Kind] = {
         {"train/a.jpg": {"cat", "dog"}, "validation/b.jpg": set()},
         {"train", "validation"},
     ),
+    "JSON, an array": (
+        "jsonl",
+        {"val.json": '[\n{"id": 7, "image_path": "x/a.jpg", "labels": ["cat", "dog"]},'
+                     ' {"id": 8, "image_path": "x/b.jpg", "labels": []}]'},
+        {"x/a.jpg": {"cat", "dog"}, "x/b.jpg": set()},
+        {"val"},
+    ),
+    "JSON, the labels of each image": (
+        "jsonl",
+        {"labels.json": '{"a.jpg": ["cat", "dog"], "b.jpg": []}'},
+        {"a.jpg": {"cat", "dog"}, "b.jpg": set()},
+        {""},
+    ),
+    "JSON lines, another key": (
+        "jsonl",
+        {"train.jsonl": '{"caption": "x", "image": "a.jpg", "tags": "cat, dog"}\n'
+                        '{"image": "b.jpg", "tags": "dog"}'},
+        {"a.jpg": {"cat", "dog"}, "b.jpg": {"dog"}},
+        {"train"},
+    ),
+    "a list with numbers and its names": (
+        "imagenet-txt",
+        {"train.txt": "x/a.jpg 0 1\nx/b.jpg 1\n", "classes.txt": "0 cat\n1 dog\n",
+         "readme.txt": "Two classes.\n"},
+        {"x/a.jpg": {"cat", "dog"}, "x/b.jpg": {"dog"}},
+        {"train"},
+    ),
     "Hugging Face, objects": (
         "jsonl",
         {"metadata.jsonl": '{"file_name": "a.jpg", "text": "x", "objects": {"bbox": [[1, 2, 3, 4]],'
@@ -173,6 +200,17 @@ KINDS: Mapping[str, Kind] = {
         "coco",
         {"labels.json": coco((0, "a.jpg", [1])), "runs/1/results.csv": "epoch,label\n1,0\n"},
         {"a.jpg": {"cat"}}, {""},
+    ),
+    "numbers beside their names": (
+        "csv-list",
+        {"train.csv": ",Filename,Label,ClassName\n0,a.jpg,0,Forest\n1,b.jpg,1,River\n"
+                      "2,c.jpg,0,Forest\n"},
+        {"a.jpg": {"Forest"}, "b.jpg": {"River"}, "c.jpg": {"Forest"}}, {"train"},
+    ),
+    "a test set without labels before the rest": (
+        "csv-onehot",
+        {"test.csv": "image_id\nTest_0\n", "train.csv": "image_id,rust,scab\na,1,0\nb,0,1\n"},
+        {"a": {"rust"}, "b": {"scab"}}, {"train"},
     ),
     "an import of a cloud": (
         "csv-list", {"import.csv": "TEST,gs://b/a.jpg,cat,dog\nTRAIN,gs://b/b.jpg\n"},
@@ -245,6 +283,24 @@ FOREIGN = {
     "Tencent": {"train_urls.txt": "https://h/7/a_o.jpg\t3:1\t51:0.9\nhttps://h/4/b_o.jpg\t10:0.8\n"},
     "ML-Images": {"train_urls.txt": "https://h/7/a_o.jpg  3:1  51:0.9\n"},
     "PETA": {"MIT/archive/Label.txt": "806 personalMale upperBodyBlack hairShort\n"},
+    "PETA, which": {"PETA/ds/MIT/archive/Label.txt": "806 personalMale upperBodyBlack hairShort\n"},
+    "Oxford-IIIT Pets": {
+        "annotations/list.txt": "#Image CLASS-ID SPECIES BREED ID\nAbyssinian_100 1 1 1\n",
+        "annotations/trainval.txt": "Abyssinian_100 1 1 1\n", "images/Abyssinian_100.jpg": "",
+    },
+    "Stanford 40": {
+        "ImageSplits/actions.txt": "action_name number_of_images\napplauding 1\n",
+        "ImageSplits/applauding_train.txt": "a_001.jpg\n", "JPEGImages/a_001.jpg": "",
+    },
+    "Tiny ImageNet": {
+        "wnids.txt": "n01\n", "train/n01/images/a.JPEG": "", "val/images/b.JPEG": "",
+        "val/val_annotations.txt": "b.JPEG\tn01\t0\t0\t1\t1\n",
+    },
+    "FGVC-Aircraft": {
+        "data/images_variant_train.txt": "0034309 707-320\n", "data/images/0034309.jpg": "",
+    },
+    "DeepFashion, which": {"split/train.txt": "img/a/b.jpg\n", "split/train_attr.txt": "0 1 0\n"},
+    "FiftyOneDataset": {"samples.json": '{"samples": [{"filepath": "data/a.jpg"}]}'},
     "AwA2": {
         "classes.txt": "     1\tantelope\n", "predicates.txt": "     1\tblack\n",
         "predicate-matrix-binary.txt": "0 1\n", "JPEGImages/antelope/a_1.jpg": "",
