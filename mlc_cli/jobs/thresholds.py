@@ -66,8 +66,8 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     lower = fit_thresholds(*arrays, low, settings.min_positives, rules) if low else None
     lower_C = None if lower is None else np.minimum(lower.per_class_C, per_class_C)
     unpromised = reasons((thresholds, lower), scores.classes)
-    kept = floors_at(objective.floors, per_class_C, unpromised)
-    kept += floors_at(low.floors, lower_C, unpromised) if low else []
+    kept = floors_at(objective.floors, per_class_C, unpromised, band=bool(low))
+    kept += floors_at(low.floors, lower_C, unpromised, band=True) if low else []
     result = ThresholdResult(
         source=source,
         split=scored.source if scored else None,

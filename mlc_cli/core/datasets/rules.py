@@ -115,6 +115,11 @@ class Rules:
 
 NO_RULES = Rules()
 _SCHEMA = TypeAdapter(Rules)
+_FAULTS = {
+    "unexpected_keyword_argument": "there is no such key, but implies, exclusive and separator",
+    "dataclass_type": "expected these keys: implies, exclusive, separator",
+}
+"""What pydantic says in words of Python."""
 _HINT = 'Rules look like {"implies": {"dog": ["animal"]}, "exclusive": [["cat", "dog"]]}.'
 
 
@@ -140,8 +145,9 @@ def read_rules(source: Path, content: object, classes: Sequence[str | int]) -> R
         try:
             rules = _SCHEMA.validate_python(part)
         except ValidationError as error:
-            faults = (f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors())
-            raise DataError(f"{place}: label rules: {'; '.join(faults)}", _HINT) from None
+            faults = [(*f["loc"], _FAULTS.get(f["type"], f["msg"])) for f in error.errors()]
+            told = "; ".join(": ".join(map(str, fault)) for fault in faults)
+            raise DataError(f"{place}: label rules: {told}", _HINT) from None
         whole = whole.joined(rules.among(classes, place)).among(classes, place)
     return whole
 

@@ -5,7 +5,7 @@ Names of arrays: N images, C classes.
 
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -160,18 +160,27 @@ def _banded(cells: list[str]) -> list[str]:
 
 
 def floors_at(
-    floors: Sequence[Floor], thresholds_C: Floats | None, without: Collection[str]
+    floors: Sequence[Floor],
+    thresholds_C: Floats | None,
+    unpromised: Mapping[str, str],
+    *,
+    band: bool,
 ) -> list[KeptFloor]:
-    """Floors that thresholds keep, but for some classes."""
-    return [] if thresholds_C is None else [(floor, thresholds_C, without) for floor in floors]
+    """Floors that thresholds keep, but for classes where they cannot, and why; of a band singly."""
+    return [
+        (floor, thresholds_C, [n for n, why in unpromised.items() if not band or str(floor) in why])
+        for floor in floors
+        if thresholds_C is not None
+    ]
 
 
 def promised_floors(card: ModelCard) -> list[KeptFloor]:
     """Floors that a model promises at its thresholds."""
     promise, kept = card.promise or {"floors": [], "not_promised": {}}, []
+    low_C = card.lower_thresholds
     for floor in (f for text in promise["floors"] for f in Objective.parse(text).floors):
-        low = card.lower_thresholds if floor.measure == "recall" else None
-        kept += floors_at([floor], np.array(low or card.thresholds), promise["not_promised"])
+        own_C = low_C if low_C and floor.measure == "recall" else card.thresholds
+        kept += floors_at([floor], np.array(own_C), promise["not_promised"], band=bool(low_C))
     return kept
 
 

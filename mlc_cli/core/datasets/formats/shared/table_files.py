@@ -8,7 +8,7 @@ from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import opening
 from mlc_cli.core.datasets.formats.shared.lines import files_below, is_file
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
-from mlc_cli.core.datasets.formats.shared.split_names import meaning, split_of_name
+from mlc_cli.core.datasets.formats.shared.split_names import meaning, split_of_name, split_words
 from mlc_cli.core.datasets.formats.shared.tables import UNTOLD, Table, Told
 from mlc_cli.core.datasets.leaks import tells_groups
 from mlc_cli.core.system.issues import IssueLog
@@ -192,3 +192,6 @@ def _split_remarks(source: Path, tables: Sequence[Table]) -> Iterator[str]:
     names = [path.name for path in _tables(source) if path not in used]
     if source.is_dir() and names:
         yield f"tables are left out that tell no split, or no labels: {', '.join(names):.300}"
+    lists = [path.name for path in sorted(source.glob("*.txt")) if split_words(path.stem)]
+    if lists and not any(table.split or table.split_column is not None for table in tables):
+        yield f"lists of images do not divide a table: {', '.join(lists):.300}"
