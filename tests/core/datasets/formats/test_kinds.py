@@ -220,6 +220,22 @@ KINDS: Mapping[str, Kind] = {
                       "2,c.jpg,0,Forest\n"},
         {"a.jpg": {"Forest"}, "b.jpg": {"River"}, "c.jpg": {"Forest"}}, {"train"},
     ),
+    "a row for each class, and whether it is there": (
+        "csv-list",
+        {"a.csv": "image,label,value\na.jpg,cat,1\na.jpg,dog,0\nb.jpg,cat,0\nb.jpg,dog,0\n"},
+        {"a.jpg": {"cat"}, "b.jpg": set()}, {""},
+    ),
+    "words without a space between them": (
+        "csv-list",
+        {"Train.csv": "Width,ClassId,Path\n27,0,Train/a.png\n28,1,Train/b.png\n27,2,Train/c.png\n"},
+        {"Train/a.png": {"0"}, "Train/b.png": {"1"}, "Train/c.png": {"2"}}, {"Train"},
+    ),
+    "grades of which one split has 0 and 1 alone": (
+        "csv-list",
+        {"train.csv": "image,age,label\na.jpg,3,0\nb.jpg,4,4\n",
+         "val.csv": "image,age,label\nc.jpg,3,0\nd.jpg,5,1\n"},
+        {"a.jpg": {"0"}, "b.jpg": {"4"}, "c.jpg": {"0"}, "d.jpg": {"1"}}, {"train", "val"},
+    ),
     "a test set without labels before the rest": (
         "csv-onehot",
         {"test.csv": "image_id\nTest_0\n", "train.csv": "image_id,rust,scab\na,1,0\nb,0,1\n"},
