@@ -118,6 +118,19 @@ KINDS: Mapping[str, Kind] = {
         {"train/a.jpg": {"cat", "dog"}, "validation/b.jpg": set()},
         {"train", "validation"},
     ),
+    "CSV with line breaks in cells": (
+        "csv-list",
+        {"l.csv": 'sep=;\r\n"Image";"Labels"\r\n"a.jpg";"cat\ndog"\r\n"b.jpg";"dog"\r\n'},
+        {"a.jpg": {"cat", "dog"}, "b.jpg": {"dog"}},
+        {""},
+    ),
+    "CSV beside a table of patients": (
+        "csv-onehot",
+        {"train_truth.csv": "image,MEL,NV\na,1.0,0.0\nb,0.0,1.0\n", "a.jpg": "", "b.jpg": "",
+         "train_patients.csv": "image,age,site,lesion_id\na,50,torso,\nb,60,arm,\n"},
+        {"a.jpg": {"MEL"}, "b.jpg": {"NV"}},
+        {"train"},
+    ),
     "JSON, an array": (
         "jsonl",
         {"val.json": '[\n{"id": 7, "image_path": "x/a.jpg", "labels": ["cat", "dog"]},'
@@ -206,6 +219,22 @@ KINDS: Mapping[str, Kind] = {
         {"train.csv": ",Filename,Label,ClassName\n0,a.jpg,0,Forest\n1,b.jpg,1,River\n"
                       "2,c.jpg,0,Forest\n"},
         {"a.jpg": {"Forest"}, "b.jpg": {"River"}, "c.jpg": {"Forest"}}, {"train"},
+    ),
+    "a row for each class, and whether it is there": (
+        "csv-list",
+        {"a.csv": "image,label,value\na.jpg,cat,1\na.jpg,dog,0\nb.jpg,cat,0\nb.jpg,dog,0\n"},
+        {"a.jpg": {"cat"}, "b.jpg": set()}, {""},
+    ),
+    "words without a space between them": (
+        "csv-list",
+        {"Train.csv": "Width,ClassId,Path\n27,0,Train/a.png\n28,1,Train/b.png\n27,2,Train/c.png\n"},
+        {"Train/a.png": {"0"}, "Train/b.png": {"1"}, "Train/c.png": {"2"}}, {"Train"},
+    ),
+    "grades of which one split has 0 and 1 alone": (
+        "csv-list",
+        {"train.csv": "image,age,label\na.jpg,3,0\nb.jpg,4,4\n",
+         "val.csv": "image,age,label\nc.jpg,3,0\nd.jpg,5,1\n"},
+        {"a.jpg": {"0"}, "b.jpg": {"4"}, "c.jpg": {"0"}, "d.jpg": {"1"}}, {"train", "val"},
     ),
     "a test set without labels before the rest": (
         "csv-onehot",
