@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlc_cli.core.inference.engines import Engine, is_exported, model_bytes, open_model
+from mlc_cli.core.inference.engines import Engine, is_exported, model_bytes
+from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.runtime.ir_file import cpu_name
 from mlc_cli.core.runs.folder import find_checkpoint
 from mlc_cli.core.system.cores import usable_cores

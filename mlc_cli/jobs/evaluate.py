@@ -13,7 +13,7 @@ from mlc_cli.core.evaluation.scores import ScoredSplit, write_scores
 from mlc_cli.core.evaluation.slices import FEW, measure_slices, promised_floors, worst_slice
 from mlc_cli.core.evaluation.thresholds import pick_thresholds
 from mlc_cli.core.inference.build import default_folder, score_checkpoint, scored_split, suffix_of
-from mlc_cli.core.inference.engines import open_model
+from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.scoring import score
 from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.runs.chain import broken_promise

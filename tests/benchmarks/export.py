@@ -17,7 +17,8 @@ from samples import make_annotation, make_images, make_model
 from timing import alternate, show
 
 from mlc_cli.core.inference.build import data_settings, host_device, read_checked_split
-from mlc_cli.core.inference.engines import OpenedModel, open_model
+from mlc_cli.core.inference.engines import OpenedModel
+from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.scoring import score
 from mlc_cli.core.loading.build import build_eval_batches
 from mlc_cli.core.system.cores import usable_cores

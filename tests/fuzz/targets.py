@@ -28,7 +28,7 @@ from mlc_cli.core.exporting.ir import to_ir, write_ir
 from mlc_cli.core.exporting.onnx_graph import write_onnx
 from mlc_cli.core.images.decode import read_image
 from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
-from mlc_cli.core.inference.engines import open_model
+from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.runtime.metadata import ExportInfo
 from mlc_cli.core.models.build import build_model, load_classifier
 from mlc_cli.core.runs.card import ModelCard

@@ -17,7 +17,7 @@ from model_api.models import Model
 from mlc_cli.core.datasets.rules import BoundRules, Rules
 from mlc_cli.core.exporting.client import run_client
 from mlc_cli.core.exporting.onnx_graph import write_onnx
-from mlc_cli.core.inference.engines import open_model
+from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.runtime.openvino_core import openvino_core
 from mlc_cli.core.models.build import build_model
 from mlc_cli.core.runs.checkpoint import read_card, read_state, save_checkpoint

@@ -22,7 +22,8 @@ from mlc_cli.core.exporting.parity import (
     run_in_turn,
 )
 from mlc_cli.core.exporting.rule_graph import RuleMargins
-from mlc_cli.core.inference.engines import Engine, open_model
+from mlc_cli.core.inference.engines import Engine
+from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.runtime.ir_file import IrEngine
 from mlc_cli.core.inference.runtime.metadata import ExportInfo, client_labels, threshold_logits
 from mlc_cli.core.inference.torch_engine import TorchEngine

@@ -15,7 +15,8 @@ from mlc_cli.core.datasets.shards.open import index_of
 from mlc_cli.core.evaluation.probabilities import logit, sigmoid
 from mlc_cli.core.evaluation.scores import FOLDS, OF_FOLDS, SavedScores, ScoredSplit, read_scores
 from mlc_cli.core.evaluation.slices import check_slices
-from mlc_cli.core.inference.engines import Engine, OpenedModel, is_exported, open_model
+from mlc_cli.core.inference.engines import Engine, OpenedModel, is_exported
+from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.scoring import Scores, score
 from mlc_cli.core.inference.torch_engine import TorchEngine
 from mlc_cli.core.inference.views import with_views

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from mlc_cli.core.evaluation.metrics import Floats
 from mlc_cli.core.evaluation.thresholds import pick_thresholds
 from mlc_cli.core.images.geometry import Geometry
-from mlc_cli.core.inference.engines import OpenedModel, is_exported, open_model
+from mlc_cli.core.inference.engines import OpenedModel, is_exported
+from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.predicting import Predictor
 from mlc_cli.core.inference.results import Prediction, Predictions
 from mlc_cli.core.inference.views import Views, with_views

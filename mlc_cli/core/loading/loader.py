@@ -65,12 +65,11 @@ class Batches:
             damaged |= {one.path: one.reason for one in batch.damaged}
             readable = readable or len(batch.indices_N) > 0
             yield batch
-        for bad_images, harmed, any_read in self.group.gather((self.bad_images, damaged, readable)):
-            self.bad_images |= bad_images
-            damaged |= harmed
-            readable |= any_read
+        for found, of_them in self.group.gather((self.bad_images, damaged)):
+            self.bad_images |= found
+            damaged |= of_them
         self._name(damaged)
-        if not readable:
+        if not self.group.any(readable):
             raise DataError(f"{self.dataset.annotation.source}: no image can be read")
 
     def _name(self, damaged: dict[str, str]) -> None:

@@ -15,8 +15,9 @@ from mlc_cli.core.evaluation.probabilities import probabilities
 from mlc_cli.core.exporting.ir import mark_ir
 from mlc_cli.core.exporting.onnx_graph import mark_onnx
 from mlc_cli.core.inference import torch_engine
-from mlc_cli.core.inference.engines import is_exported, open_model
+from mlc_cli.core.inference.engines import is_exported
 from mlc_cli.core.inference.explain import evidence
+from mlc_cli.core.inference.open import open_model
 from mlc_cli.core.inference.torch_engine import TorchEngine
 from mlc_cli.errors import CheckpointError, TrainingError, UsageError
 
