@@ -156,9 +156,7 @@ _FORM_HINT = (
 
 
 def read_annotation(source: Path, image_root: Path | None = None) -> Annotation:
-    """Read and check an annotation file, of this machine or of a store.
-
-    The folder of its images is by default what it says.
+    """Read and check an annotation file; the folder of its images is by default what it says.
 
     Raises:
         DataError: With all faults of the file at once.
