@@ -15,7 +15,7 @@ from mlc_cli.core.models.weights.backbone import LoadReport, compare, load_backb
 from mlc_cli.core.models.weights.class_order import Classes, places, positions, reordered
 from mlc_cli.core.models.weights.files import read_weights
 from mlc_cli.core.models.weights.recognise import Foreign, recognise
-from mlc_cli.core.runs.checkpoint import has_card, read_card, read_state
+from mlc_cli.core.runs.checkpoint import is_checkpoint, read_card, read_state
 from mlc_cli.core.runs.folder import find_checkpoint
 from mlc_cli.errors import WeightsError
 from mlc_cli.text import nearest, some
@@ -25,11 +25,6 @@ UNNAMED = (
     "the file does not name its classes; --weight-classes FILE|coco|voc names them, in the order of"
     " its logits"
 )
-
-
-def is_checkpoint(path: Path) -> bool:
-    """Whether a file is a checkpoint of mlc rather than weights of other origin."""
-    return path.suffix == ".safetensors" and path.is_file() and has_card(path)
 
 
 def load(
