@@ -78,6 +78,13 @@ def calibrate(settings: CalibrateSettings) -> CalibrationResult:
             f"{scored.source}: {known} images with known labels are too few to calibrate on",
             f"At least {2 * settings.folds} are needed, and some hundreds to gain by it.",
         )
+    for state, name in ((0, "present"), (1, "absent")):
+        if not (targets_NC == state).any():
+            raise DataError(
+                f"{scored.source}: all known labels are {name}, and only present and absent ones"
+                " together tell what a probability means",
+                "Calibrate on a split where both are known: --split NAME, --data DIR.",
+            )
     logits_NC = logit(probabilities_NC)
     fold_N = stratify(targets_NC, [1.0] * settings.folds, settings.seed)
     tried = {UNCHANGED: logits_NC} if settings.method == "auto" else {}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from mlc_cli.core.html.words import count
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.base import Head
 from mlc_cli.core.models.heads.graph import GraphHead, GraphLayer, GraphWeights
@@ -124,7 +125,7 @@ def _places(
 
 
 def _changes(kept: int, new: list[str], gone: list[str]) -> str:
-    told = [f"{kept} classes keep what the head knows of them"]
+    told = [f"{count(kept, 'class keeps', 'classes keep')} what the head knows of them"]
     told += [f"{word}: {some(names)}" for word, names in (("new", new), ("gone", gone)) if names]
     return "; ".join(told)
 
