@@ -27,9 +27,8 @@ from numpy.typing import NDArray
 from mlc_cli.core.datasets.packed import PackedStrings
 from mlc_cli.core.datasets.rules import NO_RULES, Rules, read_rules
 from mlc_cli.core.system.addresses import Listed, is_remote
-from mlc_cli.core.system.files import read_json
+from mlc_cli.core.system.files import exists, read_json
 from mlc_cli.core.system.issues import IssueLog
-from mlc_cli.core.system.remote import exists
 from mlc_cli.errors import DataError
 from mlc_cli.text import SHOWN, nearest
 

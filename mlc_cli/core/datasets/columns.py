@@ -14,9 +14,8 @@ from msgspec import Struct
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.shared.json_files import load
 from mlc_cli.core.datasets.leaks import find_leaks
-from mlc_cli.core.system.files import write_json
+from mlc_cli.core.system.files import exists, write_json
 from mlc_cli.core.system.issues import IssueLog
-from mlc_cli.core.system.remote import exists
 
 _SUFFIX = ".columns.json"
 

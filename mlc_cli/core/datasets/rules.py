@@ -26,8 +26,7 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
-from mlc_cli.core.system.files import named_faults, read_text
-from mlc_cli.core.system.remote import exists
+from mlc_cli.core.system.files import exists, named_faults, read_text
 from mlc_cli.errors import DataError
 from mlc_cli.text import nearest
 
