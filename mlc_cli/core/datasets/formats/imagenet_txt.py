@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import numbered
 from mlc_cli.core.datasets.formats.shared.lines import is_file, text_lines
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
@@ -74,6 +74,6 @@ def _parse(line: str) -> tuple[str, Sequence[str]]:
     return stem + suffix, rest[0].removeprefix(suffix).split()
 
 
-IMAGENET_TXT_READER = FormatReader(
+IMAGENET_TXT_READER = Reader(
     "imagenet-txt", "ImageNet lists with numbers of classes", _detect, _read
 )

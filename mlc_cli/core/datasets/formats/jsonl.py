@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from mlc_cli.core.datasets.annotations import Label
-from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.column_names import called_labels
 from mlc_cli.core.datasets.formats.shared.json_files import (
     STATES_REMARK,
@@ -186,4 +186,4 @@ def _called(item: Mapping[str, Any]) -> Any:
     return next((own for name, own in item.items() if called_labels(name)), None)
 
 
-JSONL_READER = FormatReader("jsonl", "JSON lines", _FILES.seen, _read)
+JSONL_READER = Reader("jsonl", "JSON lines", _FILES.seen, _read)
