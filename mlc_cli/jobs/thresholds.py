@@ -24,10 +24,9 @@ from mlc_cli.core.evaluation.thresholds import (
     shrink,
 )
 from mlc_cli.core.inference.build import default_folder, score_checkpoint
-from mlc_cli.core.models.weights.load import is_checkpoint
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.chain import chain_of
-from mlc_cli.core.runs.checkpoint import change_card
+from mlc_cli.core.runs.checkpoint import change_card, is_checkpoint
 from mlc_cli.core.system.distributed import current
 from mlc_cli.core.system.files import only_writer, result_folder, write_json, write_text
 from mlc_cli.errors import MlcError, SettingsError
@@ -66,8 +65,8 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     lower = fit_thresholds(*arrays, low, settings.min_positives, rules) if low else None
     lower_C = None if lower is None else np.minimum(lower.per_class_C, per_class_C)
     unpromised = reasons((thresholds, lower), scores.classes)
-    kept = floors_at(objective.floors, per_class_C, unpromised)
-    kept += floors_at(low.floors, lower_C, unpromised) if low else []
+    kept = floors_at(objective.floors, per_class_C, unpromised, band=bool(low))
+    kept += floors_at(low.floors, lower_C, unpromised, band=True) if low else []
     result = ThresholdResult(
         source=source,
         split=scored.source if scored else None,

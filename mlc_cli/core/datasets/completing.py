@@ -46,7 +46,7 @@ def with_rules(
     Raises:
         DataError: A rule names another class, or no decision could keep all of them.
     """
-    place, classes = Path("data.rules"), annotation.classes
+    place, classes = Path("the settings"), annotation.classes
     rules = Rules(exclusive=[*map(list, exclusive)], separator=separator).among(classes, place)
     for name, *above in implies:
         rules = rules.joined(Rules({name: above}))

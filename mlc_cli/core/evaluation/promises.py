@@ -62,9 +62,7 @@ class Floor:
     def allowed(self, ranked: RankedPositives, classes: int = 1) -> Mask:
         """Cuts at positives, P, that keep the bound; none at those that rules leave out.
 
-        Args:
-            ranked: Images of a class.
-            classes: Share the error with so many.
+        So many classes share the error.
         """
         return self._kept(ranked, classes) & (ranked.scores_P >= 0)
 
@@ -113,10 +111,11 @@ class Floor:
             if negatives >= least:
                 return "no positive stands above the negatives that would have to be absent"
             return f"{negatives} negatives, and {least} would do"
-        if self.measure == "recall" and positives >= least:
-            return "label rules leave out too many of its images"
-        if self.measure == "recall" or positives < least:
-            return f"{positives} positives, and {least} would do"
+        if self.measure == "recall":
+            lacking = f"{positives} positives, and {least} would do"
+            return lacking if positives < least else "label rules leave out too many of its images"
+        if positives < least:  # which would do for a model that makes no errors
+            return f"{positives} positives, and at least {least} are needed"
         return self._lack_of_precision(ranked, classes)
 
     def _lack_of_precision(self, ranked: RankedPositives, classes: int) -> str:

@@ -5,7 +5,7 @@ Names of arrays: N images, C classes.
 
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -105,10 +105,7 @@ def check_slices(bys: Sequence[str], source: Path) -> dict[str, dict[str, str]]:
 def slice_values(by: str, paths: Sequence[str], scored: ScoredSplit | None) -> list[str]:
     """The value of each image; a kept column goes before what images tell under its name.
 
-    Args:
-        by: What slices are told by.
-        paths: Of the images.
-        scored: Where they are; without it, paths alone can tell slices.
+    Without what was scored, paths alone can tell slices.
 
     Raises:
         UsageError: There is no such column, or no image to look at.
@@ -160,18 +157,27 @@ def _banded(cells: list[str]) -> list[str]:
 
 
 def floors_at(
-    floors: Sequence[Floor], thresholds_C: Floats | None, without: Collection[str]
+    floors: Sequence[Floor],
+    thresholds_C: Floats | None,
+    unpromised: Mapping[str, str],
+    *,
+    band: bool,
 ) -> list[KeptFloor]:
-    """Floors that thresholds keep, but for some classes."""
-    return [] if thresholds_C is None else [(floor, thresholds_C, without) for floor in floors]
+    """Floors that thresholds keep, but for classes where they cannot, and why; of a band singly."""
+    return [
+        (floor, thresholds_C, [n for n, why in unpromised.items() if not band or str(floor) in why])
+        for floor in floors
+        if thresholds_C is not None
+    ]
 
 
 def promised_floors(card: ModelCard) -> list[KeptFloor]:
     """Floors that a model promises at its thresholds."""
     promise, kept = card.promise or {"floors": [], "not_promised": {}}, []
+    low_C = card.lower_thresholds
     for floor in (f for text in promise["floors"] for f in Objective.parse(text).floors):
-        low = card.lower_thresholds if floor.measure == "recall" else None
-        kept += floors_at([floor], np.array(low or card.thresholds), promise["not_promised"])
+        own_C = low_C if low_C and floor.measure == "recall" else card.thresholds
+        kept += floors_at([floor], np.array(own_C), promise["not_promised"], band=bool(low_C))
     return kept
 
 
@@ -182,14 +188,7 @@ def measure_slices(
     floors: Sequence[KeptFloor] = (),
     scored: ScoredSplit | None = None,
 ) -> list[Slice]:
-    """Measure each slice by itself, those of the lowest mAP first.
-
-    Args:
-        bys: What slices are told by, one after the other.
-        scores: Of all images.
-        thresholds_C: Probability from which each class counts as present; one half by default.
-        floors: That were set.
-        scored: Where the images are, for what their paths do not tell.
+    """Measure each slice by itself, those of the lowest mAP first; thresholds are 0.5 by default.
 
     Raises:
         MlcError: As `slice_values`.

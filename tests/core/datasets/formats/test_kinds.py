@@ -118,6 +118,46 @@ KINDS: Mapping[str, Kind] = {
         {"train/a.jpg": {"cat", "dog"}, "validation/b.jpg": set()},
         {"train", "validation"},
     ),
+    "CSV with line breaks in cells": (
+        "csv-list",
+        {"l.csv": 'sep=;\r\n"Image";"Labels"\r\n"a.jpg";"cat\ndog"\r\n"b.jpg";"dog"\r\n'},
+        {"a.jpg": {"cat", "dog"}, "b.jpg": {"dog"}},
+        {""},
+    ),
+    "CSV beside a table of patients": (
+        "csv-onehot",
+        {"train_truth.csv": "image,MEL,NV\na,1.0,0.0\nb,0.0,1.0\n", "a.jpg": "", "b.jpg": "",
+         "train_patients.csv": "image,age,site,lesion_id\na,50,torso,\nb,60,arm,\n"},
+        {"a.jpg": {"MEL"}, "b.jpg": {"NV"}},
+        {"train"},
+    ),
+    "JSON, an array": (
+        "jsonl",
+        {"val.json": '[\n{"id": 7, "image_path": "x/a.jpg", "labels": ["cat", "dog"]},'
+                     ' {"id": 8, "image_path": "x/b.jpg", "labels": []}]'},
+        {"x/a.jpg": {"cat", "dog"}, "x/b.jpg": set()},
+        {"val"},
+    ),
+    "JSON, the labels of each image": (
+        "jsonl",
+        {"labels.json": '{"a.jpg": ["cat", "dog"], "b.jpg": []}'},
+        {"a.jpg": {"cat", "dog"}, "b.jpg": set()},
+        {""},
+    ),
+    "JSON lines, another key": (
+        "jsonl",
+        {"train.jsonl": '{"caption": "x", "image": "a.jpg", "tags": "cat, dog"}\n'
+                        '{"image": "b.jpg", "tags": "dog"}'},
+        {"a.jpg": {"cat", "dog"}, "b.jpg": {"dog"}},
+        {"train"},
+    ),
+    "a list with numbers and its names": (
+        "imagenet-txt",
+        {"train.txt": "x/a.jpg 0 1\nx/b.jpg 1\n", "classes.txt": "0 cat\n1 dog\n",
+         "readme.txt": "Two classes.\n"},
+        {"x/a.jpg": {"cat", "dog"}, "x/b.jpg": {"dog"}},
+        {"train"},
+    ),
     "Hugging Face, objects": (
         "jsonl",
         {"metadata.jsonl": '{"file_name": "a.jpg", "text": "x", "objects": {"bbox": [[1, 2, 3, 4]],'

@@ -8,7 +8,7 @@ from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import opening
 from mlc_cli.core.datasets.formats.shared.lines import files_below, is_file
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
-from mlc_cli.core.datasets.formats.shared.split_names import meaning, split_of_name
+from mlc_cli.core.datasets.formats.shared.split_names import meaning, split_of_name, split_words
 from mlc_cli.core.datasets.formats.shared.tables import UNTOLD, Table, Told
 from mlc_cli.core.datasets.leaks import tells_groups
 from mlc_cli.core.system.issues import IssueLog
@@ -76,7 +76,7 @@ def look(source: Path, told: Told = UNTOLD) -> Table | None:
         is_table = source.is_dir() or source.suffix.lower() in (".csv", ".tsv")
         if not is_table and not (source.suffix == ".txt" and _has_tabs(source)):
             return None
-        table = max(find_tables(source, told), key=lambda own: len(own.header))
+        table = max(find_tables(source, told), key=lambda own: (own.flags, len(own.header)))
     except DataError:
         return None
     known = any(names <= set(table.header) for names in _OF_OTHER_FORMATS)
@@ -130,7 +130,7 @@ class TableSet:
                 for sample in samples(table, labels, self._rows(table, kept))
             ),
             classes=classes,
-            remarks=(*remarks, *self._remarks, *_split_remarks(self._place, tables)),
+            remarks=(*remarks, *dict.fromkeys(self._remarks), *_split_remarks(self._place, tables)),
             unsplit=tuple(t.path.name for t in tables if not t.split and t.split_column is None),
             cells=self._cells,
         )
@@ -192,3 +192,6 @@ def _split_remarks(source: Path, tables: Sequence[Table]) -> Iterator[str]:
     names = [path.name for path in _tables(source) if path not in used]
     if source.is_dir() and names:
         yield f"tables are left out that tell no split, or no labels: {', '.join(names):.300}"
+    lists = [path.name for path in sorted(source.glob("*.txt")) if split_words(path.stem)]
+    if lists and not any(table.split or table.split_column is not None for table in tables):
+        yield f"lists of images do not divide a table: {', '.join(lists):.300}"
