@@ -19,6 +19,7 @@ from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.evaluation.bootstrap import interval
 from mlc_cli.core.exporting.ir import to_ir, write_ir
 from mlc_cli.core.exporting.onnx_graph import write_onnx
+from mlc_cli.core.html.words import count
 from mlc_cli.core.inference.runtime.ir_file import cpu_name
 from mlc_cli.core.inference.runtime.metadata import ExportInfo
 from mlc_cli.core.loading.build import read_splits
@@ -35,7 +36,7 @@ from mlc_cli.core.system.files import (
     write_json,
     write_text,
 )
-from mlc_cli.errors import DataError, MlcError, SettingsError
+from mlc_cli.errors import DataError, MlcError, SettingsError, WeightsError
 from mlc_cli.jobs.benchmark import benchmark
 from mlc_cli.settings.backbones import pick_backbones
 from mlc_cli.settings.benchmark import BenchmarkSettings
@@ -160,24 +161,33 @@ def _round(race: _Race, candidates: Sequence[Candidate], images: int) -> None:
     if left and left[0].images:  # time may run out: the most promising first
         left.sort(key=lambda c: -c.mean_ap)
     for one in left:
-        try:
-            race.check_time(one.gmacs * (images + len(race.val) - one.images))
-            _estimate(race, one, images)
-        except _OutOfTimeError:
-            one.out = "no time was left for it"
-        except DataError:
-            raise
-        except MlcError as error:
-            one.out = error.message
+        if not one.out:
+            _try(race, one, left, images)
     for one in left:
         rest = [c for c in candidates if not c.out]
         if not one.out and (better := dominated_by(one, rest)):
             one.out = f"{better.name} is faster and beyond noise better"
 
 
+def _try(race: _Race, one: Candidate, left: Sequence[Candidate], images: int) -> None:
+    """Estimate a candidate; without its weights all sizes of that backbone go out."""
+    try:
+        race.check_time(one.gmacs * (images + len(race.val) - one.images))
+        _estimate(race, one, images)
+    except _OutOfTimeError:
+        one.out = "no time was left for it"
+    except DataError:
+        raise
+    except WeightsError as error:
+        for same in (c for c in left if c.backbone == one.backbone):
+            same.out = error.message
+    except MlcError as error:
+        one.out = error.message
+
+
 def _estimate(race: _Race, one: Candidate, images: int) -> None:
     """Features, heads and, on all images, the speed of a candidate; or why it is out."""
-    race.on_step(f"{one.name}, {images:,} images")
+    race.on_step(f"{one.name}, {count(images, 'image')}")
     settings, head = race.settings, race.base.model.head
     trial = build_trial(one, race.base.data, race.train, getattr(head, "pool", "avg"))
     size = complexity(trial.built.classifier, trial.card.input_size)
@@ -192,9 +202,9 @@ def _estimate(race: _Race, one: Candidate, images: int) -> None:
             one.out = f"{one.latency_ms:.2f} ms is more than --latency {settings.latency}"
             return
     rows = []
-    for split, count in ((race.train, images), (race.val, len(race.val))):
+    for split, most in ((race.train, images), (race.val, len(race.val))):
         vectors, seconds = features(
-            trial, split, count,
+            trial, split, most,
             store=store, device=race.device, batch_size=settings.batch_size,
             on_batch=race.check_time,
         )  # fmt: skip

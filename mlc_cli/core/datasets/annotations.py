@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -169,7 +170,7 @@ def read_annotation(source: Path, image_root: Path | None = None) -> Annotation:
         raise DataError(f"{source}: lists no images", _FORM_HINT)
     return Annotation(
         source=source,
-        folder=image_root or source.parent / content.image_root,
+        folder=image_root or _folder_of(source, content.image_root),
         classes=classes,
         paths=PackedStrings.pack(paths),
         positives=positives.build(),
@@ -177,6 +178,12 @@ def read_annotation(source: Path, image_root: Path | None = None) -> Annotation:
         unlisted=content.unlisted,
         rules=read_rules(source, content.rules, classes),
     )
+
+
+def _folder_of(source: Path, image_root: str) -> Path:
+    """The folder of the images, without ways up and down that messages would show."""
+    folder = source.parent / image_root
+    return folder.resolve() if ".." in folder.parts else folder
 
 
 class Content(NamedTuple):
@@ -192,11 +199,7 @@ class Content(NamedTuple):
 def read_content(source: Path) -> Content:
     """Read the top level of an annotation file; a DataError says what of it is missing or odd."""
     if not source.exists():
-        raise DataError(
-            f"{source}: there is no such annotation file",
-            "Pass the folder of the data set with --data, or name the file with"
-            f" `--set data.{source.stem if source.stem in ('val', 'test') else 'train'}=FILE`.",
-        )
+        raise DataError(f"{source}: there is no such annotation file", _missing_hint(source))
     content = read_json(source)
     missing = [key for key in ("classes", "images") if not isinstance(content, dict)
                or not isinstance(content.get(key), list)]  # fmt: skip
@@ -209,6 +212,21 @@ def read_content(source: Path) -> Content:
         said = f"{found.unlisted!r:.80}"
         raise DataError(f'{source}: \'unlisted\' is {said}, not "absent" or "unknown"')
     return found
+
+
+def _missing_hint(source: Path) -> str:
+    folder, split = source.parent, source.stem
+    if folder.is_file():
+        return f"--data takes the folder of the data set, and {folder} is a file."
+    if split == "val" and source.with_name("train.json").exists():
+        return (
+            "Train in folds, which need none, with --cross-validate 5, or share train.json out:"
+            f" mlc dataset-convert mlc {quote(str(folder))} DEST --split 0.8,0.2"
+        )
+    return (
+        "Pass the folder of the data set with --data, or name the file with"
+        f" `--set data.{split if split in ('val', 'test') else 'train'}=FILE`."
+    )
 
 
 def sorted_classes(names: Sequence[Any], source: Path) -> tuple[Label, ...]:
