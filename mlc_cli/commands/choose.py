@@ -50,10 +50,11 @@ def choose(
     left = sorted((c for c in choice.candidates if not c.out), key=lambda c: -c.mean_ap)
     rows = [
         (c.name, screen.cell(c.mean_ap), f"{c.interval.low:.4f} to {c.interval.high:.4f}",
-         screen.cell(c.val), f"{c.latency_ms:.2f}", f"{c.rate:.1f}", f"{c.megabytes:.1f}")
+         screen.cell(c.val), *c.speeds, f"{c.megabytes:.1f}")
         for c in left
     ]  # fmt: skip
-    screen.table(("", "mAP", "95 %", "val mAP", "ms", "images/s", "MB"), rows)
+    int8 = ("INT8 ms", "images/s")
+    screen.table(("", "mAP", "95 %", "val mAP", "ms", "images/s", *int8, "MB"), rows)
     reasons: dict[str, list[str]] = {}
     for one in choice.candidates:
         reasons.setdefault(one.out.replace(f" of {one.backbone} ", " "), []).append(one.name)

@@ -123,12 +123,9 @@ class Given(Generic[SettingsT]):
     """What was typed.
 
     Attributes:
-        model: Settings of the command.
-        command: Its name.
         flags: Values by dotted key; `None` means not given.
         config: YAML file below the flags.
         assignments: Texts `section.key=value` above them.
-        show: Print the settings and end the command.
     """
 
     model: type[SettingsT]

@@ -48,13 +48,7 @@ def cell(value: float | None) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) -> None:
-    """Print a table: the first columns are text, the others numbers.
-
-    Args:
-        header: Titles of the columns.
-        rows: Cells.
-        texts: Columns of text.
-    """
+    """Print a table: the first `texts` columns are text, the others numbers."""
     from rich import box
     from rich.console import Console
     from rich.markup import escape
@@ -71,13 +65,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) 
 
 
 def records(columns: Mapping[str, str], rows: Iterable[Any], texts: int = 1) -> None:
-    """Print a table of records.
-
-    Args:
-        columns: Formats by title, such as `{0.rate:.1f}`; `{0}` is the record.
-        rows: The records.
-        texts: Columns of text.
-    """
+    """Print a table of records; formats by title, such as `{0.rate:.1f}`, say what is in it."""
     cells = [[form.format(row) for form in columns.values()] for row in rows]
     table([*columns], cells, texts)
 

@@ -33,14 +33,14 @@ def thresholds(given: Given[ThresholdSettings], *, as_json: flags.Json = False) 
     """Example: mlc thresholds --objective 'precision>=0.9'"""
     settings = given.settings()
     from mlc_cli.core.evaluation.threshold_result import as_dict
+    from mlc_cli.core.html.words import count
     from mlc_cli.errors import GateMissed
     from mlc_cli.jobs.thresholds import estimate_thresholds
 
     result = estimate_thresholds(settings)
-    wanted = settings.band or f"maximising {settings.objective}"
-    wanted = result.objective if settings.cost else wanted
-    of = f" of {result.split}" if result.split else ""
-    screen.note(f"{result.source}: {len(result.scores.paths)} images{of}, {wanted}")
+    images, of = len(result.scores.paths), f" of {result.split}" if result.split else ""
+    wanted = settings.band or result.objective
+    screen.note(f"{result.source}: {count(images, 'image')}{of}, for {wanted}")
     screen.warn(result.warning)
     if as_json:
         screen.result_json(as_dict(result))
@@ -104,10 +104,12 @@ def _show(result: "ThresholdResult") -> None:
             f"{value:.4f} {name.replace('_', ' ')}" for name, value in result.attained.items()
         )
         screen.result(f"{result.aim.measured}: {values}")
-    screen.result(
-        f"threshold for all classes together: {result.overall:.4f}; those of the classes are"
-        f" pulled towards it with a strength of {result.shrinkage:g} positives"
+    pulled = (
+        "; those of the classes are pulled towards it with a strength of"
+        f" {result.shrinkage:g} positives"
     )
+    overall = f"threshold for all classes together: {result.overall:.4f}"
+    screen.result(overall + pulled * bool(result.shrinkage))
     if result.unsure_C is not None:
         screen.result(f"a person looks at {result.unsure_C.mean():.1%} of all decisions")
     names = result.scores.classes

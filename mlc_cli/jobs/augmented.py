@@ -16,10 +16,6 @@ IMAGES, EPOCHS = 24, 5
 def show_augmented(settings: TrainSettings, path: Path) -> None:
     """Write a page of training images, each as it is and as the first epochs show it.
 
-    Args:
-        settings: Of the training.
-        path: The HTML file.
-
     Raises:
         MlcError: The data cannot be read, or the page cannot be written.
     """

@@ -46,15 +46,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Speeds that were measured in one run.
-
-    Attributes:
-        machine: Processor and cores.
-        device: That the models ran on.
-        precision: Arithmetic that was asked for.
-        speeds: A row for each model.
-        warnings: What the user should know about the models.
-    """
+    """Speeds that were measured in one run."""
 
     machine: str
     device: str
@@ -93,10 +85,6 @@ def benchmark(
     """Measure model files in turns.
 
     Pixels are random: the time of a network does not depend on them. Reading is not counted.
-
-    Args:
-        settings: Of the command.
-        on_round: Called with rounds done and in total.
 
     Raises:
         MlcError: A model cannot be opened.

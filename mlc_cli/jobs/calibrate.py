@@ -1,6 +1,6 @@
 """`mlc calibrate`: probabilities that mean what they say."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +148,7 @@ def as_dict(result: CalibrationResult) -> dict[str, Any]:
         "log_loss_out_of_fold": result.log_losses,
         "errors": {
             when: {
-                name: {"value": value, "low": spread.low, "high": spread.high}
-                for name, (value, spread) in found.items()
+                name: {"value": value, **asdict(spread)} for name, (value, spread) in found.items()
             }
             for when, found in (("before", result.before), ("after_out_of_fold", result.after))
         },

@@ -34,10 +34,6 @@ OnProgress = Callable[[int, int], object]
 def check(settings: CheckSettings, progress: OnProgress | None = None) -> Inspection:
     """Examine a data set, and write the page about it if one is wanted.
 
-    Args:
-        settings: Of the command.
-        progress: Told how many of how many images are done.
-
     Raises:
         MlcError: There is no data set, or the page cannot be written.
     """
@@ -99,11 +95,6 @@ def clean(
     settings: CheckSettings, inspection: Inspection, progress: OnProgress | None = None
 ) -> Cleaned:
     """Write a cleaned copy of a data set to `settings.fix`.
-
-    Args:
-        settings: Of the command.
-        inspection: Of the data set.
-        progress: Told how many of how many images are done.
 
     Raises:
         MlcError: The data set cannot be cleaned, or the copy not be written.

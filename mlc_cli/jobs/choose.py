@@ -17,6 +17,7 @@ from mlc_cli.core.choosing.probe import Recipe
 from mlc_cli.core.choosing.race import Candidate, Choice, dominated_by
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.evaluation.bootstrap import interval
+from mlc_cli.core.exporting.int8 import has_attention, quantised_for_speed
 from mlc_cli.core.exporting.ir import to_ir, write_ir
 from mlc_cli.core.exporting.onnx_graph import write_onnx
 from mlc_cli.core.html.words import count
@@ -28,14 +29,13 @@ from mlc_cli.core.models.complexity import complexity
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.core.system.device import pick_device
 from mlc_cli.core.system.downloads.build import build_cache
-from mlc_cli.core.system.downloads.cache import Cache
 from mlc_cli.core.system.files import (
     only_writer,
     read_json,
     result_folder,
     write_json,
     write_text,
-)
+)  # fmt: skip
 from mlc_cli.errors import DataError, MlcError, SettingsError, WeightsError
 from mlc_cli.jobs.benchmark import benchmark
 from mlc_cli.settings.backbones import pick_backbones
@@ -78,7 +78,7 @@ class _Race:
     def check_time(self, gmacs: float = 0.0) -> None:
         """Raise unless there is time for so much work."""
         if time.monotonic() + self.seconds_per_gmac * gmacs > self.deadline:
-            raise _OutOfTimeError
+            raise _OutOfTimeError("no time was left for it")
 
 
 def choose(settings: ChooseSettings, on_step: OnStep = lambda _: None) -> Choice:
@@ -108,7 +108,8 @@ def choose(settings: ChooseSettings, on_step: OnStep = lambda _: None) -> Choice
         candidates = list(_candidates(settings))
         for images in _rounds(len(race.train)):
             _round(race, candidates, images)
-        return _finish(race, candidates, folder, list(splits.warnings))
+        warnings = [*splits.warnings, *(_quantised(race, candidates) if settings.int8 else ())]
+        return _finish(race, candidates, folder, warnings)
 
 
 def _base(settings: ChooseSettings) -> TrainSettings:
@@ -174,34 +175,30 @@ def _try(race: _Race, one: Candidate, left: Sequence[Candidate], images: int) ->
     try:
         race.check_time(one.gmacs * (images + len(race.val) - one.images))
         _estimate(race, one, images)
-    except _OutOfTimeError:
-        one.out = "no time was left for it"
     except DataError:
         raise
     except WeightsError as error:
         for same in (c for c in left if c.backbone == one.backbone):
-            same.out = error.message
-    except MlcError as error:
-        one.out = error.message
+            same.out = str(error)
+    except (MlcError, _OutOfTimeError) as error:
+        one.out = str(error)
 
 
 def _estimate(race: _Race, one: Candidate, images: int) -> None:
     """Features, heads and, on all images, the speed of a candidate; or why it is out."""
     race.on_step(f"{one.name}, {count(images, 'image')}")
-    settings, head = race.settings, race.base.model.head
-    trial = build_trial(one, race.base.data, race.train, getattr(head, "pool", "avg"))
+    settings, trial = race.settings, _trial(race, one)
     size = complexity(trial.built.classifier, trial.card.input_size)
     one.gmacs, one.megabytes = size.gmacs, 4 * size.mparams
     if settings.max_mb and one.megabytes > settings.max_mb:
         one.out = f"{one.megabytes:.1f} MB is more than --max-mb {settings.max_mb:g}"
         return
-    store = build_cache(settings.download)
     if images == len(race.train):
-        one.latency_ms, one.rate = _speed(trial, store, settings.seconds)
+        one.latency_ms, one.rate = _speed(trial, settings)
         if settings.latency_ms is not None and one.latency_ms > settings.latency_ms:
             one.out = f"{one.latency_ms:.2f} ms is more than --latency {settings.latency}"
             return
-    rows = []
+    rows, store = [], build_cache(settings.download)
     for split, most in ((race.train, images), (race.val, len(race.val))):
         vectors, seconds = features(
             trial, split, most,
@@ -223,20 +220,43 @@ def _estimate(race: _Race, one: Candidate, images: int) -> None:
     fit(one, (race.train, race.val), (rows[0], rows[1]), recipe, race.device)
 
 
-def _speed(trial: Trial, store: Cache, seconds: float) -> tuple[float, float]:
+def _trial(race: _Race, one: Candidate) -> Trial:
+    head = race.base.model.head
+    return build_trial(one, race.base.data, race.train, getattr(head, "pool", "avg"))
+
+
+def _quantised(race: _Race, candidates: Sequence[Candidate]) -> Iterator[str]:
+    """Measure those that are left as INT8, the best first; what is to be said of it."""
+    for one in sorted((c for c in candidates if not c.out), key=lambda c: -c.mean_ap):
+        race.on_step(f"{one.name}, INT8")
+        try:
+            race.check_time()
+            one.int8_ms, one.int8_rate = _speed(_trial(race, one), race.settings, int8=True)
+        except (MlcError, _OutOfTimeError) as error:
+            yield f"{one.name} was not measured as INT8: {error}"
+
+
+def _speed(trial: Trial, settings: ChooseSettings, *, int8: bool = False) -> tuple[float, float]:
     """Milliseconds of one image and images a second, as `mlc benchmark` measures them."""
-    one, card = trial.candidate, trial.card
-    key = key_of(cpu_name(), usable_cores(), one.backbone, one.size, len(card.classes))
-    kept = result_folder(None, store.folder) / f"speed-{key}.json"
+    one, classes = trial.candidate, len(trial.card.classes)
+    key = key_of(cpu_name(), usable_cores(), one.backbone, one.size, classes, int8)
+    kept = result_folder(None, build_cache(settings.download).folder) / f"speed-{key}.json"
     if kept.exists():
         latency_ms, rate = read_json(kept)
         return latency_ms, rate
     with tempfile.TemporaryDirectory() as folder:
         onnx_file, ir_file = Path(folder, "model.onnx"), Path(folder, "model.xml")
-        info = ExportInfo(card, parity="passed")  # nobody else sees it: there is nothing to warn of
+        info = ExportInfo(
+            trial.card, parity="passed"
+        )  # nobody else sees it: there is nothing to warn of
         write_onnx(onnx_file, trial.built.classifier.folded(), info, saliency=False)
-        write_ir(ir_file, to_ir(onnx_file, info), info, half=False)
-        asked = {"models": (str(ir_file),), "seconds": seconds}
+        model = to_ir(onnx_file, info)
+        if int8:
+            noise = np.random.default_rng(0).integers(0, 256, (1, 3, one.size, one.size), np.uint8)
+            attention = has_attention(trial.built.classifier)
+            model = quantised_for_speed(model, noise, attention=attention)
+        write_ir(ir_file, model, info, half=False)
+        asked = {"models": (str(ir_file),), "seconds": settings.seconds}
         speed = benchmark(validate(BenchmarkSettings, asked)).speeds[0]
     write_json(kept, [speed.latency_ms, speed.rate])
     return speed.latency_ms, speed.rate

@@ -17,6 +17,7 @@ from mlc_cli.core.datasets.converting.label_names import name_numbers
 from mlc_cli.core.datasets.converting.locate import locate_images, searched_folder
 from mlc_cli.core.datasets.converting.output_folder import RECORD, Destination, inspect_existing
 from mlc_cli.core.datasets.converting.splits import (
+    by_folders,
     divide,
     group_by_name,
     in_order,
@@ -183,6 +184,8 @@ def _collect(
             f"rename: {settings.source} has no split {', '.join(unused)}",
             f"It has {', '.join(sorted(seen)) or 'none'}.",
         )
+    if settings.split in _WORDS and not split_in_name(Path(settings.source)):
+        whole = by_folders(whole, findings.remarks)
     listed = [*(source.classes or ()), *(classes or ())]
     changed = change_classes(
         whole.annotation, settings.rename_class, settings.drop_class, findings.noted, listed=listed

@@ -14,7 +14,7 @@ from mlc_cli.core.datasets.annotations import read_annotation
 from mlc_cli.core.datasets.converting.folds import ALL, write_folds
 from mlc_cli.core.datasets.formats.shared.naming import relative
 from mlc_cli.core.datasets.shards.open import index_of
-from mlc_cli.core.evaluation.metrics import average_precision_C, mean_average_precision
+from mlc_cli.core.evaluation.metrics import mean_ap_of
 from mlc_cli.core.evaluation.scores import FOLDS, OF_FOLDS, read_scores, write_scores
 from mlc_cli.core.loading.build import make_if_missing
 from mlc_cli.core.loading.fingerprint import fingerprint
@@ -149,9 +149,7 @@ def _put_together(folder: Path, folds: int) -> tuple[Best, str]:
         paths=[paths[row] for row in rows],
     )
     write_scores(folder / "scores.npz", scores)
-    mean_ap = mean_average_precision(
-        average_precision_C(scores.probabilities_NC, scores.targets_NC)
-    )
+    mean_ap = mean_ap_of(scores.probabilities_NC, scores.targets_NC)
     epochs = [card.epoch for card in cards]
     maps = [card.metrics["val_mAP"] or 0.0 for card in cards]
     mean, deviation = statistics.mean(maps), statistics.stdev(maps)

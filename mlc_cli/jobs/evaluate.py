@@ -74,6 +74,8 @@ def evaluate_checkpoint(settings: EvalSettings) -> EvalResult:
     floors = [] if settings.thresholds else promised_floors(scored.card)
     slices = measure_slices(settings.slices, scored.scores, thresholds_C, floors, scored)
     evaluation = replace(evaluation, slices=slices)
+    broken = broken_promise(scored.card, settings, scored.checkpoint)
+    broken = "" if settings.thresholds else broken
     report = folder / f"report{suffix}.html" if settings.report else None
     if current().is_main:
         with only_writer(folder):
@@ -91,10 +93,7 @@ def evaluate_checkpoint(settings: EvalSettings) -> EvalResult:
         about=about,
         missed=_missed(evaluation, settings),
         report=report,
-        warning=scored.warning
-        or (
-            "" if settings.thresholds else broken_promise(scored.card, settings, scored.checkpoint)
-        ),
+        warning="; ".join(filter(None, (scored.warning, broken))),
     )
 
 

@@ -79,10 +79,6 @@ def export(settings: ExportSettings, on_step: OnStep = lambda _: None) -> Export
     All files are made in a folder of their own and moved at the end, so that an export that fails
     leaves an earlier one as it was.
 
-    Args:
-        settings: Of the command.
-        on_step: Told what is being done.
-
     Raises:
         MlcError: The checkpoint or the data cannot be used, or the model cannot be exported.
     """

@@ -68,10 +68,6 @@ class Prepared:
     """A prediction that can start.
 
     Attributes:
-        settings: Of the command.
-        model: The model.
-        predictor: How it is run.
-        sources: The images.
         decided_by: Where the thresholds come from, in words.
         warning: Of the model, or of a promise that does not hold here.
     """
@@ -106,7 +102,8 @@ def prepare(settings: PredictSettings) -> Prepared:
         decided_by = str(settings.thresholds)
     own = settings.thresholds is None
     broken = broken_promise(model.opened.card, settings, path) if own else ""
-    return Prepared(settings, model, predictor, sources, decided_by, model.warning or broken)
+    warning = "; ".join(filter(None, (model.warning, broken)))
+    return Prepared(settings, model, predictor, sources, decided_by, warning)
 
 
 def _check(settings: PredictSettings) -> None:
@@ -139,13 +136,7 @@ def _check(settings: PredictSettings) -> None:
 def predictions(
     prepared: Prepared, items: Iterator[Item], stopped: Callable[[], bool] = lambda: False
 ) -> Generator[list[tuple[Prediction, Picture]]]:
-    """Predict images in their order, batch by batch.
-
-    Args:
-        prepared: The model and how it is run.
-        items: Of the sources.
-        stopped: Asked while waiting for images; ends the prediction early.
-    """
+    """Predict images in their order, batch by batch, until `stopped` says so."""
     settings, model = prepared.settings, prepared.model
     side = settings.draw_side if settings.draw else _GALLERY_SIDE if settings.gallery else 0
     return prepared.predictor.stream(
@@ -167,12 +158,7 @@ def predict(prepared: Prepared, stdout: TextIO, on_progress: OnProgress | None =
     """Predict all images and write what was asked for.
 
     Processes that have joined a group share the images; the leading one writes, and it alone has
-    the outcome.
-
-    Args:
-        prepared: The prediction.
-        stdout: Where predictions go if no file is named.
-        on_progress: Called with images done and in total, which may be unknown.
+    the outcome. Without the name of a file, predictions go to `stdout`.
 
     Raises:
         Interrupted: There was a signal; what is written is complete up to some image.

@@ -66,8 +66,8 @@ def estimate_thresholds(settings: ThresholdSettings) -> ThresholdResult:
     lower = fit_thresholds(*arrays, low, settings.min_positives, rules) if low else None
     lower_C = None if lower is None else np.minimum(lower.per_class_C, per_class_C)
     unpromised = reasons((thresholds, lower), scores.classes)
-    kept = floors_at(objective.floors, per_class_C, unpromised)
-    kept += floors_at(low.floors, lower_C, unpromised) if low else []
+    kept = floors_at(objective.floors, per_class_C, unpromised, band=bool(low))
+    kept += floors_at(low.floors, lower_C, unpromised, band=True) if low else []
     result = ThresholdResult(
         source=source,
         split=scored.source if scored else None,
@@ -104,16 +104,24 @@ def _objectives(settings: ThresholdSettings) -> tuple[Objective, Objective | Non
     keys = [key for key, text in given.items() if text]
     if len(keys) > 1 or (keys and settings.objective != "f1"):
         raise SettingsError(
-            f"{keys[0]}: takes the place of {' and '.join(keys[1:]) or 'objective'}"
+            f"{keys[0]}: takes the place of {' and '.join(keys[1:]) or 'objective'}; give one"
         )
     key = keys[0] if keys else "objective"
-    text = given.get(key) or settings.objective
+    text, low = given.get(key) or settings.objective, None
     try:
         if key == "band":
-            return parse_band(text)
-        return (Objective.of_costs if key == "cost" else Objective.parse)(text), None
+            objective, low = parse_band(text)
+        else:
+            objective = (Objective.of_costs if key == "cost" else Objective.parse)(text)
     except ValueError as error:
         raise SettingsError(f"{key}: expected {error}, got '{text}'") from None
+    for flag in ("jointly", "strict"):
+        if getattr(settings, flag) and not objective.promises and not (low and low.promises):
+            raise SettingsError(
+                f"{flag}: is about promises, and '{text}' has no floor with a confidence,"
+                " such as recall>=0.9@95%"
+            )
+    return objective, low
 
 
 def _said(settings: ThresholdSettings) -> str:
@@ -131,7 +139,7 @@ def _for_data(settings: ThresholdSettings, objective: Objective, scores: SavedSc
         raise SettingsError(f"cost: expected {error}, got '{settings.cost}'") from None
     if not (settings.jointly and objective.promises):
         return objective
-    return share_error(scores.probabilities_NC, scores.targets_NC, objective)
+    return share_error(scores.targets_NC, objective)
 
 
 def _promise(

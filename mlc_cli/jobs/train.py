@@ -241,11 +241,7 @@ RESUMABLE = ("data.root", "data.workers", "device")
 
 
 def run_settings(path: Path, changes: Mapping[str, Any] | None = None) -> TrainSettings:
-    """Settings of an existing run, to continue it.
-
-    Args:
-        path: Its folder.
-        changes: Other values for some of `RESUMABLE`.
+    """Settings of an existing run, to continue it with other values for some of `RESUMABLE`.
 
     Raises:
         RunError: There is no such run, or it is finished.

@@ -36,6 +36,8 @@ class ChooseSettings(Settings):
     """Parts of the training images: each is scored by heads that have not seen it."""
     seconds: Positive = 2.0
     """Time for measuring the speed of each."""
+    int8: bool = True
+    """Also measure how fast those that are left in the end are as INT8, which needs NNCF."""
     batch_size: Count = 64
     """Images a batch."""
     device: str = "auto"

@@ -179,12 +179,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def partial_schema(model: type[BaseModel], presets: Sequence[str]) -> dict[str, Any]:
-    """JSON Schema of a preset or a `--config` file, which may leave out any setting.
-
-    Args:
-        model: The settings.
-        presets: Names that a file may extend.
-    """
+    """JSON Schema of a preset or `--config` file: it may leave out settings, and extend presets."""
     schema: dict[str, Any] = _relaxed(model.model_json_schema())
     schema["properties"] |= {
         "extends": {"enum": list(presets), "description": "The preset that this one changes."},

@@ -28,13 +28,8 @@ def gather(
 ) -> dict[str, Any]:
     """Put the layers together: preset < file < flags < assignments, not validated yet.
 
-    Args:
-        model: The settings of the command.
-        command: Name of the command, which is also the folder of its presets.
-        preset: Name of a preset.
-        config: Path of a YAML file; it may say `extends: PRESET`.
-        flags: Values by dotted key; `None` means not given.
-        assignments: Texts `section.key=value`.
+    The file may say `extends: PRESET`. Flags are values by dotted key, `None` where not given;
+    assignments are texts `section.key=value`.
 
     Raises:
         MlcError: A layer cannot be read.

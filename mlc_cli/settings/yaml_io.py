@@ -56,11 +56,7 @@ for _tag, _pattern, _first in (
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """Read YAML text.
-
-    Args:
-        text: The YAML.
-        where: What the text is, for messages.
+    """Read YAML text; `where` says in messages what it is.
 
     Raises:
         SettingsError: The text is not YAML, or repeats a key.

@@ -17,11 +17,11 @@ from torch import Tensor
 
 from mlc_cli.core.evaluation.metrics import average_precision_C
 from mlc_cli.core.loading.build import build_eval_batches, read_split
-from mlc_cli.core.models.heads.pooled import LinearHead
+from mlc_cli.core.models.heads.pooled import LinearHead, PooledHead
 from mlc_cli.core.training.build import prepare
 from mlc_cli.core.training.losses.build import build_loss
 from mlc_cli.core.training.warm_start import WarmStart
-from mlc_cli.settings.loss import BceSettings
+from mlc_cli.settings.loss import BceSettings, LossSettings
 from mlc_cli.settings.optim import WarmStartSettings
 from mlc_cli.settings.resolve import gather, validate
 from mlc_cli.settings.train import TrainSettings
@@ -52,16 +52,22 @@ def features(root: str, weights: str) -> dict[str, Split]:
     return found
 
 
-def fitted(split: Split, settings: BceSettings, seed: int) -> LinearHead:
+def fitted(
+    split: Split,
+    settings: LossSettings,
+    seed: int,
+    kind: type[PooledHead] = LinearHead,
+    scale: float = 1.0,
+) -> PooledHead:
     torch.manual_seed(seed)
     inputs, targets = split
-    head = LinearHead(inputs.shape[1], targets.shape[1], pool="avg", dropout=0.0, scale=1.0)
+    head = kind(inputs.shape[1], targets.shape[1], pool="avg", dropout=0.0, scale=scale)
     wanted = WarmStartSettings().model_dump(exclude={"max_gigabytes"})
-    start = WarmStart(**wanted, batches=None, prior=True, max_bytes=0, seed=seed)  # type: ignore[arg-type]
+    start = WarmStart(**wanted, batches=None, prior=kind is LinearHead, max_bytes=0, seed=seed)  # type: ignore[arg-type]
     positives, negatives = (targets == 1).sum(0), (targets == 0).sum(0)
     loss = build_loss(
         settings,
-        scale=1.0,
+        scale=scale,
         positives_C=positives,
         negatives_C=negatives,
         device=torch.device("cpu"),
@@ -71,7 +77,7 @@ def fitted(split: Split, settings: BceSettings, seed: int) -> LinearHead:
 
 
 @torch.no_grad()
-def logits(head: LinearHead, inputs: Tensor) -> NDArray[np.float64]:
+def logits(head: PooledHead, inputs: Tensor) -> NDArray[np.float64]:
     return head.classify(inputs).double().numpy()
 
 

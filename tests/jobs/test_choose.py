@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,11 +37,12 @@ def folder(
         save_file(timm.create_model(name).state_dict(), f"weights/{name}.safetensors")
 
 
-def choose(mlc: Mlc, *more: str, names: tuple[str, ...] = NAMES) -> Any:
+def choose(mlc: Mlc, *more: str, names: tuple[str, ...] = NAMES, int8: bool = False) -> Any:
     flags = [part for name in names for part in ("--backbones", f"+{name}")]
     # only those that are added: no pattern of the table has this name
     limit = ["--backbones", "lcnet_100", "--max-mb", "4"]
     tiny = ["--sizes", "32", "--set", "data.workers=0", "--set", "seconds=0.02"]
+    tiny += ["--set", f"int8={'true' if int8 else 'false'}"]
     where = ["--data", "data", "--weights-dir", "weights", "--offline", "--device", "cpu"]
     return mlc("choose", *where, *flags, *limit, *tiny, *more)
 
@@ -93,6 +96,24 @@ def test_features_are_computed_once(mlc: Mlc, monkeypatch: pytest.MonkeyPatch) -
     again = choose(mlc, "--json", names=NAMES[:1])
     assert again.code == 0, again.err
     assert json.loads(again.out) == json.loads(first.out)
+
+
+def test_those_left_in_the_end_are_measured_as_int8(
+    mlc: Mlc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = choose(mlc, "--sizes", "64", "--latency", "0.0001ms", int8=True)
+    assert "INT8" not in outcome.err, "nobody is left"
+    outcome = choose(mlc, "--json", names=NAMES[:1], int8=True)
+    assert outcome.code == 0, outcome.err
+    (row,) = (c for c in json.loads(outcome.out)["candidates"] if not c["out"])
+    assert 0 < row["int8_ms"] != row["latency_ms"]
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    again = choose(mlc, "--json", names=NAMES[:1], int8=True)
+    assert row in json.loads(again.out)["candidates"], "kept"
+    shutil.rmtree("cache")
+    outcome = choose(mlc, names=NAMES[:1], int8=True)
+    assert outcome.code == 0, outcome.err
+    assert "test_resnet at 32 was not measured as INT8: nncf is not installed" in outcome.err
 
 
 def test_what_was_begun_is_gone_on_with(mlc: Mlc) -> None:

@@ -124,3 +124,27 @@ def test_a_destination_that_changes_meanwhile_is_left_as_it_is(
     with pytest.raises(DataError, match="another command has just changed it"):
         run(tmp_path / "source", dest, "mlc")
     assert [path.name for path in dest.iterdir()] == ["val.json"]
+
+
+def test_images_of_other_splits_are_not_divided_anew(tmp_path: Path) -> None:
+    rows = [
+        {"file_name": f"{split}/{n}.jpg", "labels": ["cat"]}
+        for split in ("train", "val")
+        for n in range(4)
+    ]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    content = {
+        "format": "auto",
+        "source": str(tmp_path / "metadata.jsonl"),
+        "images": {"check": False},
+    }
+
+    def paths(dest: str, **more: object) -> dict[str, set[str]]:
+        convert(ConvertSettings.model_validate(content | {"dest": str(tmp_path / dest)} | more))
+        files = [tmp_path / dest / f"{split}.json" for split in ("train", "val")]
+        return {
+            own.stem: {path.split("/")[-2] for path in read_annotation(own).paths} for own in files
+        }
+
+    assert paths("kept") == {"train": {"train"}, "val": {"val"}}
+    assert paths("anew", split="0.5,0.5")["train"] == {"train", "val"}

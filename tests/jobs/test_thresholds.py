@@ -107,6 +107,14 @@ def test_wrong_objective_is_a_wrong_setting(mlc, tmp_path: Path, objective: str)
     assert "objective" in outcome.err
 
 
+@pytest.mark.parametrize("flag", ["jointly", "strict"])
+def test_flags_of_promises_need_one(mlc, tmp_path: Path, flag: str) -> None:
+    wanted = ("--scores", tmp_path / "none.npz", "--objective", "recall>=0.9")
+    outcome = mlc("thresholds", *wanted, f"--{flag}")
+    assert outcome.code == 2
+    assert f"{flag}: is about promises, and 'recall>=0.9' has no floor" in outcome.err
+
+
 def test_the_settings_beside_the_thresholds_repeat_them(mlc, run: Path) -> None:
     assert (
         mlc("thresholds", "--run", run, "--objective", "recall>=0.9", "--set", "workers=0").code
@@ -129,7 +137,13 @@ def test_a_promise_is_kept_in_the_checkpoint_and_bound_to_its_chain(mlc, run: Pa
     assert "not promised for" not in mlc("eval", "--run", run).err
     other = mlc("eval", "--run", run, "--tta", "flip")
     assert "not promised for tta flip" in other.err
-    mlc("thresholds", "--run", run)
+    val = Path(card.data["root"], "val.json")
+    content = json.loads(val.read_text())
+    val.write_text(json.dumps({**content, "images": content["images"][1:]}))
+    changed = mlc("eval", "--run", run, "--data", val.parent, "--tta", "flip")
+    assert "23 images" in changed.err
+    assert "not promised for tta flip" in changed.err
+    mlc("thresholds", "--run", run, "--data", val.parent)
     assert read_card(run / "best.safetensors").promise is None
 
 

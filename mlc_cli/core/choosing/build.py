@@ -18,7 +18,7 @@ from mlc_cli.core.choosing.probe import Recipe, probe
 from mlc_cli.core.choosing.race import Candidate
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.evaluation.bootstrap import draw_weights, resampled_ap
-from mlc_cli.core.evaluation.metrics import average_precision_C, mean_average_precision
+from mlc_cli.core.evaluation.metrics import mean_ap_of, mean_average_precision
 from mlc_cli.core.loading.build import build_eval_batches, geometry_of
 from mlc_cli.core.loading.image_cache import cache_name
 from mlc_cli.core.loading.normalise import Normalise
@@ -137,9 +137,7 @@ def fit(
     )
     candidate.images, candidate.lr = len(rows[0]), result.rate
     parts = ((result.out_of_fold_NC, targets[0]), (result.others_MC, targets[1]))
-    candidate.out_of_fold, candidate.val = (
-        mean_average_precision(average_precision_C(*part)) for part in parts
-    )
+    candidate.out_of_fold, candidate.val = (mean_ap_of(*part) for part in parts)
     # not of all scores together: heads that saw other images give other scores for the same
     shares = [len(known) / sum(map(len, targets)) for known in targets]
     candidate.mean_ap = float(np.dot(shares, [candidate.out_of_fold, candidate.val]))

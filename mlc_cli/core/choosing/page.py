@@ -19,6 +19,8 @@ HEADS = {
     "val mAP": "On the validation images alone",
     "ms": "One image, OpenVINO, fp32, this machine",
     "images/s": "Many at once",
+    "INT8 ms": "One image, quantised to 8 bits",
+    "INT8 images/s": "Many at once, quantised to 8 bits",
     "MB": "fp32 weights",
     "GMACs": "Work of one image",
     "licence": "Of the weights",
@@ -58,7 +60,7 @@ def write_choice(
 def _cells(one: Candidate) -> list[Any]:
     return [
         one.name, value(one.mean_ap), span(one.interval), value(one.val),
-        f"{one.latency_ms or math.nan:.2f}", f"{one.rate or math.nan:.1f}",
+        *one.speeds,
         f"{one.megabytes:.1f}", f"{one.gmacs:.2f}", one.licence,
     ]  # fmt: skip
 

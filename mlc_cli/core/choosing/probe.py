@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mlc_cli.core.datasets.stratify import stratify
-from mlc_cli.core.evaluation.metrics import Floats, average_precision_C, mean_average_precision
+from mlc_cli.core.evaluation.metrics import Floats, mean_ap_of
 from mlc_cli.core.system.device import seed_step
 from mlc_cli.core.training.optim.schedules import OneCycle
 
@@ -75,10 +75,7 @@ def probe(
     heads.train(features_NVD, torch.from_numpy(targets_NC))
     logits_NRKC = heads.logits(features_NVD[:, 0])
     own_NRC = logits_NRKC[torch.arange(len(fold_N)), :, fold_N].double().numpy()
-    maps = [
-        mean_average_precision(average_precision_C(own_NRC[:, r], targets_NC))
-        for r in range(len(recipe.rates))
-    ]
+    maps = [mean_ap_of(own_NRC[:, r], targets_NC) for r in range(len(recipe.rates))]
     best = int(np.nanargmax(maps)) if np.isfinite(maps).any() else 0
     others_MC = heads.logits(others_MD)[:, best, recipe.folds].double().numpy()
     return Probe(recipe.rates[best], own_NRC[:, best], others_MC)

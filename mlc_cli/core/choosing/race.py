@@ -30,6 +30,8 @@ class Candidate:
         megabytes: Of its fp32 weights, head included.
         latency_ms: Of one image, on this machine.
         rate: Images a second, on this machine.
+        int8_ms: As `latency_ms`, quantised.
+        int8_rate: As `rate`, quantised.
         images: Training images that the estimates are from.
         lr: Best learning rate of the head.
         mean_ap: Mean of the two below, by their images.
@@ -47,6 +49,8 @@ class Candidate:
     megabytes: float = 0.0
     latency_ms: float | None = None
     rate: float | None = None
+    int8_ms: float | None = None
+    int8_rate: float | None = None
     images: int = 0
     lr: float = 0.0
     mean_ap: float = float("nan")
@@ -58,6 +62,12 @@ class Candidate:
     def name(self) -> str:
         """What it is called."""
         return f"{self.backbone} at {self.size}"
+
+    @property
+    def speeds(self) -> list[str]:
+        """Milliseconds and images a second, as fp32 and as INT8; "-" where it is not known."""
+        values = (self.latency_ms, self.rate, self.int8_ms, self.int8_rate)
+        return ["-" if value is None else f"{value:,.2f}" for value in values]
 
     @property
     def interval(self) -> Interval:

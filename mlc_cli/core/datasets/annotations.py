@@ -51,6 +51,17 @@ class LabelSets:
         """Class indexes of one image, sorted."""
         return self.indices[self.starts[image] : self.starts[image + 1]]
 
+    @classmethod
+    def of_codes(cls, codes: NDArray[np.int64], images: int, classes: int) -> "LabelSets":
+        """From sorted codes of labels, image × classes + class."""
+        owners, labels = np.divmod(codes, classes)
+        starts = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=images))])
+        return cls(labels.astype(np.uint16 if classes <= 2**16 else np.uint32), starts)
+
+    def owners(self) -> NDArray[np.int64]:
+        """Image of each label."""
+        return np.repeat(np.arange(len(self.starts) - 1), self.sizes_N())
+
     def sizes_N(self) -> NDArray[np.int64]:
         """Labels of each image."""
         return np.diff(self.starts)

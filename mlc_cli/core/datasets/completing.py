@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlc_cli.core.datasets.annotations import Annotation
-from mlc_cli.core.datasets.converting.collect import label_sets
+from mlc_cli.core.datasets.annotations import Annotation, LabelSets
 from mlc_cli.core.datasets.rules import BoundRules, Rules
 
 BLOCK = 4096
@@ -30,7 +29,8 @@ def completed(annotation: Annotation) -> Annotation:
         for state, found in codes.items():
             found.append(np.flatnonzero(full_NC == state) + start * classes)
     positives, others = (
-        label_sets(np.concatenate(codes[state]), len(annotation), classes) for state in listed
+        LabelSets.of_codes(np.concatenate(codes[state]), len(annotation), classes)
+        for state in listed
     )
     return replace(annotation, positives=positives, others=others)
 
@@ -46,7 +46,7 @@ def with_rules(
     Raises:
         DataError: A rule names another class, or no decision could keep all of them.
     """
-    place, classes = Path("data.rules"), annotation.classes
+    place, classes = Path("the settings"), annotation.classes
     rules = Rules(exclusive=[*map(list, exclusive)], separator=separator).among(classes, place)
     for name, *above in implies:
         rules = rules.joined(Rules({name: above}))

@@ -23,15 +23,14 @@ def later_unknown(
     """
     if annotation.unlisted == "unknown":
         return annotation
-    then = {rename.get(name, name) for name in older.class_names}
+    then, classes = {rename.get(name, name) for name in older.class_names}, len(annotation.classes)
     later = [c for c, name in enumerate(annotation.class_names) if name not in then]
-    listed = {os.path.realpath(older.path(image)) for image in range(len(older))}
-    rows = []
-    for image in range(len(annotation)):
-        others = annotation.others.of(image)
-        if os.path.realpath(annotation.path(image)) in listed:
-            new = np.setdiff1d(later, annotation.positives.of(image))
-            others = np.union1d(others, new).astype(others.dtype)
-        rows.append(others)
-    starts = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-    return replace(annotation, others=LabelSets(np.concatenate(rows), starts))
+    known = {os.path.realpath(older.path(image)) for image in range(len(older))}
+    files = (os.path.realpath(annotation.path(image)) for image in range(len(annotation)))
+    listed_N = np.flatnonzero([file in known for file in files])
+    present, others = (
+        own.owners() * classes + own.indices for own in (annotation.positives, annotation.others)
+    )
+    new = np.setdiff1d(np.add.outer(listed_N * classes, later), present)
+    codes = np.union1d(others, new).astype(np.int64)
+    return replace(annotation, others=LabelSets.of_codes(codes, len(annotation), classes))

@@ -16,6 +16,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from itertools import chain, combinations
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -114,6 +115,11 @@ class Rules:
 
 NO_RULES = Rules()
 _SCHEMA = TypeAdapter(Rules)
+_FAULTS = {
+    "unexpected_keyword_argument": "there is no such key, but implies, exclusive and separator",
+    "dataclass_type": "expected these keys: implies, exclusive, separator",
+}
+"""What pydantic says in words of Python."""
 _HINT = 'Rules look like {"implies": {"dog": ["animal"]}, "exclusive": [["cat", "dog"]]}.'
 
 
@@ -139,8 +145,9 @@ def read_rules(source: Path, content: object, classes: Sequence[str | int]) -> R
         try:
             rules = _SCHEMA.validate_python(part)
         except ValidationError as error:
-            faults = (f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors())
-            raise DataError(f"{place}: label rules: {'; '.join(faults)}", _HINT) from None
+            faults = [(*f["loc"], _FAULTS.get(f["type"], f["msg"])) for f in error.errors()]
+            told = "; ".join(": ".join(map(str, fault)) for fault in faults)
+            raise DataError(f"{place}: label rules: {told}", _HINT) from None
         whole = whole.joined(rules.among(classes, place)).among(classes, place)
     return whole
 
@@ -173,27 +180,20 @@ class BoundRules:
         if strange := [name for name in named if name not in place]:
             raise ValueError(f"there is no class {strange[0]}{nearest(strange[0], self.classes)}")
         above = {place[name]: [place[p] for p in own] for name, own in rules.implies.items() if own}
-        self.parents: dict[int, list[int]] = {}
+        try:
+            order = [*TopologicalSorter(above).static_order()]
+        except CycleError as error:
+            circle = " implies ".join(self.classes[c] for c in reversed(error.args[1]))
+            raise ValueError(f"{circle}: a circle") from None
+        self.parents = {c: above[c] for c in order if c in above}
         """Of each class that has any; those of a class come before it."""
-        self.ancestors: dict[int, list[int]] = {}
+        self.ancestors = {c: [c] for c in range(len(self.classes))}
         """Itself first."""
-        for c in range(len(self.classes)):
-            self._descend(c, above, ())
+        for c, own in self.parents.items():
+            higher = chain([c], *(self.ancestors[parent] for parent in own))
+            self.ancestors[c] = [*dict.fromkeys(higher)]
         self.groups = [sorted(place[name] for name in group) for group in rules.exclusive]
         self._check_groups()
-
-    def _descend(self, c: int, above: dict[int, list[int]], path: tuple[int, ...]) -> None:
-        if c in path:
-            circle = " implies ".join(self.classes[i] for i in (*path[path.index(c) :], c))
-            raise ValueError(f"{circle}: a circle")
-        if c in self.ancestors:
-            return
-        for parent in above.get(c, ()):
-            self._descend(parent, above, (*path, c))
-        higher = chain([c], *(self.ancestors[parent] for parent in above.get(c, ())))
-        self.ancestors[c] = [*dict.fromkeys(higher)]
-        if c in above:
-            self.parents[c] = above[c]
 
     def _check_groups(self) -> None:
         for group in self.groups:

@@ -44,13 +44,11 @@ class Intervals:
     """How sure the metrics of a split are.
 
     Attributes:
-        draws: Number of draws.
         mean_ap: Of the mean average precision.
         ap_C: Of the average precision of each class.
         decisions: Of the summary of each way to decide, by its name and the metric's.
     """
 
-    draws: int
     mean_ap: Interval
     ap_C: list[Interval]
     decisions: dict[str, dict[str, Interval]]
@@ -77,7 +75,6 @@ def bootstrap(
     ap_BC = resampled_ap(scores_NC, targets_NC, weights_BN)
     maps = [mean_average_precision(ap_C) for ap_C in ap_BC]
     return Intervals(
-        draws=draws,
         mean_ap=interval(maps),
         ap_C=[interval(ap_BC[:, c]) for c in range(ap_BC.shape[1])],
         decisions={

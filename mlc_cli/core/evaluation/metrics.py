@@ -55,57 +55,54 @@ class DecisionMetrics:
     hamming_loss: float
 
 
-def average_precision_C(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> Floats:
-    """Average precision of each class, not interpolated; nan for a class without positives.
-
-    For each positive with score s the precision is (positives >= s) / (known >= s); their mean
-    is AP = sum over thresholds of (R_n - R_(n-1)) P_n, ties included.
+def of_classes(
+    scores_NC: NDArray[Any],
+    targets_NC: NDArray[np.int8],
+    *measures: Callable[[RankedPositives], Any],
+) -> list[Floats]:
+    """Measures of each class, of scores that are sorted once; nan for a class without positives.
 
     Args:
         scores_NC: Finite scores or probabilities.
         targets_NC: States, see the module.
+        measures: Of the ranks of a class.
 
     Raises:
         ValueError: A score is not finite, or the shapes differ.
     """
-    return _of_classes(scores_NC, targets_NC, lambda one: np.mean(one.hits_P / one.sorted_rank_P))
-
-
-def eleven_point_ap_C(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> Floats:
-    """Average precision of Pascal VOC 2007; nan for a class without positives.
-
-    The mean, over the recalls 0, 0.1, ..., 1, of the highest precision at that recall or above
-    (Everingham et al. 2010).
-    """
-    recalls = np.linspace(0, 1, 11)
-
-    def interpolated(ranked: RankedPositives) -> Any:
-        # ascending scores: falling recall
-        best_P = np.maximum.accumulate(ranked.hits_P / ranked.sorted_rank_P)
-        reached = ranked.hits_P >= recalls[:, None] * len(best_P) - 1e-9
-        return best_P[reached.sum(1) - 1].mean()
-
-    return _of_classes(scores_NC, targets_NC, interpolated)
-
-
-def _of_classes(
-    scores_NC: NDArray[Any], targets_NC: NDArray[np.int8], measure: Callable[[RankedPositives], Any]
-) -> Floats:
-    """A measure of each class that has positives."""
     check_scores(scores_NC, targets_NC)
-    result = np.full(scores_NC.shape[1], np.nan)
+    results = np.full((len(measures), scores_NC.shape[1]), np.nan)
 
     def fill(c: int, ranked: RankedPositives) -> None:
         if len(ranked.scores_P):
-            result[c] = measure(ranked)
+            results[:, c] = [measure(ranked) for measure in measures]
 
     over_classes(scores_NC, targets_NC, fill)
-    return result
+    return [*results]
+
+
+def average_precision(ranked: RankedPositives) -> Any:
+    """Average precision, not interpolated.
+
+    For each positive with score s the precision is (positives >= s) / (known >= s); their mean
+    is AP = sum over thresholds of (R_n - R_(n-1)) P_n, ties included.
+    """
+    return np.mean(ranked.hits_P / ranked.sorted_rank_P)
+
+
+def average_precision_C(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> Floats:
+    """Average precision of each class, as `of_classes`."""
+    return of_classes(scores_NC, targets_NC, average_precision)[0]
 
 
 def mean_average_precision(ap_C: Floats) -> float:
     """Mean over the classes that have positives; nan if none has."""
     return float(np.nanmean(ap_C)) if np.isfinite(ap_C).any() else float("nan")
+
+
+def mean_ap_of(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> float:
+    """Mean average precision of scores; nan without positives."""
+    return mean_average_precision(average_precision_C(scores_NC, targets_NC))
 
 
 def counted(decisions_NC: Flags, targets_NC: NDArray[np.int8]) -> tuple[Flags, ...]:

@@ -96,11 +96,12 @@ class Floor:
             return 0 if share <= 0 else 2**62
         return math.ceil(math.log(self.error(classes)) / math.log(share) - 1e-9)
 
-    def possible(self, ranked: RankedPositives, classes: int) -> bool:
-        """Whether there are images enough, however good the scores are."""
-        positives = len(ranked.scores_P)
-        at_hand = {"recall": positives, "fpr": ranked.known - positives, "precision": ranked.known}
-        return at_hand[self.measure] >= self.least(classes)
+    def possible(
+        self, positives_C: NDArray[np.int64], known_C: NDArray[np.int64], classes: int
+    ) -> Mask:
+        """Whether classes have images enough, however good the scores are."""
+        counts = {"recall": positives_C, "fpr": known_C - positives_C, "precision": known_C}
+        return np.asarray(counts[self.measure] >= self.least(classes))
 
     def lack(self, ranked: RankedPositives, classes: int) -> str:
         """What keeps a class from the promise, with the number of images that would do."""
@@ -112,10 +113,11 @@ class Floor:
             if negatives >= least:
                 return "no positive stands above the negatives that would have to be absent"
             return f"{negatives} negatives, and {least} would do"
-        if self.measure == "recall" and positives >= least:
-            return "label rules leave out too many of its images"
-        if self.measure == "recall" or positives < least:
-            return f"{positives} positives, and {least} would do"
+        if self.measure == "recall":
+            lacking = f"{positives} positives, and {least} would do"
+            return lacking if positives < least else "label rules leave out too many of its images"
+        if positives < least:  # which would do for a model that makes no errors
+            return f"{positives} positives, and at least {least} are needed"
         return self._lack_of_precision(ranked, classes)
 
     def _lack_of_precision(self, ranked: RankedPositives, classes: int) -> str:
@@ -150,16 +152,15 @@ def _start(bound: float, error: float, positives: int) -> int:
 def _precise(ranked: RankedPositives, bound: float, error: float) -> Mask:
     """Cuts, P, in a sequence of ranks that was not broken off.
 
-    Between two positives the rank before the next one is the hardest to pass, so that testing it
-    tests all of them; negatives that tie with a positive count as standing before it.
+    Between two positives the last cut above the next one is the hardest to pass, so that testing it
+    tests all of them. Equal scores cannot be cut.
     """
     kept = np.zeros(len(ranked.hits_P), np.bool_)
     if bound == 1:
         return kept
     hits, first = np.unique(ranked.hits_P, return_index=True)
-    rank = ranked.sorted_rank_P[first]
+    rank, rank_before = ranked.sorted_rank_P[first], ranked.above_P[first]
     hits_before = np.concatenate([[0], hits[:-1]])
-    rank_before = rank - (hits - hits_before)
     start = _start(bound, error, len(ranked.hits_P))
     passed = at_least(hits, rank, bound) <= error
     passed &= (at_least(hits_before, rank_before, bound) <= error) | (rank_before < start)

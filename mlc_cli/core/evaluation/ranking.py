@@ -28,6 +28,7 @@ class RankedPositives:
         scores_P: Scores of the positives, ascending.
         hits_P: Positives with at least this score.
         sorted_rank_P: Known images with at least this score.
+        above_P: Known images with a higher score.
         lower_P: Next lower score of a known image; -inf if there is none.
         known: All known images.
     """
@@ -35,6 +36,7 @@ class RankedPositives:
     scores_P: NDArray[Any]
     hits_P: NDArray[np.int64]
     sorted_rank_P: NDArray[np.int64]
+    above_P: NDArray[np.int64]
     lower_P: NDArray[Any]
     known: int
 
@@ -57,17 +59,19 @@ def rank_all(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> RankedPos
     blocks = [slice(start, start + step) for start in range(0, len(scores), step)]
     scores_P = np.sort(np.concatenate([scores[b][targets[b] == 1] for b in blocks]))
     rank_P, known = np.zeros(len(scores_P), np.int64), 0  # of what is below, until the end
+    above_P = np.zeros_like(rank_P)
     lower_P = np.full_like(scores_P, -np.inf)
     for block in blocks:
         known_K = np.sort(scores[block][targets[block] >= 0])
         places_P = np.searchsorted(known_K, scores_P)
         rank_P += places_P
         known += len(known_K)
+        above_P += len(known_K) - np.searchsorted(known_K, scores_P, side="right")
         below_K = np.append(scores_P.dtype.type(-np.inf), known_K)
         np.maximum(lower_P, below_K[places_P], out=lower_P)
     np.subtract(known, rank_P, out=rank_P)
     hits_P = len(scores_P) - _first_of_equals(scores_P)
-    return RankedPositives(scores_P, hits_P, rank_P, lower_P, known)
+    return RankedPositives(scores_P, hits_P, rank_P, above_P, lower_P, known)
 
 
 def _ranked(
@@ -83,6 +87,7 @@ def _ranked(
         scores_P=scores_P,
         hits_P=len(scores_P) - first_P,
         sorted_rank_P=len(known_K) - places_P,
+        above_P=len(known_K) - np.searchsorted(known_K, scores_P, side="right"),
         lower_P=lower_P,
         known=len(known_K),
     )

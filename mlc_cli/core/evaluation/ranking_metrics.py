@@ -8,36 +8,35 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
-from mlc_cli.core.evaluation.metrics import Floats, check_scores
-from mlc_cli.core.system.cores import usable_cores
-from mlc_cli.core.system.threads import in_threads
+from mlc_cli.core.evaluation.metrics import check_scores, ratio
+from mlc_cli.core.evaluation.ranking import RankedPositives
 
 BLOCK_CELLS = 2**22
 
 
-def auroc_C(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> Floats:
-    """Area under the ROC curve of each class; nan where nothing is present, or all is.
+def auroc(ranked: RankedPositives) -> float:
+    """Area under the ROC curve of a class; nan where all is present.
 
     The probability that an image with the label scores higher than one without; equal scores count
-    one half.
+    one half, which is the mean of those with at least and of those with more than a score. Of the
+    pairs of two positives half are in order.
     """
-    check_scores(scores_NC, targets_NC)
-    result = np.full(scores_NC.shape[1], np.nan)
+    positives = len(ranked.scores_P)
+    above = (ranked.sorted_rank_P + ranked.above_P).sum() / 2 - positives**2 / 2
+    return float(1 - ratio(above, positives * (ranked.known - positives)))
 
-    def fill(c: int) -> None:
-        known_N = targets_NC[:, c] >= 0
-        present_K = targets_NC[known_N, c] == 1
-        positives = int(present_K.sum())
-        negatives = len(present_K) - positives
-        if positives and negatives:
-            ranks_K = rankdata(scores_NC[known_N, c])
-            above = ranks_K[present_K].sum() - positives * (positives + 1) / 2
-            result[c] = above / (positives * negatives)
 
-    list(in_threads(fill, range(scores_NC.shape[1]), min(8, usable_cores())))
-    return result
+def eleven_point_ap(ranked: RankedPositives) -> Any:
+    """Average precision of Pascal VOC 2007.
+
+    The mean, over the recalls 0, 0.1, ..., 1, of the highest precision at that recall or above
+    (Everingham et al. 2010).
+    """
+    # ascending scores: falling recall
+    best_P = np.maximum.accumulate(ranked.hits_P / ranked.sorted_rank_P)
+    reached = ranked.hits_P >= np.linspace(0, 1, 11)[:, None] * len(best_P) - 1e-9
+    return best_P[reached.sum(1) - 1].mean()
 
 
 def ranking_metrics(scores_NC: NDArray[Any], targets_NC: NDArray[np.int8]) -> tuple[float, float]:

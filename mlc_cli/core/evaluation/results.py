@@ -18,12 +18,17 @@ from mlc_cli.core.datasets.rules import NO_RULES, BoundRules, Rules
 from mlc_cli.core.evaluation.metrics import (
     DecisionMetrics,
     Floats,
-    average_precision_C,
-    eleven_point_ap_C,
+    average_precision,
     mean_average_precision,
     metrics_of_decisions,
+    of_classes,
 )
-from mlc_cli.core.evaluation.ranking_metrics import auroc_C, ranking_metrics, top_k_NC
+from mlc_cli.core.evaluation.ranking_metrics import (
+    auroc,
+    eleven_point_ap,
+    ranking_metrics,
+    top_k_NC,
+)
 from mlc_cli.core.evaluation.slices import Slice
 from mlc_cli.core.html.notebook import table
 from mlc_cli.core.system.files import write_json, write_text
@@ -138,9 +143,9 @@ def evaluate(
         ways[FITTED] = probabilities_NC >= thresholds_C
     decided = {at: bound.obey(reached_NC, probabilities_NC) for at, reached_NC in ways.items()}
     top_NC, last = top_k_NC(probabilities_NC), [*ways][-1]
-    ap_C = average_precision_C(probabilities_NC, targets_NC)
-    ap_11_C = eleven_point_ap_C(probabilities_NC, targets_NC)
-    aurocs_C = auroc_C(probabilities_NC, targets_NC)
+    ap_C, ap_11_C, aurocs_C = of_classes(
+        probabilities_NC, targets_NC, average_precision, eleven_point_ap, auroc
+    )
     ranking_ap, coverage = ranking_metrics(probabilities_NC, targets_NC)
     return Evaluation(
         classes=[str(name) for name in classes],

@@ -75,6 +75,8 @@ def read_scores(path: Path) -> SavedScores:
         DataError: The file is missing, damaged or something else.
     """
     with named_faults(path, "cannot be read as scores", DataError, "`mlc eval` writes scores.npz."):
+        if path.is_file() and not zipfile.is_zipfile(path):
+            raise ValueError("it is no .npz file")
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             large = path.stat().st_size > MAPPED_BYTES
             scores = SavedScores(

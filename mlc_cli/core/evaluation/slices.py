@@ -5,7 +5,7 @@ Names of arrays: N images, C classes.
 
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -18,9 +18,8 @@ from mlc_cli.core.evaluation.bootstrap import bootstrap
 from mlc_cli.core.evaluation.metrics import (
     Flags,
     Floats,
-    average_precision_C,
     counted,
-    mean_average_precision,
+    mean_ap_of,
     metrics_of_decisions,
     ratio,
 )
@@ -161,18 +160,27 @@ def _banded(cells: list[str]) -> list[str]:
 
 
 def floors_at(
-    floors: Sequence[Floor], thresholds_C: Floats | None, without: Collection[str]
+    floors: Sequence[Floor],
+    thresholds_C: Floats | None,
+    unpromised: Mapping[str, str],
+    *,
+    band: bool,
 ) -> list[KeptFloor]:
-    """Floors that thresholds keep, but for some classes."""
-    return [] if thresholds_C is None else [(floor, thresholds_C, without) for floor in floors]
+    """Floors that thresholds keep, but for classes where they cannot, and why; of a band singly."""
+    return [
+        (floor, thresholds_C, [n for n, why in unpromised.items() if not band or str(floor) in why])
+        for floor in floors
+        if thresholds_C is not None
+    ]
 
 
 def promised_floors(card: ModelCard) -> list[KeptFloor]:
     """Floors that a model promises at its thresholds."""
     promise, kept = card.promise or {"floors": [], "not_promised": {}}, []
+    low_C = card.lower_thresholds
     for floor in (f for text in promise["floors"] for f in Objective.parse(text).floors):
-        low = card.lower_thresholds if floor.measure == "recall" else None
-        kept += floors_at([floor], np.array(low or card.thresholds), promise["not_promised"])
+        own_C = low_C if low_C and floor.measure == "recall" else card.thresholds
+        kept += floors_at([floor], np.array(own_C), promise["not_promised"], band=bool(low_C))
     return kept
 
 
@@ -195,8 +203,8 @@ def measure_slices(
     Raises:
         MlcError: As `slice_values`.
     """
-    decide, half_C, slices = scores.bound.decide, np.full(len(scores.classes), 0.5), []
-    made_NC = decide(scores.probabilities_NC, half_C if thresholds_C is None else thresholds_C)
+    decide, slices = scores.bound.decide, []
+    made_NC = decide(scores.probabilities_NC, 0.5 if thresholds_C is None else thresholds_C)
     kept = [(floor, decide(scores.probabilities_NC, own_C), none) for floor, own_C, none in floors]
     for by in dict.fromkeys(bys):
         values = slice_values(by, scores.paths, scored)
@@ -220,13 +228,11 @@ def _measure(
     floors: Sequence[tuple[Floor, Flags, Collection[str]]],
 ) -> Slice:
     arrays = scores.probabilities_NC[rows], scores.targets_NC[rows]
-    spans, decided = bootstrap(*arrays, {"": made_NC[rows]}), made_NC[rows]
-    metrics = metrics_of_decisions(decided, arrays[1])
-    mean_ap = mean_average_precision(average_precision_C(*arrays))
-    numbers = {"mAP": Measured(mean_ap, spans.mean_ap.low, spans.mean_ap.high, len(rows))}
-    for key in ("CF1", "OF1"):
-        own = spans.decisions[""][key]
-        numbers[key] = Measured(getattr(metrics, key), own.low, own.high, len(rows))
+    spans = bootstrap(*arrays, {"": made_NC[rows]})
+    metrics, around = metrics_of_decisions(made_NC[rows], arrays[1]), spans.decisions[""]
+    values = {"mAP": (mean_ap_of(*arrays), spans.mean_ap)}
+    values |= {key: (getattr(metrics, key), around[key]) for key in ("CF1", "OF1")}
+    numbers = {key: Measured(n, own.low, own.high, len(rows)) for key, (n, own) in values.items()}
     found, missed = {}, {}
     for floor, kept_NC, without in floors:
         true, predicted, present, known = (

@@ -131,9 +131,7 @@ def reasons(parts: Sequence[Thresholds | None], classes: Sequence[str]) -> dict[
     return {name: "; ".join(whys) for name, whys in found.items()}
 
 
-def share_error(
-    probabilities_NC: NDArray[Any], targets_NC: NDArray[np.int8], objective: Objective
-) -> Objective:
+def share_error(targets_NC: NDArray[np.int8], objective: Objective) -> Objective:
     """Promise for all classes at once: those with images enough share the error evenly.
 
     Who has enough is told by the numbers of images alone, and not by the scores; each class that
@@ -141,13 +139,13 @@ def share_error(
     promise is made, would not hold: the cut of such a class is as near to its limit as its own
     test lets it, and errs as often as its share says.
     """
-    ranks: list[RankedPositives] = []
-    over_classes(probabilities_NC, targets_NC, lambda _, ranked: ranks.append(ranked))
+    positives_C, known_C = (targets_NC == 1).sum(axis=0), (targets_NC >= 0).sum(axis=0)
 
     def enough(classes: int) -> int:
-        return sum(all(f.possible(r, classes) for f in objective.promises) for r in ranks)
+        able = [f.possible(positives_C, known_C, classes) for f in objective.promises]
+        return int(np.all(able, axis=0).sum())
 
-    numbers = range(1, len(ranks) + 1)  # each of the last number of classes has its own share
+    numbers = range(1, len(positives_C) + 1)  # each of the last number of classes has its own share
     return replace(objective, jointly=next(n for n in numbers if enough(n) <= n))
 
 

@@ -27,13 +27,7 @@ CLIENT_THRESHOLD = 0.5
 
 @dataclass(frozen=True)
 class ClientOutputs:
-    """What the client says of images.
-
-    Attributes:
-        probabilities_NC: Its scores.
-        decided_NC: Its labels.
-        rate: Images a second, from the file on, one after the other.
-    """
+    """What the client says of images, and how many a second it takes, from the file on."""
 
     probabilities_NC: Floats
     decided_NC: NDArray[np.bool_]
@@ -43,10 +37,7 @@ class ClientOutputs:
 def run_client(path: Path, images: Sequence[Path], labels: Sequence[str]) -> ClientOutputs:
     """Run the client on image files, in float32 but otherwise as it comes.
 
-    Args:
-        path: An IR or ONNX file.
-        images: Files that OpenCV reads.
-        labels: Labels that the client should know, in the order of the logits.
+    It should know these labels, in the order of the logits.
 
     Raises:
         MlcError: The client fails, or names other labels.

@@ -30,7 +30,6 @@ class EmbeddedResize(nn.Module):
     Args:
         geometry: Size and shape of the result.
         mean: To subtract, by channel, in 0..1; with `std` for graphs that take normalised images.
-        std: To divide by.
     """
 
     def __init__(

@@ -1,6 +1,5 @@
 """The gate of `mlc export`: every file against its checkpoint, on real images."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -10,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from mlc_cli.core.evaluation.metrics import Floats
+from mlc_cli.core.evaluation.metrics import mean_ap_of
 from mlc_cli.core.evaluation.probabilities import probabilities
+from mlc_cli.core.evaluation.results import plain
 from mlc_cli.core.exporting.client import run_client, run_onnx, undecided_apart
 from mlc_cli.core.exporting.ir import mark_ir
 from mlc_cli.core.exporting.onnx_graph import mark_onnx
@@ -21,7 +21,6 @@ from mlc_cli.core.exporting.parity import (
     Logits,
     Outputs,
     compare,
-    mean_ap_of,
     run_in_turn,
 )
 from mlc_cli.core.exporting.rule_graph import RuleMargins
@@ -44,7 +43,6 @@ class ClientCheck:
     """A client from image files on, against the same graph on images read by mlc.
 
     Attributes:
-        images: Number of images.
         probability: Largest difference of a probability.
         same_labels: Images whose labels are all the same.
         rate: Images a second, one after the other, reading included.
@@ -88,7 +86,7 @@ class Exported:
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""
-        return _finite(asdict(self))
+        return dict(plain(asdict(self)))
 
 
 @dataclass(frozen=True)
@@ -109,13 +107,7 @@ class Check:
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values for JSON."""
-        return _finite({**asdict(self), "source": str(self.source)})
-
-
-def _finite(content: dict[str, Any]) -> dict[str, Any]:
-    """JSON knows no nan."""
-    finite: dict[str, Any] = json.loads(json.dumps(content), parse_constant=lambda _: None)
-    return finite
+        return dict(plain({**asdict(self), "source": str(self.source)}))
 
 
 def check_files(
@@ -127,20 +119,7 @@ def check_files(
     files: Sequence[Exported],
     batches: Batches,
 ) -> tuple[list[Exported], Check]:
-    """Compare files with the model that they were made of.
-
-    Args:
-        parity: Images and tolerances.
-        int8: Tolerances of quantised files.
-        classifier: In evaluation mode, on the CPU.
-        info: What the files know.
-        folder: Where they are.
-        files: The files.
-        batches: Images to compare on.
-
-    Returns:
-        The files with what was found, and what they were compared on.
-    """
+    """Compare files with the model that they were made of, in evaluation mode on the CPU."""
     engines: dict[str, Engine] = {TORCH: _torch(classifier, info)}
     for file in files:
         engines[file.name] = open_model(folder / file.name, "cpu", "fp32").engine
@@ -197,14 +176,9 @@ def _limits(tolerance: ToleranceSettings) -> Limits:
     return Limits(tolerance.logit, tolerance.probability, tolerance.mean_ap)
 
 
-def _thresholds(info: ExportInfo) -> Floats:
-    chosen = info.card.thresholds
-    return np.full(len(info.card.classes), 0.5) if chosen is None else np.array(chosen)
-
-
 def _difference(outputs: Outputs, name: str, info: ExportInfo) -> Difference:
-    logits = outputs.logits
-    return compare(logits[name], logits[TORCH], outputs.targets_NC, _thresholds(info))
+    logits, thresholds_C = outputs.logits, np.array(info.card.thresholds or 0.5)
+    return compare(logits[name], logits[TORCH], outputs.targets_NC, thresholds_C)
 
 
 def _compared(file: Exported, outputs: Outputs, info: ExportInfo, limits: Limits) -> Exported:

@@ -13,7 +13,7 @@ import openvino as ov
 from numpy.typing import NDArray
 from torch import nn
 
-from mlc_cli.core.evaluation.metrics import average_precision_C, mean_average_precision
+from mlc_cli.core.evaluation.metrics import mean_ap_of
 from mlc_cli.core.exporting.onnx_graph import INPUT, LOGITS
 from mlc_cli.core.inference.runtime.requests import Requests
 from mlc_cli.core.inference.runtime.signal_stack import kept_signal_stack
@@ -43,7 +43,6 @@ class Quantiser:
     Attributes:
         max_drop: Largest loss of mAP on the validation images.
         max_restored: Most operations that go back to floating point to keep to it.
-        activations: Ranges of activations.
         attention: Whether the model has attention, which NNCF then leaves in floating point.
     """
 
@@ -55,36 +54,40 @@ class Quantiser:
     def __call__(
         self, model: ov.Model, calibration: Sequence[Images], validation: Sequence[Sample]
     ) -> ov.Model:
-        """Quantise.
+        """Quantise a graph, which is not changed.
 
-        Args:
-            model: The IR in floating point; it is not changed.
-            calibration: Images that ranges of activations are taken from.
-            validation: Images that the mAP is measured on.
+        Ranges of activations are taken from one set of images, the mAP is measured on another.
 
         Raises:
             MlcError: NNCF cannot quantise this graph.
         """
-        nncf = _import_nncf()
-        presets = nncf.QuantizationPreset
-        with _quiet(), kept_signal_stack():
-            try:
-                return nncf.quantize_with_accuracy_control(
-                    model,
-                    calibration_dataset=nncf.Dataset(calibration),
-                    validation_dataset=nncf.Dataset(validation, lambda sample: sample.image_13HW),
-                    validation_fn=_validate,
-                    max_drop=self.max_drop,
-                    drop_type=nncf.DropType.ABSOLUTE,
-                    preset=presets.MIXED if self.activations == "mixed" else presets.PERFORMANCE,
-                    model_type=nncf.ModelType.TRANSFORMER if self.attention else None,
-                    subset_size=len(calibration),
-                    advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
-                        max_num_iterations=self.max_restored
-                    ),
-                )
-            except Exception as error:  # its own errors have no common base
-                raise MlcError(f"NNCF cannot quantise this model: {error}") from error
+        with _nncf() as nncf:
+            presets = nncf.QuantizationPreset
+            return nncf.quantize_with_accuracy_control(
+                model,
+                calibration_dataset=nncf.Dataset(calibration),
+                validation_dataset=nncf.Dataset(validation, lambda sample: sample.image_13HW),
+                validation_fn=_validate,
+                max_drop=self.max_drop,
+                drop_type=nncf.DropType.ABSOLUTE,
+                preset=presets.MIXED if self.activations == "mixed" else presets.PERFORMANCE,
+                model_type=nncf.ModelType.TRANSFORMER if self.attention else None,
+                subset_size=len(calibration),
+                advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
+                    max_num_iterations=self.max_restored
+                ),
+            )
+
+
+def quantised_for_speed(model: ov.Model, image_13HW: Images, *, attention: bool) -> ov.Model:
+    """Quantise a graph by one image: it is as fast as by many, but what it says is of no use.
+
+    Raises:
+        MlcError: NNCF is not installed, or cannot quantise this graph.
+    """
+    with _nncf() as nncf:
+        kind = nncf.ModelType.TRANSFORMER if attention else None
+        return nncf.quantize(model, nncf.Dataset([image_13HW]), subset_size=1, model_type=kind)
 
 
 def has_attention(model: nn.Module) -> bool:
@@ -104,19 +107,24 @@ def _validate(compiled: ov.CompiledModel, samples: Iterable[Sample]) -> tuple[fl
     rows = [logits.copy() for logits in Requests(compiled).run(inputs, LOGITS)]
     logits_NC = np.concatenate(rows).astype(np.float32)
     targets_NC = np.stack([sample.targets_C for sample in kept])
-    value = mean_average_precision(average_precision_C(logits_NC, targets_NC))
+    value = mean_ap_of(logits_NC, targets_NC)
     fits_NC = -np.logaddexp(0, np.where(targets_NC == 1, -logits_NC, logits_NC))
     fits_N = np.where(targets_NC >= 0, fits_NC, 0).sum(1)
     return (0.0 if np.isnan(value) else value), fits_N.tolist()
 
 
-def _import_nncf() -> Any:
-    # NNCF reports its use over the network unless it runs in tests of its own.
+@contextmanager
+def _nncf() -> Iterator[Any]:
+    """NNCF at work, without a word of its own."""
+    # It reports its use over the network unless it runs in tests of its own.
     os.environ.setdefault("NNCF_CI", "1")
-    with _quiet():
+    with _quiet(), kept_signal_stack():
         nncf = import_extra("nncf", "int8")
         logging.getLogger("nncf").setLevel(logging.ERROR)
-    return nncf
+        try:
+            yield nncf
+        except Exception as error:  # its own errors have no common base
+            raise MlcError(f"NNCF cannot quantise this model: {error}") from error
 
 
 @contextmanager

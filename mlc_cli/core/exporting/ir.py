@@ -34,14 +34,7 @@ def _reverse(images_N3HW: ov.Output) -> ov.Output:
 
 
 def write_ir(path: Path, model: ov.Model, info: ExportInfo, *, half: bool) -> None:
-    """Write `path` (`.xml`) and the `.bin` beside it.
-
-    Args:
-        path: The `.xml` file.
-        model: The graph.
-        info: What the file is to know.
-        half: Store weights in fp16; they are computed with as the device likes.
-    """
+    """Write `path` (`.xml`) and the `.bin` beside it, with weights in fp16 if `half`."""
     for key, text in to_entries(info, normalised_inside=True).items():
         model.set_rt_info(text, [SECTION, key])
     ov.save_model(model, path, compress_to_fp16=half)

@@ -78,12 +78,7 @@ def write_onnx(
 ) -> None:
     """Export to a file with a free batch size, and check it.
 
-    Args:
-        path: The file.
-        classifier: In evaluation mode, on the CPU.
-        info: What the file is to know.
-        saliency: Whether to give saliency maps too.
-        opset: Operator set; the IR version is the lowest that has it.
+    The classifier is in evaluation mode, on the CPU; the IR version is the lowest with this opset.
 
     Raises:
         MlcError: The model cannot be exported, or not in this operator set.

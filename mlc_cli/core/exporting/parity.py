@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mlc_cli.core.evaluation.metrics import Floats, average_precision_C, mean_average_precision
+from mlc_cli.core.evaluation.metrics import Floats, mean_ap_of
 from mlc_cli.core.evaluation.probabilities import probabilities
 from mlc_cli.core.inference.engines import Engine
 from mlc_cli.core.loading.loader import Batches
@@ -43,10 +43,7 @@ def run_in_turn(engines: Mapping[str, Engine], batches: Batches) -> Outputs:
     """Run engines over the same images, one after the other.
 
     Each has the machine for itself: threads that wait for work in one library slow the others down.
-
-    Args:
-        engines: By name.
-        batches: In the order of the file; read again for each engine.
+    So images are read again for each engine.
 
     Raises:
         TrainingError: A logit is not finite.
@@ -75,11 +72,6 @@ def _run(engine: Engine, batches: Batches) -> tuple[Logits, float]:
     logits_NC: Logits = np.concatenate(parts)
     probabilities(logits_NC)  # refuses what is not finite
     return logits_NC, len(logits_NC) / max(seconds, 1e-9)
-
-
-def mean_ap_of(logits_NC: Logits, targets_NC: NDArray[np.int8]) -> float:
-    """Mean average precision; nan without positives."""
-    return mean_average_precision(average_precision_C(probabilities(logits_NC), targets_NC))
 
 
 @dataclass(frozen=True)
@@ -121,22 +113,14 @@ def _ties(logits_NC: Logits, targets_NC: NDArray[np.int8], apart: float) -> floa
     """How far mAP may move if no logit moves further than `apart`: the best and the worst case."""
     way_NC = np.where(targets_NC == 1, apart, -apart)
     worst, base, best = (
-        mean_average_precision(average_precision_C(logits_NC + sign * way_NC, targets_NC))
-        for sign in (-1.0, 0.0, 1.0)
+        mean_ap_of(logits_NC + sign * way_NC, targets_NC) for sign in (-1.0, 0.0, 1.0)
     )
     return max(best - base, base - worst)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a difference may come to; `None` sets no limit.
-
-    Attributes:
-        logit: Of a logit.
-        probability: Of a probability.
-        mean_ap: Of the mAP, to either side.
-        mean_ap_drop: Of the mAP, downwards.
-    """
+    """What a difference may come to, of the mAP to either side; `None` sets no limit."""
 
     logit: float | None = None
     probability: float | None = None

@@ -20,9 +20,6 @@ class RuleMargins(nn.Module):
     The margin of a label is the smallest, over itself and all that it implies, of logit - threshold
     and of the lead over the most probable label that excludes it. It changes nowhere by a jump of
     more than `GAP`, so that rounding moves it as little as a logit.
-
-    Args:
-        card: With rules and, if there are any, thresholds.
     """
 
     thresholds_C: Tensor

@@ -16,7 +16,6 @@ class ImageFolder:
     Folders are listed once: a million images cost little more than walking over them.
 
     Args:
-        root: The folder.
         allow_outside: Accept absolute paths, `..` and links that lead out.
         allow_remote: Accept addresses in place of paths.
     """

@@ -41,9 +41,7 @@ from mlc_cli.text import some
 def score_checkpoint(settings: ScoringSettings, *, rules_of_data: bool = False) -> ScoredSplit:
     """Run a checkpoint over a split, shared by the processes that have joined a group.
 
-    Args:
-        settings: Of the command.
-        rules_of_data: Whether label rules of the data take the place of the model's.
+    With `rules_of_data`, label rules of the data take the place of the model's.
 
     Raises:
         MlcError: The checkpoint or the data cannot be used.
@@ -122,12 +120,7 @@ def _out_of_fold(
 
 
 def read_checked_split(data: DataSettings, split: str, classes: Sequence[str | int]) -> Annotation:
-    """Read a split of which a model knows the classes.
-
-    Args:
-        data: Where it is.
-        split: `train`, `val`, `test`, or the name of an annotation file.
-        classes: Of the model.
+    """Read a split of which a model knows the classes: `train`, or the name of a file.
 
     Raises:
         DataError: The file or its images cannot be used, or its classes are others.

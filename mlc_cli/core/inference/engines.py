@@ -26,14 +26,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class OpenedModel:
-    """A model file that is ready to run.
-
-    Attributes:
-        path: The file.
-        engine: Runs it.
-        card: What the file knows.
-        warning: What the user should know about it, if anything.
-    """
+    """A model file that is ready to run."""
 
     path: Path
     engine: Engine

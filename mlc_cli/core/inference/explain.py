@@ -29,11 +29,6 @@ def evidence(head: Head, map_NDHW: Tensor, classes_K: Sequence[int]) -> Tensor:
     attention heads; its sum over positions is one. Classes that share a query share a map: with
     more classes than groups it tells where the model looks, not for which of them.
 
-    Args:
-        head: In evaluation mode.
-        map_NDHW: Feature map that the head is given.
-        classes_K: Positions of the classes among the logits.
-
     Raises:
         MlcError: The head is of another kind.
     """

@@ -24,12 +24,7 @@ _MOST_LABELS = 500  # of more classes, only those that were predicted can be cho
 
 
 class Gallery:
-    """Collects predictions and writes the page.
-
-    Args:
-        classes: C names.
-        most: Pictures that the page holds; further ones are counted but not shown.
-    """
+    """Collects predictions and writes the page, which holds so many pictures at most."""
 
     def __init__(self, classes: Sequence[str], most: int) -> None:
         self._classes = classes

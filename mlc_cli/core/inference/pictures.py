@@ -12,12 +12,7 @@ from mlc_cli.settings.predict import PredictSettings
 
 
 class Pictures:
-    """Draws what is asked for.
-
-    Args:
-        settings: Of the prediction.
-        classes: Class names in the order of the probabilities.
-    """
+    """Draws what is asked for."""
 
     def __init__(self, settings: PredictSettings, classes: list[str]) -> None:
         self._settings = settings

@@ -8,7 +8,8 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,9 +21,10 @@ from mlc_cli.core.evaluation.probabilities import probabilities
 from mlc_cli.core.inference.engines import Engine
 from mlc_cli.core.inference.results import Prediction, best_first
 from mlc_cli.core.loading.sources import Item
-from mlc_cli.core.loading.stream import Picture, PictureReader, read_batches
+from mlc_cli.core.loading.stream import Picture, read_batches
 
 Logits = NDArray[np.float32]
+Predict = Callable[[Sequence[Picture]], list[Prediction]]
 Maps = Sequence[NDArray[np.float32] | None]
 Explain = Callable[[NDArray[np.uint8], Callable[[Logits], list[list[int]]]], tuple[Logits, Maps]]
 """From images and what decides on their logits to these, and for each a map of each class."""
@@ -33,12 +35,9 @@ class Predictor:
     """How a model is run over pictures.
 
     Attributes:
-        engine: Runs the model.
         thresholds_C: Probability from which each class counts as present.
-        classes: C names.
         explain: Makes a heat map for each decided class; `None` where nobody wants any.
         lower_C: Probability from which a person should look; `None` if nobody should.
-        rules: That decisions obey.
     """
 
     engine: Engine
@@ -51,7 +50,7 @@ class Predictor:
     def stream(
         self,
         items: Iterable[Item],
-        read: PictureReader,
+        read: Callable[[Item], Picture],
         *,
         batch_size: int,
         threads: int,
@@ -60,37 +59,11 @@ class Predictor:
     ) -> Generator[list[tuple[Prediction, Picture]]]:
         """Predict images in their order, batch by batch.
 
-        Args:
-            items: The images.
-            read: Reads one.
-            batch_size: Images a batch.
-            threads: That read.
-            live: Give a batch that is not full when no further image comes for a moment.
-            stopped: Asked while waiting for images; ends the prediction early.
+        A `live` stream gives a batch that is not full when no further image comes for a moment.
         """
-        free = threading.Event()
-        free.set()
-
-        def read_when_free(item: Item) -> Picture:
-            free.wait()
-            return read(item)
-
-        def predict(pictures: list[Picture]) -> list[Prediction]:
-            # On a CPU the model needs all cores: side by side both get in each other's way.
-            if self.engine.on_host:
-                free.clear()
-            try:
-                return self(pictures)
-            finally:
-                free.set()
-
+        read, predict = _in_turn(read, self) if self.engine.on_host else (read, self)
         batches = read_batches(
-            items,
-            read_when_free,
-            batch_size=batch_size,
-            threads=threads,
-            live=live,
-            stopped=stopped,
+            items, read, batch_size=batch_size, threads=threads, live=live, stopped=stopped
         )
         before: list[tuple[Prediction, Picture]] = []
         # The threads of torch belong to the one that it is called in: in a fork, another one would
@@ -126,27 +99,24 @@ class Predictor:
             if picture.pixels is None:
                 results.append(Prediction(name, error=picture.error, classes=self.classes))
             else:
-                result = Prediction(name, *next(found), classes=self.classes)
-                results.append(replace(result, unsure=self._unsure(result)))
+                results.append(Prediction(name, **next(found), classes=self.classes))
         return results
 
-    def _predict(
-        self, images_NHWC: NDArray[np.uint8]
-    ) -> Iterator[tuple[Floats, list[int], str, NDArray[np.float32] | None]]:
+    def _predict(self, images_NHWC: NDArray[np.uint8]) -> Iterator[dict[str, Any]]:
+        unsure: list[list[int] | None] = [None] * len(images_NHWC)
         maps: Maps = [None] * len(images_NHWC)
         if self.explain:
             logits_NC, maps = self.explain(images_NHWC, self._decide)
         else:
             logits_NC = self.engine(images_NHWC)
-        rows = zip(probabilities(logits_NC), self._decide(logits_NC), maps, strict=True)
-        return ((row_C, decided_K, "", map_KHW) for row_C, decided_K, map_KHW in rows)
-
-    def _unsure(self, one: Prediction) -> list[int] | None:
-        if self.lower_C is None:
-            return None
-        present = set(one.decided)
-        (unsure,) = self._reaching(one.probabilities_C[None], self.lower_C)
-        return [c for c in unsure if c not in present]
+        scores_NC = probabilities(logits_NC)
+        decided = self._reaching(scores_NC, self.thresholds_C)
+        if self.lower_C is not None:
+            pairs = zip(self._reaching(scores_NC, self.lower_C), decided, strict=True)
+            unsure = [[c for c in wide if c not in present] for wide, present in pairs]
+        names = ("probabilities_C", "decided", "heat_KHW", "unsure")
+        rows = zip(scores_NC, decided, maps, unsure, strict=True)
+        return (dict(zip(names, row, strict=True)) for row in rows)
 
     def _decide(self, logits_NC: Logits) -> list[list[int]]:
         return self._reaching(probabilities(logits_NC), self.thresholds_C)
@@ -154,6 +124,27 @@ class Predictor:
     def _reaching(self, scores_NC: Floats, thresholds_C: Floats) -> list[list[int]]:
         kept_NC = self.rules.decide(scores_NC, thresholds_C)
         return [best_first(*row) for row in zip(scores_NC, kept_NC, strict=True)]
+
+
+def _in_turn(
+    read: Callable[[Item], Picture], predict: Predict
+) -> tuple[Callable[[Item], Picture], Predict]:
+    """Both, but no picture is begun while a model is at work that needs all cores itself."""
+    free = threading.Event()
+    free.set()
+
+    def read_when_free(item: Item) -> Picture:
+        free.wait()
+        return read(item)
+
+    def predict_alone(pictures: Sequence[Picture]) -> list[Prediction]:
+        free.clear()
+        try:
+            return predict(pictures)
+        finally:
+            free.set()
+
+    return read_when_free, predict_alone
 
 
 _opencv = threading.Lock()

@@ -33,7 +33,6 @@ class Format(ABC):
     """A way to write predictions.
 
     Attributes:
-        classes: C names.
         most: List only so many probabilities, the largest; decisions do not depend on it.
         band: Whether to name the classes that a person should look at.
         guard: Whether texts in CSV are kept from being formulas.

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mlc_cli.core.evaluation.metrics import average_precision_C, mean_average_precision
+from mlc_cli.core.evaluation.metrics import mean_ap_of
 from mlc_cli.core.evaluation.probabilities import probabilities
 from mlc_cli.core.inference.engines import Engine
 from mlc_cli.core.inference.torch_engine import TorchEngine
@@ -38,7 +38,7 @@ class Scores:
 
     def mean_average_precision(self) -> float:
         """Mean over the classes that have positives; nan if none has."""
-        return mean_average_precision(average_precision_C(self.probabilities_NC, self.targets_NC))
+        return mean_ap_of(self.probabilities_NC, self.targets_NC)
 
 
 def score(
@@ -48,10 +48,7 @@ def score(
 ) -> Scores:
     """Score every image of a split; where processes share it, all get the scores of all.
 
-    Args:
-        engine: Runs the model.
-        batches: Of the split, in the order of the file.
-        on_batch: Called with batches done and in total; may raise to stop.
+    Batches are in the order of the file; `on_batch` hears how many are done, and may raise to stop.
 
     Raises:
         TrainingError: A logit is not finite.

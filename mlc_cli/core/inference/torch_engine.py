@@ -25,8 +25,6 @@ class TorchEngine:
     Attributes:
         model: From normalised images to scaled logits, in evaluation mode, on the device.
         normalise: From uint8 batches to the model's input.
-        device: Where the model is.
-        precision: Of the forward pass.
     """
 
     model: nn.Module

@@ -16,12 +16,7 @@ Views = Literal["none", "flip"]
 
 @dataclass(frozen=True)
 class ViewsEngine:
-    """Runs a model on all views.
-
-    Attributes:
-        engine: The model.
-        flip: Whether to run it on mirror images, too, and take the mean of the logits.
-    """
+    """Runs a model on all views, of mirror images the mean of the logits."""
 
     engine: Engine
     flip: bool

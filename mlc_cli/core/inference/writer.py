@@ -15,13 +15,7 @@ from mlc_cli.errors import DataError, MlcError
 
 
 class RecordWriter:
-    """Writes whole records and hands them on at once.
-
-    Args:
-        stream: Where to.
-        form: How.
-        resumed: The stream has what stands before the first record, and some records.
-    """
+    """Writes whole records and hands them on at once, behind others if it is `resumed`."""
 
     def __init__(self, stream: TextIO, form: Format, *, resumed: bool = False) -> None:
         self._stream = stream
@@ -65,13 +59,8 @@ def read_partial(path: Path, form: Format, names: Iterator[str], batch_size: int
     """Read what a file already has, and hold it against the images that it should be about.
 
     Whole batches are kept: the last digit of a probability may depend on what else is in a batch,
-    and the file shall become the same as if it had never broken off.
-
-    Args:
-        path: The file; it may be missing.
-        form: Its format.
-        names: Of all images, in order; advanced by what is kept and dropped.
-        batch_size: Images a batch.
+    and the file, which may be missing, shall become the same as if it had never broken off. The
+    names of all images are advanced by what is kept and dropped.
 
     Raises:
         DataError: The file is of other images, of another format or of other classes.

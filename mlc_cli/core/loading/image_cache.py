@@ -32,8 +32,6 @@ class ImageCache:
     Each has a checksum, written behind it: what was cut short by a crash is not there.
 
     Args:
-        images: Number of images.
-        size: Height and width of each.
         path: The file, which is made if it is not there.
         memory: That of another process, in place of a file.
 

@@ -79,8 +79,7 @@ class Readers:
     def read(self, wanted: Callable[[], Iterator[Request]]) -> Iterator[Batch]:
         """Batches in order; what is followed is given up if others come next.
 
-        Args:
-            wanted: Gives them, the same each time that it is called.
+        They are `wanted`, the same each time that it is called.
 
         Raises:
             MlcError: A process died, or gives nothing.

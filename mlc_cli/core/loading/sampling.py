@@ -28,8 +28,7 @@ def repeat_factors(split: Annotation, part: float) -> NDArray[np.float64]:
     known_C = len(split) - split.unknown_C()
     factors_C = np.sqrt(part * known_C / np.maximum(positives_C, 1))
     factors_N = np.ones(len(split))
-    images = np.repeat(np.arange(len(split)), split.positives.sizes_N())
-    np.maximum.at(factors_N, images, factors_C[split.positives.indices])
+    np.maximum.at(factors_N, split.positives.owners(), factors_C[split.positives.indices])
     return factors_N
 
 
@@ -42,7 +41,6 @@ class EpochSampler:
     give it; who has none left gets an empty one.
 
     Args:
-        images: Number of images.
         batch_size: Images a batch, all processes together.
         seed: Of the order; `None` keeps the order of the file.
         drop_last: Leave out a last batch that is not full.
@@ -51,7 +49,6 @@ class EpochSampler:
             that all are shown equally often.
         starts_B: First image of each block, and the number of images: a shuffled epoch reads by
             blocks.
-        group: Who shares them.
 
     Attributes:
         group: Who shares them.

@@ -105,13 +105,8 @@ def read_batches(
 ) -> Generator[list[Picture]]:
     """Batches of pictures in the order of the items, read in several threads at once.
 
-    Args:
-        items: What to read.
-        read: Reads one.
-        batch_size: Pictures a batch; the last may have fewer.
-        threads: How many.
-        live: Give a batch that is not full when no further item comes for a moment.
-        stopped: Asked while waiting; ends the batches early.
+    The last may have fewer pictures. `live` gives a batch that is not full when no further item
+    comes for a moment; `stopped` is asked while waiting, and ends the batches early.
     """
     depth = batch_size + threads  # the next batch is read while this one is used
     waiting: list[Future[Picture]] = []

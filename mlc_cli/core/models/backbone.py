@@ -132,12 +132,6 @@ def create_backbone(
 ) -> nn.Module:
     """Create a timm model without classifier and pooling.
 
-    Args:
-        name: timm's name, with a weights tag if one is wanted.
-        size: Height and width of the images, for models that depend on them.
-        pretrained: Fetch timm's weights.
-        drop_path: Rate of stochastic depth.
-
     Raises:
         SettingsError: timm has no such model, or it does not fit the settings.
         WeightsError: The weights do not exist or cannot be fetched.

@@ -41,13 +41,7 @@ Spread = Annotated[float, Field(gt=0, le=1)]
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What is kept of an annotation file.
-
-    Attributes:
-        sha256: Of its bytes, in hexadecimal digits.
-        images: How many it lists.
-        labels: How many are present on them.
-    """
+    """What is kept of an annotation file: checksum, images, and labels that are present."""
 
     sha256: str
     images: int

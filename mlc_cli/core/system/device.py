@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mlc_cli.core.system.cores import CPU_SLICE, keep_freed_memory, usable_cores
-from mlc_cli.core.system.processes import dist_info
+from mlc_cli.core.system.processes import dist_info, own_gpu
 from mlc_cli.errors import UsageError
 
 
@@ -24,7 +24,7 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if dist_info().size > 1 and name.startswith("cuda"):
-        own = f"cuda:{dist_info().local_rank}"
+        own = f"cuda:{own_gpu()}"
         if name not in ("cuda", own):
             raise UsageError(
                 f"device '{name}': several processes were started, and each takes a GPU of its own",

@@ -49,10 +49,6 @@ class Group:
 
     All methods are called by all processes, in the same order. When one of them has ended, the
     others get a `ProcessError` instead of an answer. Alone, nothing here needs torch.
-
-    Attributes:
-        rank: Number of this process, from 0.
-        size: Processes in all.
     """
 
     rank: int = 0

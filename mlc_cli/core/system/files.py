@@ -143,10 +143,7 @@ def write_json(path: Path, content: Any) -> None:
 def lock(handle: int, refusal: MlcError, kind: Literal["flock", "lockf"] = "flock") -> None:
     """Lock an open file or folder until it is closed or the process ends, however it does.
 
-    Args:
-        handle: Of the file.
-        refusal: What to raise if another process has locked it.
-        kind: `flock` takes folders, too; `lockf` is not handed on to children.
+    `flock` takes folders, too; `lockf` is not handed on to children.
     """
     if fcntl:
         try:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import sys
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ _OTHER_NAMES = {
     "RANK": ("SLURM_PROCID", "OMPI_COMM_WORLD_RANK"),
     "WORLD_SIZE": ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE"),
     "LOCAL_RANK": ("SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK"),
-    "LOCAL_WORLD_SIZE": ("SLURM_NTASKS_PER_NODE", "OMPI_COMM_WORLD_LOCAL_SIZE"),
+    "LOCAL_WORLD_SIZE": ("OMPI_COMM_WORLD_LOCAL_SIZE",),
 }
 """What SLURM and Open MPI call what torchrun sets."""
 
@@ -46,6 +47,10 @@ def dist_info() -> DistInfo:
         found = [os.environ[other] for other in others if other in os.environ]
         if found and ("WORLD_SIZE" in os.environ or _is_step()):
             given.setdefault(name, found[0])
+    if tasks := os.environ.get("SLURM_STEP_TASKS_PER_NODE") if _is_step() else None:
+        each = re.findall(r"(\d+)(?:\(x(\d+)\))?", tasks)  # such as 8(x2),4
+        sizes = [size for size, nodes in each for _ in range(int(nodes or 1))]
+        given.setdefault("LOCAL_WORLD_SIZE", sizes[int(os.environ.get("SLURM_NODEID", "0"))])
     if int(given.get("WORLD_SIZE", "1")) > 1 and len(given) < len(_NAMES):
         missing = [name for name in _NAMES if name not in given]
         raise UsageError(
@@ -64,6 +69,18 @@ def dist_info() -> DistInfo:
             " and give it --rdzv-backend c10d.",
         )
     return DistInfo(*(int(given[name]) for name in _NAMES[:4]))
+
+
+def own_gpu() -> int:
+    """Number of the GPU of this process among those that it sees.
+
+    SLURM (`--gpus-per-task=1`) and scripts under Open MPI show each process its own alone; torchrun
+    shows all of them all.
+    """
+    alone = "LOCAL_RANK" not in os.environ and "," not in os.environ.get(
+        "CUDA_VISIBLE_DEVICES", ","
+    )
+    return 0 if alone else dist_info().local_rank
 
 
 def launch_id() -> str:

@@ -56,19 +56,7 @@ LOSS_SYNC_EVERY = 50
 
 @dataclass(frozen=True)
 class Training:
-    """A training ready to run.
-
-    Attributes:
-        settings: Of the training.
-        splits: The checked data.
-        graph: Of the labels, if the head has one.
-        built: The model and what became of its starting weights.
-        plan: What does not change.
-        state: What does.
-        card: What every checkpoint of it knows.
-        group: The processes that train together.
-        notes: Who teaches it, and on which images without labels.
-    """
+    """A training ready to run; its notes are about teachers and images without labels."""
 
     settings: TrainSettings
     splits: Splits
@@ -90,10 +78,7 @@ def prepare(
 ) -> Training:
     """Read the data, build the model and everything else, in each of the processes.
 
-    Args:
-        settings: Of the training.
-        on_tick: Called while weights are fetched.
-        resumed: Whether a saved state brings the weights.
+    A training that is `resumed` gets its weights from a saved state.
     """
     trains = settings.epochs > 0 or settings.warm_start is not None
     if not trains and not settings.model.weights:

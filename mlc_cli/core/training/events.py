@@ -20,7 +20,6 @@ class Tick:
     """How far a phase is.
 
     Attributes:
-        phase: What is being done.
         epoch: Counted from 1; 0 is before the first.
         done: Batches done; megabytes of a download.
         total: Batches, or megabytes, in total.
@@ -65,11 +64,8 @@ class EpochReport:
 
     Attributes:
         epoch: Epochs done; 0 for the warm start, or for starting weights as they are.
-        epochs: Epochs planned.
         loss: Mean training loss; `None` before the first epoch.
         lr: Learning rate of the last step; `None` for starting weights as they are.
-        validation: Evaluation, where one was due.
-        best: The best evaluation so far.
         stopped: Whether early stopping ends the training here.
         images_per_second: Training images over the time of their steps.
         seconds: Time of the epoch, evaluation included.
@@ -93,9 +89,6 @@ class Started:
     """A training is about to take its first step.
 
     Attributes:
-        run: Its folder.
-        training: All that is known of it.
-        size: Complexity of the model.
         warnings: What the user should know about the data.
         epoch: Epochs already done, if it is continued.
     """
@@ -112,8 +105,6 @@ class Finished:
     """A training is done and its best checkpoint evaluated.
 
     Attributes:
-        run: Its folder.
-        best: The best epoch.
         evaluation: Of the best checkpoint on the validation split.
         seconds: From the first step to the end.
         measured_on: Which images gave the best mAP.

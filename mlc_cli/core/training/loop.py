@@ -34,11 +34,8 @@ class Plan:
     Attributes:
         train: Shuffled, augmented batches.
         val: Validation images in the order of the file.
-        step: How a step is made.
         accumulate: Batches of a step.
-        epochs: Passes over the training images.
         eval_every: Epochs between evaluations.
-        warm_start: Training of the head before the first epoch, if any.
         best: What is known beforehand to be the best: nothing is evaluated then.
     """
 
@@ -67,14 +64,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Run:
-    """A plan at work on a state.
-
-    Attributes:
-        plan: What does not change.
-        state: What does.
-        on_tick: Hears how far a phase is.
-        stop: Whether this process was asked to stop.
-    """
+    """A plan at work on a state."""
 
     plan: Plan
     state: TrainState
@@ -203,11 +193,8 @@ def train(
 ) -> Iterator[EpochReport]:
     """Train from the position of `state` to the end, yielding a report after each epoch.
 
-    Args:
-        plan: What does not change.
-        state: What does.
-        on_tick: Called after each batch; may raise to stop.
-        stop: Asked after each batch; where any process is to stop, all do.
+    After each batch `on_tick` is called, which may raise to stop, and `stop` is asked: where any
+    process is to stop, all do.
 
     Raises:
         Interrupted: By `stop`.

@@ -61,12 +61,6 @@ class Recorder(NullRecorder):
     After each epoch the order is: best checkpoint, last checkpoint, state, metrics. The state is
     the word that counts; whatever was written before it is written again, the same, when the
     training is taken up from the state before.
-
-    Args:
-        run: The folder.
-        state: Of the training.
-        settings: Of the training.
-        card: What every checkpoint of it knows.
     """
 
     def __init__(

@@ -43,8 +43,6 @@ class Position:
     Attributes:
         epoch: Counted from 0.
         batch: Counted from 0; all batches done means that the evaluation is next.
-        warm: Whether the warm start is done.
-        stopped: Whether the training was stopped early.
     """
 
     epoch: int = 0
@@ -109,16 +107,7 @@ class TrainState:
 
     Attributes:
         model: Raw weights.
-        optimizer: Of the model.
-        schedule: Of the learning rate.
-        ema: Moving average, if there is one.
         scaler: Gradient scaler of fp16; does nothing in other precisions.
-        early_stop: Rule for stopping early, if there is one.
-        best: The best evaluation so far.
-        losses: Losses of the epoch so far.
-        position: Where in the training we are.
-        metrics: Rows of the metrics file so far.
-        processes: That train together.
         data: What the annotation files were, by name.
     """
 

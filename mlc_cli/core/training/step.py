@@ -36,10 +36,7 @@ class Step:
         forward: The model as it is called in training: itself, compiled, or `together.model`.
         loss: Of scaled logits and targets.
         normalise: From uint8 batches to the model's input, on the device.
-        precision: Of the forward pass.
         lr: Peak learning rate.
-        mix: Mixing of batches, if any.
-        sam: Sharpness-aware minimisation, if any.
         sam_from: First step with it.
         clip_norm: Largest norm of all gradients together, if limited.
         seed: Of everything random.
@@ -49,7 +46,6 @@ class Step:
         rank: Of this process among those that make the step together.
         together: How they do, if there are several: each takes the gradient of its images, and all
             move by the sum, to weights that are the same to the bit.
-        teach: What teachers say of normalised images, if there are any.
     """
 
     forward: Callable[[Tensor], Tensor]
@@ -83,11 +79,8 @@ class Step:
     ) -> Tensor:
         """Make step number `step` over one or more batches; the loss before it.
 
-        Args:
-            state: Of the training.
-            batches: This process's part of each batch; one without images counts for nothing.
-            step: Counted from 0.
-            images: Of all processes together; by default those of the batches.
+        They are this process's part of each batch; one without images counts for nothing. All
+        processes together have so many `images`, by default those of the batches.
 
         Raises:
             TrainingError: Batch normalisation has a single value to normalise.

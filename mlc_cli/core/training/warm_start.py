@@ -37,19 +37,11 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class WarmStart:
-    """How the head is trained.
+    """How the head is trained; the settings say what is not explained here.
 
     Attributes:
         batches: Training images in the order of the file, without random changes.
         prior: Whether biases start at the frequencies of the classes, as for a new head.
-        epochs: Passes over the features.
-        lr: Peak learning rate of AdamW, one-cycle.
-        weight_decay: Of matrices.
-        batch_size: Images a step.
-        dropout: Part of the features dropped.
-        flip: Also use the mirrored images.
-        max_bytes: Largest memory for the features.
-        seed: Of the order and of dropout.
         kept: Places of classes that the head knows; only what it holds of the others is trained.
         unsure: Part of the unknown labels that are left out, the likeliest by heads that were
             trained on other images; the others count as absent.

@@ -122,9 +122,10 @@ def test_a_key_that_is_there_twice_is_refused(tmp_path: Path) -> None:
         ({"exclusive": [["day", "day"]]}, "expected two classes or more"),
         ({"separator": " / ", "exclusive": [["animal", "animal / dog"]]}, "can never be present"),
         ({"implies": {"puppy": ["day", "night"]}, "exclusive": [["day", "night"]]}, "never be"),
-        ({"excludes": []}, "excludes"),
+        ({"excludes": []}, "label rules: excludes: there is no such key, but implies"),
+        ({"implies": {"day": [1.5]}}, "label rules: implies: day: 0: Input should be"),
         ([], ""),
-        ("x", "label rules"),
+        ("x", "label rules: expected these keys: implies"),
     ],
 )
 def test_contradictory_rules_are_refused(tmp_path: Path, rules: object, words: str) -> None:

@@ -177,6 +177,15 @@ def test_ties_are_not_cut() -> None:
     assert found.per_class_C[0] <= 0.5
 
 
+@pytest.mark.parametrize(("positives", "promised"), [(165, True), (164, False)])
+def test_equal_scores_are_one_cut_and_one_test(positives: int, promised: bool) -> None:
+    targets_N1 = (np.arange(300) < positives).astype(np.int8)[:, None]
+    assert (beta.ppf(0.05, positives, 301 - positives) >= 0.5) == promised
+    objective = Objective.parse("precision>=0.5@95%")
+    found = fit_thresholds(np.full((300, 1), 0.5), targets_N1, objective, 5)
+    assert (found.per_class_C[0] <= 0.5) == promised
+
+
 def test_two_floors_are_kept_at_once_or_not_at_all() -> None:
     scores_NC, targets_NC = draw(4000, 3)
     both = Objective.parse("f1;recall>=0.7@95%;precision>=0.7@95%")
@@ -191,13 +200,13 @@ def test_jointly_no_class_is_missed_in_95_of_100_draws() -> None:
     objective, missed, draws = Objective.parse("recall>=0.9@95%"), 0, 400
     for seed in range(draws):
         drawn = draw(600, seed)
-        found = fit_thresholds(*drawn, share_error(*drawn, objective), 5)
+        found = fit_thresholds(*drawn, share_error(drawn[1], objective), 5)
         missed += bool((truth("recall", found.per_class_C) < 0.9).any())
     assert missed / draws <= 0.05 + 2 * sqrt(0.05 * 0.95 / draws)
 
 
 def test_classes_without_images_enough_leave_their_share_to_the_others() -> None:
-    scores_NC, targets_NC = draw(600, 0)
+    targets_NC = draw(600, 0)[1]
     targets_NC[:, 0] = 0
     targets_NC[:10, 0] = 1
-    assert share_error(scores_NC, targets_NC, Objective.parse("recall>=0.9@95%")).jointly == 3
+    assert share_error(targets_NC, Objective.parse("recall>=0.9@95%")).jointly == 3

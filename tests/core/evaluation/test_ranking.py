@@ -27,6 +27,7 @@ def check(scores_NC: np.ndarray, targets_NC: np.ndarray) -> None:
         np.testing.assert_array_equal(ranks.scores_P, positives)
         np.testing.assert_array_equal(ranks.hits_P, [sum(positives >= s) for s in positives])
         np.testing.assert_array_equal(ranks.sorted_rank_P, [sum(known >= s) for s in positives])
+        np.testing.assert_array_equal(ranks.above_P, [sum(known > s) for s in positives])
         np.testing.assert_array_equal(ranks.lower_P, lower)
 
 

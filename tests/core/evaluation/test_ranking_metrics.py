@@ -5,8 +5,13 @@ import pytest
 from sklearn import metrics as sk
 
 from mlc_cli.core.evaluation import ranking_metrics as module
-from mlc_cli.core.evaluation.metrics import eleven_point_ap_C
-from mlc_cli.core.evaluation.ranking_metrics import auroc_C, ranking_metrics, top_k_NC
+from mlc_cli.core.evaluation.metrics import of_classes
+from mlc_cli.core.evaluation.ranking_metrics import (
+    auroc,
+    eleven_point_ap,
+    ranking_metrics,
+    top_k_NC,
+)
 from mlc_cli.core.evaluation.results import evaluate
 
 
@@ -29,7 +34,7 @@ def test_equals_scikit_learn(images: int, classes: int, levels: int, monkeypatch
         expected = sk.label_ranking_average_precision_score(targets, scores)
         assert precision == pytest.approx(expected, abs=1e-12)
         assert coverage == pytest.approx(sk.coverage_error(targets, scores), abs=1e-12)
-    for c, area in enumerate(auroc_C(scores, targets)):
+    for c, area in enumerate(of_classes(scores, targets, auroc)[0]):
         if 0 < targets[:, c].sum() < images:
             assert area == pytest.approx(sk.roc_auc_score(targets[:, c], scores[:, c]), abs=1e-12)
         else:
@@ -43,7 +48,7 @@ def test_unknown_labels_are_as_if_they_were_not_there() -> None:
         for s, t in zip(scores, targets, strict=True)
     ]
     assert ranking_metrics(scores, targets) == pytest.approx(np.mean(rows, 0), abs=1e-12)
-    for c, area in enumerate(auroc_C(scores, targets)):
+    for c, area in enumerate(of_classes(scores, targets, auroc)[0]):
         known = targets[:, c] >= 0
         expected = sk.roc_auc_score(targets[known, c], scores[known, c])
         assert area == pytest.approx(expected, abs=1e-12)
@@ -52,14 +57,14 @@ def test_unknown_labels_are_as_if_they_were_not_there() -> None:
 def test_without_images_they_are_undefined() -> None:
     nothing = np.empty((0, 3)), np.empty((0, 3), np.int8)
     assert np.isnan(ranking_metrics(*nothing)).all()
-    assert np.isnan(auroc_C(*nothing)).all()
+    assert np.isnan(of_classes(*nothing, auroc)).all()
 
 
 @pytest.mark.parametrize("levels", [4, 10**6])
 def test_eleven_point_ap_equals_its_definition(levels: int) -> None:
     scores, targets = made(200, 6, levels=levels, unknown=0.1)
     targets[:, 5] = np.minimum(targets[:, 5], 0)
-    found = eleven_point_ap_C(scores, targets)
+    found = of_classes(scores, targets, eleven_point_ap)[0]
     assert np.isnan(found[5])
     for c in range(5):
         known = targets[:, c] >= 0

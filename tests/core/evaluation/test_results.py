@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mlc_cli.core.evaluation import metrics
 from mlc_cli.core.evaluation.results import (
     SUMMARY,
     Evaluation,
@@ -102,3 +103,11 @@ def test_a_split_without_positives_is_reported_all_the_same(tmp_path: Path, imag
 def test_nothing_but_the_two_files_is_left(evaluation: Evaluation, tmp_path: Path) -> None:
     written = write_evaluation(tmp_path, "", evaluation)
     assert sorted(tmp_path.iterdir()) == sorted(written)
+
+
+def test_scores_are_sorted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    whole = metrics.over_classes
+    monkeypatch.setattr(metrics, "over_classes", lambda *one: (calls.append(1), whole(*one)))
+    evaluate(np.eye(3), np.eye(3, dtype=np.int8), ["a", "b", "c"])
+    assert len(calls) == 1

@@ -40,3 +40,9 @@ def test_what_is_no_probability_is_refused(wrong: float, tmp_path: Path) -> None
     write_scores(file, SavedScores(np.array([[wrong]]), np.ones((1, 1), np.int8), ["a"], ["1"]))
     with pytest.raises(DataError, match=r"not in 0\.\.1"):
         read_scores(file)
+
+
+def test_another_file_is_refused_in_plain_words(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no scores")
+    with pytest.raises(DataError, match=r"it is no \.npz file"):
+        read_scores(tmp_path / "notes.txt")

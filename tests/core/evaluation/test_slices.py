@@ -1,5 +1,6 @@
 """Groups of images: their values, and numbers that are those of the group evaluated alone."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,13 +107,15 @@ def test_floors_of_a_model_are_those_that_it_promises() -> None:
         lower_thresholds=[0.1, 0.2, 0.0],
         promise={
             "floors": ["precision>=0.9@95%", "recall>=0.8@90%"],
-            "not_promised": {"dog": "few"},
+            "not_promised": {"dog": "precision>=0.9@95% cannot be promised: 3 positives"},
         },
     )
-    (upper, upper_C, without), (lower, lower_C, _) = promised_floors(model)
+    (upper, upper_C, without), (lower, lower_C, none) = promised_floors(model)
     assert (upper, lower) == (Floor("precision", 0.9, 0.95), Floor("recall", 0.8, 0.9))
     assert (upper_C.tolist(), lower_C.tolist()) == (model.thresholds, model.lower_thresholds)
-    assert list(without) == ["dog"]
+    assert (list(without), list(none)) == (["dog"], [])
+    both = promised_floors(replace(model, lower_thresholds=None))
+    assert [list(names) for _, _, names in both] == [["dog"], ["dog"]]
 
 
 def test_rare_values_beyond_so_many_are_taken_together(monkeypatch: pytest.MonkeyPatch) -> None:

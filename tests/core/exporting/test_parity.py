@@ -7,12 +7,12 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
+from mlc_cli.core.evaluation.metrics import mean_ap_of
 from mlc_cli.core.evaluation.probabilities import probabilities
 from mlc_cli.core.exporting.parity import (
     Difference,
     Limits,
     compare,
-    mean_ap_of,
     run_in_turn,
 )
 from mlc_cli.core.loading.build import build_eval_batches, read_split

@@ -173,7 +173,7 @@ def test_processes_that_slurm_starts_join() -> None:
             "RANK": "SLURM_PROCID",
             "WORLD_SIZE": "SLURM_STEP_NUM_TASKS",
             "LOCAL_RANK": "SLURM_LOCALID",
-            "LOCAL_WORLD_SIZE": "SLURM_NTASKS_PER_NODE",
+            "LOCAL_WORLD_SIZE": "SLURM_STEP_TASKS_PER_NODE",
         }
         for name, other in names.items():
             os.environ[other] = os.environ.pop(name)

@@ -3,7 +3,7 @@
 import pytest
 
 from mlc_cli.core.system.cores import usable_cores
-from mlc_cli.core.system.processes import DistInfo, dist_info
+from mlc_cli.core.system.processes import DistInfo, dist_info, own_gpu
 from mlc_cli.errors import UsageError
 
 TORCHRUN = {
@@ -50,7 +50,7 @@ def test_one_process_needs_no_others(launched: pytest.MonkeyPatch, left: set[str
 
 
 SLURM = {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "8", "SLURM_LOCALID": "1",
-         "SLURM_NTASKS_PER_NODE": "4"}  # fmt: skip
+         "SLURM_STEP_TASKS_PER_NODE": "4(x2)", "SLURM_NODEID": "1"}  # fmt: skip
 OPEN_MPI = {"OMPI_COMM_WORLD_RANK": "5", "OMPI_COMM_WORLD_SIZE": "8",
             "OMPI_COMM_WORLD_LOCAL_RANK": "1", "OMPI_COMM_WORLD_LOCAL_SIZE": "4"}  # fmt: skip
 
@@ -66,6 +66,35 @@ def test_other_launchers_are_understood(
     monkeypatch.setenv("MASTER_ADDR", "localhost")
     monkeypatch.setenv("MASTER_PORT", "29500")
     assert dist_info() == DistInfo(rank=5, size=8, local_rank=1, local_size=4)
+
+
+@pytest.mark.parametrize(("node", "size"), [(0, 3), (1, 3), (2, 2)])
+def test_nodes_of_slurm_may_have_different_numbers_of_tasks(
+    monkeypatch: pytest.MonkeyPatch, node: int, size: int
+) -> None:
+    uneven = {"SLURM_STEP_TASKS_PER_NODE": "3(x2),2", "SLURM_NODEID": str(node)}
+    for name, value in (SLURM | uneven | {"MASTER_ADDR": "a", "MASTER_PORT": "1"}).items():
+        monkeypatch.setenv(name, value)
+    assert dist_info().local_size == size
+
+
+@pytest.mark.parametrize(("visible", "gpu"), [(None, 1), ("0,1,2,3", 1), ("0", 0), ("GPU-8f2c", 0)])
+def test_a_process_that_sees_its_own_gpu_alone_takes_it(
+    monkeypatch: pytest.MonkeyPatch, visible: str | None, gpu: int
+) -> None:
+    for name, value in (SLURM | {"MASTER_ADDR": "a", "MASTER_PORT": "1"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert own_gpu() == gpu
+
+
+def test_a_process_of_torchrun_never_takes_the_gpu_of_another(
+    launched: pytest.MonkeyPatch,
+) -> None:
+    launched.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert own_gpu() == 1, "which is then refused"
 
 
 def test_a_batch_script_of_slurm_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:

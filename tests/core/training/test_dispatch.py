@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import timm
 import torch
-from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mlc_cli.core.training.optim.ema import Ema
@@ -31,16 +30,15 @@ class Recorder(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def network() -> nn.Module:
-    model: nn.Module = timm.create_model("efficientnet_b0", num_classes=3)
-    return model
+MODELS = {"efficientnet_b0": 4_500, "tf_efficientnetv2_s": 10_500}
+"""With how many operations a step may be made, both passes of SAM included."""
 
 
 def recorded(
-    monkeypatch: pytest.MonkeyPatch, settings: OptimSettings, *, adaptive: bool
+    monkeypatch: pytest.MonkeyPatch, name: str, settings: OptimSettings, *, adaptive: bool
 ) -> Recorder:
     """The second of two steps with everything that may take part in one."""
-    model, recorder = make_model(network), Recorder()
+    model, recorder = make_model(lambda: timm.create_model(name, num_classes=3)), Recorder()
 
     def passed(function: Any) -> Any:
         def run(*arguments: Any) -> Any:
@@ -64,12 +62,20 @@ def recorded(
     return recorder
 
 
-@pytest.mark.parametrize("adaptive", [False, True])
-@pytest.mark.parametrize("settings", [SgdSettings(), AdamWSettings()], ids=["sgd", "adamw"])
+@pytest.mark.parametrize(
+    ("name", "settings", "adaptive"),
+    [
+        ("efficientnet_b0", SgdSettings(), False),
+        ("efficientnet_b0", SgdSettings(), True),
+        ("efficientnet_b0", AdamWSettings(), False),
+        ("tf_efficientnetv2_s", AdamWSettings(), True),
+    ],
+)
 def test_a_step_takes_few_operations_and_never_waits_for_the_device(
-    monkeypatch: pytest.MonkeyPatch, settings: OptimSettings, adaptive: bool
+    monkeypatch: pytest.MonkeyPatch, name: str, settings: OptimSettings, adaptive: bool
 ) -> None:
-    recorder = recorded(monkeypatch, settings, adaptive=adaptive)
+    recorder = recorded(monkeypatch, name, settings, adaptive=adaptive)
     assert recorder.outside["aten._fused_sgd_.tensor_lr"] == 1, "the recorder sees the step"
-    assert recorder.outside.total() < 200, recorder.outside.most_common(10)
+    assert recorder.outside.total() < 150, recorder.outside.most_common(10)
+    assert recorder.all.total() < MODELS[name]
     assert recorder.all["aten._local_scalar_dense.default"] == 0

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Annotation, Label, LabelSets, sorted_classes
-from mlc_cli.core.datasets.converting.collect import Ints, among, label_sets
+from mlc_cli.core.datasets.converting.collect import Ints, among
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError, UsageError
 from mlc_cli.text import nearest, some
@@ -120,16 +120,15 @@ def _changed(annotation: Annotation, new: Sequence[Label | None], flag: str) -> 
     return replace(
         annotation,
         classes=classes,
-        positives=label_sets(present, len(annotation), len(classes)),
-        others=label_sets(others, len(annotation), len(classes)),
+        positives=LabelSets.of_codes(present, len(annotation), len(classes)),
+        others=LabelSets.of_codes(others, len(annotation), len(classes)),
         rules=annotation.rules.renamed(names).among(classes, annotation.source),
     )
 
 
 def _codes(sets: LabelSets, index_C: Ints, classes: int) -> tuple[Ints, NDArray[np.int64]]:
     """Labels as image × classes + class, sorted, and how many labels became each."""
-    owners_L = np.repeat(np.arange(len(sets.starts) - 1), sets.sizes_N())
     indexes_L = index_C[sets.indices]
-    codes_L = (owners_L * classes + indexes_L)[indexes_L >= 0]
+    codes_L = (sets.owners() * classes + indexes_L)[indexes_L >= 0]
     codes, times = np.unique(codes_L, return_counts=True)
     return codes, times

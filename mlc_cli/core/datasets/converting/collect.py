@@ -135,8 +135,8 @@ def collect(
         folder=source.image_root,
         classes=names,
         paths=paths,
-        positives=label_sets(present, len(paths), len(names)),
-        others=label_sets(others[~both], len(paths), len(names)),
+        positives=LabelSets.of_codes(present, len(paths), len(names)),
+        others=LabelSets.of_codes(others[~both], len(paths), len(names)),
         unlisted=source.unlisted,
         rules=source.rules.renamed({name: name for name in map(str, names)}).among(names, origin),
     )
@@ -260,13 +260,6 @@ def among(codes: Ints, sorted_codes: Ints) -> NDArray[np.bool_]:
         return np.zeros(len(codes), np.bool_)
     positions = np.searchsorted(sorted_codes, codes)
     return np.equal(sorted_codes[np.minimum(positions, len(sorted_codes) - 1)], codes)
-
-
-def label_sets(codes: Ints, images: int, classes: int) -> LabelSets:
-    """Labels of each image from sorted codes, image × classes + class."""
-    owners, labels = np.divmod(codes, classes)
-    starts = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=images))])
-    return LabelSets(labels.astype(np.uint16 if classes <= 2**16 else np.uint32), starts)
 
 
 def _note_twins(paths: PackedStrings, noted: IssueLog) -> None:

@@ -19,8 +19,9 @@ from mlc_cli.errors import DataError
 
 _HEAD = 1000
 _TABLE = re.compile(
-    r"(?i)(?:class(?:es)?|labels?|categor(?:y|ies)|names?)"
-    r"(?:[ _-]?(?:names?|map|mapping|list|index|dict))?\.(?:txt|csv|tsv|json)"
+    r"(?i)(?:(?:id|idx|index)[ _-]?(?:to|2)[ _-]?)?(?:class(?:es)?|labels?|categor(?:y|ies)|names?)"
+    r"(?:[ _-](?:\w+[ _-])?(?:to|2)[ _-]?\w+)?(?:[ _-]?(?:names?|map|mapping|list|index|dict|2id))?"
+    r"\.(?:txt|csv|tsv|json)"
 )
 _NUMBER_FIRST, _NUMBER_LAST = re.compile(r"(\d+)[\s,;:]+(.+)"), re.compile(r"(.+?)[,;:\t]\s*(\d+)")
 

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.datasets.converting.collect import Collected
 from mlc_cli.core.datasets.formats.base import Sample, Source
-from mlc_cli.core.datasets.formats.shared.split_names import SPLITS, meaning
+from mlc_cli.core.datasets.formats.shared.split_names import SPLITS, meaning, split_of_folders
 from mlc_cli.core.datasets.stratify import Units, share_out
 from mlc_cli.core.system.issues import IssueLog
 
@@ -53,6 +54,22 @@ def with_splits(source: Source, names: Mapping[str, str], seen: set[str]) -> Sou
     return replace(source, samples=samples())
 
 
+def by_folders(whole: Collected, remarks: list[str]) -> Collected:
+    """The same with other splits: where none is told, the folders that images lie in tell them.
+
+    All have to lie in folders of splits, of more than one.
+    """
+    paths = whole.annotation.paths
+    if whole.splits != ("",) or not split_of_folders(paths[0]):
+        return whole
+    names = list(map(split_of_folders, paths))
+    if not all(names) or len(set(map(meaning, names))) == 1:
+        return whole
+    remarks.append("the folders of the images tell the split")
+    splits, split_N = np.unique(names, return_inverse=True)
+    return replace(whole, splits=tuple(splits.tolist()), split_N=split_N)
+
+
 def in_order(splits: Mapping[str, Annotation]) -> dict[str, Annotation]:
     """The same, train, val and test first."""
     names = sorted(splits, key=lambda name: SPLITS.index(name) if name in SPLITS else len(SPLITS))
@@ -77,10 +94,8 @@ def parts_of(
 
     Groups are numbered from 0 without gaps; the seed decides between equals.
     """
-    sizes_N = annotation.positives.sizes_N()
     unit_N = np.arange(len(annotation)) if group_N is None else group_N
-    owners = np.repeat(np.arange(len(annotation)), sizes_N)
-    labels = annotation.positives.indices.astype(np.int64)
+    owners, labels = annotation.positives.owners(), annotation.positives.indices.astype(np.int64)
     units = Units.of_images(unit_N, owners, labels, len(annotation.classes))
     return share_out(units, shares, seed)[unit_N]
 

@@ -19,10 +19,20 @@ _STATES = "Write it as CSV with a column for each class: 1 present, 0 absent, bl
 _BANDS = "Save the bands that are wanted as one image each, and the labels as CSV: image,labels."
 _FOLDERS = "Convert its folder of images as image-folder, or write the attributes of images as CSV."
 _LIST = "Write it as CSV: image,labels. Or put the names of its numbers beside it, in synsets.txt."
+_TWO_PARTS = (
+    "Convert the folder train as image-folder with --split train, then this file as csv-list with"
+    " --image-column 1 --label-column 2 --split val --images val/images."
+)
+_FIFTYONE = "Export it as FiftyOneImageClassificationDataset or as COCODetectionDataset."
 _NAMES = {
     "image_class_labels.txt": ("is of CUB-200-2011 or NABirds", _FOLDERS),
     "predicate-matrix-binary.txt": ("is of AwA2: attributes of classes, not of images", _FOLDERS),
-    **dict.fromkeys(("list_attr_img.txt", "list_category_img.txt"), ("is of DeepFashion", _STATES)),
+    **dict.fromkeys(
+        ("list_attr_img.txt", "list_category_img.txt", "list_attr_cloth.txt", "train_attr.txt"),
+        ("is of DeepFashion", _STATES),
+    ),
+    "images_variant_train.txt": ("is of FGVC-Aircraft", _CSV),
+    "val_annotations.txt": ("is of Tiny ImageNet", _TWO_PARTS),
     "objectInfo150.txt": ("is of ADE20K, which has masks", _CSV),
     "mimic-cxr-2.0.0-chexpert.csv": ("is of MIMIC-CXR: labels of studies, not of images", _STATES),
 }
@@ -51,9 +61,12 @@ _OPENINGS = (
     ),
     (rb'"positive_attributes"\s*:', "is of VAW", _STATES),
     (rb'"relations"\s*:\s*\[', "has scene graphs, as GQA", _CSV),
+    (rb'\A\s*\{\s*"samples"\s*:.*"filepath"\s*:', "is a FiftyOneDataset", _FIFTYONE),
     (rb'"imgHeight"\s*:', "is of Cityscapes", _COCO),
     (rb'"gtboxes"\s*:', "is of CrowdHuman", _COCO),
     (rb"\A\S+ (?:\w+ )*(?:upper|lower)Body[A-Z]", "is of PETA", _CSV),
+    (rb"\A#Image CLASS-ID SPECIES", "is of Oxford-IIIT Pets", _CSV),
+    (rb"\Aaction_name\s", "is of Stanford 40 Actions", _CSV),
     (rb"\Ahttps?://\S+\s+\d+:[01]", "is of Tencent ML-Images: classes with confidences", _CSV),
     (
         rb"\A[^\n]*EstimatedYesNo",
@@ -106,6 +119,10 @@ def refuse_unseen(source: Path, names: str) -> NoReturn:
         DataError: Always: it is known, a table or the only file that could have annotations cannot
             be read, or it is not clear.
     """
+    inside = [*source.glob("[!.]*")]
+    if len(inside) == 1 and inside[0].is_dir():
+        refuse_known(inside[0])
+        refuse_unseen(inside[0], names)
     levels = (sorted(islice(level, _FILES)) for level in other_files(source))
     found = [source] if is_file(source) else starmap(Path, chain.from_iterable(levels))
     places = [place for place in found if is_file(place)]  # a pipe would be waited for

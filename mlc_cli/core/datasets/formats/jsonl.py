@@ -20,6 +20,7 @@ import msgspec
 
 from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
+from mlc_cli.core.datasets.formats.shared.column_names import called_labels
 from mlc_cli.core.datasets.formats.shared.json_files import (
     STATES_REMARK,
     FileKind,
@@ -32,7 +33,6 @@ from mlc_cli.core.datasets.formats.shared.layout import split_of, unsplit
 from mlc_cli.core.datasets.formats.shared.lines import text_lines
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames, relative_prefix
 from mlc_cli.core.datasets.formats.shared.references import is_address
-from mlc_cli.core.datasets.formats.shared.tables import called_labels
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 from mlc_cli.text import some

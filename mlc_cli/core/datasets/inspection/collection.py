@@ -23,7 +23,6 @@ class Labels:
     """The labels of one image by name.
 
     Attributes:
-        present: Labels that it has.
         others: Labels in the state that unlisted ones are not in (see `Annotation`).
         unlisted: State of all others.
     """
@@ -150,13 +149,8 @@ def read_collection(
 ) -> Collection:
     """Read the annotation files of a data set; faulty ones are kept with their faults.
 
-    It is a folder with some of `train.json`, `val.json` and `test.json`, or one file.
-
-    Args:
-        source: The folder or the file.
-        image_root: Folder of the images, where it is another.
-        read: Reads a file.
-        is_there: Whether there is one, or what stands for it.
+    It is a folder with some of `train.json`, `val.json` and `test.json`, or one file; `read` reads
+    one, and `is_there` says whether there is one, or what stands for it.
 
     Raises:
         DataError: There is no annotation file.

@@ -1,31 +1,33 @@
 """`report.html`: from the scores of a split to one page for people."""
 
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
-from mlc_cli.core.evaluation.diagnosis import Chosen, Diagnosis, choose_images, diagnose
-from mlc_cli.core.evaluation.metrics import Floats, ratio
+from mlc_cli.core.evaluation.bootstrap import Intervals, bootstrap
+from mlc_cli.core.evaluation.metrics import Flags, Floats, ratio
+from mlc_cli.core.evaluation.mistakes import ErrorPair, Mistakes, error_pairs, worst_mistakes
+from mlc_cli.core.evaluation.reliability import Reliability, reliability
 from mlc_cli.core.evaluation.report import charts
+from mlc_cli.core.evaluation.report.about import facts_of, out_of_fold
 from mlc_cli.core.evaluation.results import FITTED, HALF, Evaluation, class_rows
 from mlc_cli.core.evaluation.scores import SavedScores, ScoredSplit
 from mlc_cli.core.evaluation.slices import Slice, slice_table, worst_slice
+from mlc_cli.core.evaluation.suspects import Suspects, find_suspects
 from mlc_cli.core.html.page import write_page
 from mlc_cli.core.html.words import gauge, name, span, value
 from mlc_cli.core.images.thumbnails import Picture, read_thumbnails
 from mlc_cli.core.runs.folder import RunFolder
 from mlc_cli.core.system.cores import usable_cores
-from mlc_cli.text import some
 
 TEMPLATE = "evaluation/report/report.html"
-MOST_PICTURES, MATRIX_LABELS = 300, 14
+MATRIX_LABELS = 14
 CHOSEN_HERE = (
     "Thresholds are chosen on the validation split, which these images are: new images will do a"
     " little worse at them. For numbers without that advantage: `mlc eval --report --split test`."
@@ -45,29 +47,114 @@ Cells = list[str | Markup]
 
 @dataclass(frozen=True)
 class Content:
-    """Everything that a report is made from.
+    """Everything that a report shows; what takes long is computed once.
 
     Attributes:
-        pictures: Images to show, by row.
-        facts: About the run, as name and value.
-        history: Lines of `metrics.jsonl`, if there are any.
-        epoch: Of the checkpoint.
-        warnings: What the reader must know before believing the numbers.
-        out_of_fold: Summary of decisions at thresholds that were not chosen on the images in
-            question, if it was estimated.
+        scored: What the model says of a split.
+        evaluation: Of the same.
+        split: Its name.
+        draws: Of the bootstrap.
+        limit: At most so many different images are shown.
     """
 
-    title: str
-    scores: SavedScores
+    scored: ScoredSplit
     evaluation: Evaluation
-    diagnosis: Diagnosis
-    chosen: Chosen
-    pictures: Mapping[int, Picture]
-    facts: Mapping[str, str]
-    history: Sequence[dict[str, Any]] = ()
-    epoch: int = 0
-    warnings: Sequence[str] = ()
-    out_of_fold: Mapping[str, float] = field(default_factory=dict)
+    split: str
+    draws: int = 200
+    limit: int = 300
+
+    @property
+    def scores(self) -> SavedScores:
+        """What the model says, and what is there."""
+        return self.scored.scores
+
+    @property
+    def _arrays(self) -> tuple[Floats, NDArray[np.int8]]:
+        return self.scores.probabilities_NC, self.scores.targets_NC
+
+    @property
+    def title(self) -> str:
+        """Of which run or file, on what."""
+        run, best = self.scored.checkpoint.resolve().parent.name, self.scored.checkpoint.name
+        model = run if best == "best.safetensors" and run else best
+        return f"{model} on {self.scored.source.name}"
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the reader must know before believing the numbers."""
+        used_C = self.evaluation.thresholds_C
+        own = used_C is not None and used_C.tolist() == self.scored.card.thresholds
+        trained, chosen = self.split == "train", self.split == "val" and own
+        return [TRAINED_HERE] * trained + [CHOSEN_HERE] * chosen
+
+    @cached_property
+    def _decided(self) -> dict[str, Flags]:
+        """Decisions in all ways."""
+        used = {HALF: 0.5, FITTED: self.evaluation.thresholds_C}
+        decide = self.scores.bound.decide
+        return {way: decide(self._arrays[0], used[way]) for way in self.evaluation.decisions}
+
+    @property
+    def _made_NC(self) -> Flags:
+        """Decisions at the thresholds, or at 0.5 without any."""
+        return [*self._decided.values()][-1]
+
+    @cached_property
+    def intervals(self) -> Intervals:
+        """How sure the metrics are."""
+        return bootstrap(*self._arrays, self._decided, draws=self.draws)
+
+    @cached_property
+    def reliability(self) -> Reliability:
+        """Whether probabilities mean what they say."""
+        return reliability(*self._arrays)
+
+    @cached_property
+    def mistakes(self) -> list[Mistakes]:
+        """The worst of each class."""
+        return worst_mistakes(*self._arrays, self._made_NC, limit=4)
+
+    @cached_property
+    def mixed_up(self) -> tuple[list[ErrorPair], NDArray[np.int64]]:
+        """Pairs of labels that are taken for each other, and images by missed and wrong label."""
+        return error_pairs(self.scores.targets_NC, self._made_NC, limit=15)
+
+    @cached_property
+    def suspects(self) -> Suspects:
+        """Labels that may be wrong."""
+        return find_suspects(*self._arrays, limit=16)
+
+    @cached_property
+    def shown(self) -> tuple[list[int], list[int], int]:
+        """Images to show, suspects first, classes whose mistakes are, most first, and the rest."""
+        suspects = (*self.suspects.missing, *self.suspects.wrong)
+        images, labels = dict.fromkeys(suspect.image for suspect in suspects), list[int]()
+        totals_C = np.array([mistakes.total for mistakes in self.mistakes])
+        wrong = np.argsort(-totals_C, kind="stable")[: np.count_nonzero(totals_C)].tolist()
+        for label in wrong:
+            mistakes = self.mistakes[label]
+            further = images | dict.fromkeys((*mistakes.extra, *mistakes.missed))
+            if len(further) > self.limit:
+                break
+            images = further
+            labels.append(label)
+        return list(images), labels, len(wrong) - len(labels)
+
+    @cached_property
+    def pictures(self) -> dict[int, Picture]:
+        """Of the images to show, by row."""
+        paths = {image: self.scored.place(image) for image in self.shown[0]}
+        return read_thumbnails(paths, self.scored.max_pixels, usable_cores())
+
+    @cached_property
+    def unseen(self) -> dict[str, float]:
+        """What the thresholds come to on images that they were not chosen on, if it is known."""
+        return out_of_fold(self.scored, self.evaluation) if self.split == "val" else {}
+
+    @cached_property
+    def facts(self) -> dict[str, str]:
+        """About the run and the images, as name and value."""
+        return facts_of(self.scored, self.evaluation)
 
     @cached_property
     def ways(self) -> dict[str, str]:
@@ -109,7 +196,7 @@ class Content:
     def summary_rows(self, meanings: Mapping[str, tuple[str, str]]) -> Iterator[Cells]:
         """A row for each metric: its title, its values with intervals, and what it says."""
         small = Markup('{}<br><small class="range">{}</small>')
-        intervals = self.diagnosis.intervals
+        intervals = self.intervals
         for key, (title, meaning) in meanings.items():
             cells: Cells = [title]
             for way, metrics in self.evaluation.decisions.items():
@@ -117,20 +204,20 @@ class Content:
                 number = self.evaluation.mean_ap if whole else getattr(metrics, key)
                 interval = intervals.mean_ap if whole else intervals.decisions[way][key]
                 cells.append(small.format(value(number), span(interval)))
-            if self.out_of_fold:
-                cells.append(value(self.out_of_fold.get(key, math.nan)))
+            if self.unseen:
+                cells.append(value(self.unseen.get(key, math.nan)))
             yield [*cells, meaning]
 
     def class_rows(self) -> Iterator[Cells]:
         """A row of metrics for each class, the weakest first."""
         evaluation, rows = self.evaluation, class_rows(self.evaluation)
-        ece_C, link = self.diagnosis.reliability.ece_C, Markup('<a href="#chart-{}">{}</a>')
+        ece_C, link = self.reliability.ece_C, Markup('<a href="#chart-{}">{}</a>')
         for rank, c in enumerate(self.by_ap):
             title, ap = name(evaluation.classes[c]), evaluation.ap_C[c]
             yield [
                 link.format(c, title) if rank < charts.MOST_CHARTS else title,
                 gauge(value(ap), ap),
-                span(self.diagnosis.intervals.ap_C[c], 2) or "–",
+                span(self.intervals.ap_C[c], 2) or "–",
                 *(value(rows[c][key]) for key in KEYS),
                 value(ece_C[c]),
                 f"{evaluation.positives_C[c]:,}",
@@ -145,13 +232,13 @@ class Content:
 
     def pair_rows(self) -> Iterator[Cells]:
         """A row for each pair of labels that are taken for each other."""
-        for pair in self.diagnosis.pairs:
+        for pair in self.mixed_up[0]:
             names = (name(self.evaluation.classes[c]) for c in (pair.missed, pair.extra))
             yield [*names, f"{pair.count:,} of {pair.missed_total:,}", value(pair.expected, 1)]
 
     def matrix(self) -> tuple[list[str], list[list[tuple[float, object]]]]:
         """Labels that take part in most mixed-up pairs; images by missed and predicted label."""
-        joint_CC = self.diagnosis.joint_CC
+        joint_CC = self.mixed_up[1]
         involved_C = joint_CC.sum(axis=0) + joint_CC.sum(axis=1)
         ranked = np.argsort(-involved_C, kind="stable")[:MATRIX_LABELS]
         labels = sorted(int(c) for c in ranked if involved_C[c])
@@ -173,26 +260,12 @@ class Content:
 
     def learning_charts(self) -> dict[str, Markup]:
         """How the training went, by what is drawn; empty without a record of it."""
+        rows = RunFolder(self.scored.checkpoint.parent).read_metrics()
         drawn = {
-            title: charts.learning_chart(title, self.history, keys, self.epoch)
+            title: charts.learning_chart(title, rows, keys, self.scored.card.epoch)
             for title, keys in CURVES.items()
         }
         return {title: chart for title, chart in drawn.items() if chart}
-
-    def all_facts(self) -> dict[str, str]:
-        """About the run and the images, as name and value."""
-        evaluation, empty = self.evaluation, self.evaluation.empty_classes
-        labels_N = np.count_nonzero(self.scores.targets_NC == 1, axis=1)
-        facts = {"Images": f"{evaluation.images:,}", "Labels": f"{len(evaluation.classes):,}"}
-        if len(labels_N):
-            low, high = labels_N.min(), labels_N.max()
-            facts["Labels an image"] = f"{labels_N.mean():.2f} on average, {low} to {high}"
-            facts["Images without labels"] = f"{np.count_nonzero(labels_N == 0):,}"
-        unknown = f"{evaluation.unknown:,}, left out of every number"
-        facts["Labels of unknown state"] = unknown if evaluation.unknown else "none"
-        facts["Labels on no image"] = f"{len(empty):,}: {some(empty, 20)}" if empty else "none"
-        facts["Unreadable images"] = f"{len(evaluation.unreadable):,}"
-        return {**self.facts, **facts}
 
 
 def make_report(path: Path, split: str, scored: ScoredSplit, evaluation: Evaluation) -> None:
@@ -201,57 +274,5 @@ def make_report(path: Path, split: str, scored: ScoredSplit, evaluation: Evaluat
     Raises:
         MlcError: It cannot be written.
     """
-    scores, card, used_C = scored.scores, scored.card, evaluation.thresholds_C
-    diagnosis = diagnose(scores.probabilities_NC, scores.targets_NC, used_C, scores.bound)
-    chosen = choose_images(diagnosis, MOST_PICTURES)
-    paths = {image: scored.place(image) for image in chosen.images}
-    own = used_C is not None and used_C.tolist() == card.thresholds
-    run, best = scored.checkpoint.resolve().parent.name, scored.checkpoint.name
-    content = Content(
-        title=f"{run if best == 'best.safetensors' and run else best} on {scored.source.name}",
-        scores=scores,
-        evaluation=evaluation,
-        diagnosis=diagnosis,
-        chosen=chosen,
-        pictures=read_thumbnails(paths, scored.max_pixels, usable_cores()),
-        facts=_facts(scored, used_C),
-        history=RunFolder(scored.checkpoint.parent).read_metrics(),
-        epoch=card.epoch,
-        warnings=[TRAINED_HERE] * (split == "train") + [CHOSEN_HERE] * (split == "val" and own),
-        out_of_fold=_out_of_fold(scored.checkpoint, evaluation) if split == "val" else {},
-    )
+    content = Content(scored, evaluation, split)
     write_page(path, TEMPLATE, report=content, charts=charts, slice_table=slice_table)
-
-
-def _facts(scored: ScoredSplit, used_C: Floats | None) -> dict[str, str]:
-    card, thresholds = scored.card, "none: labels are decided at 0.5"
-    if used_C is not None:
-        low, high = used_C.min(), used_C.max()
-        several = f"one for each label, {low:.3f} to {high:.3f}"
-        thresholds = several if low < high else f"{low:.4g} for all labels"
-    head = card.model.get("head")
-    kind = head.get("name", "?") if isinstance(head, dict) else "?"
-    weights = "moving average of the weights" if card.averaged else "weights as trained"
-    return {
-        "Checkpoint": str(scored.checkpoint),
-        "Data": str(scored.source),
-        "Trained": f"{card.epoch} epochs, {weights}",
-        "Model": f"{card.model.get('backbone', '?')}, head {kind}",
-        "Input": str(card.geometry),
-        **({"Scores out of fold": scored.folds["summary"]} if scored.folds else {}),
-        "Thresholds": thresholds,
-        "Written by": ", ".join(f"{name} {version}" for name, version in card.versions.items()),
-    }
-
-
-def _out_of_fold(checkpoint: Path, evaluation: Evaluation) -> dict[str, float]:
-    """What `mlc thresholds` estimated for these very thresholds; nothing if it did not."""
-    try:
-        content = json.loads((checkpoint.parent / "thresholds.json").read_text(encoding="utf-8"))
-        fitted = [row["threshold"] for row in content["classes"]]
-        estimate = content["metrics"].get("out_of_fold", {})
-        same = evaluation.thresholds_C is not None and fitted == evaluation.thresholds_C.tolist()
-        same = same and content["images"] == evaluation.images
-        return {key: float(number) for key, number in estimate.items()} if same else {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}

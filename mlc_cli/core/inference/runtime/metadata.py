@@ -58,10 +58,8 @@ def threshold_logits(thresholds_C: Sequence[float]) -> NDArray[np.float32]:
 def to_entries(info: ExportInfo, *, normalised_inside: bool) -> dict[str, str]:
     """Keys and values to write.
 
-    Args:
-        info: What is known.
-        normalised_inside: Whether the graph takes BGR in 0..255 and normalises it itself (the
-            IR), or takes normalised RGB, which the client then has to make (ONNX).
+    With `normalised_inside`, the graph takes BGR in 0..255 and normalises it itself (the IR);
+    otherwise it takes normalised RGB, which the client then has to make (ONNX).
 
     Raises:
         MlcError: Two class names would be one for the client.
@@ -126,12 +124,7 @@ def client_labels(classes: Sequence[str] | Sequence[int]) -> list[str]:
 
 
 def from_entries(entries: Mapping[str, str], path: Path, *, sealed: bool) -> ExportInfo:
-    """Read what `to_entries` wrote.
-
-    Args:
-        entries: Keys and values.
-        path: The file that they stand in.
-        sealed: Whether the file carries a checksum.
+    """Read what `to_entries` wrote; `sealed` files carry a checksum.
 
     Raises:
         CheckpointError: The file was not exported by mlc, or its metadata is damaged.
@@ -157,12 +150,6 @@ def check_shapes(
     info: ExportInfo, image: Sequence[object], logits: Sequence[object], path: Path
 ) -> None:
     """Compare what a graph takes and gives with what its file says.
-
-    Args:
-        info: Of the file.
-        image: Shape of an input image, as the graph has it.
-        logits: Shape of the output, as the graph has it.
-        path: The file.
 
     Raises:
         CheckpointError: It is another.

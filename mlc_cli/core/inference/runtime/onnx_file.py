@@ -17,7 +17,7 @@ from mlc_cli.core.inference.runtime.metadata import (
 from mlc_cli.core.runs.card import check_sealed
 from mlc_cli.core.system.cores import CPU_SLICE, keep_freed_memory, usable_cores
 from mlc_cli.core.system.files import named_faults
-from mlc_cli.core.system.processes import dist_info
+from mlc_cli.core.system.processes import own_gpu
 from mlc_cli.errors import CheckpointError, UsageError
 
 Providers = list[str | tuple[str, dict[str, int]]]
@@ -121,4 +121,4 @@ def _providers(device: str) -> Providers:
             f"device '{device}': the installed ONNX Runtime has no CUDA",
             "Use --device cpu, or install onnxruntime-gpu in place of onnxruntime.",
         )
-    return [(_CUDA, {"device_id": int(numbered[1] or dist_info().local_rank)}), _CPU]
+    return [(_CUDA, {"device_id": int(numbered[1] or own_gpu())}), _CPU]

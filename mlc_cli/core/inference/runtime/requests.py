@@ -15,11 +15,7 @@ from numpy.typing import NDArray
 
 
 class Requests:
-    """As many requests as the device runs well side by side.
-
-    Args:
-        compiled: The model.
-    """
+    """As many requests as the device runs well side by side."""
 
     def __init__(self, compiled: ov.CompiledModel) -> None:
         count = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")

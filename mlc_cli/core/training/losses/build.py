@@ -22,15 +22,9 @@ def build_loss(
     device: torch.device,
     distill: loss.DistillSettings | None = None,
 ) -> MultilabelLoss:
-    """Build a loss.
+    """Build a loss of logits that contain a scale.
 
-    Args:
-        settings: Of the loss.
-        scale: Factor that the logits contain.
-        positives_C: Positive images of each class in training.
-        negatives_C: Negative ones; those whose state is unknown are neither.
-        device: Where the logits will be.
-        distill: What is made of the logits of teachers.
+    Training images of which a class is unknown are in neither of its counts.
     """
     elements = _build_elements(settings, scale)
     return MultilabelLoss(

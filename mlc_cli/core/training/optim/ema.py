@@ -16,7 +16,6 @@ class Ema:
     are, integer ones copied.
 
     Args:
-        model: What to follow.
         decay: Largest decay a step.
         warmup: The larger, the more of the start is forgotten; `None` keeps the decay constant.
     """

@@ -81,6 +81,15 @@ def test_a_table_beside_names_all_numbers_or_none(tmp_path: Path) -> None:
     assert read(told) == [["cat"], ["dog"]]
 
 
+@pytest.mark.parametrize(
+    "file",
+    ["label_num_to_disease_map.json", "class_to_idx.json", "idx_to_class.json", "id2label.json"],
+)
+def test_tables_of_names_are_called_in_many_ways(tmp_path: Path, file: str) -> None:
+    (tmp_path / file).write_text(json.dumps(NAMES))
+    assert read(name_numbers(source([0], [2]), tmp_path, None)) == [["cat"], ["dog"]]
+
+
 def test_a_table_of_images_names_no_numbers(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("name,label\na.jpg,0\nb.jpg,1\n")
     assert read(name_numbers(source(["0"], ["1"]), tmp_path, None)) == [["0"], ["1"]]

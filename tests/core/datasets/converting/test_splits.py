@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from mlc_cli.core.datasets.annotations import Annotation, LabelSets
+from mlc_cli.core.datasets.converting.collect import Collected
 from mlc_cli.core.datasets.converting.splits import (
+    by_folders,
     divide,
     group_by_name,
     missing_classes,
@@ -49,6 +51,29 @@ def make() -> Make:
 )
 def test_splits_are_renamed_where_that_is_clear(names: list[str], result: list[str]) -> None:
     assert list(rename_splits(names).values()) == result
+
+
+@pytest.mark.parametrize(
+    ("paths", "splits", "result"),
+    [
+        (["train/a.jpg", "x/val/b.jpg", "train/c.jpg"], [""], {"train": [0, 2], "val": [1]}),
+        (["train/a.jpg", "b.jpg", "test/c.jpg"], [""], {"": [0, 1, 2]}),
+        (["train/a.jpg", "training/b.jpg", "train/c.jpg"], [""], {"": [0, 1, 2]}),
+        (["train/a.jpg", "val/b.jpg", "val/c.jpg"], ["all"], {"all": [0, 1, 2]}),
+    ],
+)
+def test_folders_of_images_tell_the_split_where_nothing_else_does(
+    make: Make, paths: list[str], splits: list[str], result: dict[str, list[int]]
+) -> None:
+    whole, remarks = (
+        Collected(make(paths, np.eye(3, dtype=int)), tuple(splits), np.zeros(3, int)),
+        [],
+    )
+    parts = by_folders(whole, remarks).by_split()
+    assert {name: list(own.paths) for name, own in parts.items()} == {
+        name: [paths[image] for image in images] for name, images in result.items()
+    }
+    assert bool(remarks) == (len(result) > 1)
 
 
 def test_division_shares_out_every_class_and_every_image_once(make: Make) -> None:

@@ -56,6 +56,17 @@ def test_a_class_that_one_split_lacks_is_unknown_there(put, read_all, tmp_path) 
     assert "unknown: cat" in reading.source.remarks[0]
 
 
+def test_a_table_without_any_class_says_nothing_of_labels(put, read_all, tmp_path) -> None:
+    put("Training_GroundTruth.csv", "image,mel,nv\na.jpg,1.0,0.0\nb.jpg,0.0,1.0\n")
+    put("Training_Metadata.csv", "image,age,site\na.jpg,55.0,torso\nb.jpg,60.0,back\n")
+    reading = read_all(CsvOnehotReader(), tmp_path)
+    assert {path: own for (_, path), own in reading.states.items()} == {
+        "a.jpg": ({"mel"}, set()),
+        "b.jpg": ({"nv"}, set()),
+    }
+    assert any("left out" in one and "Metadata" in one for one in reading.source.remarks)
+
+
 @pytest.mark.parametrize(
     ("minus_one", "unknown"), [("unknown", {"Mass", "Edema"}), ("absent", {"Mass"})]
 )

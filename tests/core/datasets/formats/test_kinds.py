@@ -174,6 +174,17 @@ KINDS: Mapping[str, Kind] = {
         {"labels.json": coco((0, "a.jpg", [1])), "runs/1/results.csv": "epoch,label\n1,0\n"},
         {"a.jpg": {"cat"}}, {""},
     ),
+    "numbers beside their names": (
+        "csv-list",
+        {"train.csv": ",Filename,Label,ClassName\n0,a.jpg,0,Forest\n1,b.jpg,1,River\n"
+                      "2,c.jpg,0,Forest\n"},
+        {"a.jpg": {"Forest"}, "b.jpg": {"River"}, "c.jpg": {"Forest"}}, {"train"},
+    ),
+    "a test set without labels before the rest": (
+        "csv-onehot",
+        {"test.csv": "image_id\nTest_0\n", "train.csv": "image_id,rust,scab\na,1,0\nb,0,1\n"},
+        {"a": {"rust"}, "b": {"scab"}}, {"train"},
+    ),
     "an import of a cloud": (
         "csv-list", {"import.csv": "TEST,gs://b/a.jpg,cat,dog\nTRAIN,gs://b/b.jpg\n"},
         {"gs://b/a.jpg": {"cat", "dog"}, "gs://b/b.jpg": set()}, {"TEST", "TRAIN"},
@@ -245,6 +256,24 @@ FOREIGN = {
     "Tencent": {"train_urls.txt": "https://h/7/a_o.jpg\t3:1\t51:0.9\nhttps://h/4/b_o.jpg\t10:0.8\n"},
     "ML-Images": {"train_urls.txt": "https://h/7/a_o.jpg  3:1  51:0.9\n"},
     "PETA": {"MIT/archive/Label.txt": "806 personalMale upperBodyBlack hairShort\n"},
+    "PETA, which": {"PETA/ds/MIT/archive/Label.txt": "806 personalMale upperBodyBlack hairShort\n"},
+    "Oxford-IIIT Pets": {
+        "annotations/list.txt": "#Image CLASS-ID SPECIES BREED ID\nAbyssinian_100 1 1 1\n",
+        "annotations/trainval.txt": "Abyssinian_100 1 1 1\n", "images/Abyssinian_100.jpg": "",
+    },
+    "Stanford 40": {
+        "ImageSplits/actions.txt": "action_name number_of_images\napplauding 1\n",
+        "ImageSplits/applauding_train.txt": "a_001.jpg\n", "JPEGImages/a_001.jpg": "",
+    },
+    "Tiny ImageNet": {
+        "wnids.txt": "n01\n", "train/n01/images/a.JPEG": "", "val/images/b.JPEG": "",
+        "val/val_annotations.txt": "b.JPEG\tn01\t0\t0\t1\t1\n",
+    },
+    "FGVC-Aircraft": {
+        "data/images_variant_train.txt": "0034309 707-320\n", "data/images/0034309.jpg": "",
+    },
+    "DeepFashion, which": {"split/train.txt": "img/a/b.jpg\n", "split/train_attr.txt": "0 1 0\n"},
+    "FiftyOneDataset": {"samples.json": '{"samples": [{"filepath": "data/a.jpg"}]}'},
     "AwA2": {
         "classes.txt": "     1\tantelope\n", "predicates.txt": "     1\tblack\n",
         "predicate-matrix-binary.txt": "0 1\n", "JPEGImages/antelope/a_1.jpg": "",

@@ -1,20 +1,22 @@
 """The report as a page: complete, well-formed, safe, and usable whatever the data."""
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mlc_cli.core.evaluation.diagnosis import choose_images, diagnose
 from mlc_cli.core.evaluation.report import charts
 from mlc_cli.core.evaluation.report.build import TEMPLATE, Content
-from mlc_cli.core.evaluation.results import evaluate
-from mlc_cli.core.evaluation.scores import SavedScores
+from mlc_cli.core.evaluation.results import FITTED, HALF, evaluate
+from mlc_cli.core.evaluation.scores import SavedScores, ScoredSplit
 from mlc_cli.core.evaluation.slices import slice_table
 from mlc_cli.core.html.page import template
 from mlc_cli.core.html.words import name, probability
 from mlc_cli.core.images.thumbnails import Picture
+from mlc_cli.core.runs.card import ModelCard
 from tests.core.pages import Page
 
 PIXEL = "data:image/jpeg;base64,AAAA"
@@ -34,26 +36,27 @@ def content(
     *,
     thresholds_C: np.ndarray | None = None,
     limit: int = 300,
-    **others: Any,
+    unreadable: dict[str, str] | None = None,
+    checkpoint: Path = Path("runs/a/best.safetensors"),
+    source: Path = Path("val.json"),
+    paths: list[str] | None = None,
+    split: str = "test",
+    **known: Any,
 ) -> Content:
     images, count = targets_NC.shape
     classes = classes or [f"class {c}" for c in range(count)]
-    paths = others.pop("paths", [f"images/{n}.jpg" for n in range(images)])
-    unreadable = others.pop("unreadable", None)
-    diagnosis = diagnose(scores_NC, targets_NC, thresholds_C, draws=10)
-    chosen = choose_images(diagnosis, limit)
-    return Content(
-        title=others.pop("title", "run-1 on val.json"),
-        scores=SavedScores(scores_NC, targets_NC, classes, paths),
-        evaluation=evaluate(
-            scores_NC, targets_NC, classes, thresholds_C=thresholds_C, unreadable=unreadable
-        ),
-        diagnosis=diagnosis,
-        chosen=chosen,
-        pictures=others.pop("pictures", {image: Picture(PIXEL) for image in chosen.images}),
-        facts=others.pop("facts", {"Checkpoint": "runs/a/best.safetensors", "Data": "val.json"}),
-        **others,
+    paths = paths or [f"images/{n}.jpg" for n in range(images)]
+    card = ModelCard(classes, {}, (32, 32), (0.5,) * 3, (0.5,) * 3, 1.0, epoch=2)
+    scores = SavedScores(scores_NC, targets_NC, classes, paths)
+    made = Content(
+        ScoredSplit(checkpoint, card, "", source, lambda n: Path(paths[n]), 1e9, scores, {}),
+        evaluate(scores_NC, targets_NC, classes, thresholds_C=thresholds_C, unreadable=unreadable),
+        split,
+        draws=10,
+        limit=limit,
     )
+    vars(made).update({"pictures": {n: Picture(PIXEL) for n in range(images)}, **known})
+    return made
 
 
 def report_html(made: Content) -> str:
@@ -67,8 +70,11 @@ def page_of(*arguments: Any, **others: Any) -> Page:
 HISTORY = [{"epoch": e, "train/loss": 1 / e, "val/mAP": 0.5, "val/mAP_ema": 0.6} for e in (1, 2)]
 
 
-def test_everything_is_there_in_order_of_importance() -> None:
-    html = report_html(content(*make(), thresholds_C=np.full(5, 0.3), history=HISTORY, epoch=2))
+def test_everything_is_there_in_order_of_importance(tmp_path: Path) -> None:
+    lines = (json.dumps(row) + "\n" for row in HISTORY)
+    (tmp_path / "metrics.jsonl").write_text("".join(lines))
+    best = tmp_path / "best.safetensors"
+    html = report_html(content(*make(), thresholds_C=np.full(5, 0.3), checkpoint=best))
     order = ["findings", "summary", "classes", "mistakes", "suspects", "pairs", "charts",
              "calibration", "history", "about"]  # fmt: skip
     page = Page(html)
@@ -125,9 +131,9 @@ def test_names_of_others_are_only_text() -> None:
         HOSTILE,
         paths=[f"{evil}/{n}.jpg" for n in range(60)],
         unreadable={evil: evil},
-        facts={"Data": evil, evil: evil},
-        title=evil,
-        warnings=[f"`{evil}`"],
+        facts={"Checkpoint": evil, "Data": evil, evil: evil},
+        checkpoint=Path(evil),
+        source=Path(evil),
         pictures={n: Picture(reason=evil) for n in range(60)},
     )
     page = Page(report_html(made))
@@ -197,7 +203,7 @@ def test_unreadable_images_and_unknown_labels_are_told() -> None:
 
 def test_an_estimate_out_of_fold_is_set_against_the_thresholds() -> None:
     arrays = make()
-    page = page_of(*arrays, thresholds_C=np.full(5, 0.3), out_of_fold={"CF1": 0.123, "OF1": 0.456})
+    page = page_of(*arrays, thresholds_C=np.full(5, 0.3), unseen={"CF1": 0.123, "OF1": 0.456})
     assert "out of fold" in page.text
     assert "on images left out of the choice CF1 is 0.123, worse than at 0.5" in page.text
     assert "0.456" in page.text
@@ -216,3 +222,40 @@ def test_a_name_is_shortened_but_kept_for_the_pointer() -> None:
     long = "<" * 300
     assert name(long).count("&lt;") == 80 + 300
     assert name("  ") == '<span class="name">(blank)</span>'
+
+
+def test_thresholds_decide_what_counts_as_a_mistake() -> None:
+    arrays = make()
+    half, never = content(*arrays), content(*arrays, thresholds_C=np.full(5, 2.0))
+    assert set(half.intervals.decisions) == {HALF}
+    assert set(never.intervals.decisions) == {HALF, FITTED}
+    assert sum(mistakes.extra_total for mistakes in half.mistakes) > 0
+    assert sum(mistakes.extra_total for mistakes in never.mistakes) == 0
+    assert never.mistakes[0].missed_total == np.count_nonzero(arrays[1][:, 0])
+
+
+def test_images_are_chosen_within_the_limit() -> None:
+    rng = np.random.default_rng(0)
+    targets_NC = (rng.random((80, 5)) < 0.3).astype(np.int8)
+    arrays = rng.random((80, 5)).astype(np.float32), targets_NC
+    made = content(*arrays, limit=10**6)
+    suspects = {s.image for s in (*made.suspects.missing, *made.suspects.wrong)}
+    images, labels, left_out = made.shown
+    assert left_out == 0
+    assert len(labels) == 5
+    assert len(set(images)) == len(images)
+    for label in labels:
+        mistakes = made.mistakes[label]
+        assert {*mistakes.extra, *mistakes.missed} <= set(images)
+    totals = [made.mistakes[label].total for label in labels]
+    assert totals == sorted(totals, reverse=True)
+    few, some, rest = content(*arrays, limit=len(suspects) + 10).shown
+    assert suspects <= set(few)
+    assert len(few) <= len(suspects) + 10
+    assert some == labels[: len(some)]
+    assert 0 < rest == 5 - len(some)
+
+
+def test_a_model_without_mistakes_needs_no_images() -> None:
+    _, targets_NC = make()
+    assert content(targets_NC.astype(np.float32), targets_NC).shown == ([], [], 0)

@@ -10,7 +10,13 @@ from torch import nn
 
 from mlc_cli.core.models.backbone import create_backbone, layer_depths
 from mlc_cli.core.training.optim.build import build_optimizer
-from mlc_cli.settings.optim import AdamWSettings, OptimSettings, SgdSettings
+from mlc_cli.settings.optim import (
+    AdamWSettings,
+    OptimSettings,
+    RAdamSettings,
+    RmsPropSettings,
+    SgdSettings,
+)
 
 
 def small_model(seed: int = 0) -> nn.Module:
@@ -135,3 +141,22 @@ def test_groups_are_few_and_hold_every_parameter_once() -> None:
     members = [id(p) for group in groups for p in group["params"]]
     assert len(groups) == 2
     assert sorted(members) == sorted(id(p) for p in model.parameters())
+
+
+@pytest.mark.parametrize("settings", [AdamWSettings(), RAdamSettings(), RmsPropSettings()])
+def test_a_resumed_optimizer_reads_its_counters_without_waiting_for_the_device(
+    settings: OptimSettings,
+) -> None:
+    model, elsewhere = small_model(), small_model().to("meta")
+    saved = build_optimizer(settings, model, {})
+    random_gradients(model, 0)
+    saved.step()
+    optimizer = build_optimizer(settings, elsewhere, {})
+    optimizer.load_state_dict(saved.state_dict())
+    fused = saved.param_groups[0].get("fused", False)
+    assert fused == (settings.name == "adamw"), (
+        "one kernel counts on the device, Python on the host"
+    )
+    for kept in optimizer.state.values():
+        assert kept.pop("step").device.type == ("meta" if fused else "cpu")
+        assert {value.device.type for value in kept.values()} == {"meta"}

@@ -3,19 +3,20 @@
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, takewhile
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from cv2 import haveImageReader
 
 from mlc_cli.core.datasets.formats.shared.references import (
-    is_address,
     loose_stem,
     name_start,
+    names_in,
     reference_parts,
 )
 from mlc_cli.core.images.suffixes import IMAGE_SUFFIXES
@@ -27,8 +28,8 @@ _TAIL = itemgetter(slice(-4, None))
 _TAILS = {own[-4:] for suffix in _SUFFIXES for own in (suffix, suffix.upper())}
 _LEFT_OUT = (".", "SegmentationClass", "SegmentationObject")
 """How folders begin that are hidden, or have the masks of Pascal VOC."""
-_UPLOAD_MARK = re.compile(r"[0-9a-f]{8}-")
 _FEW = 8
+_UPLOAD_MARK = re.compile(r"[0-9a-f]{8}-")
 _BESIDE = (
     ".txt", ".xml", ".json", ".csv", ".yaml", ".yml", ".names", ".data", ".cache", ".npy", ".md",
     ".html", ".xmp", ".zip", "thumbs.db", "desktop.ini",
@@ -40,8 +41,8 @@ class Move(NamedTuple):
     """Where the files of a folder of references lie, and which ending theirs have for another."""
 
     place: str
-    old: str
-    new: str
+    old: str = ""
+    new: str = ""
 
 
 class Found(NamedTuple):
@@ -59,13 +60,13 @@ class Found(NamedTuple):
         """The files that a reference can mean, as `ImageIndex.find` says."""
         if reference in self.others:
             return self.others[reference]
-        cut = name_start(reference)
-        place, old, new = self.moves[reference[:cut]]
-        return [place + reference[cut:].removesuffix(old) + new]
+        folder = reference[: name_start(reference)]
+        place, old, new = self.moves[folder]
+        return [place + names_in(folder, [reference], old, new)[0]]
 
 
 class ImageIndex:
-    """Files below a folder, found by the tail of a path.
+    """Images, and text files beside them, below a folder, found by the tail of a path.
 
     The folder is walked once, when it is first asked; hidden folders are left out. Tables of names
     are made only when a file is asked for that is not where the reference says.
@@ -75,46 +76,54 @@ class ImageIndex:
         self._root = root
 
     @cached_property
-    def _listed(self) -> dict[str, list[str]]:
-        """Names of the files of each folder, by what stands before them."""
-        return dict(_folders(self._root))
+    def _walked(self) -> list[tuple[str, list[str], set[str]]]:
+        return list(_folders(self._root))
 
     @cached_property
-    def _names(self) -> set[str]:
-        return set().union(*self._listed.values())
+    def _listed(self) -> dict[str, list[str]]:
+        """Names of the images of each folder, by what stands before them."""
+        return {
+            place: names if tails <= _TAILS else [own for own in names if _suffix(own) in _SUFFIXES]
+            for place, names, tails in self._walked
+        }
+
+    def _every(self) -> Iterator[str]:
+        return chain.from_iterable(self._listed.values())
 
     @cached_property
     def _again(self) -> dict[str, list[str]]:
         """What stands before each name that several folders have."""
-        if len(self._names) == sum(map(len, self._listed.values())):
+        hashes = np.sort(np.fromiter(map(hash, self._every()), np.int64))
+        if np.diff(hashes).all():  # a set of a million names takes longer
             return {}
-        counts = Counter(chain.from_iterable(self._listed.values()))
-        again: dict[str, list[str]] = {name: [] for name, times in counts.items() if times > 1}
-        for prefix, names in self._listed.items():
+        again: dict[str, list[str]]
+        again = {name: [] for name, times in Counter(self._every()).items() if times > 1}
+        for place, names in self._listed.items():
             for name in again.keys() & set(names):
-                again[name].append(prefix)
+                again[name].append(place)
         return again
 
     @cached_property
-    def _prefix(self) -> dict[str, str]:
+    def _place(self) -> dict[str, str]:
         """What stands before each name, before one of them for those in several folders."""
-        return {name: prefix for prefix, names in self._listed.items() for name in names}
+        return {name: place for place, names in self._listed.items() for name in names}
+
+    @cached_property
+    def _tails(self) -> set[str]:
+        return set().union(*(tails for _, _, tails in self._walked))
 
     @cached_property
     def _endings(self) -> list[str]:
         """Suffixes that the images have."""
-        last = set(map(_TAIL, self._names))
         both = (ending for suffix in IMAGE_SUFFIXES for ending in (suffix, suffix.upper()))
-        return [ending for ending in both if ending[-4:] in last]
+        return [ending for ending in both if ending[-4:] in self._tails]
 
     @cached_property
     def _loosely(self) -> dict[str, list[str]]:
         """Names by what those have in common that may mean one file."""
         alike: dict[str, list[str]] = {}
-        for name in self._names:
-            stem, dot, suffix = name.rpartition(".")
-            if dot + suffix.lower() in _SUFFIXES:
-                alike.setdefault(loose_stem(stem), []).append(name)
+        for name in self._place:
+            alike.setdefault(loose_stem(name.rpartition(".")[0]), []).append(name)
         return alike
 
     def find(self, reference: str, near: str = "") -> list[str]:
@@ -144,65 +153,55 @@ class ImageIndex:
         only the others are looked for one by one.
         """
         folders = defaultdict[str, list[str]](list)
-        for reference in references:
-            folders[reference[: name_start(reference)]].append(reference)
+        for own in references:  # as `name_start` says, a million times
+            folders[own[: own.rfind("\\" if "\\" in own else "/") + 1]].append(own)
         moves = self._moves(folders)
         rest = (own for folder in folders.keys() - moves.keys() for own in folders[folder])
         return Found(moves, {own: self.find(own, near) for own in rest})
 
     def _moves(self, folders: Mapping[str, list[str]]) -> dict[str, Move]:
         """Folders of references whose files one folder has, that nothing else can mean."""
-        moves, asked = {}, {}
-        for folder, own in folders.items():
-            if folder in self._listed and self._has(folder, own, Move(folder, "", "")):
-                moves[folder] = Move(folder, "", "")
-            else:
-                asked[folder] = self._ways(folder, own[0].removeprefix(folder))
+        there = (own for own in folders if own in self._listed)
+        moves = {f: Move(f) for f in there if self._have(f, names_in(f, folders[f]))}
+        asked = {
+            f: self._ways(names_in(f, own[:1])) for f, own in folders.items() if f not in moves
+        }
         wanted = {name for ways in asked.values() for name in ways}
         listed = self._listed.items() if wanted else ()
         places = {n: place for place, own in listed for n in wanted.intersection(own)}
         for folder, ways in asked.items():
             found = [Move(places[name], *way) for name, way in ways.items() if name in places]
-            if len(found) == 1 and self._has(folder, folders[folder], found[0], {*ways.values()}):
+            if len(found) == 1 and self._fits(folder, folders[folder], found[0], ways.values()):
                 moves[folder] = found[0]
         return moves
 
-    def _ways(self, folder: str, name: str) -> dict[str, tuple[str, str]]:
-        """Names that the file of a reference can have: what it ends with in place of what."""
-        address = is_address(folder)
-        if address and ("%" in name or "#" in name):
-            return {}
-        bare, mark, query = name.partition("?") if address else (name, "", "")
-        stem, endings = self._spelled(bare)
-        ways = {stem + own: (name.removeprefix(stem), own) for own in endings}
-        return ways if stem == bare else {**ways, bare: (mark + query, "")}
+    def _ways(self, names: Iterable[str]) -> dict[str, tuple[str, str]]:
+        """Names that files of references can have: what they end with in place of what."""
+        ways = {}
+        for name in filter(None, names):
+            stem, endings = self._spelled(name)
+            old = name.removeprefix(stem)
+            ways.update({stem + own: (old, own) for own in (old, *endings) if own})
+        return ways
 
-    def _has(
-        self,
-        folder: str,
-        references: Sequence[str],
-        move: Move,
-        ways: Collection[tuple[str, str]] = (),
+    def _have(self, place: str, names: Sequence[str]) -> bool:
+        """Whether a folder has all of some names; of a few in a large one each is looked for."""
+        there = self._listed[place]
+        return len(there) <= _FEW * len(names) and set(there).issuperset(names)
+
+    def _fits(
+        self, folder: str, own: Sequence[str], move: Move, ways: Iterable[tuple[str, str]]
     ) -> bool:
-        """Whether a folder has the images of all references, and nothing those of other ways."""
+        """Whether one folder alone has all of some references, with an ending for another."""
         place, old, new = move
-        names = self._listed[place]
-        if len(names) > _FEW * len(references):  # one by one they are found sooner
+        names = names_in(folder, own, old, new)
+        if not self._have(place, names):
             return False
-        if ways and not new and not set(map(_TAIL, names)) <= _TAILS:
-            names = [name for name in names if is_image(name)]
-        if old or new:
-            names = [name[: len(name) - len(new)] + old for name in names if name.endswith(new)]
-        if not {folder + name for name in names}.issuperset(references):
+        if self._again and not self._again.keys().isdisjoint(names):
             return False
-        others = {other for _, other in ways if other not in (new, "")} if new else set()
-        if not others and not (ways and self._again):
-            return True
-        stems = [own[len(folder) :].removesuffix(old) for own in references]
-        alone = self._again.keys().isdisjoint([stem + new for stem in stems])
-        return alone and all(
-            self._names.isdisjoint([stem + own for stem in stems]) for own in others
-        )
+        others = [way for _, way in ways if way != new != old and way[-4:] in self._tails]
+        twins = (names_in(folder, own, old, other) for other in others)
+        return all(map(self._place.keys().isdisjoint, twins)) if others else True
 
     def _spelled(self, name: str) -> tuple[str, Sequence[str]]:
         """What a name begins with, and the endings that its file can have."""
@@ -225,14 +224,18 @@ class ImageIndex:
         return [path for own in fits for path in self._paths(own)]
 
     def _paths(self, name: str) -> list[str]:
-        if (prefix := self._prefix.get(name)) is None:
+        if (place := self._place.get(name)) is None:
             return []
-        return [own + name for own in self._again.get(name, (prefix,))]
+        return [own + name for own in self._again.get(name, (place,))]
 
 
 def is_image(name: str) -> bool:
     """Whether a name ends like that of an image file."""
-    return name[name.rfind(".") :].lower() in _IMAGES
+    return _suffix(name) in _IMAGES
+
+
+def _suffix(name: str) -> str:
+    return name[name.rfind(".") :].lower()
 
 
 def _best(paths: Sequence[str], merit: Callable[[list[str]], Any]) -> list[str]:
@@ -249,7 +252,7 @@ def _shared(folders: list[str], others: list[str]) -> int:
 
 def holds_images(root: Path) -> bool:
     """Whether there is an image below a folder."""
-    return any(any(map(is_image, names)) for _, names in _folders(root))
+    return any(any(map(is_image, names)) for _, names, _ in _folders(root))
 
 
 def walk_images(root: Path, others: Callable[[str], object] = lambda _: None) -> list[str]:
@@ -259,7 +262,7 @@ def walk_images(root: Path, others: Callable[[str], object] = lambda _: None) ->
     been meant for images.
     """
     found = []
-    for prefix, names in _folders(root):
+    for prefix, names, _ in _folders(root):
         for name in sorted(names):
             if name[0] == ".":
                 continue
@@ -270,23 +273,24 @@ def walk_images(root: Path, others: Callable[[str], object] = lambda _: None) ->
     return found
 
 
-def _folders(root: Path) -> Iterator[tuple[str, list[str]]]:
+def _folders(root: Path) -> Iterator[tuple[str, list[str], set[str]]]:
     """Folders below a root, as what stands before a name, and the names of the files of each.
 
-    Hidden folders, and what links lead to, are left out.
+    The third are the last four characters of the names. Where all are those of images, no folder
+    is looked for among them, as listing names alone is faster. Hidden folders, and what links lead
+    to, are left out.
     """
     waiting = [("", str(root))]
     while waiting:
         prefix, place = waiting.pop()
-        below, names = [], []
         try:
-            with os.scandir(place) as entries:
-                for entry in entries:
-                    if not entry.is_dir(follow_symlinks=False):
-                        names.append(entry.name)
-                    elif not entry.name.startswith(_LEFT_OUT):
-                        below.append((f"{prefix}{entry.name}/", entry.path))
+            names = os.listdir(place)  # noqa: PTH208 - fast
+            tails, below = set(map(_TAIL, names)), set[str]()
+            if not tails <= _TAILS:
+                with os.scandir(place) as entries:
+                    below = {own.name for own in entries if own.is_dir(follow_symlinks=False)}
         except OSError:  # no folder, or one without permission
             continue
-        yield prefix, names
-        waiting += sorted(below, reverse=True)
+        yield prefix, [name for name in names if name not in below] if below else names, tails
+        seen = sorted((name for name in below if not name.startswith(_LEFT_OUT)), reverse=True)
+        waiting += [(f"{prefix}{name}/", f"{place}/{name}") for name in seen]

@@ -1,6 +1,7 @@
 """What names an image: a path of any system, or an address."""
 
 import re
+from collections.abc import Sequence
 from unicodedata import normalize
 from urllib.parse import unquote
 
@@ -25,6 +26,23 @@ def reference_parts(reference: str) -> list[str]:
 def name_start(reference: str) -> int:
     """Where the name of a reference begins."""
     return (reference.rfind("\\") if "\\" in reference else reference.rfind("/")) + 1
+
+
+def names_in(folder: str, references: Sequence[str], old: str = "", new: str = "") -> Sequence[str]:
+    """Names of references of a folder, with an ending for another where they have it.
+
+    None where addresses have escapes, which `find` decodes. All are changed in one text, as that
+    is much faster than one by one.
+    """
+    text = "\0".join(["", *references, ""]).replace(f"\0{folder}", "/").replace("\0", "/")
+    if is_address(folder):
+        if "?" in folder or "%" in text or "#" in text:
+            return []
+        text = "/".join([own.partition("?")[0] for own in text.split("/")])
+    if old != new:
+        text = text.replace(f"{old}/", f"{new}/").removeprefix(new if not old else "")
+    names = text.split("/")[1:-1]
+    return names if len(names) == len(references) else []
 
 
 def loose_stem(stem: str) -> str:

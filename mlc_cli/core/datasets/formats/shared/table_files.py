@@ -69,12 +69,12 @@ def _split_around(path: Path) -> str:
 
 
 def look(source: Path, told: Told = UNTOLD) -> Table | None:
-    """The first table at a place, unless it is of a format that has a reader of its own."""
+    """The widest table at a place, unless it is of a format that has a reader of its own."""
     try:
         is_table = source.is_dir() or source.suffix.lower() in (".csv", ".tsv")
         if not is_table and not (source.suffix == ".txt" and _has_tabs(source)):
             return None
-        table = find_tables(source, told)[0]
+        table = max(find_tables(source, told), key=lambda own: len(own.header))
     except DataError:
         return None
     known = any(names <= set(table.header) for names in _OF_OTHER_FORMATS)
@@ -105,7 +105,8 @@ class TableSet:
     ) -> None:
         self._place, self._told, self._dropped = source, told, dropped
         self._names = ImageNames(images or (source if source.is_dir() else source.parent), dropped)
-        self.parts = [(table, labels_of(table)) for table in find_tables(source, told)]
+        parts = [(table, labels_of(table)) for table in find_tables(source, told)]
+        self.parts = [(table, labels) for table, labels in parts if labels] or parts
         self._remarks: list[str] = []
         self._cells: dict[str, Mapping[str, str]] = {}
         self._kept = [self._choose(table, labels) for table, labels in self.parts]

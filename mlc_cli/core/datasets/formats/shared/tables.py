@@ -5,9 +5,19 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 
+from mlc_cli.core.datasets.formats.shared.column_names import (
+    ALSO_LABELS,
+    SPLIT_NAMES,
+    called_image,
+    called_labels,
+    called_names,
+    joined,
+    sides,
+    unnumbered,
+)
 from mlc_cli.core.datasets.formats.shared.images import is_image
 from mlc_cli.core.datasets.formats.shared.lines import (
     filled_rows,
@@ -24,20 +34,6 @@ from mlc_cli.errors import DataError
 HEAD, HEAD_CELLS = 1000, 1_000_000
 """Rows, and cells, that are looked at to see what columns hold."""
 
-_SPLIT_NAMES = {"split", "subset", "set", "partition", "split_name"}
-"""What columns of splits are called."""
-_LABEL_WORDS = {
-    "label", "labels", "tag", "tags", "class", "classes", "category", "categories", "target",
-    "targets",
-}  # fmt: skip
-_IMAGE_WORDS = {
-    "image", "images", "img", "file", "filename", "filepath", "fname", "path", "photo", "picture",
-}  # fmt: skip
-_ALSO_LABELS = re.compile(
-    r"(?:.*_)?(?:attribute|genre|keyword|specie)s?|(?:.*_)?(?:label|tag|class|category|attribute)"
-    r"_(?:name|(id))s?"
-)
-"""What columns of labels are called in tables without flags; names go before numbers."""
 _NUMBER = re.compile(r"|[0-9.eE+-]+")
 _CONFIDENCE = re.compile(r"[0-9]+:[01](?:\.[0-9]+)?")
 _UNASSIGNED = "UNASSIGNED"
@@ -159,13 +155,10 @@ class Table:
             return self._told(self.told.image)
         columns = range(len(self.header))
         like_files = [column for column in columns if self._has_images(column)]
-        named = [c for c in columns if self._called_image(c)]
+        named = [c for c in columns if called_image(self.header[c])]
         others = [c for c in columns if self.header[c] or not self.holds_flags(c)]
         both = [column for column in named if column in like_files]
         return next(iter([*both, *like_files, *named, *others]), 0)
-
-    def _called_image(self, column: int) -> bool:
-        return bool(_IMAGE_WORDS & set(words_of(self.header[column])))
 
     def _holds_grades(self, column: int) -> bool:
         """Whether the first rows have single digits alone in a column, and not 0 and 1 alone."""
@@ -197,14 +190,14 @@ class Table:
         columns = [c for c in reversed(range(len(self.header))) if c != self.image_column]
         for column in columns:
             flags = self.holds_flags(column)
-            if (_sides(self.header[column]) and flags) or (self.called_split(column) and not flags):
+            if (sides(self.header[column]) and flags) or (self.called_split(column) and not flags):
                 return column
         taken = (column for column in columns if self.header[column] not in self.told.labels)
         return next((c for c in taken if self._means_splits(c)), None)
 
     def called_split(self, column: int) -> bool:
         """Whether a column is called as those of splits are."""
-        return "_".join(words_of(self.header[column])) in _SPLIT_NAMES
+        return joined(self.header[column]) in SPLIT_NAMES
 
     def _means_splits(self, column: int) -> bool:
         cells = self.cells(column) - {""}
@@ -227,22 +220,27 @@ class Table:
             others = [column for column in others if column > self.image_column]
             texts = (c for c in others if not all(map(_NUMBER.fullmatch, self.cells(c))))
             return tuple(texts) or tuple(others)
-        found = [
-            column
-            for column in others
-            if called_labels(self.header[column])
-            and (len(others) == 1 or not self.holds_flags(column))
-        ]
+        called = [c for c in others if called_labels(self.header[c])]
+        numbers = [c for c in called if all(map(str.isdigit, self.cells(c)))]
+        texts = (c for c in others if called_names(self.header[c]) and c not in numbers)
+        for column, number in product(texts, numbers):
+            if self._one_to_one(column, number):  # the names of the numbers
+                return (column,)
+        found = [c for c in called if len(others) == 1 or not self.holds_flags(c)]
         if not found and not any(map(self.holds_flags, others)):
-            matches = {
-                c: _ALSO_LABELS.fullmatch("_".join(words_of(self.header[c]))) for c in others
-            }
-            called = {c: match for c, match in matches.items() if match}
-            found = [c for c, match in called.items() if not match[1]] or [*called]
-        if not found and len(others) == 1 and self._called_image(self.image_column):
+            matches = {c: ALSO_LABELS.fullmatch(joined(self.header[c])) for c in others}
+            also = {c: match for c, match in matches.items() if match}
+            found = [c for c, match in also.items() if not match[1]] or [*also]
+        if not found and len(others) == 1 and called_image(self.header[self.image_column]):
             found = [c for c in others if self._holds_grades(c)]
-        same = found and _unnumbered(self.header[found[0]])
-        return tuple(c for c in found if c == found[0] or _unnumbered(self.header[c]) == same)
+        same = found and unnumbered(self.header[found[0]])
+        return tuple(c for c in found if c == found[0] or unnumbered(self.header[c]) == same)
+
+    def _one_to_one(self, column: int, other: int) -> bool:
+        """Whether each value of a column goes with one of another, and some rows repeat a pair."""
+        pairs = {(row[column], row[other]) for row in self.first}
+        sizes = {len(pairs), len(self.cells(column)), len(self.cells(other))}
+        return len(sizes) == 1 and 1 < len(pairs) < len(self.first)
 
     @cached_property
     def taken(self) -> set[int | None]:
@@ -269,32 +267,11 @@ class Table:
         column = self.split_column
         if column is None:
             return self.split
-        if sides := _sides(self.header[column]):
-            return sides[row[column].lower() not in ("1", "1.0", "true", "yes")]
+        if both := sides(self.header[column]):
+            return both[row[column].lower() not in ("1", "1.0", "true", "yes")]
         return row[column].removeprefix(_UNASSIGNED) or self.split
 
 
 def _is_note(row: Sequence[str]) -> bool:
     """Whether a row of a table of images is a comment."""
     return row[0].startswith("#") and not names_image(row)
-
-
-def _sides(name: str) -> tuple[str, str] | None:
-    """Splits of rows that have 1 and 0 in a column such as `is_valid`."""
-    is_, _, split = "_".join(words_of(name)).partition("_")
-    side = meaning(split) if is_ == "is" else None
-    return None if side is None else (side, "val" if side == "train" else "train")
-
-
-def called_labels(name: str) -> bool:
-    """Whether a column or a key is called after labels: `labels`, `Finding Labels`, `tag_2`."""
-    return (words_of(_unnumbered(name)) or [""])[-1] in _LABEL_WORDS
-
-
-def _unnumbered(name: str) -> str:
-    return name.lower().rstrip("0123456789").rstrip("-_. ")
-
-
-def words_of(name: str) -> list[str]:
-    """Words of the name of a column, in small letters."""
-    return re.findall(r"[^\W_]+", name.lower())
