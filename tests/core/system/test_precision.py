@@ -13,7 +13,7 @@ def test_named_precision_is_taken_as_it_is(name: str) -> None:
 
 
 def test_another_precision_is_refused() -> None:
-    with pytest.raises(UsageError, match="precision: expected auto, .*, got 'int8'"):
+    with pytest.raises(UsageError, match=r"precision: expected auto, .*, got 'int8'"):
         pick_precision("int8", CPU)
 
 
