@@ -161,27 +161,20 @@ def _round(race: _Race, candidates: Sequence[Candidate], images: int) -> None:
     left = [c for c in candidates if not c.out]
     if left and left[0].images:  # time may run out: the most promising first
         left.sort(key=lambda c: -c.mean_ap)
-    for one in left:
-        if not one.out:
-            _try(race, one, left, images)
+    for one in (c for c in left if not c.out):
+        try:
+            race.check_time(one.gmacs * (images + len(race.val) - one.images))
+            _estimate(race, one, images)
+        except DataError:
+            raise
+        except (MlcError, _OutOfTimeError) as error:
+            alike = left if isinstance(error, WeightsError) else [one]  # at other sizes
+            for same in (c for c in alike if c.backbone == one.backbone):
+                same.out = str(error)
     for one in left:
         rest = [c for c in candidates if not c.out]
         if not one.out and (better := dominated_by(one, rest)):
             one.out = f"{better.name} is faster and beyond noise better"
-
-
-def _try(race: _Race, one: Candidate, left: Sequence[Candidate], images: int) -> None:
-    """Estimate a candidate; without its weights all sizes of that backbone go out."""
-    try:
-        race.check_time(one.gmacs * (images + len(race.val) - one.images))
-        _estimate(race, one, images)
-    except DataError:
-        raise
-    except WeightsError as error:
-        for same in (c for c in left if c.backbone == one.backbone):
-            same.out = str(error)
-    except (MlcError, _OutOfTimeError) as error:
-        one.out = str(error)
 
 
 def _estimate(race: _Race, one: Candidate, images: int) -> None:

@@ -20,7 +20,7 @@ ImageLike = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 _PILLOW_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB")
 
 
-def one_or_many(images: ImageLike | Iterable[ImageLike]) -> Iterable[ImageLike]:
+def one_or_many(images: ImageLike | Iterable[ImageLike] | bytes) -> Iterable[ImageLike]:
     """One image as a list of one; everything else, an array of images too, as it is."""
     if isinstance(images, str | os.PathLike | Image.Image):
         return [images]
