@@ -7,20 +7,27 @@ is an image without labels. A file, or a folder with a CSV file for each split.
 import ast
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 
-from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.datasets.annotations import Annotation, Label
 from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import (
     STATES_REMARK,
     are_states,
     present_in,
 )
-from mlc_cli.core.datasets.formats.shared.states import MISSING
+from mlc_cli.core.datasets.formats.shared.states import (
+    MISSING,
+    State,
+    StateRule,
+    flag,
+    is_flag,
+)
 from mlc_cli.core.datasets.formats.shared.table_files import Rows, TableSet, look, place_of
 from mlc_cli.core.datasets.formats.shared.tables import HEAD, UNTOLD, Table, Told
 from mlc_cli.core.datasets.formats.shared.writing import (
@@ -117,7 +124,8 @@ class CsvListReader:
             remark += f"; {', '.join(nothing)} in place of labels: there is none"
         states = are_states(list(_readable(labels_of, first)))
 
-        def samples(_: Table, columns: Sequence[int], rows: Rows) -> Iterator[Sample]:
+        def samples(table: Table, columns: Sequence[int], rows: Rows) -> Iterator[Sample]:
+            state_of = _states(table)
             for where, row, path, split in rows:
                 try:
                     labels = [label for column in columns for label in labels_of(row[column])]
@@ -126,10 +134,23 @@ class CsvListReader:
                     kind = "rows whose labels are not a Python list"
                     dropped.add(kind, f"{where}: {cells!r:.80}")
                 else:
-                    yield Sample(path, present_in(labels) if states else labels, (), split)
+                    own: Sequence[Label] = present_in(labels) if states else labels
+                    state = state_of(row)
+                    present, unknown = state == "present", state == "unknown"
+                    yield Sample(path, own if present else (), own if unknown else (), split)
 
         remarks = [remark] * (self._separator is None) + [STATES_REMARK] * states
         return tables.source(samples, remarks)
+
+
+def _states(table: Table) -> Callable[[Sequence[str]], State]:
+    """What is the state of the labels of a row: present, unless a column says it."""
+    column = table.state_column
+    if column is None:
+        return lambda _: "present"
+    flags = {cell: flag(cell) for cell in table.cells(column)}
+    states = StateRule().decide(Counter(flags.values()))
+    return lambda row: states[flag(row[column])] if is_flag(row[column]) else "unknown"
 
 
 def _readable(

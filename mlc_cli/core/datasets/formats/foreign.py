@@ -18,7 +18,7 @@ _IMAGES = "Save the images as files, and their labels as CSV: image,labels."
 _STATES = "Write it as CSV with a column for each class: 1 present, 0 absent, blank unknown."
 _BANDS = "Save the bands that are wanted as one image each, and the labels as CSV: image,labels."
 _FOLDERS = "Convert its folder of images as image-folder, or write the attributes of images as CSV."
-_LIST = "Write it as CSV: image,labels. Or put the names of its numbers beside it, in synsets.txt."
+_LIST = "Write it as CSV: image,labels. Or put the names of its numbers beside it, in classes.txt."
 _TWO_PARTS = (
     "Convert the folder train as image-folder with --split train, then this file as csv-list with"
     " --image-column 1 --label-column 2 --split val --images val/images."

@@ -1,4 +1,6 @@
-"""ImageNet lists as datumaro writes them: `synsets.txt`, and a list of images for each split.
+"""Lists of images with numbers of classes, and the names of these, as datumaro and Caffe have them.
+
+`synsets.txt`, or `classes.txt` and the like, and a list of images for each split:
 
 name.jpg 0 3              a name with a space: "two words".jpg 1
 """
@@ -9,43 +11,62 @@ from itertools import chain
 from pathlib import Path
 
 from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
-from mlc_cli.core.datasets.formats.shared.json_files import numbered
+from mlc_cli.core.datasets.formats.shared.images import is_image
+from mlc_cli.core.datasets.formats.shared.json_files import numbered, opening
 from mlc_cli.core.datasets.formats.shared.lines import is_file, text_lines
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
 _SYNSETS = "synsets.txt"
+_NAMES = (_SYNSETS, "classes.txt", "class_names.txt", "labels.txt", "label_names.txt", "names.txt")
+_NUMBERED = re.compile(r'\s*(?:"[^"\n]+"\S*|[^\s"]+)(?:[ \t]+\d+)+[ \t]*(?:\r?\n|$)')
+_COUNTED = re.compile(r"(\d+)[\s:,]+(.+)")
 
 
 def _detect(source: Path) -> str | None:
     """Name the list of classes, if there are lists of images beside it."""
-    folder = _folder(source)
-    lists = _lists(source)
-    return f"{_SYNSETS} and {lists[0].name}" if is_file(folder / _SYNSETS) and lists else None
+    names, lists = _look(source)
+    return f"{names.name} and {lists[0].name}" if names and lists else None
 
 
 def _read(source: Path, images: Path | None, dropped: IssueLog) -> Source:
     """Open a folder, or one of its lists."""
-    folder, lists = _folder(source), _lists(source)
-    classes = [line for _, line in text_lines(folder / _SYNSETS)]
+    names, lists = _look(source)
+    classes = _classes(names) if names else []
     if not lists or not classes:
         raise DataError(f"{source}: has no list of images beside {_SYNSETS}")
+    folder = lists[0].parent
     found = folder / "images"
     root = images or (found if found.is_dir() else folder)
-    names = ImageNames(root, dropped)
-    parts = (_samples(file, classes, names, dropped) for file in lists)
+    finder = ImageNames(root, dropped)
+    parts = (_samples(file, classes, finder, dropped) for file in lists)
     return Source(root, chain.from_iterable(parts), list(dict.fromkeys(classes)))
 
 
-def _folder(source: Path) -> Path:
-    return source if source.is_dir() else source.parent
+def _look(source: Path) -> tuple[Path | None, list[Path]]:
+    """The list of classes, and the lists of images: beside `synsets.txt` these are all others."""
+    folder = source if source.is_dir() else source.parent
+    names = next((folder / own for own in _NAMES if is_file(folder / own)), None)
+    texts = sorted(folder.glob("*.txt")) if source.is_dir() else [source]
+    lists = [own for own in texts if own.suffix == ".txt" and own.name not in _NAMES]
+    certain = names is not None and names.name == _SYNSETS
+    return names, [own for own in lists if is_file(own) and (certain or _is_list(own))]
 
 
-def _lists(source: Path) -> list[Path]:
-    if not source.is_dir():
-        return [source] if source.suffix == ".txt" and source.name != _SYNSETS else []
-    return sorted(file for file in source.glob("*.txt") if file.name != _SYNSETS and is_file(file))
+def _is_list(file: Path) -> bool:
+    """Whether the first line is the name of an image and numbers."""
+    line = _NUMBERED.match(opening(file))
+    return line is not None and is_image(_parse(line[0])[0])
+
+
+def _classes(file: Path) -> list[str]:
+    """Lines of a list of classes, without the numbers if they are counted from 0."""
+    lines = [line for _, line in text_lines(file)]
+    counted = [_COUNTED.fullmatch(line) for line in lines]
+    if all(own and int(own[1]) == number for number, own in enumerate(counted)):
+        return [own[2] for own in counted if own]
+    return lines
 
 
 def _samples(

@@ -1,13 +1,15 @@
-"""JSON lines: Hugging Face's `metadata.jsonl`, and the manifests of SageMaker Ground Truth.
+"""JSON of images: Hugging Face's `metadata.jsonl`, manifests of SageMaker Ground Truth, and plain.
 
     {"file_name": "a.jpg", "labels": ["cat", "dog"]}      or "objects": {"categories": ["cat"]}
     [{"file_name": "a.jpg", "labels": [3, 7]}, ...]       all in one array, as ML-GCN has it
+    {"a.jpg": ["cat", "dog"], "b.jpg": []}                the labels of each image
 
     {"source-ref": "s3://b/a.jpg", "kinds": [0, 3],
      "kinds-metadata": {"class-map": {"0": "cat", "3": "dog"}}}
 
 A file in a folder that is called as a split is of that split, as is one that is called so itself.
-Without names of classes their numbers are the names.
+Without names of classes their numbers are the names. In place of `file_name` another key may be
+called after images, such as `image` or `path`.
 """
 
 import posixpath
@@ -20,7 +22,8 @@ import msgspec
 
 from mlc_cli.core.datasets.annotations import Label
 from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
-from mlc_cli.core.datasets.formats.shared.column_names import called_labels
+from mlc_cli.core.datasets.formats.shared.column_names import called_image, called_labels
+from mlc_cli.core.datasets.formats.shared.images import is_image
 from mlc_cli.core.datasets.formats.shared.json_files import (
     STATES_REMARK,
     FileKind,
@@ -38,21 +41,37 @@ from mlc_cli.errors import DataError
 from mlc_cli.text import some
 
 _IMAGE, _ADDRESS, _META = "file_name", "source-ref", "-metadata"
-_ARRAY = re.compile(r'\s*\[\s*\{(?=[^{}]*"file_name")[^{}]*"(?:labels?|tags|categories)"\s*:\s*\[')
+_FILE = r"[^\"\n]*\.(?:jpe?g|png|bmp|webp|tiff?)\""
+_CALLED = r'(?:file_name"|\w{0,40}(?:image|img|file|path|photo|picture)\w{0,40}"\s*:\s*"'
+_ARRAY = re.compile(
+    rf'\s*\[\s*\{{(?=[^{{}}]*"{_CALLED}{_FILE}))(?![^{{}}]*"annotation_id")'
+    r'[^{}]*"(?:labels?|tags|categories|classes)"\s*:\s*["\[]',
+    re.IGNORECASE,
+)
+_MAP = re.compile(
+    rf'\s*\{{\s*(?:"{_FILE}\s*:\s*\[\s*\]\s*,\s*)*"{_FILE}\s*:\s*(?:\[\s*)?"', re.IGNORECASE
+)
 _TEXTS = ("text", "caption", "prompt", "description")
 
 
 def _looks_right(opening: str) -> bool:
-    if _ARRAY.match(opening):
+    if _ARRAY.match(opening) or _MAP.match(opening):
         return True
     first = opening.lstrip().partition("\n")[0]
-    if f'"{_IMAGE}"' not in first and f'"{_ADDRESS}"' not in first:
-        return False
     try:
         row = msgspec.json.decode(first)
     except (msgspec.DecodeError, RecursionError):
         return False
-    return isinstance(row, dict) and (_IMAGE in row or _ADDRESS in row)
+    return isinstance(row, dict) and bool({_IMAGE, _ADDRESS} & _named(row).keys())
+
+
+def _named(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose image is under the usual key."""
+    if _IMAGE not in row and _ADDRESS not in row:
+        for key, value in row.items():
+            if called_image(key) and isinstance(value, str) and is_image(value.partition("?")[0]):
+                return {_IMAGE: value} | {other: row[other] for other in row if other != key}
+    return row
 
 
 _FILES = FileKind(
@@ -80,12 +99,17 @@ def _read(source: Path, images: Path | None, dropped: IssueLog) -> Source:
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     shape: Any = dict[str, Any]
-    if _ARRAY.match(opening(file)):
-        yield from enumerate(load(file, list[shape], _FILES.hint), 1)
+    head = opening(file)
+    if _MAP.match(head):
+        labels = load(file, dict[str, Any], _FILES.hint)
+        yield from enumerate(({_IMAGE: name, "labels": own} for name, own in labels.items()), 1)
+        return
+    if _ARRAY.match(head):
+        yield from enumerate(map(_named, load(file, list[shape], _FILES.hint)), 1)
         return
     for number, line in text_lines(file):
         try:
-            yield number, msgspec.json.decode(line, type=shape)
+            yield number, _named(msgspec.json.decode(line, type=shape))
         except (msgspec.DecodeError, RecursionError) as error:
             raise DataError(
                 f"{file}, line {number}: is not a JSON object: {error}", _FILES.hint

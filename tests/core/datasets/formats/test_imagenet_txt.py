@@ -54,7 +54,7 @@ def test_lines_that_say_nothing_are_counted(put, read_all, tmp_path: Path) -> No
 
 def test_folders_without_lists_are_refused(put, read_all, tmp_path: Path) -> None:
     assert IMAGENET_TXT_READER.detect(tmp_path) is None
-    with pytest.raises(DataError, match="no such file"):
+    with pytest.raises(DataError, match="no list of images beside"):
         read_all(IMAGENET_TXT_READER, tmp_path)
     put("synsets.txt", SYNSETS)
     with pytest.raises(DataError, match="no list of images"):

@@ -118,6 +118,33 @@ KINDS: Mapping[str, Kind] = {
         {"train/a.jpg": {"cat", "dog"}, "validation/b.jpg": set()},
         {"train", "validation"},
     ),
+    "JSON, an array": (
+        "jsonl",
+        {"val.json": '[\n{"id": 7, "image_path": "x/a.jpg", "labels": ["cat", "dog"]},'
+                     ' {"id": 8, "image_path": "x/b.jpg", "labels": []}]'},
+        {"x/a.jpg": {"cat", "dog"}, "x/b.jpg": set()},
+        {"val"},
+    ),
+    "JSON, the labels of each image": (
+        "jsonl",
+        {"labels.json": '{"a.jpg": ["cat", "dog"], "b.jpg": []}'},
+        {"a.jpg": {"cat", "dog"}, "b.jpg": set()},
+        {""},
+    ),
+    "JSON lines, another key": (
+        "jsonl",
+        {"train.jsonl": '{"caption": "x", "image": "a.jpg", "tags": "cat, dog"}\n'
+                        '{"image": "b.jpg", "tags": "dog"}'},
+        {"a.jpg": {"cat", "dog"}, "b.jpg": {"dog"}},
+        {"train"},
+    ),
+    "a list with numbers and its names": (
+        "imagenet-txt",
+        {"train.txt": "x/a.jpg 0 1\nx/b.jpg 1\n", "classes.txt": "0 cat\n1 dog\n",
+         "readme.txt": "Two classes.\n"},
+        {"x/a.jpg": {"cat", "dog"}, "x/b.jpg": {"dog"}},
+        {"train"},
+    ),
     "Hugging Face, objects": (
         "jsonl",
         {"metadata.jsonl": '{"file_name": "a.jpg", "text": "x", "objects": {"bbox": [[1, 2, 3, 4]],'
@@ -179,6 +206,22 @@ KINDS: Mapping[str, Kind] = {
         {"train.csv": ",Filename,Label,ClassName\n0,a.jpg,0,Forest\n1,b.jpg,1,River\n"
                       "2,c.jpg,0,Forest\n"},
         {"a.jpg": {"Forest"}, "b.jpg": {"River"}, "c.jpg": {"Forest"}}, {"train"},
+    ),
+    "a row for each class, and whether it is there": (
+        "csv-list",
+        {"a.csv": "image,label,value\na.jpg,cat,1\na.jpg,dog,0\nb.jpg,cat,0\nb.jpg,dog,0\n"},
+        {"a.jpg": {"cat"}, "b.jpg": set()}, {""},
+    ),
+    "words without a space between them": (
+        "csv-list",
+        {"Train.csv": "Width,ClassId,Path\n27,0,Train/a.png\n28,1,Train/b.png\n27,2,Train/c.png\n"},
+        {"Train/a.png": {"0"}, "Train/b.png": {"1"}, "Train/c.png": {"2"}}, {"Train"},
+    ),
+    "grades of which one split has 0 and 1 alone": (
+        "csv-list",
+        {"train.csv": "image,age,label\na.jpg,3,0\nb.jpg,4,4\n",
+         "val.csv": "image,age,label\nc.jpg,3,0\nd.jpg,5,1\n"},
+        {"a.jpg": {"0"}, "b.jpg": {"4"}, "c.jpg": {"0"}, "d.jpg": {"1"}}, {"train", "val"},
     ),
     "a test set without labels before the rest": (
         "csv-onehot",

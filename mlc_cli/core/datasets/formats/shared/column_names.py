@@ -6,6 +6,8 @@ from mlc_cli.core.datasets.formats.shared.split_names import meaning
 
 SPLIT_NAMES = {"split", "subset", "set", "partition", "split_name"}
 """What columns of splits are called."""
+STATE_NAMES = {"value", "present", "presence", "state", "positive", "is_present", "confidence"}
+"""What columns are called whose flag says of a row whether the image has its label."""
 _LABEL_WORDS = {
     "label", "labels", "tag", "tags", "class", "classes", "category", "categories", "target",
     "targets",
@@ -54,5 +56,5 @@ def words_of(name: str) -> list[str]:
 
 
 def joined(name: str) -> str:
-    """Words of the name of a column with `_` between them."""
-    return "_".join(words_of(name))
+    """Words of the name of a column with `_` between them: `class_id` for `ClassId`."""
+    return "_".join(words_of(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)))

@@ -25,8 +25,13 @@ def split_of_name(name: str) -> str:
     """
     if meaning(name):
         return name
-    words = [word for word in _WORD.findall(name) if meaning(word)]
+    words = split_words(name)
     return words[0] if len({meaning(word) for word in words}) == 1 else ""
+
+
+def split_words(name: str) -> list[str]:
+    """The words of a name that mean splits: `train` and `val` of `train_val_list`."""
+    return [word for word in _WORD.findall(name) if meaning(word)]
 
 
 def split_of_folders(path: str) -> str:

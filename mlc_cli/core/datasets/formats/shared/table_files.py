@@ -8,7 +8,7 @@ from mlc_cli.core.datasets.formats.base import Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import opening
 from mlc_cli.core.datasets.formats.shared.lines import files_below, is_file
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
-from mlc_cli.core.datasets.formats.shared.split_names import meaning, split_of_name
+from mlc_cli.core.datasets.formats.shared.split_names import meaning, split_of_name, split_words
 from mlc_cli.core.datasets.formats.shared.tables import UNTOLD, Table, Told
 from mlc_cli.core.datasets.leaks import tells_groups
 from mlc_cli.core.system.issues import IssueLog
@@ -50,7 +50,9 @@ def find_tables(source: Path, told: Told = UNTOLD) -> list[Table]:
     named = [path for path in files if split_of_name(path.stem)] or files
     tables = [Table.open(path, split_of_name(path.stem), told) for path in named]
     tables = [table for table in tables if table.names_images] or tables
-    return [table for table in tables if table.label_columns] or tables
+    names = {table.header[column] for table in tables for column in table.label_columns}
+    alike = (table if table.label_columns else table.told_labels(names) for table in tables)
+    return [table for table in alike if table.label_columns] or tables
 
 
 def _tables(folder: Path) -> list[Path]:
@@ -162,6 +164,10 @@ class TableSet:
         if group is not None and group not in header:
             raise DataError(f"{file}: has no column {group}", f"It has {some(header, 30)}.")
         used = {table.image_column, table.split_column, *labels}
+        if table.label_columns and table.state_column is not None:
+            used.add(table.state_column)
+            named = header[table.state_column]
+            self._remarks.append(f"{file}: column {named} says whether the label of a row is there")
         spare = {c: name for c, name in enumerate(header) if name and c not in used}
         kept = spare if self._told.keep else {}
         if group is not None:
@@ -186,3 +192,6 @@ def _split_remarks(source: Path, tables: Sequence[Table]) -> Iterator[str]:
     names = [path.name for path in _tables(source) if path not in used]
     if source.is_dir() and names:
         yield f"tables are left out that tell no split, or no labels: {', '.join(names):.300}"
+    lists = [path.name for path in sorted(source.glob("*.txt")) if split_words(path.stem)]
+    if lists and not any(table.split or table.split_column is not None for table in tables):
+        yield f"lists of images do not divide a table: {', '.join(lists):.300}"

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice, product
@@ -11,6 +11,7 @@ from pathlib import Path
 from mlc_cli.core.datasets.formats.shared.column_names import (
     ALSO_LABELS,
     SPLIT_NAMES,
+    STATE_NAMES,
     called_image,
     called_labels,
     called_names,
@@ -236,11 +237,23 @@ class Table:
         same = found and unnumbered(self.header[found[0]])
         return tuple(c for c in found if c == found[0] or unnumbered(self.header[c]) == same)
 
+    @cached_property
+    def state_column(self) -> int | None:
+        """The column whose flag says of each row whether the image has its label."""
+        others = set(range(len(self.header))) - self.taken - set(self.label_columns)
+        called = (c for c in sorted(others) if joined(self.header[c]) in STATE_NAMES)
+        return next(filter(self.holds_flags, called), None)
+
     def _one_to_one(self, column: int, other: int) -> bool:
         """Whether each value of a column goes with one of another, and some rows repeat a pair."""
         pairs = {(row[column], row[other]) for row in self.first}
         sizes = {len(pairs), len(self.cells(column)), len(self.cells(other))}
         return len(sizes) == 1 and 1 < len(pairs) < len(self.first)
+
+    def told_labels(self, names: Collection[str]) -> "Table":
+        """The same table, with those of some columns that it has for labels."""
+        labels = tuple(name for name in self.header if name in names)
+        return replace(self, told=replace(self.told, labels=labels))
 
     @cached_property
     def taken(self) -> set[int | None]:
