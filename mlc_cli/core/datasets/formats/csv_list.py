@@ -45,7 +45,10 @@ PYTHON_LIST = "[]"
 _COMMA, _FEW = ",", 20
 _WHOLE = re.compile(r"(\d+)\.0*")  # as tables write a number in a column with blanks
 _EMPTY = {"", *(own for word in MISSING for own in (word, word.upper(), word.title())), "NaN"}
-_NAMES = {PYTHON_LIST: "a Python list", " ": "a space", "": "none, a cell is one label"}
+_NAMES = {
+    PYTHON_LIST: "a Python list", " ": "a space", "\n": "a line break",
+    "": "none, a cell is one label",
+}  # fmt: skip
 _BRACKETS = re.compile(r"\[.*\]|\(.*\)|\{.*\}|set\(\)", re.DOTALL)
 _WITHOUT_COMMA = re.compile(r"['\"]\s+['\"]")  # as numpy prints; Python would join the two
 
@@ -53,15 +56,15 @@ _WITHOUT_COMMA = re.compile(r"['\"]\s+['\"]")  # as numpy prints; Python would j
 def find_separator(cells: Sequence[str]) -> str:
     """What separates labels, judged from cells.
 
-    `PYTHON_LIST` if all that are not empty stand in brackets; else the first of `|`, `;` and `,`
-    that any of them has; else a space if they consist of fewer different words than there are
-    different cells, or all words of cells with several are numbers or cells of their own, or words
-    follow each other as names do not in a small table; else nothing.
+    `PYTHON_LIST` if all that are not empty stand in brackets; else the first of `|`, `;`, `,` and a
+    line break that any of them has; else a space if they consist of fewer different words than
+    there are different cells, or all words of cells with several are numbers or cells of their own,
+    or words follow each other as names do not in a small table; else nothing.
     """
     filled = {cell for cell in cells if cell not in _EMPTY}
     if filled and all(_BRACKETS.fullmatch(cell) for cell in filled):
         return PYTHON_LIST
-    for separator in "|;,":
+    for separator in "|;,\n":
         if any(separator in cell for cell in filled):
             return separator
     words = {word for cell in filled for word in cell.split()}

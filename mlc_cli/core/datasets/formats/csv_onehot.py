@@ -48,7 +48,8 @@ def _class_columns(table: Table) -> list[int]:
         corners = {c for c in columns if _CORNER.fullmatch(table.header[c])}
         if len(corners) > 1 and not all(map(table.holds_flags, corners)):
             columns = [c for c in columns if c not in corners]
-    return [c for c in columns if _is_class(table, c)]
+    found = [c for c in columns if _is_class(table, c)]
+    return found if told or any(map(table.holds_flags, found)) else []  # all blank: other data
 
 
 def _is_class(table: Table, column: int) -> bool:

@@ -118,6 +118,19 @@ KINDS: Mapping[str, Kind] = {
         {"train/a.jpg": {"cat", "dog"}, "validation/b.jpg": set()},
         {"train", "validation"},
     ),
+    "CSV with line breaks in cells": (
+        "csv-list",
+        {"l.csv": 'sep=;\r\n"Image";"Labels"\r\n"a.jpg";"cat\ndog"\r\n"b.jpg";"dog"\r\n'},
+        {"a.jpg": {"cat", "dog"}, "b.jpg": {"dog"}},
+        {""},
+    ),
+    "CSV beside a table of patients": (
+        "csv-onehot",
+        {"train_truth.csv": "image,MEL,NV\na,1.0,0.0\nb,0.0,1.0\n", "a.jpg": "", "b.jpg": "",
+         "train_patients.csv": "image,age,site,lesion_id\na,50,torso,\nb,60,arm,\n"},
+        {"a.jpg": {"MEL"}, "b.jpg": {"NV"}},
+        {"train"},
+    ),
     "JSON, an array": (
         "jsonl",
         {"val.json": '[\n{"id": 7, "image_path": "x/a.jpg", "labels": ["cat", "dog"]},'

@@ -76,7 +76,7 @@ def look(source: Path, told: Told = UNTOLD) -> Table | None:
         is_table = source.is_dir() or source.suffix.lower() in (".csv", ".tsv")
         if not is_table and not (source.suffix == ".txt" and _has_tabs(source)):
             return None
-        table = max(find_tables(source, told), key=lambda own: len(own.header))
+        table = max(find_tables(source, told), key=lambda own: (own.flags, len(own.header)))
     except DataError:
         return None
     known = any(names <= set(table.header) for names in _OF_OTHER_FORMATS)
@@ -130,7 +130,7 @@ class TableSet:
                 for sample in samples(table, labels, self._rows(table, kept))
             ),
             classes=classes,
-            remarks=(*remarks, *self._remarks, *_split_remarks(self._place, tables)),
+            remarks=(*remarks, *dict.fromkeys(self._remarks), *_split_remarks(self._place, tables)),
             unsplit=tuple(t.path.name for t in tables if not t.split and t.split_column is None),
             cells=self._cells,
         )

@@ -275,6 +275,11 @@ class Table:
         cells = self.cells(column)
         return any(cells) and all(map(is_flag, cells))
 
+    @property
+    def flags(self) -> int:
+        """Columns of flags."""
+        return sum(map(self.holds_flags, range(len(self.header))))
+
     def split_of(self, row: Sequence[str]) -> str:
         """Split of a row: what its own column says, else that of the table."""
         column = self.split_column
