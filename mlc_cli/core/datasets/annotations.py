@@ -18,12 +18,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mlc_cli.core.datasets.missing import missing_hint
 from mlc_cli.core.datasets.packed import PackedStrings
 from mlc_cli.core.datasets.rules import NO_RULES, Rules, read_rules
 from mlc_cli.core.system.addresses import Listed, is_remote
@@ -210,7 +210,7 @@ class Content(NamedTuple):
 def read_content(source: Path) -> Content:
     """Read the top level of an annotation file; a DataError says what of it is missing or odd."""
     if not source.exists():
-        raise DataError(f"{source}: there is no such annotation file", _missing_hint(source))
+        raise DataError(f"{source}: there is no such annotation file", missing_hint(source))
     content = read_json(source)
     missing = [key for key in ("classes", "images") if not isinstance(content, dict)
                or not isinstance(content.get(key), list)]  # fmt: skip
@@ -223,21 +223,6 @@ def read_content(source: Path) -> Content:
         said = f"{found.unlisted!r:.80}"
         raise DataError(f'{source}: \'unlisted\' is {said}, not "absent" or "unknown"')
     return found
-
-
-def _missing_hint(source: Path) -> str:
-    folder, split = source.parent, source.stem
-    if folder.is_file():
-        return f"--data takes the folder of the data set, and {folder} is a file."
-    if split == "val" and source.with_name("train.json").exists():
-        return (
-            "Train in folds, which need none, with --cross-validate 5, or share train.json out:"
-            f" mlc dataset-convert mlc {quote(str(folder))} DEST --split 0.8,0.2"
-        )
-    return (
-        "Pass the folder of the data set with --data, or name the file with"
-        f" `--set data.{split if split in ('val', 'test') else 'train'}=FILE`."
-    )
 
 
 def sorted_classes(names: Sequence[Any], source: Path) -> tuple[Label, ...]:
