@@ -1,28 +1,11 @@
 """mlc: train, evaluate, calibrate, export and run multilabel image classifiers."""
 
+# ruff: noqa: F403, F405 - a type checker takes what `api` has, a program what is listed here
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlc_cli.api import (
-        CalibrateSettings,
-        ConvertSettings,
-        EvalSettings,
-        ExportSettings,
-        MlcError,
-        Model,
-        Prediction,
-        Predictions,
-        ThresholdSettings,
-        TrainSettings,
-        calibrate,
-        convert,
-        evaluate,
-        export,
-        load,
-        thresholds,
-        train,
-    )
+    from mlc_cli.api import *
 
 __version__ = "0.1.0"
 __all__ = [

@@ -49,13 +49,7 @@ class DataError(MlcError):
 
 
 class BadImageError(DataError):
-    """One image is missing, corrupt, too large or not a regular file.
-
-    Args:
-        path: The image.
-        reason: Why it cannot be used.
-        damaged: Whether it could be, as far as it goes.
-    """
+    """One image is missing, corrupt, too large or no regular file, or `damaged` but of some use."""
 
     def __init__(self, path: str, reason: str, *, damaged: bool = False) -> None:
         setting = "on_damaged" if damaged else "on_bad_image"
@@ -80,13 +74,7 @@ class WeightsError(MlcError):
 
 
 class DownloadError(MlcError):
-    """A file cannot be fetched, or is another than it should be.
-
-    Args:
-        message: What went wrong.
-        hint: How to repair it.
-        gone: Whether another attempt would find no more.
-    """
+    """A file cannot be fetched, ever if it is `gone`, or is another than it should be."""
 
     def __init__(self, message: str, hint: str = "", *, gone: bool = False) -> None:
         super().__init__(message, hint)

@@ -110,11 +110,12 @@ def main() -> None:
     Of several processes one speaks: the leading one, and where one fails, the first that does.
     """
     _prepare_streams()
+    alone = _alone()
     # they end as Ctrl-C does; what `nohup` has put off stays off
     ends = [n for n in stop_signals() if n != signal.SIGINT]
     before = {number: signal.signal(number, signal.default_int_handler) for number in ends}
     try:
-        if _alone():
+        if alone:
             _run(lambda: True)
             return
         from mlc_cli.core.system.distributed import joined

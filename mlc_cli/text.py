@@ -11,11 +11,9 @@ _JOINERS = "\u200c\u200d"  # parts of words and of emoji
 
 
 def plain(text: str, keep: str = "") -> str:
-    """Text as it is safe to show: what moves a cursor or turns the line becomes an escape of JSON.
+    """Text that is safe to show: what moves a cursor or turns a line becomes an escape of JSON.
 
-    Args:
-        text: Of anybody.
-        keep: Characters that stay as they are.
+    Characters that are to `keep` stay as they are.
     """
     if text.isprintable():
         return text

@@ -7,6 +7,7 @@ the field that it sets. All other settings are reached with `--set`.
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_origin
 
@@ -74,8 +75,8 @@ class Flag:
         """What Typer makes the flag from."""
         found = field_at(model, self.key)
         assert found is not None, self.key
-        kind = _kind(found.annotation)
         text = doc_of(found).replace("`", "").replace("[", "\\[").partition(". ")[0]
+        kind = _kind(found.annotation)
         said, metavar = text.rstrip(".") + ".", self.metavar or _choices(kind)
         if self.argument:
             value = list[str] if kind is tuple else str
@@ -136,10 +137,7 @@ class Given(Generic[SettingsT]):
     show: bool = False
 
     def settings(self, preset: str | None = None) -> SettingsT:
-        """The settings, validated.
-
-        Args:
-            preset: Below everything else.
+        """The settings, laid over a preset and validated.
 
         Raises:
             MlcError: A layer cannot be read, or settings are wrong.
@@ -178,10 +176,11 @@ def settings_command(
             config, assignments, show = (values.pop(name) for name in _COMMON)
             run(Given(model, command, typed, config, assignments or [], bool(show)), **values)
 
+        keyword = partial(inspect.Parameter, kind=inspect.Parameter.KEYWORD_ONLY, default=None)
         parameters = [
-            *(_keyword(flag.parameter, flag.annotation(model)) for flag in flags),
+            *(keyword(flag.parameter, annotation=flag.annotation(model)) for flag in flags),
             *own,
-            *(_keyword(name, kind) for name, kind in _COMMON.items()),
+            *(keyword(name, annotation=kind) for name, kind in _COMMON.items()),
         ]
         callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         callback.__annotations__ = {one.name: one.annotation for one in parameters}
@@ -190,7 +189,3 @@ def settings_command(
         return callback
 
     return decorate
-
-
-def _keyword(name: str, kind: Any) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)

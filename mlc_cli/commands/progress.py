@@ -35,11 +35,7 @@ def _progress(*, prints_above: bool) -> "Progress":
 
 
 class Bar:
-    """Bars on stderr while the context lasts; nothing where that is not a terminal.
-
-    Args:
-        prints_above: Whether results go to stdout above the bars while they are shown.
-    """
+    """Bars on stderr, below results on stdout if it `prints_above`; nothing without a terminal."""
 
     def __init__(self, *, prints_above: bool = False) -> None:
         self._progress = _progress(prints_above=prints_above) if sys.stderr.isatty() else None

@@ -18,9 +18,8 @@ from mlc_cli.core.evaluation.calibration import (
 )
 from mlc_cli.core.evaluation.probabilities import logit, sigmoid
 from mlc_cli.core.inference.build import default_folder, score_checkpoint
-from mlc_cli.core.models.weights.load import is_checkpoint
 from mlc_cli.core.runs.card import ModelCard
-from mlc_cli.core.runs.checkpoint import change_card
+from mlc_cli.core.runs.checkpoint import change_card, is_checkpoint
 from mlc_cli.core.system.distributed import current
 from mlc_cli.core.system.files import only_writer, result_folder, write_json, write_text
 from mlc_cli.errors import CheckpointError, DataError
@@ -35,7 +34,6 @@ class CalibrationResult:
     """A calibration and what it comes to.
 
     Attributes:
-        checkpoint: That was calibrated.
         classes: C names.
         images: It was fitted on.
         method: `as it is`, or a name of `METHODS`.
@@ -43,7 +41,6 @@ class CalibrationResult:
         affine: Scale and bias of the logits that come on top of those before.
         before: Errors of the probabilities as they were.
         after: Errors out of fold.
-        folder: Where the files are.
         warning: What the user should know about the model, if anything.
     """
 
@@ -81,6 +78,13 @@ def calibrate(settings: CalibrateSettings) -> CalibrationResult:
             f"{scored.source}: {known} images with known labels are too few to calibrate on",
             f"At least {2 * settings.folds} are needed, and some hundreds to gain by it.",
         )
+    for state, name in ((0, "present"), (1, "absent")):
+        if not (targets_NC == state).any():
+            raise DataError(
+                f"{scored.source}: all known labels are {name}, and only present and absent ones"
+                " together tell what a probability means",
+                "Calibrate on a split where both are known: --split NAME, --data DIR.",
+            )
     logits_NC = logit(probabilities_NC)
     fold_N = stratify(targets_NC, [1.0] * settings.folds, settings.seed)
     tried = {UNCHANGED: logits_NC} if settings.method == "auto" else {}

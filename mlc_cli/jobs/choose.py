@@ -84,10 +84,6 @@ class _Race:
 def choose(settings: ChooseSettings, on_step: OnStep = lambda _: None) -> Choice:
     """Try backbones at sizes, cheapest first, and recommend one.
 
-    Args:
-        settings: Of the command.
-        on_step: Called with what is being done.
-
     Raises:
         MlcError: The data cannot be used, or nothing could be tried.
     """

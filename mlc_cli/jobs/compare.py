@@ -109,9 +109,8 @@ class _Run:
 
     def judged(self, name: str) -> Judged:
         """What it says and decides."""
-        probabilities_NC = self.scores.probabilities_NC
-        reached_NC = probabilities_NC >= self.thresholds_C
-        return Judged(name, self.scores, self.scores.bound.obey(reached_NC, probabilities_NC))
+        decide, scores_NC = self.scores.bound.decide, self.scores.probabilities_NC
+        return Judged(name, self.scores, decide(scores_NC, self.thresholds_C))
 
     def size(self) -> dict[str, float | None]:
         """Training speed, and size of the model."""

@@ -41,13 +41,8 @@ def cross_validate(
     """Train on all folds but one, for each in turn, and then on all images.
 
     The last training ends after the median of their best epochs, with the weights, raw or averaged,
-    that most of them were best with. A fold that is done is not trained again.
-
-    Args:
-        settings: Of the training.
-        run: Its folder; that of each fold is `folds/0` and so on.
-        train: A training of settings, its folder, and the best that is known beforehand.
-        accept_changed_data: Go on with the folds as they are, though the data have changed.
+    that most of them were best with. A fold that is done is not trained again. `train` takes the
+    settings of a training, its folder, and for the last one the best that is known beforehand.
 
     Raises:
         MlcError: As of a training.

@@ -68,8 +68,8 @@ def evaluate_checkpoint(settings: EvalSettings) -> EvalResult:
     """
     scored = score_checkpoint(settings)
     thresholds_C = pick_thresholds(settings.thresholds, scored.card)
-    folder = result_folder(settings.output, default_folder(scored.checkpoint))
     suffix = suffix_of(settings.split)
+    folder = result_folder(settings.output, default_folder(scored.checkpoint))
     about, evaluation = _evaluate(scored, thresholds_C)
     floors = [] if settings.thresholds else promised_floors(scored.card)
     slices = measure_slices(settings.slices, scored.scores, thresholds_C, floors, scored)

@@ -1,7 +1,7 @@
 """`mlc export`: a checkpoint as ONNX, OpenVINO IR and INT8, compared with the original."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import openvino as ov
 import torch
 
+from mlc_cli.core.evaluation.results import plain
 from mlc_cli.core.exporting.embed import embed_in_ir, embed_in_onnx
 from mlc_cli.core.exporting.gate import Check, Exported, check_files, mark
 from mlc_cli.core.exporting.int8 import Quantiser, Sample, has_attention
@@ -270,6 +271,6 @@ def _as_dict(
             include={"fold_thresholds", "fold_rules", "embed_resize", "saliency"}
         ),
         "passed": None if check is None else all(not file.faults for file in files),
-        "check": check.as_dict() if check else None,
-        "files": [file.as_dict() for file in files],
+        "check": plain(asdict(check)) if check else None,
+        "files": plain([asdict(file) for file in files]),
     }

@@ -212,7 +212,8 @@ def _predict(
                     Path(f"{settings.output}.settings.yaml"),
                     without_secrets(as_yaml(prepared.settings)),
                 )
-            pictures.finish(_about(prepared, images))
+            model, decided_by = prepared.model.path, prepared.decided_by
+            pictures.finish(f"{model} · decided by {decided_by} · {images:,} images")
         if group.any(stopped()):
             raise Interrupted(f"interrupted after {images} images", _how_to_go_on(settings))
     if not images:
@@ -273,11 +274,6 @@ def _stream(
     if not settings.output:
         return nullcontext(stdout)
     return open_output(Path(settings.output), partial.end)
-
-
-def _about(prepared: Prepared, images: int) -> str:
-    parts = (prepared.model.path, f"decided by {prepared.decided_by}", f"{images:,} images")
-    return " \N{MIDDLE DOT} ".join(map(str, parts))
 
 
 def _how_to_go_on(settings: PredictSettings) -> str:

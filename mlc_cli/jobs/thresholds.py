@@ -24,10 +24,9 @@ from mlc_cli.core.evaluation.thresholds import (
     shrink,
 )
 from mlc_cli.core.inference.build import default_folder, score_checkpoint
-from mlc_cli.core.models.weights.load import is_checkpoint
 from mlc_cli.core.runs.card import ModelCard
 from mlc_cli.core.runs.chain import chain_of
-from mlc_cli.core.runs.checkpoint import change_card
+from mlc_cli.core.runs.checkpoint import change_card, is_checkpoint
 from mlc_cli.core.system.distributed import current
 from mlc_cli.core.system.files import only_writer, result_folder, write_json, write_text
 from mlc_cli.errors import MlcError, SettingsError

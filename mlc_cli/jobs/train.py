@@ -46,13 +46,10 @@ def train(
 ) -> Iterator[Event]:
     """Train, yielding what happens; the run folder is complete after each event.
 
-    In processes that have joined a group, all yield the same events, and one writes the folder.
+    To `resume` a run, settings are those of `run_settings`, and annotation files are as they were
+    unless changed ones are accepted.
 
-    Args:
-        settings: Of the training; for `resume` those of the run (see `run_settings`).
-        resume: Folder of the run to continue.
-        accept_changed_data: Continue with annotation files that are not what they were.
-        on_tick: Called after each batch, and while weights are fetched.
+    In processes that have joined a group, all yield the same events, and one writes the folder.
 
     Raises:
         Interrupted: After SIGINT or SIGTERM, with the state saved.

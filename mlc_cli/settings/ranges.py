@@ -20,11 +20,9 @@ class Range:
     """Values that a setting may take.
 
     Attributes:
-        key: Of the setting, dotted.
         values: All of them as text, or the lowest and the highest.
         spans: Whether everything between two values is meant.
         log: Whether each power of ten is as likely as the next.
-        whole: Whether numbers are whole.
     """
 
     key: str

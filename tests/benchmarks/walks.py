@@ -1,11 +1,13 @@
 """How far a reader walks: rooms on the way of a conversion, a training and an evaluation.
 
-Each function of the package counts once, when it is called first; a move is a step to a function
-in another room: a folder of the package or of `core`, or a loose file. Run it by hand:
+Each function of the package counts once, when it is called first; bodies of classes, which run when
+their module is imported, do not. A move is a step to a function in another room: a folder of the
+package or of `core`, or a loose file. Run it by hand:
 
     python tests/benchmarks/walks.py            # or with --rooms for the way itself
 """
 
+import inspect
 import itertools
 import json
 import os
@@ -38,6 +40,7 @@ def walk(run: Callable[[], None]) -> list[str]:
     def heard(frame: FrameType, event: str, _: object) -> None:
         code = frame.f_code
         inside = code.co_filename.startswith(str(PACKAGE)) and code.co_name[0] != "<"
+        inside = inside and code.co_flags & inspect.CO_OPTIMIZED
         if event == "call" and inside and code not in first:
             first[code] = room(Path(code.co_filename))
 

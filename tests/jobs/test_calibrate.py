@@ -77,3 +77,19 @@ def test_images_of_which_nothing_is_known_do_not_count(mlc, run: Path, known: in
     outcome = mlc("calibrate", "--run", run, "--data", str(data))
     assert outcome.code == 1
     assert f"{known} images with known labels are too few" in outcome.err
+
+
+@pytest.mark.parametrize("kept", ["present", "absent"])
+def test_labels_of_one_state_tell_nothing(mlc, run: Path, kept: str) -> None:
+    card = read_card(run / "best.safetensors")
+    val = Path(card.data["root"], "val.json")
+    content = json.loads(val.read_text())
+    if kept == "present":
+        content["unlisted"] = "unknown"
+    else:
+        content["images"] = [[path, []] for path, *_ in content["images"]]
+    val.write_text(json.dumps(content))
+    outcome = mlc("calibrate", "--run", run, "--data", val.parent)
+    assert outcome.code == 1
+    assert f"all known labels are {kept}" in outcome.err
+    assert read_card(run / "best.safetensors").calibration is None

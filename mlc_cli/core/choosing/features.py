@@ -51,14 +51,9 @@ class Features:
         reduce: Callable[[Tensor], Tensor],
         on_batch: Callable[[], Any],
     ) -> None:
-        """Compute the first images, as far as they are not there.
+        """Compute the first images, as far as they are not there, the last batch always whole.
 
-        Args:
-            images: How many are wanted; the last batch is always computed whole.
-            batches: Of the split, in the order of the file.
-            batch_size: Images of each.
-            reduce: From uint8 images N×H×W×3 to vectors N×D.
-            on_batch: Called after each batch; may raise to stop.
+        `reduce` makes vectors N×D of uint8 images N×H×W×3; `on_batch` may raise to stop.
 
         Raises:
             TrainingError: Features are not finite.

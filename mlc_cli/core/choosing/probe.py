@@ -26,10 +26,6 @@ class Recipe:
 
     Attributes:
         rates: Peak learning rates that are tried.
-        epochs: Passes over the images and their mirror images.
-        weight_decay: Of the matrix.
-        batch_size: Images a step.
-        dropout: Part of the features dropped.
         folds: Parts of the images.
         seed: Of the folds, the order and of dropout.
     """
@@ -61,13 +57,9 @@ class Probe:
 def probe(
     features_NVD: Tensor, targets_NC: NDArray[np.int8], others_MD: Tensor, recipe: Recipe
 ) -> Probe:
-    """Train the heads.
+    """Train the heads on a vector for each view of an image, and score the first.
 
-    Args:
-        features_NVD: Float32, a vector for each view of an image; the first view is scored.
-        targets_NC: 1 present, 0 absent, -1 unknown.
-        others_MD: Of images that no head learns from.
-        recipe: How.
+    No head learns from the others.
     """
     fold_N = torch.from_numpy(stratify(targets_NC, [1.0] * recipe.folds, recipe.seed))
     device = features_NVD.device

@@ -19,7 +19,6 @@ class SplitCounts:
     """A split in numbers.
 
     Attributes:
-        images: Images.
         histogram: Images by their number of labels, 0 to `MOST_LABELS` and more.
         positives_C: Images that have each class.
         unknown_C: Images whose state of each class is unknown.

@@ -14,12 +14,9 @@ def later_unknown(
 ) -> Annotation:
     """Count classes that an older file does not have as unknown on the images that it lists.
 
-    Labels that are present stay so, and where unlisted labels are unknown nothing changes.
+    It lists an image if that is the same file on the disk; `rename` has names now by those in it.
 
-    Args:
-        annotation: Of the images.
-        older: The older file; an image is in it if it is the same file on the disk.
-        rename: Names of classes now, by those in the older file.
+    Labels that are present stay so, and where unlisted labels are unknown nothing changes.
     """
     if annotation.unlisted == "unknown":
         return annotation

@@ -126,11 +126,6 @@ _HINT = 'Rules look like {"implies": {"dog": ["animal"]}, "exclusive": [["cat", 
 def read_rules(source: Path, content: object, classes: Sequence[str | int]) -> Rules:
     """Rules of an annotation file and of the `rules.yaml` beside it.
 
-    Args:
-        source: The annotation file.
-        content: What it says of rules, if anything.
-        classes: Its classes.
-
     Raises:
         DataError: They are malformed, name other classes or contradict themselves.
     """
@@ -163,10 +158,6 @@ def _check_keys(node: yaml.Node | None) -> None:
 
 class BoundRules:
     """Rules over the classes of a model or a data set.
-
-    Args:
-        rules: By names.
-        classes: C names.
 
     Raises:
         ValueError: A rule names another class, or no decision could keep all of them.
@@ -230,12 +221,7 @@ class BoundRules:
         return best_NC
 
     def obey(self, decided_NC: Flags, scores_NC: NDArray[Any]) -> Flags:
-        """Decisions without those that the rules forbid.
-
-        Args:
-            decided_NC: Which labels reach their thresholds.
-            scores_NC: Probabilities, or anything in their order.
-        """
+        """Decisions without those that the rules forbid; scores may be anything in their order."""
         if not self:
             return decided_NC
         seen_NC = np.where(decided_NC, scores_NC, -np.inf) if self.rules.folded else scores_NC

@@ -62,15 +62,7 @@ def bootstrap(
     draws: int = 200,
     seed: int = 0,
 ) -> Intervals:
-    """Find 95 % intervals of all metrics.
-
-    Args:
-        scores_NC: Finite scores or probabilities.
-        targets_NC: 1 present, 0 absent, -1 unknown.
-        decisions: Ways to decide: a name, and N×C decisions.
-        draws: Number of draws.
-        seed: Of the draws.
-    """
+    """Find 95 % intervals of all metrics, and of ways to decide: a name, and decisions N×C."""
     weights_BN = draw_weights(len(targets_NC), draws, seed)
     ap_BC = resampled_ap(scores_NC, targets_NC, weights_BN)
     maps = [mean_average_precision(ap_C) for ap_C in ap_BC]

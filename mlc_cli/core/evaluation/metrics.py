@@ -62,11 +62,6 @@ def of_classes(
 ) -> list[Floats]:
     """Measures of each class, of scores that are sorted once; nan for a class without positives.
 
-    Args:
-        scores_NC: Finite scores or probabilities.
-        targets_NC: States, see the module.
-        measures: Of the ranks of a class.
-
     Raises:
         ValueError: A score is not finite, or the shapes differ.
     """

@@ -30,16 +30,8 @@ def out_of_fold(
 ) -> dict[float, DecisionMetrics]:
     """Choose thresholds on all folds but one and decide on that one, for each in turn.
 
-    All decisions together give the metrics, so that rare classes count as they do in sample.
-
-    Args:
-        probabilities_NC: In 0..1.
-        targets_NC: 1 present, 0 absent, -1 unknown.
-        objective: What to maximise.
-        min_positives: A class with fewer takes the overall threshold.
-        strengths: Shrinkages to try.
-        fold_N: Fold of each image, counted from 0; best multilabel-stratified.
-        rules: That decisions obey.
+    All decisions together give the metrics, so that rare classes count as they do in sample. Folds,
+    best multilabel-stratified, are counted from 0; `strengths` are shrinkages to try.
 
     Returns:
         Decisions at thresholds of the other folds, by strength.

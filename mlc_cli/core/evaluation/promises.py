@@ -62,9 +62,7 @@ class Floor:
     def allowed(self, ranked: RankedPositives, classes: int = 1) -> Mask:
         """Cuts at positives, P, that keep the bound; none at those that rules leave out.
 
-        Args:
-            ranked: Images of a class.
-            classes: Share the error with so many.
+        So many classes share the error.
         """
         return self._kept(ranked, classes) & (ranked.scores_P >= 0)
 

@@ -42,13 +42,7 @@ def _ece(bins: NDArray[Any]) -> Floats:
 def reliability(
     probabilities_NC: NDArray[Any], targets_NC: NDArray[np.int8], bins: int = 10
 ) -> Reliability:
-    """Sort labels into equal bins of probability; an edge belongs to the bin below it.
-
-    Args:
-        probabilities_NC: In 0..1.
-        targets_NC: 1 present, 0 absent, -1 unknown.
-        bins: K.
-    """
+    """Sort labels into equal bins of probability; an edge belongs to the bin below it."""
     classes = targets_NC.shape[1]
     edges = np.linspace(0, 1, bins + 1)[1:-1]
     bins_3CK = np.zeros((3, classes, bins))

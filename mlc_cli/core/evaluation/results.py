@@ -127,16 +127,7 @@ def evaluate(
     unreadable: dict[str, str] | None = None,
     rules: Rules = NO_RULES,
 ) -> Evaluation:
-    """Compute all metrics of a split.
-
-    Args:
-        probabilities_NC: In 0..1.
-        targets_NC: 1 present, 0 absent, -1 unknown.
-        classes: C names.
-        thresholds_C: Probability from which each class counts as present.
-        unreadable: Images that could not be read, with the reason.
-        rules: That all decisions obey.
-    """
+    """Compute all metrics of a split."""
     bound = BoundRules(rules, classes)
     ways = {HALF: np.asarray(probabilities_NC >= 0.5)}
     if thresholds_C is not None:
@@ -184,12 +175,7 @@ def number(value: float) -> float | None:
 
 
 def as_dict(evaluation: Evaluation, **about: Any) -> dict[str, Any]:
-    """The evaluation as plain values for JSON.
-
-    Args:
-        evaluation: What to write.
-        about: Where it comes from; written first.
-    """
+    """The evaluation as plain values for JSON, behind what it is about."""
     content: dict[str, Any] = {
         **about,
         "images": evaluation.images,

@@ -134,14 +134,10 @@ class ScoredSplit:
     """What a checkpoint says of a split.
 
     Attributes:
-        checkpoint: The file.
-        card: What it knows beside its weights.
         warning: What the user should know about it, if anything.
         source: Annotation file of the split.
         place: Where an image is, by its position among the scores.
         max_pixels: Larger images are refused.
-        scores: Probabilities and targets.
-        unreadable: Images that could not be read, with the reason.
         folds: What the folds of a cross-validation came to, whose scores these are.
     """
 

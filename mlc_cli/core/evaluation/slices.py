@@ -105,10 +105,7 @@ def check_slices(bys: Sequence[str], source: Path) -> dict[str, dict[str, str]]:
 def slice_values(by: str, paths: Sequence[str], scored: ScoredSplit | None) -> list[str]:
     """The value of each image; a kept column goes before what images tell under its name.
 
-    Args:
-        by: What slices are told by.
-        paths: Of the images.
-        scored: Where they are; without it, paths alone can tell slices.
+    Without what was scored, paths alone can tell slices.
 
     Raises:
         UsageError: There is no such column, or no image to look at.
@@ -191,14 +188,7 @@ def measure_slices(
     floors: Sequence[KeptFloor] = (),
     scored: ScoredSplit | None = None,
 ) -> list[Slice]:
-    """Measure each slice by itself, those of the lowest mAP first.
-
-    Args:
-        bys: What slices are told by, one after the other.
-        scores: Of all images.
-        thresholds_C: Probability from which each class counts as present; one half by default.
-        floors: That were set.
-        scored: Where the images are, for what their paths do not tell.
+    """Measure each slice by itself, those of the lowest mAP first; thresholds are 0.5 by default.
 
     Raises:
         MlcError: As `slice_values`.

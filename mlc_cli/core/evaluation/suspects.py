@@ -59,13 +59,7 @@ class Suspects:
 def find_suspects(
     probabilities_NC: NDArray[Any], targets_NC: NDArray[np.int8], limit: int
 ) -> Suspects:
-    """Find labels that contradict the model; see the module for the rule.
-
-    Args:
-        probabilities_NC: In 0..1.
-        targets_NC: 1 present, 0 absent, -1 unknown.
-        limit: At most so many of each kind are listed.
-    """
+    """Find labels that contradict the model, so many of each kind; see the module for the rule."""
     present_NC, absent_NC = targets_NC == 1, targets_NC == 0
     high_C, low_C = _mean(probabilities_NC, present_NC), _mean(probabilities_NC, absent_NC)
     useful_C = high_C > low_C  # false where one of them is nan

@@ -56,14 +56,9 @@ def fit_thresholds(
 ) -> Thresholds:
     """Find the best threshold of every class.
 
-    Args:
-        probabilities_NC: In 0..1.
-        targets_NC: 1 present, 0 absent, -1 unknown.
-        objective: What to maximise.
-        min_positives: A class with fewer takes the overall threshold, or without images enough for
-            a promise the cautious one.
-        rules: That decisions obey: thresholds are chosen on what the rules leave of each class,
-            the implied classes first, so that floors are tested on the decisions themselves.
+    A class with fewer positives than `min_positives` takes the overall threshold, or without images
+    enough for a promise the cautious one. Thresholds are chosen on what rules leave of each class,
+    the implied classes first, so that floors are tested on the decisions themselves.
 
     Raises:
         ValueError: A probability is not finite, or the shapes differ.
@@ -177,13 +172,7 @@ def shrink(
 
     logit(t_c) <- (n_c logit(t_c) + strength logit(overall)) / (n_c + strength) with n_c the
     positives of the class: the optimum on few positives is mostly chance. Classes that took the
-    overall threshold keep it.
-
-    Args:
-        thresholds: Optimum of each class.
-        overall: The one threshold that is best for all decisions together.
-        targets_NC: That the thresholds were chosen on.
-        strength: In positives; 0 leaves the optima as they are.
+    overall threshold keep it; a strength of 0 leaves all as they are.
     """
     if strength == 0:
         return thresholds.per_class_C
@@ -195,12 +184,9 @@ def shrink(
 def pick_thresholds(
     wanted: str | float | Sequence[float] | Floats | None, card: ModelCard
 ) -> Floats | None:
-    """Thresholds of a file, one number for all classes, or those of the checkpoint.
+    """Thresholds of a file (`.npy`), one for all classes, which may be text, or one for each.
 
-    Args:
-        wanted: A file (`.npy`), a number in 0..1, which may be text, or one number for each class;
-            `None` takes those of the checkpoint.
-        card: Of the checkpoint.
+    `None` takes those of the checkpoint.
 
     Returns:
         A threshold for each class; `None` if the checkpoint has none either.

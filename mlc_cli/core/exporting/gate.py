@@ -2,16 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from mlc_cli.core.evaluation.metrics import mean_ap_of
 from mlc_cli.core.evaluation.probabilities import probabilities
-from mlc_cli.core.evaluation.results import plain
 from mlc_cli.core.exporting.client import run_client, run_onnx, undecided_apart
 from mlc_cli.core.exporting.ir import mark_ir
 from mlc_cli.core.exporting.onnx_graph import mark_onnx
@@ -33,7 +31,7 @@ from mlc_cli.core.loading.loader import Batches
 from mlc_cli.core.loading.normalise import Normalise
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.system.places import as_files
-from mlc_cli.settings.export import Int8Settings, IrPrecision, ParitySettings, ToleranceSettings
+from mlc_cli.settings.export import Int8Settings, IrPrecision, ParitySettings
 
 TORCH = "torch"
 
@@ -84,10 +82,6 @@ class Exported:
     client: ClientCheck | None = None
     faults: tuple[str, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
-        """As plain values for JSON."""
-        return dict(plain(asdict(self)))
-
 
 @dataclass(frozen=True)
 class Check:
@@ -100,14 +94,10 @@ class Check:
         rate: Of torch, images a second.
     """
 
-    source: Path
+    source: str
     images: int
     mean_ap: float
     rate: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """As plain values for JSON."""
-        return dict(plain({**asdict(self), "source": str(self.source)}))
 
 
 def check_files(
@@ -132,8 +122,8 @@ def check_files(
             logits_NC = obeyed(torch.from_numpy(outputs.logits[TORCH])) + obeyed.thresholds_C
         outputs.logits[TORCH] = logits_NC.numpy()
     limits = {
-        "fp32": _limits(parity.fp32),
-        "fp16": _limits(parity.fp16),
+        "fp32": Limits(**parity.fp32.model_dump()),
+        "fp16": Limits(**parity.fp16.model_dump()),
         "int8": Limits(mean_ap_drop=int8.max_drop),
     }
     checked = []
@@ -151,7 +141,7 @@ def check_files(
             found = _with_client(found, parity, folder, info, outputs, batches)
         checked.append(found)
     torch_map = mean_ap_of(outputs.logits[TORCH], outputs.targets_NC)
-    source = batches.dataset.annotation.source
+    source = str(batches.dataset.annotation.source)
     check = Check(source, len(outputs.indices_N), torch_map, outputs.rates[TORCH])
     return checked, check
 
@@ -170,10 +160,6 @@ def _torch(classifier: Classifier, info: ExportInfo) -> TorchEngine:
 
 def _default(file: Exported) -> str:
     return f"{file.name} as it comes"
-
-
-def _limits(tolerance: ToleranceSettings) -> Limits:
-    return Limits(tolerance.logit, tolerance.probability, tolerance.mean_ap)
 
 
 def _difference(outputs: Outputs, name: str, info: ExportInfo) -> Difference:

@@ -1,10 +1,9 @@
 """Quantisation to 8-bit integers with NNCF, under control of the mAP."""
 
-import io
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mlc_cli.core.evaluation.metrics import mean_ap_of
-from mlc_cli.core.exporting.onnx_graph import INPUT, LOGITS
+from mlc_cli.core.exporting.onnx_graph import INPUT, LOGITS, quiet
 from mlc_cli.core.inference.runtime.requests import Requests
 from mlc_cli.core.inference.runtime.signal_stack import kept_signal_stack
 from mlc_cli.core.system.extras import import_extra
@@ -118,22 +117,10 @@ def _nncf() -> Iterator[Any]:
     """NNCF at work, without a word of its own."""
     # It reports its use over the network unless it runs in tests of its own.
     os.environ.setdefault("NNCF_CI", "1")
-    with _quiet(), kept_signal_stack():
+    with quiet(), kept_signal_stack():
         nncf = import_extra("nncf", "int8")
         logging.getLogger("nncf").setLevel(logging.ERROR)
         try:
             yield nncf
         except Exception as error:  # its own errors have no common base
             raise MlcError(f"NNCF cannot quantise this model: {error}") from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Inside, progress bars and remarks of NNCF stay off the screen."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.disable(level)

@@ -23,14 +23,12 @@ def to_ir(onnx_file: Path, info: ExportInfo) -> ov.Model:
     steps = PrePostProcessor(model)
     steps.input(INPUT).tensor().set_layout(ov.Layout("NCHW"))
     steps.input(INPUT).model().set_layout(ov.Layout("NCHW"))
-    steps.input(INPUT).preprocess().custom(_reverse)  # its own step gives wrong graphs (VOLO, TNT)
+    channels = np.array([2, 1, 0]), np.array(1)
+    # its own step for this gives wrong graphs (VOLO, TNT)
+    steps.input(INPUT).preprocess().custom(lambda bgr: ops.gather(bgr, *channels).output(0))
     steps.input(INPUT).preprocess().mean([255 * value for value in info.card.mean])
     steps.input(INPUT).preprocess().scale([255 * value for value in info.card.std])
     return steps.build()
-
-
-def _reverse(images_N3HW: ov.Output) -> ov.Output:
-    return ops.gather(images_N3HW, np.array([2, 1, 0]), np.array(1)).output(0)
 
 
 def write_ir(path: Path, model: ov.Model, info: ExportInfo, *, half: bool) -> None:

@@ -123,7 +123,7 @@ def to_proto(
         opset_version=opset,
     )
     try:
-        with _quiet(), torch.no_grad():
+        with quiet(), torch.no_grad():
             try:
                 program = call()
             except Exception as error:
@@ -179,8 +179,8 @@ def _reason(error: BaseException) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Inside, the exporter keeps its remarks for itself; what matters is an error."""
+def quiet() -> Iterator[None]:
+    """Inside, exporter and quantiser keep their remarks to themselves; what matters is an error."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

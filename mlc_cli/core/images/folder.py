@@ -11,13 +11,9 @@ AT_ADDRESS = "is at an address"
 
 
 class ImageFolder:
-    """Finds image files below a folder and refuses what leads out of it.
+    """Finds image files below a folder and refuses what leads out of it, unless it is allowed.
 
     Folders are listed once: a million images cost little more than walking over them.
-
-    Args:
-        allow_outside: Accept absolute paths, `..` and links that lead out.
-        allow_remote: Accept addresses in place of paths.
     """
 
     def __init__(

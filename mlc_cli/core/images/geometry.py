@@ -26,7 +26,6 @@ class Geometry:
     """How images are read, shaped and resized.
 
     Attributes:
-        size: Of the result.
         resize: `squash` to the size; `letterbox`: fit inside, black at both ends; `crop`: the
             square in the middle.
         interpolation: `linear` between the nearest four pixels, or the mean of the `area`.

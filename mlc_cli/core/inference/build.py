@@ -68,6 +68,7 @@ def score_checkpoint(settings: ScoringSettings, *, rules_of_data: bool = False) 
         opened = replace(opened, warning="; ".join(filter(None, (opened.warning, changed))))
     if data.cross_validate and settings.split == "val":
         return _out_of_fold(opened, split, data, settings)
+    engine = with_views(opened.engine, settings.tta, settings.tiles)
     batches = build_eval_batches(
         data,
         split,
@@ -76,7 +77,6 @@ def score_checkpoint(settings: ScoringSettings, *, rules_of_data: bool = False) 
         group=current(),
         tiles=settings.tiles,
     )
-    engine = with_views(opened.engine, settings.tta, settings.tiles)
     with closing(batches), machine_errors_named():
         return scored_split(opened, batches, score(engine, batches))
 
@@ -84,11 +84,7 @@ def score_checkpoint(settings: ScoringSettings, *, rules_of_data: bool = False) 
 def _out_of_fold(
     opened: OpenedModel, split: Annotation, data: DataSettings, settings: ScoringSettings
 ) -> ScoredSplit:
-    """What the models of the folds said of images that they had not seen, as the model says it.
-
-    Raises:
-        MlcError: Several views are asked for, or the scores are not in the run folder.
-    """
+    """What the models of the folds said of images that they had not seen, as the model says it."""
     if settings.tta != "none" or settings.tiles > 1:
         raise UsageError(
             "scores out of fold are of whole images: leave out --tta and --tiles",
@@ -190,7 +186,7 @@ def data_settings(settings: SplitChoiceSettings, card: ModelCard, model: Path) -
     if not settings.data and not card.data:
         raise DataError("the checkpoint does not say where its data set is", "Pass --data DIR.")
     data = validate(DataSettings, {**card.data, **changes})
-    there = is_remote(data.root) or Path(data.root).is_dir()
+    there = Path(data.root).is_dir() or is_remote(data.root)
     if settings.data and not there:
         raise DataError(f"--data {data.root}: there is no such folder")
     if not there:

@@ -30,10 +30,7 @@ _STRONGEST = 0.65  # of the heat over the picture, 0..1
 
 
 class Fonts:
-    """Chooses a font that has all characters of a text.
-
-    Args:
-        path: Font file that is tried first.
+    """Chooses a font that has all characters of a text, first that of a file.
 
     Raises:
         UsageError: That file is no font.
@@ -85,18 +82,9 @@ def draw_labels(
     scores_K: Sequence[float],
     heat_KHW: NDArray[np.float32] | None = None,
 ) -> bytes:
-    """A picture with its labels, best first, and beside it a heat map for each of them.
+    """A JPEG of an encoded picture with its labels, best first, and beside it their heat maps.
 
-    Args:
-        fonts: For the labels.
-        picture: An encoded image.
-        labels_K: Names of the labels.
-        scores_K: Their probabilities.
-        heat_KHW: Where the evidence for each, or for the first of them, lies; without it there is
-            nothing beside the picture.
-
-    Returns:
-        A JPEG file.
+    There may be maps for the first labels alone; without any there is nothing beside the picture.
     """
     pixels = _fit(np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")), heat_KHW)
     scored = zip(labels_K, scores_K, strict=True)

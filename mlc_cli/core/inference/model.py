@@ -49,15 +49,7 @@ class Model:
 
     Threads may share it. Pickled, it is the name of its file and how to open it; in a forked
     process it opens itself anew when it is first used there, and torch works in one thread there.
-
-    Args:
-        path: A checkpoint (`.safetensors`), an ONNX file or an OpenVINO IR (`.xml`).
-        device: `auto`, `cpu`, `cuda`, `cuda:N`; for an IR also a device of OpenVINO.
-        precision: `auto`, `fp32`, `bf16` or `fp16`.
-        thresholds: In place of the model's own: a file (`.npy`), one number, or one for each class.
-        like: Preset or YAML file that says what a checkpoint of another system does not.
-        weight_classes: Names of its classes, where it does not tell them.
-        matmul: `high` allows TF32 in this process, `highest` does not; by default it stays.
+    It is opened as by `mlc_cli.load`; `matmul` allows TF32 in this process if it is `high`.
 
     Attributes:
         path: The file.

@@ -46,7 +46,6 @@ class PartialOutput:
         end: Bytes that are kept.
         images: Records that are kept.
         dropped: Complete records that are not kept, as their batch is not complete.
-        errors: Images of the kept records that could not be read.
     """
 
     end: int = 0

@@ -144,7 +144,8 @@ def read_split(settings: DataSettings, file: str, store: Cache | None = None) ->
     """
     root = Path(settings.root)
     image_root = Path(settings.image_root) if settings.image_root else None
-    if not is_remote(root) and not root.exists() and root.name in preset_names("dataset-download"):
+    absent = not root.exists() and not is_remote(root)
+    if absent and root.name in preset_names("dataset-download"):
         raise DataError(
             f"{root}: there is no such folder",
             f"Get it with: mlc dataset-download {root.name} {root}",

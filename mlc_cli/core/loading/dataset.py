@@ -115,7 +115,8 @@ class ImageDataset:
 
     def batch(self, keys: Sequence[Key]) -> Batch:
         """Read images and stack those that are readable; the others are named."""
-        contents = gather([self.annotation.path(index) for index in self._elsewhere(keys)])
+        places = [self.annotation.path(index) for index in self._elsewhere(keys)]
+        contents = gather(places) if places else {}
         samples = [self._sample(key, contents) for key in keys]
         good = [(s.position, s.image) for s in samples if s.image is not None]
         bad = [s.fault for s in samples if s.fault and s.image is None]

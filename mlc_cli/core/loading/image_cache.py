@@ -31,10 +31,6 @@ class ImageCache:
 
     Each has a checksum, written behind it: what was cut short by a crash is not there.
 
-    Args:
-        path: The file, which is made if it is not there.
-        memory: That of another process, in place of a file.
-
     Raises:
         OSError: The file cannot be made, or the disk has no room for it.
     """

@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Batches:
-    """Batches of a split, of the order and the sizes of a sampler.
+    """Batches of a split, of the order and the sizes of a sampler; an epoch has `drawn` images.
 
     `workers` is a number of processes that read, or those that read other splits as well.
     """
@@ -34,22 +34,17 @@ class Batches:
         on_bad_image: OnBadImage = "error",
     ) -> None:
         self.dataset = dataset
-        self.group = sampler.group
+        self.group, self.drawn = sampler.group, sampler.drawn
         self.bad_images: dict[str, str] = {}
         self._damaged: dict[str, str] = {}
         self._on_bad_image = on_bad_image
-        self._sampler = sampler
+        self.sampler = sampler
         self.readers = workers if isinstance(workers, Readers) else Readers(workers)
         shared = _fits_shared_memory(dataset, sampler, self.readers.workers)
         self._number = self.readers.add(Split(dataset, shared))
 
     def __len__(self) -> int:
-        return len(self._sampler)
-
-    @property
-    def drawn(self) -> int:
-        """Images of an epoch, those that come again counted again."""
-        return self._sampler.drawn
+        return len(self.sampler)
 
     def epoch(self, epoch: int = 0, first_batch: int = 0) -> Iterator[Batch]:
         """Batches of an epoch from `first_batch` on, those without a readable image too.
@@ -94,11 +89,7 @@ class Batches:
 
     def requests(self, epoch: int = 0, first_batch: int = 0) -> Iterator[Request]:
         """What is asked of the readers for an epoch from `first_batch` on."""
-        return (Request(self._number, keys) for keys in self._sampler.keys(epoch, first_batch))
-
-    def images_of(self, epoch: int, batches: range) -> list[int]:
-        """Positions of the images of some batches, those of all processes."""
-        return self._sampler.images_of(epoch, batches)
+        return (Request(self._number, keys) for keys in self.sampler.keys(epoch, first_batch))
 
 
 def _fits_shared_memory(dataset: ImageDataset, sampler: EpochSampler, workers: int) -> bool:

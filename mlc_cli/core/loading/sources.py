@@ -54,10 +54,7 @@ class Sources:
     line, relative to the working folder. Of a video every n-th frame is taken.
 
     Attributes:
-        sources: Paths and patterns.
         every: The n of every n-th frame.
-        lines: What `-` stands for: paths, one a line.
-        videos: Whether the videos of folders are taken, too.
         store: For the indexes of shards that have none.
     """
 

@@ -53,11 +53,7 @@ def build_label_graph(
 
 
 def _read_adjacency(path: Path, classes: Sequence[Label]) -> Matrix:
-    """P(j | i) of a file, in the order of `classes`; 0 on the diagonal.
-
-    Raises:
-        DataError: It cannot be read, or its list names other classes.
-    """
+    """P(j | i) of a file, in the order of `classes`; 0 on the diagonal."""
     listed = read_text(path.with_suffix(".txt")).split("\n")
     order = {name: row for row, name in enumerate(name.strip() for name in listed) if name}
     if set(order) != {str(name) for name in classes}:

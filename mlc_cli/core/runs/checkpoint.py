@@ -80,12 +80,14 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         return {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
 
 
-def has_card(path: Path) -> bool:
-    """Whether a safetensors file is a checkpoint of mlc.
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file is a checkpoint of mlc rather than weights of other origin.
 
     Raises:
-        CheckpointError: There is no such file, or it is damaged.
+        CheckpointError: It is damaged.
     """
+    if path.suffix != ".safetensors" or not path.is_file():
+        return False
     with _open(path) as stream:
         return "mlc" in (stream.metadata() or {})
 

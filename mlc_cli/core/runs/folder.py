@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import re
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -77,15 +77,14 @@ class RunFolder:
         Raises:
             RunError: Another process trains here.
         """
-        trained = RunError(
+        stream = (self.path / "run.lock").open("a")
+        if lock(stream.fileno(), "lockf"):
+            return stream
+        stream.close()
+        raise RunError(
             f"{self.path}: is being trained by another process",
             "Wait for its end, or stop it; it saves its state at Ctrl-C or SIGTERM.",
         )
-        with ExitStack() as on_refusal:
-            stream = on_refusal.enter_context((self.path / "run.lock").open("a"))
-            lock(stream.fileno(), trained, "lockf")
-            on_refusal.pop_all()
-        return stream
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Lines of the metrics file."""

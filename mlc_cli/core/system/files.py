@@ -140,8 +140,8 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def lock(handle: int, refusal: MlcError, kind: Literal["flock", "lockf"] = "flock") -> None:
-    """Lock an open file or folder until it is closed or the process ends, however it does.
+def lock(handle: int, kind: Literal["flock", "lockf"] = "flock") -> bool:
+    """Lock an open file or folder until it is closed or the process ends, unless another one has.
 
     `flock` takes folders, too; `lockf` is not handed on to children.
     """
@@ -149,15 +149,17 @@ def lock(handle: int, refusal: MlcError, kind: Literal["flock", "lockf"] = "floc
         try:
             getattr(fcntl, kind)(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
-            raise refusal from None
+            return False
         except OSError:  # a network disk without locks
-            return
+            return True
+    return True
 
 
 def lock_output(handle: int, path: Path) -> None:
     """Refuse the open file or folder `path` if another command writes it, as an MlcError."""
-    hint = "Wait for it, or choose another place."
-    lock(handle, MlcError(f"{path}: another process is writing it", hint))
+    if not lock(handle):
+        hint = "Wait for it, or choose another place."
+        raise MlcError(f"{path}: another process is writing it", hint)
 
 
 @contextmanager

@@ -9,12 +9,7 @@ from mlc_cli.text import SHOWN
 
 @dataclass
 class IssueLog:
-    """Findings by kind; memory does not grow with their number.
-
-    Attributes:
-        counts: How often each kind was found, in the order of the first time.
-        examples: The first of each kind.
-    """
+    """Findings by kind, their first examples alone: memory does not grow with their number."""
 
     counts: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[str]] = field(default_factory=dict)

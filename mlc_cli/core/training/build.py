@@ -1,6 +1,6 @@
 """From train settings to everything that the loop needs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,6 @@ import torch
 from timm.layers import convert_sync_batchnorm  # type: ignore[attr-defined]
 from torch import nn
 
-from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.loading.build import (
     Splits,
     build_eval_batches,
@@ -90,10 +89,11 @@ def prepare(
     precision = pick_precision(settings.precision, device)
     make_deterministic(on=settings.deterministic)
     allow_tf32(on=settings.matmul == "high")
-    group.broadcast(lambda: make_if_missing(settings.data))
-    splits = read_splits(settings.data, build_cache(settings.download))
-    checks.check_share(settings.batch_size, len(splits.train), group)
     seed_step(settings.seed, 0)
+    store = build_cache(settings.download)
+    group.broadcast(lambda: make_if_missing(settings.data))
+    splits = read_splits(settings.data, store)
+    checks.check_share(settings.batch_size, len(splits.train), group)
     learnt = replace(splits, train=checks.by_rules(splits.train)) if settings.loss.rules else splits
     classes, graph = list(splits.train.classes), label_graph(settings.model.head, learnt.train)
 
@@ -114,9 +114,9 @@ def prepare(
         checks.check_sync_bn(device, settings.data.on_bad_image)
         convert_sync_batchnorm(built.classifier)  # type: ignore[no-untyped-call]
     classifier = built.classifier.to_device(device, channels_last=settings.channels_last)
-    broadcast_module(classifier)
-    normalise = Normalise(built.mean, built.std, device, channels_last=settings.channels_last)
     depths = layer_depths(classifier.backbone.model).items()
+    normalise = Normalise(built.mean, built.std, device, channels_last=settings.channels_last)
+    broadcast_module(classifier)
     depth_of = {f"backbone.model.{name}": depth for name, depth in depths}
     optimizer = build_optimizer(settings.optim, classifier, depth_of)
     checks.check_learns(optimizer, settings.epochs)
@@ -155,10 +155,9 @@ def _plan(
     teach: Teach | None,
 ) -> Plan:
     device, group = normalise.device, current()
-    train, as_evaluated = _readers(settings, splits, device, group)
-    classes = len(splits.train.classes)
-    positives_C = splits.train.positives.counts_C(classes)
+    positives_C = splits.train.positives.counts_C(len(splits.train.classes))
     unknown_C = splits.train.unknown_C()
+    train, val, warming = _batches(settings, splits, device, group)
     sam = settings.optim.sam
     steps_per_epoch = -(-len(train) // settings.optim.accumulate)
     sam_epochs = sam.last_epochs if sam and sam.last_epochs else settings.epochs
@@ -192,12 +191,12 @@ def _plan(
     )
     return Plan(
         train=train,
-        val=as_evaluated(splits.val),
+        val=val,
         step=step,
         accumulate=settings.optim.accumulate,
         epochs=settings.epochs,
         eval_every=settings.eval_every,
-        warm_start=_warm_start(settings, lambda: as_evaluated(splits.train), built),
+        warm_start=_warm_start(settings, warming, built) if warming else None,
     )
 
 
@@ -215,10 +214,10 @@ def _together(
     return Together(forward, built.classifier, optimizer, data.input_size, static=static)
 
 
-def _readers(
+def _batches(
     settings: TrainSettings, splits: Splits, device: torch.device, group: Group
-) -> tuple[Batches, Callable[[Annotation], Batches]]:
-    """Batches to train on, and what reads a split as in evaluation."""
+) -> tuple[Batches, Batches, Batches | None]:
+    """Batches to train on, to evaluate on, and to warm the head with."""
     common: dict[str, Any] = {
         "device": device,
         "group": group,
@@ -233,19 +232,19 @@ def _readers(
         seed=settings.seed,
         **common,
     )
-    size = settings.eval_batch_size
-    return train, partial(build_eval_batches, settings.data, batch_size=size, **common)
+    common |= {"batch_size": settings.eval_batch_size}
+    val = build_eval_batches(settings.data, splits.val, **common)
+    if not settings.warm_start:
+        return train, val, None
+    return train, val, build_eval_batches(settings.data, splits.train, **common)
 
 
-def _warm_start(
-    settings: TrainSettings, batches: Callable[[], Batches], built: BuiltModel
-) -> WarmStart | None:
+def _warm_start(settings: TrainSettings, batches: Batches, built: BuiltModel) -> WarmStart:
     warm = settings.warm_start
-    if warm is None:
-        return None
+    assert warm
     return WarmStart(
         **warm.model_dump(exclude={"max_gigabytes"}),
-        batches=batches(),
+        batches=batches,
         prior=built.new_head,
         kept=built.report.kept if built.report else None,
         max_bytes=warm.max_gigabytes * 1e9,

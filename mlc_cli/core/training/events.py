@@ -105,7 +105,6 @@ class Finished:
     """A training is done and its best checkpoint evaluated.
 
     Attributes:
-        evaluation: Of the best checkpoint on the validation split.
         seconds: From the first step to the end.
         measured_on: Which images gave the best mAP.
     """

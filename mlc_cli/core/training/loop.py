@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -21,7 +22,7 @@ from mlc_cli.core.loading.readers import Request
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.training.events import EpochReport, OnTick, Phase, Tick, Validation
 from mlc_cli.core.training.optim.ema import Ema
-from mlc_cli.core.training.state import Best, LossMeter, Position, TrainState
+from mlc_cli.core.training.state import Best, LossMeter, TrainState
 from mlc_cli.core.training.step import Step
 from mlc_cli.core.training.warm_start import WarmStart
 from mlc_cli.errors import Interrupted
@@ -149,7 +150,8 @@ class _Run:
             if ahead:
                 step = first_step + position.batch // plan.accumulate
                 loss = plan.step(state, chunk, step, ahead)
-                state.losses.add(loss, _where(plan, position, len(chunk)))
+                first = (position.epoch, position.batch)
+                state.losses.add(loss, partial(_where, plan.train, *first, len(chunk)))
             images += ahead
             position.batch += len(chunk)
             best = state.best.mean_ap if math.isfinite(state.best.mean_ap) else None
@@ -233,10 +235,7 @@ def _images(chunk: Sequence[Batch]) -> int:
     return sum(len(batch.indices_N) for batch in chunk)
 
 
-def _where(plan: Plan, position: Position, batches: int) -> str:
-    first = position.batch
-    images = plan.train.images_of(position.epoch, range(first, first + batches))
+def _where(train: Batches, epoch: int, first: int, batches: int) -> str:
+    images = train.sampler.images_of(epoch, range(first, first + batches))
     shown = ", ".join(map(str, images[:5])) + (", ..." if len(images) > 5 else "")
-    return (
-        f"epoch {position.epoch + 1}, batch {first + 1} (images {shown} of the training annotation)"
-    )
+    return f"epoch {epoch + 1}, batch {first + 1} (images {shown} of the training annotation)"

@@ -142,7 +142,8 @@ class Recorder(NullRecorder):
         self._steps += tick.phase == "train"
         if self._every and self._steps >= self._every:
             self._wait()
-            copied = tree_map_only(torch.Tensor, _copy, self._state.content())
+            content = self._state.content()
+            copied = tree_map_only(torch.Tensor, lambda t: t.detach().to("cpu", copy=True), content)
             self._writing = self._pool.submit(self._write, copied)
         elif time.monotonic() - self._saved > self._interval:
             self.save()
@@ -174,10 +175,6 @@ class Recorder(NullRecorder):
         with self._warned():
             if self._events:
                 self._events.close()
-
-
-def _copy(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().to("cpu", copy=True)
 
 
 def before_last(path: Path) -> Path:

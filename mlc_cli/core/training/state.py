@@ -2,7 +2,7 @@
 
 import math
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -67,9 +67,9 @@ class LossMeter:
     interval: int
     sum: float = 0.0
     steps: int = 0
-    pending: list[tuple[str, Tensor]] = field(default_factory=list)
+    pending: list[tuple[Callable[[], str], Tensor]] = field(default_factory=list)
 
-    def add(self, loss: Tensor, where: str) -> None:
+    def add(self, loss: Tensor, where: Callable[[], str]) -> None:
         """Add the loss of a step; `where` names the step in a message.
 
         Raises:
@@ -87,7 +87,7 @@ class LossMeter:
         for (where, _), value in zip(self.pending, values, strict=True):
             if not math.isfinite(value):
                 raise TrainingError(
-                    f"the loss is {value} in {where}",
+                    f"the loss is {value} in {where()}",
                     "Take a smaller --lr, clip gradients (`--set optim.clip_norm=1`), or use"
                     " `--set precision=fp32`. The last complete state is on disk.",
                 )

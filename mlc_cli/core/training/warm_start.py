@@ -107,7 +107,8 @@ class WarmStart:
                 images = step.normalise(batch.images_NHWC)
                 for view in (images, images.flip(3)) if self.flip else (images,):
                     with autocast(images.device, step.precision):
-                        reduced = _compact(in_slices(reduce, view))
+                        reduced = in_slices(reduce, view)  # maps are large, vectors are not
+                        reduced = reduced.float() if reduced.ndim == 2 else reduced.half()
                     home = self._home(reduced[0])
                     kept = reduced.to(home if group.size == 1 else "cpu")
                     taught = step.teach(view).cpu() if step.teach else torch.empty(len(kept), 0)
@@ -121,11 +122,7 @@ class WarmStart:
         return features.to(home), targets.to(home), indices, said.to(home)
 
     def _home(self, image: Tensor) -> torch.device:
-        """Where features as large as these are kept: by the model as long as they fit, three times.
-
-        Raises:
-            TrainingError: They need more than the memory allowed.
-        """
+        """Where features so large are kept: by the model as long as they fit, three times."""
         needed = image.nbytes * len(self.batches.dataset) * (2 if self.flip else 1)
         if needed > self.max_bytes:
             raise TrainingError(
@@ -226,8 +223,3 @@ def _frequencies(targets_NC: Tensor) -> Tensor:
     present, known = (targets_NC == 1).sum(0), (targets_NC >= 0).sum(0)
     known = known.where(known > present, len(targets_NC))
     return (present / known.clamp(min=1)).clamp(1e-4, 1 - 1e-4)
-
-
-def _compact(reduced: Tensor) -> Tensor:
-    """Vectors as float32; maps, which are large, as float16."""
-    return reduced.float() if reduced.ndim == 2 else reduced.half()

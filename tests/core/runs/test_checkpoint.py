@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from mlc_cli.core.runs.card import FORMAT, ModelCard
 from mlc_cli.core.runs.checkpoint import (
     change_card,
-    has_card,
+    is_checkpoint,
     read_card,
     read_state,
     save_checkpoint,
@@ -58,7 +58,7 @@ def write(path: Path, metadata: object) -> Path:
 def test_card_and_weights_come_back_as_they_were(path: Path) -> None:
     save_checkpoint(path, STATE, CARD)
     assert read_card(path) == CARD
-    assert has_card(path)
+    assert is_checkpoint(path)
     state = read_state(path)
     assert state.keys() == STATE.keys()
     for name, value in STATE.items():
@@ -104,7 +104,7 @@ def test_a_metric_that_is_not_a_number_is_not_written(path: Path) -> None:
 def test_a_truncated_file_is_refused(path: Path, kept: int) -> None:
     save_checkpoint(path, STATE, CARD)
     path.write_bytes(path.read_bytes()[:kept])
-    for reader in (read_card, read_state, has_card):
+    for reader in (read_card, read_state, is_checkpoint):
         with pytest.raises(CheckpointError, match="damaged or not a safetensors file") as caught:
             reader(path)
         assert path.name in caught.value.message
@@ -114,21 +114,22 @@ def test_a_truncated_file_is_refused(path: Path, kept: int) -> None:
 @pytest.mark.parametrize("content", [b"some words\n" * 99, b"PK\x03\x04" * 9, b"\x00" * 64])
 def test_a_file_of_another_kind_is_refused(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    for reader in (read_card, read_state, has_card):
+    for reader in (read_card, read_state, is_checkpoint):
         with pytest.raises(CheckpointError, match="not a safetensors file"):
             reader(path)
 
 
 def test_a_missing_file_and_a_folder_are_refused(path: Path) -> None:
     for missing in (path, path.parent):
-        for reader in (read_card, read_state, has_card):
+        assert not is_checkpoint(missing)
+        for reader in (read_card, read_state):
             with pytest.raises(CheckpointError, match="there is no such checkpoint"):
                 reader(missing)
 
 
 def test_weights_of_other_origin_are_no_checkpoint(path: Path) -> None:
     save_file({"a": torch.zeros(2)}, str(path))
-    assert not has_card(path)
+    assert not is_checkpoint(path)
     assert list(read_state(path)) == ["a"]
     with pytest.raises(CheckpointError, match="not a checkpoint of mlc") as caught:
         read_card(path)
@@ -174,7 +175,7 @@ def test_no_code_of_a_file_is_run(path: Path, saver) -> None:
     mark = path.parent / "ran"
     with path.open("wb") as stream:
         saver(Trap(mark), stream)
-    for reader in (read_card, read_state, has_card):
+    for reader in (read_card, read_state, is_checkpoint):
         with pytest.raises(CheckpointError):
             reader(path)
     assert not mark.exists()

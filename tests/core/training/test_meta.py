@@ -121,7 +121,7 @@ def test_a_step_of_each_preset_never_waits_for_the_device(preset: str) -> None:
     assert (loss.device, loss.shape) == (META, ())
     assert state.ema
     assert state.ema.steps == 1
-    state.losses.add(loss, "step 1")
+    state.losses.add(loss, str)
     engine = TorchEngine(state.ema.model, step.normalise, META, "fp32")
     assert engine.logits(batches[0].images_NHWC).shape == (2, CLASSES)
 

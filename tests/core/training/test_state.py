@@ -38,7 +38,7 @@ def work(state: TrainState) -> None:
         state.optimizer.step()
         assert state.ema
         state.ema.update()
-        state.losses.add(loss, f"step {number}")
+        state.losses.add(loss, str)
         state.schedule.observe(-number)
         assert state.early_stop
         state.early_stop.observe(0.5 - number, annealed=True)
@@ -120,7 +120,7 @@ def test_the_mean_loss_is_that_of_all_steps() -> None:
     watch = LossMeter(10)
     assert watch.mean is None
     for value in (1.0, 2.0, 6.0):
-        watch.add(torch.tensor(value), "")
+        watch.add(torch.tensor(value), str)
     assert watch.mean is None
     watch.look()
     assert watch.mean == 3
@@ -129,10 +129,10 @@ def test_the_mean_loss_is_that_of_all_steps() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_a_loss_that_is_not_finite_is_named_even_when_looked_at_late(value: float) -> None:
     watch = LossMeter(3)
-    watch.add(torch.tensor(1.0), "batch 1")
-    watch.add(torch.tensor(value), "batch 2")
+    watch.add(torch.tensor(1.0), lambda: "batch 1")
+    watch.add(torch.tensor(value), lambda: "batch 2")
     with pytest.raises(TrainingError, match="in batch 2"):
-        watch.add(torch.tensor(1.0), "batch 3")
+        watch.add(torch.tensor(1.0), lambda: "batch 3")
 
 
 def test_no_state_is_saved_over_a_loss_that_is_not_finite(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_no_state_is_saved_over_a_loss_that_is_not_finite(tmp_path: Path) -> Non
     state.losses = LossMeter(100)
     state.save(tmp_path / "trainer.pt")
     before = (tmp_path / "trainer.pt").read_bytes()
-    state.losses.add(torch.tensor(float("nan")), "epoch 3, batch 9")
+    state.losses.add(torch.tensor(float("nan")), lambda: "epoch 3, batch 9")
     with pytest.raises(TrainingError, match="epoch 3, batch 9"):
         state.save(tmp_path / "trainer.pt")
     assert (tmp_path / "trainer.pt").read_bytes() == before

@@ -74,7 +74,7 @@ def trained(settings: TrainSettings) -> Trained:
         losses=[report.loss for report in reports if report.epoch],
         unreadable=reports[-1].unreadable,
         scale=state.scaler.get_scale() if state.scaler.is_enabled() else 1.0,
-        images=training.plan.train.images_of(0, range(1, 2)),
+        images=training.plan.train.sampler.images_of(0, range(1, 2)),
     )
 
 
@@ -170,7 +170,7 @@ def test_a_loss_that_is_not_finite_in_one_process_stops_all_and_names_the_batch(
         return failure(training)
 
     first, second = together(work)
-    order = prepare(settings_of(SGD)).plan.train.images_of(0, range(2, 3))
+    order = prepare(settings_of(SGD)).plan.train.sampler.images_of(0, range(2, 3))
     assert first == second
     shown = ", ".join(map(str, order[:5]))
     assert f"the loss is nan in epoch 1, batch 3 (images {shown}, ..." in first

@@ -207,14 +207,7 @@ class Finding:
 def found(
     rule: str, examples: Sequence[str] = (), number: int | None = None, **names: object
 ) -> list[Finding]:
-    """What a rule says of its examples; nothing without any.
-
-    Args:
-        rule: Key of `RULES`.
-        examples: All, or the first ten.
-        number: How many there are, where not all are among the examples.
-        names: What the texts name.
-    """
+    """What a rule of `RULES` says of examples, all or ten of `number`; nothing of none."""
     number = len(examples) if number is None else number
     if not number:
         return []

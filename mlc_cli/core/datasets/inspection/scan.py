@@ -98,17 +98,12 @@ def _bits(content: bytes) -> int:
 
 
 def perceptual_hashes(thumbnails: Sequence[bytes], side: int) -> NDArray[np.uint8]:
-    """Bits of what pictures show: which of their lowest frequencies are above their median.
+    """Bits of what N pictures show: which of their lowest frequencies are above their median.
+
+    These are a square of the cosine transform, `side` in each direction: N×(side·side/8) bytes.
 
     Change of size, of quality or of brightness leaves nearly all bits as they are (the pHash of
     Zauner 2010, "Implementation and benchmarking of perceptual image hash functions").
-
-    Args:
-        thumbnails: Those of N scans.
-        side: Of the square of lowest frequencies of the cosine transform.
-
-    Returns:
-        N×(side·side/8) bytes.
     """
     levels = np.frombuffer(b"".join(thumbnails), np.uint8).reshape(len(thumbnails), _SIDE, _SIDE)
     waves = np.cos(np.pi / _SIDE * np.outer(np.arange(side), np.arange(_SIDE) + 0.5))

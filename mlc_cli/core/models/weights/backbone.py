@@ -20,8 +20,6 @@ class LoadReport:
     """What became of the tensors of a file.
 
     Attributes:
-        source: The file.
-        loaded: Tensors that were loaded.
         missing: Tensors of the model that keep their initial values.
         unused: Tensors of the file that the model has no place for.
         mismatched: Tensors whose shapes differ, with both shapes.

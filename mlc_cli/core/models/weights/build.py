@@ -13,9 +13,9 @@ from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.graph import LabelGraph
 from mlc_cli.core.models.weights.backbone import fits
 from mlc_cli.core.models.weights.files import read_weights
-from mlc_cli.core.models.weights.load import is_checkpoint
 from mlc_cli.core.models.weights.recognise import Foreign, recognise
 from mlc_cli.core.runs.card import ModelCard
+from mlc_cli.core.runs.checkpoint import is_checkpoint
 from mlc_cli.errors import CheckpointError, UsageError, WeightsError
 from mlc_cli.settings.data import DataSettings
 from mlc_cli.settings.model import ModelSettings
@@ -103,11 +103,7 @@ def _like(like: str) -> tuple[ModelSettings, DataSettings]:
 
 
 def _guessed(foreign: Foreign) -> ModelSettings:
-    """The model that the published configurations make of a file.
-
-    Raises:
-        WeightsError: Its backbone is none of theirs.
-    """
+    """The model that the published configurations make of a file."""
     mean, std = (0.5, 0.5) if "deep-object-reid" in foreign.origin else (0.0, 1.0)
     head = _head(foreign.kinds[-1], foreign.state)
     scales = {"mean": [mean] * 3, "std": [std] * 3}

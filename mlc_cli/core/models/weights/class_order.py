@@ -83,13 +83,9 @@ def reordered(
 ) -> dict[str, Tensor]:
     """A head, in the names of mlc, with its classes in another order.
 
-    Where groups of an ML-Decoder hold several classes, each class gets the query of its group to
-    itself, which gives the same logits.
-
-    Args:
-        state: Of a head for the classes of a file.
-        order: Place in the file of each class.
-        own: Of a new head, which a class without a place keeps.
+    That is the place of each in the file; a class without one keeps what it has in `own`, a new
+    head. Where groups of an ML-Decoder hold several classes, each class gets the query of its group
+    to itself, which gives the same logits.
     """
     if not own and order == list(range(len(order))):
         return dict(state)

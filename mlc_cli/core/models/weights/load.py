@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from mlc_cli.core.html.words import count
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.base import Head
 from mlc_cli.core.models.heads.graph import GraphHead, GraphLayer, GraphWeights
@@ -14,7 +15,7 @@ from mlc_cli.core.models.weights.backbone import LoadReport, compare, load_backb
 from mlc_cli.core.models.weights.class_order import Classes, places, positions, reordered
 from mlc_cli.core.models.weights.files import read_weights
 from mlc_cli.core.models.weights.recognise import Foreign, recognise
-from mlc_cli.core.runs.checkpoint import has_card, read_card, read_state
+from mlc_cli.core.runs.checkpoint import is_checkpoint, read_card, read_state
 from mlc_cli.core.runs.folder import find_checkpoint
 from mlc_cli.errors import WeightsError
 from mlc_cli.text import nearest, some
@@ -24,11 +25,6 @@ UNNAMED = (
     "the file does not name its classes; --weight-classes FILE|coco|voc names them, in the order of"
     " its logits"
 )
-
-
-def is_checkpoint(path: Path) -> bool:
-    """Whether a file is a checkpoint of mlc rather than weights of other origin."""
-    return path.suffix == ".safetensors" and path.is_file() and has_card(path)
 
 
 def load(
@@ -129,7 +125,7 @@ def _places(
 
 
 def _changes(kept: int, new: list[str], gone: list[str]) -> str:
-    told = [f"{kept} classes keep what the head knows of them"]
+    told = [f"{count(kept, 'class keeps', 'classes keep')} what the head knows of them"]
     told += [f"{word}: {some(names)}" for word, names in (("new", new), ("gone", gone)) if names]
     return "; ".join(told)
 

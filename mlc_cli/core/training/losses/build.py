@@ -62,20 +62,14 @@ def _unknown(
 
 
 def _build_elements(settings: loss.LossSettings, scale: float) -> ElementLoss:
+    own = settings.model_dump(exclude={"name", *loss.LossBaseSettings.model_fields})
     match settings:
         case loss.BceSettings():
             return Bce()
-        case loss.AslSettings(gamma_neg=gamma_neg, gamma_pos=gamma_pos, clip=clip):
-            return Asl(gamma_neg, gamma_pos, clip, settings.focal_gradient)
+        case loss.AslSettings():
+            return Asl(**own)
         case loss.AamSettings():
-            return Aam(
-                scale,
-                settings.margin,
-                settings.k,
-                settings.gamma_neg,
-                settings.gamma_pos,
-                settings.clip,
-            )
+            return Aam(scale, **own)
 
 
 def _pos_weight(

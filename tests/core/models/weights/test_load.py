@@ -11,9 +11,9 @@ from mlc_cli.core.models.backbone import Backbone, create_backbone
 from mlc_cli.core.models.classifier import Classifier
 from mlc_cli.core.models.heads.ml_decoder import MLDecoder
 from mlc_cli.core.models.heads.pooled import CosineHead, LinearHead
-from mlc_cli.core.models.weights.load import is_checkpoint, load, load_checkpoint
+from mlc_cli.core.models.weights.load import load, load_checkpoint
 from mlc_cli.core.runs.card import ModelCard
-from mlc_cli.core.runs.checkpoint import save_checkpoint
+from mlc_cli.core.runs.checkpoint import is_checkpoint, save_checkpoint
 from mlc_cli.errors import WeightsError
 
 
