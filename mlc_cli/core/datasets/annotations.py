@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mlc_cli.core.datasets.missing import missing_hint
 from mlc_cli.core.datasets.packed import PackedStrings
 from mlc_cli.core.datasets.rules import NO_RULES, Rules, read_rules
 from mlc_cli.core.system.addresses import Listed, is_remote
@@ -180,7 +181,7 @@ def read_annotation(source: Path, image_root: Path | None = None) -> Annotation:
         raise DataError(f"{source}: lists no images", _FORM_HINT)
     return Annotation(
         source=source,
-        folder=image_root or source.parent / content.image_root,
+        folder=image_root or _folder_of(source, content.image_root),
         classes=classes,
         paths=PackedStrings.pack(paths),
         positives=positives.build(),
@@ -188,6 +189,12 @@ def read_annotation(source: Path, image_root: Path | None = None) -> Annotation:
         unlisted=content.unlisted,
         rules=read_rules(source, content.rules, classes),
     )
+
+
+def _folder_of(source: Path, image_root: str) -> Path:
+    """The folder of the images, without ways up and down that messages would show."""
+    folder = source.parent / image_root
+    return folder.resolve() if ".." in folder.parts else folder
 
 
 class Content(NamedTuple):
@@ -203,11 +210,7 @@ class Content(NamedTuple):
 def read_content(source: Path) -> Content:
     """Read the top level of an annotation file; a DataError says what of it is missing or odd."""
     if not source.exists():
-        raise DataError(
-            f"{source}: there is no such annotation file",
-            "Pass the folder of the data set with --data, or name the file with"
-            f" `--set data.{source.stem if source.stem in ('val', 'test') else 'train'}=FILE`.",
-        )
+        raise DataError(f"{source}: there is no such annotation file", missing_hint(source))
     content = read_json(source)
     missing = [key for key in ("classes", "images") if not isinstance(content, dict)
                or not isinstance(content.get(key), list)]  # fmt: skip

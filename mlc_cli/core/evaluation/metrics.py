@@ -36,7 +36,7 @@ class DecisionMetrics:
         OR: Recall of all decisions together.
         OF1: Harmonic mean of OP and OR.
         macro_f1: Mean F1 of classes.
-        exact_match: Part of the images with every known label right.
+        exact_match: Part of the images, of which something is known, with every known label right.
         hamming_loss: Part of the known labels that are wrong.
     """
 
@@ -110,7 +110,7 @@ def metrics_of_decisions(decisions_NC: Flags, targets_NC: NDArray[np.int8]) -> D
     """Metrics of decisions, however they were made."""
     counts = [np.count_nonzero(one, axis=0) for one in counted(decisions_NC, targets_NC)]
     right_NC = (decisions_NC == (targets_NC == 1)) | (targets_NC < 0)
-    exact = float(right_NC.all(axis=1).mean()) if len(right_NC) else float("nan")
+    exact = _mean(right_NC.all(axis=1)[(targets_NC >= 0).any(axis=1)])
     return metrics_of_counts(counts, exact)
 
 

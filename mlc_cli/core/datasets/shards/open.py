@@ -74,5 +74,6 @@ def read_far(source: Path, image_root: Path | None) -> Annotation:
         except DataError as error:
             error.message = error.message.replace(place, shown(source.parent))
             raise
-        folder = os.path.normpath(source.parent / os.path.relpath(found.folder, place))
+        near_root = os.path.relpath(found.folder.resolve(), near.parent.resolve())
+        folder = os.path.normpath(source.parent / near_root)
     return replace(found, source=source, folder=image_root or Path(folder))
