@@ -160,6 +160,11 @@ def _settings(
 ) -> _SettingsT:
     if settings is None:
         return validate(kind, gather(kind, command, preset=preset, flags=_plain(values)))
+    if not isinstance(settings, kind):
+        raise UsageError(
+            f"{command}: expected {kind.__name__} or keywords, got {settings!r:.80}",
+            "A run is named by run=, and a preset of mlc.train by preset=.",
+        )
     if preset or values:
         raise UsageError(f"{command}: give settings or keywords, not both")
     return settings

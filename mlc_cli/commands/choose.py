@@ -1,5 +1,6 @@
 """`mlc choose`."""
 
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from mlc_cli.commands import flags, screen
 from mlc_cli.commands.flags import Flag, Given, settings_command
 from mlc_cli.settings.choose import ChooseSettings
+from mlc_cli.text import some
 
 
 @settings_command(
@@ -53,9 +55,12 @@ def choose(
     ]  # fmt: skip
     int8 = ("INT8 ms", "images/s")
     screen.table(("", "mAP", "95 %", "val mAP", "ms", "images/s", *int8, "MB"), rows)
+    reasons: dict[str, list[str]] = {}
     for one in choice.candidates:
-        if one.out:
-            screen.note(f"out: {one.name}: {one.out}")
+        reasons.setdefault(one.out.replace(f" of {one.backbone} ", " "), []).append(one.name)
+    for reason, names in reasons.items():
+        if reason:
+            screen.note(f"out: {some(names)}: {reason}")
     assert choice.best
     screen.result(f"recommended: {choice.best.name}, mAP {choice.best.mean_ap:.4f}")
     if choice.alternative:
@@ -65,7 +70,7 @@ def choose(
         )
     screen.note(
         "mAP of heads on frozen features, out of fold and on validation images; training all"
-        f" weights gives more: mlc train --config {choice.folder / 'chosen.yaml'}"
+        f" weights gives more: mlc train --config {quote(str(choice.folder / 'chosen.yaml'))}"
     )
 
 

@@ -1,5 +1,6 @@
 """`mlc dataset-download`."""
 
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -53,4 +54,4 @@ def _tell(done: "Downloaded", name: str, dest: str) -> None:
         screen.note(f"{dest}: all of {name} is there already")
     else:
         tell(done.conversion, "reference")
-    screen.note(f"next: mlc dataset-check {dest}")
+    screen.note(f"next: mlc dataset-check {quote(dest)}")

@@ -102,9 +102,10 @@ def extremes(
     """Rows of few classes as they are; of many the best and the worst, and a word where all are."""
     if len(rows) <= 2 * EXTREMES:
         return rows
-    ranked = sorted(rows, key=lambda row: -1.0 if row[key] is None else row[key], reverse=True)
+    measured = [row for row in rows if row[key] is not None]
+    ranked = sorted(measured, key=lambda row: row[key], reverse=True)
     note(f"{len(rows):,} classes: the {EXTREMES} best and worst by {key}; {where} has all")
-    return [*ranked[:EXTREMES], *ranked[-EXTREMES:]]
+    return [*ranked[:EXTREMES], *ranked[EXTREMES:][-EXTREMES:]]
 
 
 def summary_table(columns: Mapping[str, "DecisionMetrics"]) -> None:
@@ -134,7 +135,8 @@ def show_evaluation(evaluation: "Evaluation") -> None:
         f"{name.replace('_', ' ')} {cell(value)}" for name, value in evaluation.ranking.items()
     )
     result(", ".join(further))
-    columns |= {f"top 3, {at.replace('_', ' ')}": one for at, one in evaluation.top_3.items()}
+    if len(evaluation.classes) > 3:
+        columns |= {f"top 3, {at.replace('_', ' ')}": one for at, one in evaluation.top_3.items()}
     summary_table(columns)
     if rules := evaluation.rules:
         result(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -119,4 +120,4 @@ def _show(events: "Iterator[Event]", bar: progress.TrainingBar) -> None:
         bar.note(describe(event))
         if isinstance(event, Finished):
             screen.show_evaluation(event.evaluation)
-            bar.note(f"next: mlc eval --run {event.run.path} --split test")
+            bar.note(f"next: mlc eval --run {quote(str(event.run.path))} --report")

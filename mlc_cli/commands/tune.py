@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from shlex import quote
 from typing import Annotated, Any, Literal
 
 import typer
@@ -100,7 +101,7 @@ def _show(found: dict[str, Any]) -> None:
 
     if "trials" in found:
         screen.tables(tables(found))
-        screen.note(f"{found['verdict']}\nnext: mlc train --config {found['preset']}")
+        screen.note(f"{found['verdict']}\nnext: mlc train --config {quote(found['preset'])}")
     else:
         for name in ("steepest", "lowest", "settings"):
             screen.result(f"learning rate, {name}: {found[name]:.2g}")

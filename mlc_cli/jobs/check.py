@@ -19,6 +19,7 @@ from mlc_cli.core.datasets.inspection.html.page import write_page
 from mlc_cli.core.datasets.inspection.inspect import Inspection, inspect
 from mlc_cli.core.datasets.inspection.scan import scan_files
 from mlc_cli.core.datasets.shards.open import is_split, read_anywhere
+from mlc_cli.core.html.page import check_page
 from mlc_cli.core.system.addresses import is_remote, shown
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.core.system.downloads.build import build_cache
@@ -37,8 +38,7 @@ def check(settings: CheckSettings, progress: OnProgress | None = None) -> Inspec
         MlcError: There is no data set, or the page cannot be written.
     """
     source = Path(settings.data)
-    if settings.html and not Path(settings.html).parent.is_dir():
-        raise UsageError(f"--html {settings.html}: there is no such folder")
+    check_page("--html", settings.html)
     if settings.fix:
         if not settings.images:
             raise UsageError("--fix needs the image files: it does not go with --no-images")

@@ -20,6 +20,7 @@ from mlc_cli.core.evaluation.bootstrap import interval
 from mlc_cli.core.exporting.int8 import has_attention, quantised_for_speed
 from mlc_cli.core.exporting.ir import to_ir, write_ir
 from mlc_cli.core.exporting.onnx_graph import write_onnx
+from mlc_cli.core.html.words import count
 from mlc_cli.core.inference.runtime.ir_file import cpu_name
 from mlc_cli.core.inference.runtime.metadata import ExportInfo
 from mlc_cli.core.loading.build import read_splits
@@ -35,7 +36,7 @@ from mlc_cli.core.system.files import (
     write_json,
     write_text,
 )  # fmt: skip
-from mlc_cli.errors import DataError, MlcError, SettingsError
+from mlc_cli.errors import DataError, MlcError, SettingsError, WeightsError
 from mlc_cli.jobs.benchmark import benchmark
 from mlc_cli.settings.backbones import pick_backbones
 from mlc_cli.settings.benchmark import BenchmarkSettings
@@ -156,14 +157,16 @@ def _round(race: _Race, candidates: Sequence[Candidate], images: int) -> None:
     left = [c for c in candidates if not c.out]
     if left and left[0].images:  # time may run out: the most promising first
         left.sort(key=lambda c: -c.mean_ap)
-    for one in left:
+    for one in (c for c in left if not c.out):
         try:
             race.check_time(one.gmacs * (images + len(race.val) - one.images))
             _estimate(race, one, images)
         except DataError:
             raise
         except (MlcError, _OutOfTimeError) as error:
-            one.out = str(error)
+            alike = left if isinstance(error, WeightsError) else [one]  # at other sizes
+            for same in (c for c in alike if c.backbone == one.backbone):
+                same.out = str(error)
     for one in left:
         rest = [c for c in candidates if not c.out]
         if not one.out and (better := dominated_by(one, rest)):
@@ -172,7 +175,7 @@ def _round(race: _Race, candidates: Sequence[Candidate], images: int) -> None:
 
 def _estimate(race: _Race, one: Candidate, images: int) -> None:
     """Features, heads and, on all images, the speed of a candidate; or why it is out."""
-    race.on_step(f"{one.name}, {images:,} images")
+    race.on_step(f"{one.name}, {count(images, 'image')}")
     settings, trial = race.settings, _trial(race, one)
     size = complexity(trial.built.classifier, trial.card.input_size)
     one.gmacs, one.megabytes = size.gmacs, 4 * size.mparams
@@ -185,9 +188,9 @@ def _estimate(race: _Race, one: Candidate, images: int) -> None:
             one.out = f"{one.latency_ms:.2f} ms is more than --latency {settings.latency}"
             return
     rows, store = [], build_cache(settings.download)
-    for split, count in ((race.train, images), (race.val, len(race.val))):
+    for split, most in ((race.train, images), (race.val, len(race.val))):
         vectors, seconds = features(
-            trial, split, count,
+            trial, split, most,
             store=store, device=race.device, batch_size=settings.batch_size,
             on_batch=race.check_time,
         )  # fmt: skip

@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
+from mlc_cli.core.html.page import check_page
 from mlc_cli.core.html.words import count
 from mlc_cli.core.inference import cluster
 from mlc_cli.core.inference.model import Model
@@ -107,6 +108,7 @@ def prepare(settings: PredictSettings) -> Prepared:
 
 def _check(settings: PredictSettings) -> None:
     """Refuse what does not go together."""
+    check_page("--gallery", settings.gallery)
     if settings.explain and not (settings.draw or settings.gallery):
         raise UsageError(
             "--explain makes heat maps for --draw and --gallery, and neither is given",

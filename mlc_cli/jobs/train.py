@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from mlc_cli.core.evaluation.results import Evaluation
@@ -20,7 +21,7 @@ from mlc_cli.core.system.interrupts import stop_requests
 from mlc_cli.core.system.machine import machine_errors_named
 from mlc_cli.core.training import loop, messages, pace
 from mlc_cli.core.training.build import Training, prepare
-from mlc_cli.core.training.checks import advice_on_schedule, advice_on_unknown
+from mlc_cli.core.training.checks import advice_on_absent, advice_on_schedule, advice_on_unknown
 from mlc_cli.core.training.events import EpochReport, Event, Finished, Started, Tick
 from mlc_cli.core.training.recorder import NullRecorder, Recorder, load_state
 from mlc_cli.core.training.state import Best
@@ -153,7 +154,7 @@ def _events(
 ) -> Iterator[Started | EpochReport]:
     epoch = training.state.position.epoch
     yield Started(run, training, size, _warnings(training, warning), epoch)
-    repair = f"Continue with: mlc train --resume {run.path}"
+    repair = f"Continue with: mlc train --resume {quote(str(run.path))}"
     with stop_requests() as stop_requested:
 
         def tick(tick: Tick) -> None:
@@ -263,6 +264,7 @@ def run_settings(path: Path, changes: Mapping[str, Any] | None = None) -> TrainS
 def _warnings(training: Training, resumed: str) -> tuple[str, ...]:
     settings, splits = training.settings, training.splits
     advice = (
+        advice_on_absent(splits.train),
         advice_on_unknown(splits.train, settings.loss.unknown),
         advice_on_schedule(
             training.state.schedule, settings.epochs * training.plan.steps_per_epoch

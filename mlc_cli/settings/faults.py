@@ -31,7 +31,10 @@ def settings_error(model: type[BaseModel], error: ValidationError) -> SettingsEr
 def _lines(model: type[BaseModel], faults: Sequence[ErrorDetails]) -> list[str]:
     """A line for each key; what the members of a union would have taken is one fault."""
     problems: dict[tuple[str, str], list[str]] = {}
+    inside = [fault["loc"][:-1] for fault in faults]  # pydantic counts the good members alone
     for fault in faults:
+        if fault["type"] == "too_short" and fault["loc"] in inside:
+            continue
         key, problem, got = _describe(model, fault)
         problems.setdefault((key, got), []).append(problem)
     return [
@@ -63,6 +66,8 @@ def _describe(model: type[BaseModel], fault: ErrorDetails) -> tuple[str, str, st
             problem = f"unknown setting{_suggestion(model, path)}"
         case "missing" if isinstance(fault["loc"][-1], int):
             problem, got = "too few values", _got(fault)
+        case "too_short":
+            problem, got = "too few values", _got(fault)
         case "missing":
             problem = f"missing{_flag(model, path)}"
         case "union_tag_not_found":
@@ -74,6 +79,8 @@ def _describe(model: type[BaseModel], fault: ErrorDetails) -> tuple[str, str, st
             key, problem = f"{key}.name", f"'{tag}' is not one of {kinds}{near}"
         case "model_type" | "model_attributes_type" | "dict_type":
             problem, got = "expected a section of settings", _got(fault)
+        case "string_pattern_mismatch":
+            problem, got = "expected another form", _got(fault)
         case _:
             problem, got = _plain(fault["msg"]), _got(fault) if path else ""
     return key, problem, got

@@ -97,11 +97,13 @@ def test_many_classes_are_shown_by_the_best_and_the_worst(
 ) -> None:
     rows = [{"class": str(n), "AP": n / 100 if n else None} for n in range(100)]
     shown = [row["class"] for row in extremes(rows, "AP", "per_class.csv")]
-    assert shown == [*map(str, range(99, 79, -1)), *map(str, range(19, -1, -1))]
+    assert shown == [*map(str, range(99, 79, -1)), *map(str, range(20, 0, -1))]
     assert "100 classes: the 20 best and worst by AP; per_class.csv has all" in (
         capsys.readouterr().err
     )
     assert extremes(rows[:40], "AP", "") == rows[:40]
+    few = [*rows[1:31], *rows[:1] * 50]
+    assert extremes(few, "AP", "") == rows[30:0:-1]
 
 
 @pytest.mark.usefixtures("run")

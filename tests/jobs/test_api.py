@@ -22,6 +22,7 @@ from PIL import Image
 
 import mlc_cli as mlc
 from mlc_cli.core.datasets.digits import make_digits
+from mlc_cli.core.loading.memory import one_or_many, to_pixels
 from mlc_cli.core.runs.checkpoint import read_card
 from mlc_cli.errors import UsageError
 
@@ -228,6 +229,26 @@ def test_a_data_set_is_converted_in_a_program(tmp_path, capfd) -> None:
 def test_settings_and_keywords_at_once_are_refused() -> None:
     with pytest.raises(mlc.MlcError, match="not both"):
         mlc.evaluate(mlc.EvalSettings(), split="test")
+    with pytest.raises(mlc.MlcError, match="expected EvalSettings or keywords, got 'runs/a'"):
+        mlc.evaluate("runs/a")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("images", [None, 3, b"a.png"])
+def test_what_is_neither_an_image_nor_many_is_named(images: Any) -> None:
+    with pytest.raises(mlc.MlcError, match="expected an image, or many of them"):
+        one_or_many(images)
+
+
+def test_an_unknown_order_of_channels_is_refused() -> None:
+    with pytest.raises(mlc.MlcError, match="channels: expected 'RGB' or 'BGR', got 'bgr'"):
+        to_pixels(np.zeros((4, 4, 3), np.uint8), "bgr", "")  # type: ignore[arg-type]
+
+
+def test_predictions_can_be_compared() -> None:
+    one = mlc.Prediction("a.png", np.zeros(2))
+    assert [one].index(one) == 0
+    assert one != mlc.Prediction("a.png", np.zeros(2))
+    assert "1 image<" in mlc.Predictions([one])._repr_html_()
 
 
 def test_a_web_server_with_a_thread_for_each_request_predicts(trained) -> None:

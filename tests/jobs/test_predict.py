@@ -187,6 +187,8 @@ def test_frames_of_a_video(mlc: Mlc) -> None:
         (("data/images", "--resume"), 2, "--output"),
         (("data/images", "--resume", "-o", "x", "--format", "json"), 2, "JSON array"),
         (("data/images", "--resume", "-o", "x", "--gallery", "g.html"), 2, "gallery"),
+        (("data/images", "--gallery", "none/g.html"), 2, "--gallery none/g.html: there is no"),
+        (("runs/train-1",), 1, "A run goes to --run."),
         (("data/images", "--format", "xml"), 2, "format"),
         (("data/images", "--output", "none/x"), 1, "none/x"),
         (("data/images", "--draw", "data/val.json"), 1, "data/val.json"),

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from mlc_cli.errors import SettingsError
 from mlc_cli.settings.evaluate import EvalSettings
+from mlc_cli.settings.export import ExportSettings
 from mlc_cli.settings.fields import settings_of
 from mlc_cli.settings.resolve import gather, validate
 from mlc_cli.settings.train import TrainSettings
@@ -54,6 +55,7 @@ def faults(*assignments: str) -> list[str]:
         ("data.workers=-1", "data.workers: expected greater than or equal to 0 or 'auto', got -1"),
         ("data.input_size=8", "data.input_size: expected greater than or equal to 16, got 8"),
         ("data.input_size=[32, x]", "data.input_size: expected a valid integer, got 'x'"),
+        ("until=tomorrow", "until: expected another form, got 'tomorrow'"),
         ("model.mean=[0.5, 0.5]", "model.mean: too few values, got [0.5, 0.5]"),
         ("optim.betas=[0.9, 2]", "optim.betas: expected less than or equal to 1, got 2"),
         ("loss=bce", "loss: expected a section of settings, got 'bce'"),
@@ -89,6 +91,16 @@ def test_all_faults_are_reported_at_once() -> None:
     lines = faults("epochs=-1", "optim.lr=0", "loss.name=x", "bathc_size=3", "augment.flip=2")
     keys = {line.split(":")[0] for line in lines}
     assert keys == {"epochs", "optim.lr", "loss.name", "bathc_size", "augment.flip"}
+
+
+def test_a_wrong_member_is_one_fault() -> None:
+    for value, problem in (("int4", "expected 'fp32', 'fp16' or 'int8'"), ("[]", "too few values")):
+        given = gather(ExportSettings, "export", assignments=[f"precision={value}"])
+        with pytest.raises(SettingsError) as caught:
+            validate(ExportSettings, given)
+        assert caught.value.message.startswith(
+            f"1 fault in the settings:\n  precision: {problem}, got"
+        )
 
 
 def test_a_long_value_is_cut() -> None:

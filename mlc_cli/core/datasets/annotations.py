@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mlc_cli.core.datasets.missing import missing_hint
 from mlc_cli.core.datasets.packed import PackedStrings
 from mlc_cli.core.datasets.rules import NO_RULES, Rules, read_rules
 from mlc_cli.core.system.addresses import Listed, is_remote
@@ -181,7 +182,7 @@ def read_annotation(source: Path, image_root: Path | None = None) -> Annotation:
         raise DataError(f"{source}: lists no images", _FORM_HINT)
     return Annotation(
         source=source,
-        folder=image_root or _folder(source, content.image_root),
+        folder=image_root or _folder_of(source, content.image_root),
         classes=classes,
         paths=PackedStrings.pack(paths),
         positives=positives.build(),
@@ -191,12 +192,15 @@ def read_annotation(source: Path, image_root: Path | None = None) -> Annotation:
     )
 
 
-def _folder(source: Path, image_root: str) -> Path:
+def _folder_of(source: Path, image_root: str) -> Path:
+    """The folder of the images, without ways up and down that messages would show."""
     folder = source.parent / image_root
     plain = Path(os.path.normpath(folder))
     if is_remote(plain) and plain.parts[:2] != source.parts[:2]:
         raise DataError(f"{source}: 'image_root' leads to another store")
-    return plain if is_remote(source) else folder
+    if is_remote(source):
+        return plain
+    return folder.resolve() if ".." in folder.parts else folder
 
 
 class Content(NamedTuple):
@@ -212,11 +216,7 @@ class Content(NamedTuple):
 def read_content(source: Path) -> Content:
     """Read the top level of an annotation file; a DataError says what of it is missing or odd."""
     if not exists(source):
-        raise DataError(
-            f"{source}: there is no such annotation file",
-            "Pass the folder of the data set with --data, or name the file with"
-            f" `--set data.{source.stem if source.stem in ('val', 'test') else 'train'}=FILE`.",
-        )
+        raise DataError(f"{source}: there is no such annotation file", missing_hint(source))
     content = read_json(source)
     missing = [key for key in ("classes", "images") if not isinstance(content, dict)
                or not isinstance(content.get(key), list)]  # fmt: skip

@@ -61,6 +61,19 @@ def check_same_classes(first: Annotation, second: Annotation) -> None:
     check_classes(second, first.classes, f"those of {first.source}")
 
 
+def check_labelled(split: Annotation) -> None:
+    """Check that some label is present: otherwise nothing can be learnt, and no epoch is best.
+
+    Raises:
+        DataError: None is.
+    """
+    if not len(split.positives.indices):
+        raise DataError(
+            f"{split.source}: no image has a label, so that nothing can be learnt or measured",
+            "Label some of them, or share all images out in folds: --cross-validate 5.",
+        )
+
+
 def check_classes(annotation: Annotation, classes: Sequence[str | int], owner: str) -> None:
     """Check that a split has exactly the given classes, which the message calls `owner`.
 

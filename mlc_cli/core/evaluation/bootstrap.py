@@ -158,7 +158,11 @@ def resampled_decisions(
     weights = weights_BN.astype(np.float32)
     counts_BC = _counts(decisions_NC, targets_NC, weights)
     right_NC = (decisions_NC == (targets_NC == 1)) | (targets_NC < 0)
-    exact_B = ratio(weights @ right_NC.all(axis=1).astype(np.float32), weights.sum(axis=1))
+    known_N = (targets_NC >= 0).any(axis=1)  # of the others, none is right or wrong
+    exact_B = ratio(
+        weights @ (right_NC.all(axis=1) & known_N).astype(np.float32),
+        weights @ known_N.astype(np.float32),
+    )
     return [
         metrics_of_counts(counts, float(exact))
         for *counts, exact in zip(*counts_BC, exact_B, strict=True)

@@ -87,7 +87,7 @@ def platt(strength: float) -> Fit:
 
 METHODS: dict[str, Fit] = {
     "temperature": temperature,
-    **{f"platt {strength:g}": platt(strength) for strength in (1.0, 10.0, 100.0)},
+    **{f"platt {strength:g}": platt(strength) for strength in (0.1, 1.0, 10.0, 100.0)},
 }
 """By name; the number is the strength of the pull."""
 

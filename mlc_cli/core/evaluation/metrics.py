@@ -37,7 +37,7 @@ class DecisionMetrics:
         OR: Recall of all decisions together.
         OF1: Harmonic mean of OP and OR.
         macro_f1: Mean F1 of classes.
-        exact_match: Part of the images with every known label right.
+        exact_match: Part of the images, of which something is known, with every known label right.
         hamming_loss: Part of the known labels that are wrong.
     """
 
@@ -126,8 +126,9 @@ class Tally:
         flags = counted(decisions_NC, targets_NC)
         self.counts_4C += np.array([np.count_nonzero(one, axis=0) for one in flags])
         right_NC = (decisions_NC == (targets_NC == 1)) | (targets_NC < 0)
-        self._exact += int(right_NC.all(axis=1).sum())
-        self._images += len(right_NC)
+        known_N = (targets_NC >= 0).any(axis=1)
+        self._exact += int((right_NC.all(axis=1) & known_N).sum())
+        self._images += int(known_N.sum())
 
     def metrics(self) -> DecisionMetrics:
         """Metrics of all that was counted."""

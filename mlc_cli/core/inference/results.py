@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from mlc_cli.core.evaluation.metrics import Floats
 from mlc_cli.core.html.notebook import table
+from mlc_cli.core.html.words import count
 
 _SHOWN = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """What a model says of one image.
 
@@ -76,7 +77,7 @@ class Predictions(list[Prediction]):
     def _repr_html_(self) -> str:
         """In a notebook: the labels of the first images."""
         rows = [(one.image, one.error or ", ".join(one.labels)) for one in self]
-        return table(f"{len(self)} images", ("image", "labels"), rows)
+        return table(count(len(self), "image"), ("image", "labels"), rows)
 
 
 def best_first(probabilities_C: Floats, decided_C: NDArray[np.bool_]) -> list[int]:

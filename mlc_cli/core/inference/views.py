@@ -4,14 +4,16 @@ Names of arrays: N images, V views of each, C classes.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.inference.engines import Engine
+from mlc_cli.errors import UsageError
 
 Views = Literal["none", "flip"]
+MOST_TILES = 16
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,14 @@ class ViewsEngine:
 
 
 def with_views(engine: Engine, tta: Views, tiles: int) -> Engine:
-    """The engine itself where there is one view."""
+    """The engine itself where there is one view.
+
+    Raises:
+        UsageError: There are no such views.
+    """
+    if tta not in get_args(Views) or tiles not in range(MOST_TILES + 1):
+        raise UsageError(
+            f"expected tta 'none' or 'flip' and 0 to {MOST_TILES} tiles, got {tta!r} and {tiles!r}"
+        )
     flip = tta == "flip"
     return ViewsEngine(engine, flip) if flip or tiles > 1 else engine

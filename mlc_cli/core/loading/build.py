@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from torchvision.transforms import v2
 
 from mlc_cli.core.datasets.annotations import Annotation, read_annotation
-from mlc_cli.core.datasets.checks import check_images, check_leak, check_same_classes
+from mlc_cli.core.datasets.checks import (
+    check_images,
+    check_labelled,
+    check_leak,
+    check_same_classes,
+)
 from mlc_cli.core.datasets.completing import with_rules
 from mlc_cli.core.datasets.digits import make_digits
 from mlc_cli.core.datasets.older import later_unknown
@@ -118,6 +123,8 @@ def read_splits(settings: DataSettings, store: Cache | None = None) -> Splits:
         return Splits(whole := read_split(settings, settings.train, store), whole, ())
     train, val = (read_split(settings, name, store) for name in (settings.train, settings.val))
     check_same_classes(train, val)
+    for split in (train, val):
+        check_labelled(split)
     if settings.unknown_in and not train.unknown_C().any() and not val.unknown_C().any():
         raise DataError(
             f"unknown_in: {some(settings.unknown_in)} lists none of the images, or has all classes",

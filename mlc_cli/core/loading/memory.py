@@ -20,12 +20,14 @@ ImageLike = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 _PILLOW_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB")
 
 
-def one_or_many(images: ImageLike | Iterable[ImageLike]) -> Iterable[ImageLike]:
+def one_or_many(images: ImageLike | Iterable[ImageLike] | bytes) -> Iterable[ImageLike]:
     """One image as a list of one; everything else, an array of images too, as it is."""
     if isinstance(images, str | os.PathLike | Image.Image):
         return [images]
     if isinstance(images, np.ndarray) and images.ndim < 4:
         return [images]
+    if isinstance(images, bytes) or not isinstance(images, Iterable):
+        raise UsageError(f"expected an image, or many of them, got {type(images)}")
     return images
 
 
@@ -45,8 +47,6 @@ def to_items(images: Iterable[ImageLike], channels: Channels) -> Iterator[Item]:
     Raises:
         UsageError: Something is no image, or an array has another shape or type.
     """
-    if channels not in ("RGB", "BGR"):
-        raise UsageError(f"channels: expected 'RGB' or 'BGR', got {channels!r}")
     for number, image in enumerate(images):
         if isinstance(image, str | os.PathLike):
             yield from Sources([_source(image)])
@@ -63,6 +63,8 @@ def to_pixels(image: Any, channels: Channels, name: str) -> Pixels:
     Raises:
         UsageError: It is no image of 8 bits a channel.
     """
+    if channels not in ("RGB", "BGR"):
+        raise UsageError(f"channels: expected 'RGB' or 'BGR', got {channels!r}")
     if isinstance(image, Image.Image):
         if image.mode not in _PILLOW_MODES:
             raise UsageError(

@@ -116,9 +116,10 @@ class Sources:
         if path.is_file():
             raise DataError(f"{source}: lists no paths")
         videos = any(_kind(file) in VIDEOS for file in _visible(path))
+        is_run = (path / "settings.yaml").exists()
         raise DataError(
             f"{source}: holds no images ({', '.join(sorted(IMAGES))})",
-            "It holds videos: --videos takes them." if videos else "",
+            "It holds videos: --videos takes them." * videos or "A run goes to --run." * is_run,
         )
 
     def _items(self, source: str, lines: Iterable[str] = ()) -> Iterator[Item]:

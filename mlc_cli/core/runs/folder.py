@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from shlex import quote
 from typing import Any, TextIO
 
 from mlc_cli.core.system.files import lock, write_text
@@ -193,6 +194,6 @@ def find_checkpoint(run: str, checkpoint: str | None = None) -> Path:
     if not folder.best.exists():
         raise RunError(
             f"{folder.path}: has no best.safetensors yet: no epoch of it was evaluated",
-            f"Continue it with: mlc train --resume {folder.path}",
+            f"Continue it with: mlc train --resume {quote(str(folder.path))}",
         )
     return folder.best

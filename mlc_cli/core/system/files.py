@@ -133,7 +133,7 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
         cause = getattr(error, "strerror", None) or cause
         raise MlcError(
             f"{path} cannot be written: {cause}",
-            "Free some space or choose another --output; the last complete state is untouched.",
+            "Choose another place, or make room there; what was there is untouched.",
         ) from error
     finally:
         if temporary:

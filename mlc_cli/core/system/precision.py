@@ -1,9 +1,11 @@
 """The one place that knows the arithmetic of models."""
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
+
+from mlc_cli.errors import UsageError
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -13,7 +15,12 @@ def pick_precision(name: str, device: torch.device) -> Precision:
 
     A GPU without bf16 of its own gets fp16: torch would emulate bf16 there, slowly and not for all
     operations.
+
+    Raises:
+        UsageError: There is no such precision.
     """
+    if name not in ("auto", *get_args(Precision)):
+        raise UsageError(f"precision: expected auto, fp32, bf16 or fp16, got {name!r}")
     if name != "auto":
         return name  # type: ignore[return-value]
     if device.type != "cuda":

@@ -8,6 +8,7 @@ from mlc_cli.core.models.weights.backbone import LoadReport
 from mlc_cli.core.system.distributed import Group
 from mlc_cli.core.training.optim.schedules import Constant, Plateau, Schedule
 from mlc_cli.errors import SettingsError
+from mlc_cli.text import some
 
 REPAIR = "Train the head alone with `--set warm_start.epochs=20`, or give --epochs."
 MUCH = 0.2
@@ -54,13 +55,27 @@ def refuse_parts(report: LoadReport) -> None:
     )
 
 
+def advice_on_absent(train: Annotation) -> str:
+    """Classes that no image shows, which a training cannot learn; empty if there are none."""
+    never_C = train.positives.counts_C(len(train.classes)) == 0
+    names = [train.class_names[place] for place in never_C.nonzero()[0]]
+    if not names:
+        return ""
+    shown = f"{len(names)} of the {len(never_C)} classes: {some(names)}"
+    return f"no image of {train.source.name} shows {shown}"
+
+
 def advice_on_unknown(train: Annotation, unknown: str) -> str:
     """What the states of the labels make of `loss.unknown`; empty where nothing is to be said."""
     classes = len(train.classes)
     unknown_C, positives_C = train.unknown_C(), train.positives.counts_C(classes)
     part = unknown_C.sum() / (len(train) * classes)
     selective = "`--set loss.unknown=selective` takes the unlikely ones among them for absent"
-    if unknown == "ignore" and (unknown_C + positives_C).sum() == len(train) * classes:
+    if (
+        unknown == "ignore"
+        and positives_C.any()
+        and (unknown_C + positives_C).sum() == len(train) * classes
+    ):
         return (
             f"no label is known to be absent, so that all would be learnt as present: {selective}"
         )

@@ -4,6 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 from mlc_cli.core.datasets.annotations import Annotation
+from mlc_cli.core.html.words import count
 from mlc_cli.core.models.heads.graph import LabelGraph
 from mlc_cli.core.models.weights.backbone import LoadReport
 from mlc_cli.core.training.events import EpochReport, Event, Finished, Note, Started
@@ -72,7 +73,7 @@ def _split(split: Annotation) -> str:
     elsewhere = split.folder != split.source.parent
     place = f" in {os.path.normpath(split.folder)}" if elsewhere else ""
     text = (
-        f"{len(split)} images{place}, {len(split.classes)} classes,"
+        f"{count(len(split), 'image')}{place}, {count(len(split.classes), 'class', 'classes')},"
         f" {sizes_N.mean():.2f} labels an image, {int((sizes_N == 0).sum())} without labels"
     )
     unknown = int(split.unknown_C().sum())

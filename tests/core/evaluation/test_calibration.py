@@ -7,6 +7,8 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 
 from mlc_cli.core.evaluation.calibration import (
     BINS,
+    METHODS,
+    Fit,
     errors,
     log_loss,
     moved,
@@ -41,6 +43,20 @@ def test_the_pull_takes_a_rare_class_to_the_common_scale_and_bias() -> None:
     free, pulled = platt(0.0)(logits_NC, targets_NC), platt(1e7)(logits_NC, targets_NC)
     assert np.ptp(pulled[0]) < 1e-2
     assert np.ptp(free[1]) > 0.5
+
+
+def test_a_pull_is_weak_enough_for_narrow_logits_of_many_scales() -> None:
+    """As cosine heads have: what a class needs is far from what is common to all."""
+    rng = np.random.default_rng(0)
+    logits_NC = rng.normal(-1, 0.5, (600, 8))
+    wanted_NC = np.linspace(0.2, 8, 8) * (logits_NC + 0.5) - 1
+    targets_NC = (rng.random(logits_NC.shape) < expit(wanted_NC)).astype(np.int8)
+    fold_N = rng.permutation(600) % 5
+
+    def outside(fit: Fit) -> float:
+        return log_loss(out_of_fold_logits(fit, logits_NC, targets_NC, fold_N), targets_NC)
+
+    assert min(map(outside, METHODS.values())) < outside(platt(0.0)) + 5e-4
 
 
 def test_temperature_finds_the_scale() -> None:

@@ -208,6 +208,9 @@ def test_unknown_labels_decide_nothing() -> None:
         for b in (0.0, 1.0)
     ]
     assert {(m.OP, m.OR, m.OF1, m.exact_match) for m in found} == {(1, 1, 1, 1)}
+    blank_NC = np.array([[0, 1], [-1, -1]], np.int8)  # nothing is known of the second image
+    assert decision_metrics(np.ones((2, 2)), blank_NC).exact_match == 0
+    assert math.isnan(decision_metrics(np.ones((1, 2)), blank_NC[1:]).exact_match)
 
 
 def test_a_score_at_the_threshold_counts_as_predicted() -> None:

@@ -1,10 +1,13 @@
 """Mirror images and tiles."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from mlc_cli.core.images.geometry import Geometry
 from mlc_cli.core.inference.views import ViewsEngine, with_views
+from mlc_cli.errors import UsageError
 
 
 class Corner:
@@ -39,6 +42,12 @@ def test_one_view_is_the_engine_itself() -> None:
     assert with_views(engine, "none", 0) is engine
     assert with_views(engine, "none", 1) is engine
     assert with_views(engine, "flip", 0) is not engine
+
+
+@pytest.mark.parametrize(("tta", "tiles"), [("flop", 0), ("flip", -1), ("none", 17), ("none", "2")])
+def test_other_views_are_refused(tta: Any, tiles: Any) -> None:
+    with pytest.raises(UsageError, match="expected tta 'none' or 'flip' and 0 to 16 tiles"):
+        with_views(Corner(), tta, tiles)
 
 
 @pytest.mark.parametrize("tiles", [2, 3, 5])

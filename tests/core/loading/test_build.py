@@ -52,6 +52,19 @@ def test_missing_images_stop_the_reading(make_dataset: Callable[..., Path]) -> N
         read_splits(settings(root))
 
 
+@pytest.mark.parametrize("split", ["train", "val"])
+@pytest.mark.parametrize("states", [[[]], [[], ["red", "green", "blue"]]])
+def test_a_split_without_any_label_is_refused(
+    make_dataset: Callable[..., Path], split: str, states: list[list[str]]
+) -> None:
+    file = make_dataset() / f"{split}.json"
+    content = json.loads(file.read_text())
+    content["images"] = [[path, *states] for path, *_ in content["images"]]
+    file.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=rf"{split}\.json: no image has a label"):
+        read_splits(settings(file.parent))
+
+
 def test_leak_is_an_error_or_a_warning(make_dataset: Callable[..., Path]) -> None:
     root = make_dataset()
     with pytest.raises(DataError, match="24 of 24 images"):

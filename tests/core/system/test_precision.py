@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from mlc_cli.core.system.precision import allow_tf32, autocast, pick_precision
+from mlc_cli.errors import UsageError
 
 CPU = torch.device("cpu")
 
@@ -9,6 +10,11 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("name", ["fp32", "bf16", "fp16"])
 def test_named_precision_is_taken_as_it_is(name: str) -> None:
     assert pick_precision(name, CPU) == name
+
+
+def test_another_precision_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"precision: expected auto, .*, got 'int8'"):
+        pick_precision("int8", CPU)
 
 
 def test_auto_precision_of_the_cpu_is_full() -> None:

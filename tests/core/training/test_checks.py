@@ -14,7 +14,12 @@ from torch import nn
 from mlc_cli.core.datasets.annotations import read_annotation
 from mlc_cli.core.system.distributed import Group
 from mlc_cli.core.training.build import prepare
-from mlc_cli.core.training.checks import advice_on_schedule, advice_on_unknown, check_sync_bn
+from mlc_cli.core.training.checks import (
+    advice_on_absent,
+    advice_on_schedule,
+    advice_on_unknown,
+    check_sync_bn,
+)
 from mlc_cli.core.training.optim.build import build_schedule
 from mlc_cli.core.training.optim.sam import frozen_bn_statistics
 from mlc_cli.errors import SettingsError
@@ -68,6 +73,7 @@ def test_a_synchronised_model_has_the_same_weights_and_keeps_still_where_it_is_t
         ([["1.jpg", ["a"], ["b"]], ["2.jpg", ["c", "b"]]], "absent", "ignore", ""),
         ([["1.jpg", ["a"]], ["2.jpg", ["c"]]], "absent", "ignore", "exactly one label"),
         ([["1.jpg", ["a"]], ["2.jpg", []]], "absent", "ignore", ""),
+        ([["1.jpg", []], ["2.jpg", []]], "unknown", "ignore", "100% of the labels are unknown"),
     ],
 )
 def test_the_choice_is_explained_where_labels_call_for_it(
@@ -77,6 +83,17 @@ def test_the_choice_is_explained_where_labels_call_for_it(
     (tmp_path / "train.json").write_text(json.dumps(content))
     advice = advice_on_unknown(read_annotation(tmp_path / "train.json"), unknown)
     assert (words in advice) if words else not advice
+
+
+def test_classes_that_no_image_shows_are_named(tmp_path: Path) -> None:
+    content = {"classes": ["a", "b", "c"], "images": [["1.jpg", ["b"]], ["2.jpg", [], ["a"]]]}
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(content))
+    advice = advice_on_absent(read_annotation(path))
+    assert advice == "no image of train.json shows 2 of the 3 classes: a, c"
+    content["images"] = [["1.jpg", ["a", "b", "c"]]]
+    path.write_text(json.dumps(content))
+    assert not advice_on_absent(read_annotation(path))
 
 
 @pytest.mark.parametrize(

@@ -59,36 +59,19 @@ class Source:
     rules: Rules = NO_RULES
 
 
-class Reader(Protocol):
-    """Reads one format. What the user may choose about it are its constructor's arguments."""
-
-    @property
-    def name(self) -> str:
-        """As it is typed: `coco`."""
-
-    @property
-    def title(self) -> str:
-        """As people call it: `COCO instances`."""
-
-    def detect(self, source: Path) -> str | None:
-        """What of this format is at a place (`annotations and categories in a.json`), if it is.
-
-        Judged from names and the first bytes alone; never raises.
-        """
-
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a data set, whose images are in a folder that the user may name.
-
-        While samples are read, all that they leave out is counted as dropped, by reason.
-
-        Raises:
-            DataError: It is not of this format, or so damaged that nothing can be said of it.
-        """
-
-
 @dataclass(frozen=True)
-class FormatReader:
-    """Reads a format of which there is nothing to choose; what it has is that of a `Reader`."""
+class Reader:
+    """Reads one format.
+
+    Attributes:
+        name: As it is typed: `coco`.
+        title: As people call it: `COCO instances`.
+        detect: What of this format is at a place (`annotations and categories in a.json`), if it
+            is; judged from names and the first bytes alone, and never raises.
+        read: Opens a data set, whose images are in a folder that the user may name. While samples
+            are read, all that they leave out is counted as dropped, by reason. A `DataError` says
+            that it is not of this format, or so damaged that nothing can be said of it.
+    """
 
     name: str
     title: str

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
-from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.lines import is_file, text_lines
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
@@ -107,4 +107,4 @@ def _samples(
                     lost)  # fmt: skip
 
 
-CELEBA_READER = FormatReader("celeba", "CelebA attributes", _detect, _read)
+CELEBA_READER = Reader("celeba", "CelebA attributes", _detect, _read)

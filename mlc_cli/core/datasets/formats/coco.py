@@ -18,7 +18,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from mlc_cli.core.datasets.annotations import Annotation
-from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import FileKind, Id, id_key, load
 from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of, split_of, unsplit
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
@@ -38,6 +38,9 @@ def _looks_right(opening: str) -> bool:
     right = opening.lstrip().startswith("{") and (_IMAGES.search(opening) or objects)
     return bool(right and not _OTHERS.search(opening))
 
+
+Drops = tuple[bool, float]
+"""Whether objects of crowds are dropped, and below how many square pixels."""
 
 _FILES = FileKind(
     "images and annotations",
@@ -88,76 +91,76 @@ class _Part(Struct):
     names: dict[Id, str]
 
 
-class CocoReader:
+def coco_reader(crowd: Literal["keep", "drop"] = "keep", min_area: float = 0) -> Reader:
     """Reads COCO; an object of a category makes that a label of the image."""
+    return Reader("coco", "COCO", _FILES.seen, partial(_read, (crowd == "drop", min_area)))
 
-    name = "coco"
-    title = "COCO"
-    detect = staticmethod(_FILES.seen)
 
-    def __init__(self, crowd: Literal["keep", "drop"] = "keep", min_area: float = 0) -> None:
-        self._drop_crowd = crowd == "drop"
-        self._min_area = min_area
+def _read(drops: Drops, source: Path, images: Path | None, dropped: IssueLog) -> Source:
+    """Open a file, or those of a folder that are of one layout."""
+    contents = {file: _load(file, dropped) for file in _FILES.existing(source)}
+    with_zero = [c for c in contents.values() if any(own.id == 0 for own in c.categories)]
+    zero_used = any(item.category_id == 0 for c in with_zero for item in c.annotations)
+    parts = [
+        _Part(file, content, _names(file, content, dropped, zero_used=zero_used))
+        for file, content in contents.items()
+    ]
+    root = images or root_of(source)
+    return Source(
+        image_root=root,
+        samples=_samples(parts, root, drops, dropped),
+        classes=list(dict.fromkeys(name for part in parts for name in part.names.values())),
+        unsplit=unsplit({part.file: len(part.content.images) for part in parts}),
+        unlisted="unknown" if any(_states(part) is not None for part in parts) else "absent",
+    )
 
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file, or those of a folder that are of one layout."""
-        contents = {file: _load(file, dropped) for file in _FILES.existing(source)}
-        with_zero = [c for c in contents.values() if any(own.id == 0 for own in c.categories)]
-        zero_used = any(item.category_id == 0 for c in with_zero for item in c.annotations)
-        parts = [
-            _Part(file, content, _names(file, content, dropped, zero_used=zero_used))
-            for file, content in contents.items()
-        ]
-        root = images or root_of(source)
-        return Source(
-            image_root=root,
-            samples=self._samples(parts, root, dropped),
-            classes=list(dict.fromkeys(name for part in parts for name in part.names.values())),
-            unsplit=unsplit({part.file: len(part.content.images) for part in parts}),
-            unlisted="unknown" if any(_states(part) is not None for part in parts) else "absent",
-        )
 
-    def _samples(self, parts: Sequence[_Part], root: Path, dropped: IssueLog) -> Iterator[Sample]:
-        finder = ImageNames(root, dropped)
-        for part in parts:
-            split = split_of(part.file)
-            paths = _paths(part, dropped)
-            labels = self._labels(part, paths, dropped)
-            absent = _states(part) or {}
-            prefix = image_prefix(root, split, paths.values())
-            for number, name in paths.items():
-                local = not is_address(name)
-                path = posixpath.join(prefix, name) if local else finder.find(name)
-                if path is not None:
-                    own = labels.get(number, {})
-                    others = [name for name in absent.get(number, ()) if name not in own]
-                    yield Sample(path, tuple(own), others, split)
+def _samples(
+    parts: Sequence[_Part], root: Path, drops: Drops, dropped: IssueLog
+) -> Iterator[Sample]:
+    finder = ImageNames(root, dropped)
+    for part in parts:
+        split = split_of(part.file)
+        paths = _paths(part, dropped)
+        labels = _labels(part, paths, drops, dropped)
+        absent = _states(part) or {}
+        prefix = image_prefix(root, split, paths.values())
+        for number, name in paths.items():
+            local = not is_address(name)
+            path = posixpath.join(prefix, name) if local else finder.find(name)
+            if path is not None:
+                own = labels.get(number, {})
+                others = [name for name in absent.get(number, ()) if name not in own]
+                yield Sample(path, tuple(own), others, split)
 
-    def _labels(
-        self, part: _Part, paths: Mapping[Id, str], dropped: IssueLog
-    ) -> dict[Id, dict[str, None]]:
-        """Names of the categories of each image that has some, in the order of objects."""
-        labels: dict[Id, dict[str, None]] = {}
-        for number, item in enumerate(part.content.annotations):
-            reason = self._reason_to_drop(item, paths, part.names)
-            if reason:
-                dropped.add(reason, partial(_ENTRY.format, part.file.name, number, item))
-            else:
-                labels.setdefault(item.image_id, {})[part.names[item.category_id]] = None
-        return labels
 
-    def _reason_to_drop(
-        self, item: _Object, paths: Mapping[Id, str], names: Mapping[Id, str]
-    ) -> str | None:
-        if item.image_id not in paths:
-            return "annotations of images that are not listed"
-        if item.category_id not in names:
-            return "annotations of categories that are not listed"
-        if self._drop_crowd and _number(item.iscrowd):
-            return "annotations of crowds"
-        if self._min_area and (area := _number(item.area)) is not None and area < self._min_area:
-            return f"annotations of less than {self._min_area:g} square pixels"
-        return None
+def _labels(
+    part: _Part, paths: Mapping[Id, str], drops: Drops, dropped: IssueLog
+) -> dict[Id, dict[str, None]]:
+    """Names of the categories of each image that has some, in the order of objects."""
+    labels: dict[Id, dict[str, None]] = {}
+    for number, item in enumerate(part.content.annotations):
+        reason = _reason_to_drop(item, paths, part.names, drops)
+        if reason:
+            dropped.add(reason, partial(_ENTRY.format, part.file.name, number, item))
+        else:
+            labels.setdefault(item.image_id, {})[part.names[item.category_id]] = None
+    return labels
+
+
+def _reason_to_drop(
+    item: _Object, paths: Mapping[Id, str], names: Mapping[Id, str], drops: Drops
+) -> str | None:
+    crowd, least = drops
+    if item.image_id not in paths:
+        return "annotations of images that are not listed"
+    if item.category_id not in names:
+        return "annotations of categories that are not listed"
+    if crowd and _number(item.iscrowd):
+        return "annotations of crowds"
+    if least and (area := _number(item.area)) is not None and area < least:
+        return f"annotations of less than {least:g} square pixels"
+    return None
 
 
 def _load(file: Path, dropped: IssueLog) -> _Content:

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Annotation, Label
-from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import (
     STATES_REMARK,
     are_states,
@@ -94,56 +94,55 @@ def _follows(cells: Collection[str]) -> bool:
     return False
 
 
-class CsvListReader:
+def csv_list_reader(separator: str | None = None, told: Told = UNTOLD) -> Reader:
     """Reads CSV with a column that lists labels."""
-
-    name = "csv-list"
     title = "CSV with a column of labels"
+    return Reader("csv-list", title, partial(_detect, told), partial(_read, separator, told))
 
-    def __init__(self, separator: str | None = None, told: Told = UNTOLD) -> None:
-        self._separator = separator
-        self._told = told
 
-    def detect(self, source: Path) -> str | None:
-        """Name the column that is called after labels."""
-        table = look(source, self._told)
-        if table is None or not table.label_columns:
-            return None
-        return f"column {table.header[table.label_columns[0]]} in {place_of(table, source)}"
+def _detect(told: Told, source: Path) -> str | None:
+    """Name the column that is called after labels."""
+    table = look(source, told)
+    if table is None or not table.label_columns:
+        return None
+    return f"column {table.header[table.label_columns[0]]} in {place_of(table, source)}"
 
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file, or the files of a folder."""
-        tables = TableSet(source, images, self._told, dropped, _label_columns)
-        first = [row[c] for table, columns in tables.parts for row in table.first for c in columns]
-        separator = find_separator(first) if self._separator is None else self._separator
-        remark = f"separator of labels: {_NAMES.get(separator, separator)}"
-        if spaced := [cell for cell in first if " " in cell and not separator]:
-            remark += f" ({spaced[0]!r:.40}; `--set csv.separator=' '` would divide it)"
-        if self._separator is None and any(table.is_import for table, _ in tables.parts):
-            separator = ""
-        labels_of = _python_list if separator == PYTHON_LIST else partial(_separated, separator)
 
-        if nothing := sorted({cell for cell in first if cell} & _EMPTY):
-            remark += f"; {', '.join(nothing)} in place of labels: there is none"
-        states = are_states(list(_readable(labels_of, first)))
+def _read(
+    given: str | None, told: Told, source: Path, images: Path | None, dropped: IssueLog
+) -> Source:
+    """Open a file, or the files of a folder."""
+    tables = TableSet(source, images, told, dropped, _label_columns)
+    first = [row[c] for table, columns in tables.parts for row in table.first for c in columns]
+    separator = find_separator(first) if given is None else given
+    remark = f"separator of labels: {_NAMES.get(separator, separator)}"
+    if spaced := [cell for cell in first if " " in cell and not separator]:
+        remark += f" ({spaced[0]!r:.40}; `--set csv.separator=' '` would divide it)"
+    if given is None and any(table.is_import for table, _ in tables.parts):
+        separator = ""
+    labels_of = _python_list if separator == PYTHON_LIST else partial(_separated, separator)
 
-        def samples(table: Table, columns: Sequence[int], rows: Rows) -> Iterator[Sample]:
-            state_of = _states(table)
-            for where, row, path, split in rows:
-                try:
-                    labels = [label for column in columns for label in labels_of(row[column])]
-                except ValueError:
-                    cells = [row[column] for column in columns]
-                    kind = "rows whose labels are not a Python list"
-                    dropped.add(kind, f"{where}: {cells!r:.80}")
-                else:
-                    own: Sequence[Label] = present_in(labels) if states else labels
-                    state = state_of(row)
-                    present, unknown = state == "present", state == "unknown"
-                    yield Sample(path, own if present else (), own if unknown else (), split)
+    if nothing := sorted({cell for cell in first if cell} & _EMPTY):
+        remark += f"; {', '.join(nothing)} in place of labels: there is none"
+    states = are_states(list(_readable(labels_of, first)))
 
-        remarks = [remark] * (self._separator is None) + [STATES_REMARK] * states
-        return tables.source(samples, remarks)
+    def samples(table: Table, columns: Sequence[int], rows: Rows) -> Iterator[Sample]:
+        state_of = _states(table)
+        for where, row, path, split in rows:
+            try:
+                labels = [label for column in columns for label in labels_of(row[column])]
+            except ValueError:
+                cells = [row[column] for column in columns]
+                kind = "rows whose labels are not a Python list"
+                dropped.add(kind, f"{where}: {cells!r:.80}")
+            else:
+                own: Sequence[Label] = present_in(labels) if states else labels
+                state = state_of(row)
+                present, unknown = state == "present", state == "unknown"
+                yield Sample(path, own if present else (), own if unknown else (), split)
+
+    remarks = [remark] * (given is None) + [STATES_REMARK] * states
+    return tables.source(samples, remarks)
 
 
 def _states(table: Table) -> Callable[[Sequence[str]], State]:

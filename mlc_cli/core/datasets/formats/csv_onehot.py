@@ -7,11 +7,11 @@ nothing of this kind in the first rows, such as the age of a patient, are no cla
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Annotation
-from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import id_key
 from mlc_cli.core.datasets.formats.shared.states import Flag, StateRule, flag, is_flag
 from mlc_cli.core.datasets.formats.shared.table_files import Rows, TableSet, look, place_of
@@ -70,59 +70,54 @@ def _counts(name: str, cells: set[str]) -> bool:
     return several and 2 * len(whole) > len(cells - {""})
 
 
-class CsvOnehotReader:
+def csv_onehot_reader(rule: StateRule = _RULE, told: Told = UNTOLD) -> Reader:
     """Reads CSV with a column for each class."""
-
-    name = "csv-onehot"
     title = "CSV with a column for each class"
+    return Reader("csv-onehot", title, partial(_detect, told), partial(_read, rule, told))
 
-    def __init__(self, rule: StateRule = _RULE, told: Told = UNTOLD) -> None:
-        self._rule = rule
-        self._told = told
 
-    def detect(self, source: Path) -> str | None:
-        """Name the columns that hold 0 and 1, where no column lists labels."""
-        table = look(source, self._told)
-        if table is None or table.label_columns:
-            return None
-        count = sum(map(table.holds_flags, _class_columns(table)))
-        return f"{count} columns of 0 and 1 in {place_of(table, source)}" if count else None
+def _detect(told: Told, source: Path) -> str | None:
+    """Name the columns that hold 0 and 1, where no column lists labels."""
+    table = look(source, told)
+    if table is None or table.label_columns:
+        return None
+    count = sum(map(table.holds_flags, _class_columns(table)))
+    return f"{count} columns of 0 and 1 in {place_of(table, source)}" if count else None
 
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file, or the files of a folder."""
-        tables = TableSet(source, images, self._told, dropped, _class_columns)
-        classes = list(dict.fromkeys(table.header[c] for table, own in tables.parts for c in own))
-        if not classes:
-            raise DataError(
-                f"{source}: no column holds 0 and 1", "A class is a column: image,dog,cat"
-            )
-        counts = _count(tables)
-        states = self._rule.decide(counts)
-        state_of = cache(lambda cell: states[flag(cell)] if is_flag(cell) else None)
 
-        def samples(table: Table, columns: Sequence[int], rows: Rows) -> Iterator[Sample]:
-            lacking = _lacking(table, columns, classes)
-            named = [(column, table.header[column]) for column in columns]
-            for where, row, path, split in rows:
-                present, unknown = list[str](), list(lacking)
-                for column, name in named:
-                    state = state_of(row[column])
-                    if state == "absent":  # what most cells are
-                        continue
-                    (present if state == "present" else unknown).append(name)
-                    if state is None:
-                        kind = "cells that are not 0, 1, -1 or blank (label unknown)"
-                        dropped.add(kind, f"{where}, {name:.40}: {row[column]!r:.40}")
-                yield Sample(path, present, unknown, split)
+def _read(
+    rule: StateRule, told: Told, source: Path, images: Path | None, dropped: IssueLog
+) -> Source:
+    """Open a file, or the files of a folder."""
+    tables = TableSet(source, images, told, dropped, _class_columns)
+    classes = list(dict.fromkeys(table.header[c] for table, own in tables.parts for c in own))
+    if not classes:
+        raise DataError(f"{source}: no column holds 0 and 1", "A class is a column: image,dog,cat")
+    counts = _count(tables)
+    states = rule.decide(counts)
+    state_of = cache(lambda cell: states[flag(cell)] if is_flag(cell) else None)
 
-        remarks = [
-            f"{table.path}: has no column for, so that they are unknown: {', '.join(names):.300}"
-            for table, columns in tables.parts
-            if (names := _lacking(table, columns, classes))
-        ]
-        return tables.source(
-            samples, [*filter(None, [self._rule.remark(counts)]), *remarks], classes
-        )
+    def samples(table: Table, columns: Sequence[int], rows: Rows) -> Iterator[Sample]:
+        lacking = _lacking(table, columns, classes)
+        named = [(column, table.header[column]) for column in columns]
+        for where, row, path, split in rows:
+            present, unknown = list[str](), list(lacking)
+            for column, name in named:
+                state = state_of(row[column])
+                if state == "absent":  # what most cells are
+                    continue
+                (present if state == "present" else unknown).append(name)
+                if state is None:
+                    kind = "cells that are not 0, 1, -1 or blank (label unknown)"
+                    dropped.add(kind, f"{where}, {name:.40}: {row[column]!r:.40}")
+            yield Sample(path, present, unknown, split)
+
+    remarks = [
+        f"{table.path}: has no column for, so that they are unknown: {', '.join(names):.300}"
+        for table, columns in tables.parts
+        if (names := _lacking(table, columns, classes))
+    ]
+    return tables.source(samples, [*filter(None, [rule.remark(counts)]), *remarks], classes)
 
 
 def _lacking(table: Table, columns: Sequence[int], classes: Sequence[str]) -> list[str]:

@@ -15,12 +15,13 @@ is a checkbox; of a choice it is the value.
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Literal, NamedTuple
 from xml.etree.ElementTree import Element
 
-from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import FileKind, opening
 from mlc_cli.core.datasets.formats.shared.lines import is_folder
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames, relative_prefix
@@ -45,50 +46,45 @@ _NO_IMAGE = "frames of a video without an image (export it with images, or as CV
 _NO_LABEL = "tags and shapes without a label"
 
 
-class CvatReader:
+def cvat_reader(attributes: Literal["ignore", "labels"] = "ignore") -> Reader:
     """Reads CVAT for images and for video."""
+    return Reader("cvat", "CVAT", _FILES.seen, partial(_read, attributes))
 
-    name = "cvat"
-    title = "CVAT"
-    detect = staticmethod(_FILES.seen)
 
-    def __init__(self, attributes: Literal["ignore", "labels"] = "ignore") -> None:
-        self._attributes = attributes == "labels"
-
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file, or those of a folder."""
-        files = _FILES.existing(source)
-        projects = {file: _project(file) for file in files}
-        beside = {file: file.parent / "images" for file in files}
-        roots = {f: images or (own if own.is_dir() else f.parent) for f, own in beside.items()}
-        root = roots[files[0]] if len(files) == 1 else images or source
-        names = [name for project in projects.values() for name in project.labels]
-        kinds = {name: kind for p in projects.values() for name, kind in p.attributes.items()}
-        remarks: tuple[str, ...] = ()
-        if self._attributes:
-            names += [name for project in projects.values() for name in project.attribute_labels]
-        elif kinds:
-            told = f"attributes of tags are not read ({', '.join(kinds):.200})"
-            remarks = (f"{told}; `--set cvat.attributes=labels` makes them labels",)
-        samples = (
-            sample._replace(
-                path=relative_prefix(roots[file], root) + sample.path,
-                split=sample.split or split_of_name(file.stem),
-            )
+def _read(attributes: str, source: Path, images: Path | None, dropped: IssueLog) -> Source:
+    """Open a file, or those of a folder."""
+    files = _FILES.existing(source)
+    projects = {file: _project(file) for file in files}
+    beside = {file: file.parent / "images" for file in files}
+    roots = {f: images or (own if own.is_dir() else f.parent) for f, own in beside.items()}
+    root = roots[files[0]] if len(files) == 1 else images or source
+    names = [name for project in projects.values() for name in project.labels]
+    kinds = {name: kind for p in projects.values() for name, kind in p.attributes.items()}
+    remarks: tuple[str, ...] = ()
+    if attributes == "labels":
+        names += [name for project in projects.values() for name in project.attribute_labels]
+    elif kinds:
+        told = f"attributes of tags are not read ({', '.join(kinds):.200})"
+        remarks = (f"{told}; `--set cvat.attributes=labels` makes them labels",)
+    samples = (
+        sample._replace(
+            path=relative_prefix(roots[file], root) + sample.path,
+            split=sample.split or split_of_name(file.stem),
+        )
+        for file in files
+        for sample in _samples(file, roots[file], kinds if attributes == "labels" else {}, dropped)
+    )
+    return Source(
+        image_root=root,
+        samples=samples,
+        classes=list(dict.fromkeys(names)) or None,
+        remarks=remarks,
+        unsplit=tuple(
+            file.name
             for file in files
-            for sample in _samples(file, roots[file], kinds if self._attributes else {}, dropped)
-        )
-        return Source(
-            image_root=root,
-            samples=samples,
-            classes=list(dict.fromkeys(names)) or None,
-            remarks=remarks,
-            unsplit=tuple(
-                file.name
-                for file in files
-                if not split_of_name(file.stem) and not _SUBSET.search(opening(file))
-            ),
-        )
+            if not split_of_name(file.stem) and not _SUBSET.search(opening(file))
+        ),
+    )
 
 
 class _Project(NamedTuple):

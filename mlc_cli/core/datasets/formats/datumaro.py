@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from mlc_cli.core.datasets.annotations import Annotation
-from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, numbered
 from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of
 from mlc_cli.core.datasets.formats.shared.writing import JsonWriter, common_prefix
@@ -128,4 +128,4 @@ def _items(annotation: Annotation, prefix: str) -> Iterator[dict[str, object]]:
 DATUMARO_WRITER = JsonWriter("datumaro", "annotations/{}.json", _content)
 
 
-DATUMARO_READER = FormatReader("datumaro", "Datumaro JSON", _FILES.seen, _read)
+DATUMARO_READER = Reader("datumaro", "Datumaro JSON", _FILES.seen, _read)

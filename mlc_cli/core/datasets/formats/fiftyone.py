@@ -11,6 +11,7 @@ Splits are folders.
 import posixpath
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from mlc_cli.core.datasets.annotations import Annotation, State
-from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, id_key, load
 from mlc_cli.core.datasets.formats.shared.layout import split_of
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
@@ -48,49 +49,45 @@ class _Content(Struct):
     classes: list[str | int] | None = None
 
 
-class FiftyOneReader:
+def fiftyone_reader(null: State = "unknown") -> Reader:
     """Reads classification data sets of FiftyOne."""
+    return Reader("fiftyone", "FiftyOne image classification", _FILES.seen, partial(_read, null))
 
-    name = "fiftyone"
-    title = "FiftyOne image classification"
-    detect = staticmethod(_FILES.seen)
 
-    def __init__(self, null: State = "unknown") -> None:
-        self._null = null
+def _read(null: State, source: Path, images: Path | None, dropped: IssueLog) -> Source:
+    """Open a file of labels, its folder, or a folder of such folders, which are splits."""
+    contents = _FILES.load_all(source, _Content)
+    targets = {file: _targets(file, part, dropped, null) for file, part in contents.items()}
+    lists = [part.classes for part in contents.values()]
+    named = [[*map(str, names or ())] for names in lists]
+    found = (names or [] for part in targets.values() for names in part.values())
+    classes = list(dict.fromkeys(chain.from_iterable(named if all(lists) else found)))
+    root = images or (source if source.is_dir() else source.parent)
+    return Source(
+        image_root=root,
+        samples=_samples(targets, classes, root, dropped, given=images is not None),
+        classes=classes if all(lists) else None,
+    )
 
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a file of labels, its folder, or a folder of such folders, which are splits."""
-        contents = _FILES.load_all(source, _Content)
-        targets = {file: self._targets(file, part, dropped) for file, part in contents.items()}
-        lists = [part.classes for part in contents.values()]
-        named = [[*map(str, names or ())] for names in lists]
-        found = (names or [] for part in targets.values() for names in part.values())
-        classes = list(dict.fromkeys(chain.from_iterable(named if all(lists) else found)))
-        root = images or (source if source.is_dir() else source.parent)
-        return Source(
-            image_root=root,
-            samples=_samples(targets, classes, root, dropped, given=images is not None),
-            classes=classes if all(lists) else None,
-        )
 
-    def _targets(
-        self, file: Path, content: _Content, dropped: IssueLog
-    ) -> dict[str, list[str] | None]:
-        """Labels by key; `None` where all states are unknown."""
-        targets: dict[str, list[str] | None] = {}
-        for key, target in content.labels.items():
-            place = f"{file}: {key:.200}"
-            if target is None and self._null == "unknown":
-                dropped.add("images with null for labels (all their states are unknown)", place)
-                targets[key] = None
-                continue
-            items = target if isinstance(target, list) else [target]
-            names = [_name(item, content.classes or ()) for item in items if target is not None]
-            targets[key] = [name for name in names if name is not None]
-            if None in names:
-                kind = "labels that are not those of a class"
-                dropped.add(kind, f"{place}: {target!r:.80}", names.count(None))
-        return targets
+def _targets(
+    file: Path, content: _Content, dropped: IssueLog, null: State
+) -> dict[str, list[str] | None]:
+    """Labels by key; `None` where all states are unknown."""
+    targets: dict[str, list[str] | None] = {}
+    for key, target in content.labels.items():
+        place = f"{file}: {key:.200}"
+        if target is None and null == "unknown":
+            dropped.add("images with null for labels (all their states are unknown)", place)
+            targets[key] = None
+            continue
+        items = target if isinstance(target, list) else [target]
+        names = [_name(item, content.classes or ()) for item in items if target is not None]
+        targets[key] = [name for name in names if name is not None]
+        if None in names:
+            kind = "labels that are not those of a class"
+            dropped.add(kind, f"{place}: {target!r:.80}", names.count(None))
+    return targets
 
 
 def _name(item: Any, classes: Sequence[str | int]) -> str | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
-from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.images import is_image, walk_images
 from mlc_cli.core.datasets.formats.shared.lines import is_folder
 from mlc_cli.core.datasets.formats.shared.split_names import meaning
@@ -166,4 +166,4 @@ def _digest(path: Path) -> bytes | str:
         return str(path)
 
 
-IMAGE_FOLDER_READER = FormatReader("image-folder", "a folder for each class", _detect, _read)
+IMAGE_FOLDER_READER = Reader("image-folder", "a folder for each class", _detect, _read)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
-from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.images import is_image
 from mlc_cli.core.datasets.formats.shared.json_files import numbered, opening
 from mlc_cli.core.datasets.formats.shared.lines import is_file, text_lines
@@ -95,6 +95,6 @@ def _parse(line: str) -> tuple[str, Sequence[str]]:
     return stem + suffix, rest[0].removeprefix(suffix).split()
 
 
-IMAGENET_TXT_READER = FormatReader(
+IMAGENET_TXT_READER = Reader(
     "imagenet-txt", "ImageNet lists with numbers of classes", _detect, _read
 )

@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from mlc_cli.core.datasets.annotations import Label
-from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.column_names import called_image, called_labels
 from mlc_cli.core.datasets.formats.shared.images import is_image
 from mlc_cli.core.datasets.formats.shared.json_files import (
@@ -210,4 +210,4 @@ def _called(item: Mapping[str, Any]) -> Any:
     return next((own for name, own in item.items() if called_labels(name)), None)
 
 
-JSONL_READER = FormatReader("jsonl", "JSON lines", _FILES.seen, _read)
+JSONL_READER = Reader("jsonl", "JSON lines", _FILES.seen, _read)

@@ -19,7 +19,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.image_folder import has_annotations
 from mlc_cli.core.datasets.formats.shared.images import is_image, walk_images
 from mlc_cli.core.datasets.formats.shared.lines import is_file, text_lines
@@ -147,8 +147,8 @@ def _items(packet: Element, tag: str) -> Iterator[str]:
         yield from ((item.text or "").strip() for item in holder.iter(_LIST))
 
 
-TAG_FILE_READER = FormatReader(
+TAG_FILE_READER = Reader(
     "tag-files", "tags in a text file beside each image", _detect_tags, _read_tags
 )
 
-XMP_READER = FormatReader("xmp", "keywords of XMP", _detect_xmp, _read_xmp)
+XMP_READER = Reader("xmp", "keywords of XMP", _detect_xmp, _read_xmp)

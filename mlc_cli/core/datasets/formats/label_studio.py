@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.images import is_image
 from mlc_cli.core.datasets.formats.shared.json_files import FileKind, load, opening
 from mlc_cli.core.datasets.formats.shared.lines import csv_rows
@@ -243,4 +243,4 @@ def _labels_of_row(
     return labels if labels or row.get("annotation_id") is not None else None
 
 
-LABEL_STUDIO_READER = FormatReader("label-studio", "Label Studio", _FILES.seen, _open)
+LABEL_STUDIO_READER = Reader("label-studio", "Label Studio", _FILES.seen, _open)

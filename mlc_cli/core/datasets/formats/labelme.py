@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having
 from mlc_cli.core.datasets.formats.shared.split_names import split_of_name
 from mlc_cli.core.system.issues import IssueLog
@@ -66,4 +66,4 @@ def _samples(contents: Mapping[Path, _Content], root: Path, dropped: IssueLog) -
         yield Sample(path, labels, (), (below != "." and split_of_name(below)) or "")
 
 
-LABELME_READER = FormatReader("labelme", "LabelMe", _FILES.seen, _read)
+LABELME_READER = Reader("labelme", "LabelMe", _FILES.seen, _read)

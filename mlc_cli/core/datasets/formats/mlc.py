@@ -17,7 +17,7 @@ from mlc_cli.core.datasets.annotations import (
     sorted_classes,
 )
 from mlc_cli.core.datasets.columns import read_columns
-from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having
 from mlc_cli.core.datasets.formats.shared.naming import relative
 from mlc_cli.core.datasets.formats.shared.writing import JsonWriter
@@ -106,4 +106,4 @@ def _entries(annotation: Annotation) -> Iterator[list[object]]:
 MLC_WRITER = JsonWriter("mlc", "{}.json", _content, plain=False)
 
 
-MLC_READER = FormatReader("mlc", "annotation files of mlc", _FILES.seen, _read)
+MLC_READER = Reader("mlc", "annotation files of mlc", _FILES.seen, _read)

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from mlc_cli.core.datasets.annotations import Label
-from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import FileKind, having, numbered
 from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of, split_of, unsplit
 from mlc_cli.core.system.issues import IssueLog
@@ -74,4 +74,4 @@ def _samples(contents: Mapping[Path, _Content], root: Path, dropped: IssueLog) -
                 yield Sample(posixpath.join(prefix, path), labels, (), split)
 
 
-MMPRETRAIN_READER = FormatReader("mmpretrain", "mmpretrain", _FILES.seen, _read)
+MMPRETRAIN_READER = Reader("mmpretrain", "mmpretrain", _FILES.seen, _read)

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
-from mlc_cli.core.datasets.formats.csv_list import CsvListReader
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
+from mlc_cli.core.datasets.formats.csv_list import csv_list_reader
 from mlc_cli.core.datasets.formats.shared.lines import is_file, text_lines
 from mlc_cli.core.system.files import read_text
 from mlc_cli.core.system.issues import IssueLog
@@ -43,7 +43,7 @@ def _detect(source: Path) -> str | None:
 def _read(source: Path, images: Path | None, dropped: IssueLog) -> Source:
     """Open the folder with ConceptsList, ImageList and Groundtruth, or ASL's table."""
     if not source.is_dir():
-        return CsvListReader().read(source, images, dropped)
+        return csv_list_reader().read(source, images, dropped)
     concepts = [name for _, name in text_lines(source / _CONCEPTS)]
     if not concepts:
         raise DataError(f"{source / _CONCEPTS}: is empty")
@@ -101,4 +101,4 @@ def _column(concept: str, part: _Part, length: int) -> NDArray[np.bool_]:
     return has_N
 
 
-NUS_WIDE_READER = FormatReader("nus-wide", "NUS-WIDE", _detect, _read)
+NUS_WIDE_READER = Reader("nus-wide", "NUS-WIDE", _detect, _read)

@@ -13,11 +13,12 @@ any suffix in `images/<split>/`.
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import State
-from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.layout import root_of
 from mlc_cli.core.datasets.formats.shared.lines import csv_rows, is_file
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames, without_suffix
@@ -30,63 +31,65 @@ _TABLE = re.compile(r"(human-imagelabels|-bbox).*\.csv$")
 _COLUMNS = ("ImageID", "LabelName", "Confidence")
 
 
-class OpenImagesReader:
+def open_images_reader(unverified: State = "unknown") -> Reader:
     """Reads Open Images."""
+    return Reader("open-images", "Open Images", _detect, partial(_read, unverified))
 
-    name = "open-images"
-    title = "Open Images"
 
-    def __init__(self, unverified: State = "unknown") -> None:
-        self._unverified = unverified
+def _detect(source: Path) -> str | None:
+    """Name the first table of labels or boxes."""
+    files = _tables(source)
+    return files[0].name if files else None
 
-    def detect(self, source: Path) -> str | None:
-        """Name the first table of labels or boxes."""
-        files = _tables(source)
-        return files[0].name if files else None
 
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a folder with tables, or one table beside its class descriptions."""
-        files = _tables(source)
-        if not files:
-            raise DataError(
-                f"{source}: has no *-human-imagelabels.csv and no *-bbox.csv",
-                "Name the folder with the tables of labels and class-descriptions.csv.",
-            )
-        for file in files:
-            _columns(file)
-        folder = root_of(source)
-        pictures = images or folder / "images"
-        finder = None if not pictures.is_dir() or images else ImageNames(folder, dropped)
-        names, remarks = _names(folder)
-        return Source(
-            image_root=images or folder,
-            samples=(
-                sample
-                for file in files
-                for sample in _found(self._samples(file, names, images, dropped), finder)
-            ),
-            unlisted=self._unverified,
-            scattered=True,
-            remarks=remarks,
+def _read(unverified: State, source: Path, images: Path | None, dropped: IssueLog) -> Source:
+    """Open a folder with tables, or one table beside its class descriptions."""
+    files = _tables(source)
+    if not files:
+        raise DataError(
+            f"{source}: has no *-human-imagelabels.csv and no *-bbox.csv",
+            "Name the folder with the tables of labels and class-descriptions.csv.",
         )
+    for file in files:
+        _columns(file)
+    folder = root_of(source)
+    pictures = images or folder / "images"
+    finder = None if not pictures.is_dir() or images else ImageNames(folder, dropped)
+    names, remarks = _names(folder)
+    return Source(
+        image_root=images or folder,
+        samples=(
+            sample
+            for file in files
+            for sample in _found(_samples(file, names, images, dropped, unverified), finder)
+        ),
+        unlisted=unverified,
+        scattered=True,
+        remarks=remarks,
+    )
 
-    def _samples(
-        self, file: Path, names: Mapping[str, str], images: Path | None, dropped: IssueLog
-    ) -> Iterator[Sample]:
-        """Samples of a table, one for each run of rows of one image."""
-        split = _split(file)
-        flat = not split or (images is not None and not (images / split).is_dir())
-        prefix = "" if flat else f"{split}/"
-        last, present, absent = "", list[str](), list[str]()
-        for image, label, state in chain(_rows(file, dropped), [("", "", True)]):
-            if image != last:
-                if last:
-                    yield Sample(f"{prefix}{last}.jpg", present, absent, split)
-                last, present, absent = image, [], []
-            if state:
-                present.append(names.get(label, label))
-            elif self._unverified == "unknown":
-                absent.append(names.get(label, label))
+
+def _samples(
+    file: Path,
+    names: Mapping[str, str],
+    images: Path | None,
+    dropped: IssueLog,
+    unverified: State,
+) -> Iterator[Sample]:
+    """Samples of a table, one for each run of rows of one image."""
+    split = _split(file)
+    flat = not split or (images is not None and not (images / split).is_dir())
+    prefix = "" if flat else f"{split}/"
+    last, present, absent = "", list[str](), list[str]()
+    for image, label, state in chain(_rows(file, dropped), [("", "", True)]):
+        if image != last:
+            if last:
+                yield Sample(f"{prefix}{last}.jpg", present, absent, split)
+            last, present, absent = image, [], []
+        if state:
+            present.append(names.get(label, label))
+        elif unverified == "unknown":
+            absent.append(names.get(label, label))
 
 
 def _found(samples: Iterator[Sample], finder: ImageNames | None) -> Iterator[Sample]:

@@ -6,10 +6,11 @@ in two folders, `VG_100K` and `VG_100K_2`. No file names the classes.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import load, numbered
 from mlc_cli.core.datasets.formats.shared.lines import text_lines
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
@@ -21,45 +22,45 @@ LABELS = "vg_category_500_labels_index.json"
 LISTS = {"train": "train_list_500.txt", "test": "test_list_500.txt"}
 
 
-class Vg500Reader:
+def vg500_reader(names: Path | str | None = None) -> Reader:
     """Reads the lists of VG-500.
 
     Args:
         names: File with the names of the 500 classes, one a line; without it they are called
             `class_000` to `class_499`.
     """
+    return Reader("vg500", "Visual Genome, 500 classes", _detect, partial(_read, names))
 
-    name = "vg500"
-    title = "Visual Genome, 500 classes"
 
-    def __init__(self, names: Path | str | None = None) -> None:
-        self._names = names
+def _detect(source: Path) -> str | None:
+    """Whether the file of labels is there."""
+    return LABELS if (_folder(source) / LABELS).is_file() else None
 
-    def detect(self, source: Path) -> str | None:
-        """Whether the file of labels is there."""
-        return LABELS if (_folder(source) / LABELS).is_file() else None
 
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open the folder of the lists, or the file of labels in it."""
-        folder = _folder(source)
-        labels = load(folder / LABELS, dict[str, list[Any]], 'It looks like {"1.jpg": [3, 17]}.')
-        there = {split: folder / file for split, file in LISTS.items()}
-        lists = {split: _lines(file) for split, file in there.items() if file.exists()}
-        if not lists:
-            raise DataError(f"{folder}: has neither {' nor '.join(LISTS.values())}")
-        names, root = self._read_names(), images or folder
-        return Source(root, _samples(lists, labels, names, root, dropped), names)
+def _read(
+    names_file: Path | str | None, source: Path, images: Path | None, dropped: IssueLog
+) -> Source:
+    """Open the folder of the lists, or the file of labels in it."""
+    folder = _folder(source)
+    labels = load(folder / LABELS, dict[str, list[Any]], 'It looks like {"1.jpg": [3, 17]}.')
+    there = {split: folder / file for split, file in LISTS.items()}
+    lists = {split: _lines(file) for split, file in there.items() if file.exists()}
+    if not lists:
+        raise DataError(f"{folder}: has neither {' nor '.join(LISTS.values())}")
+    names, root = _read_names(names_file), images or folder
+    return Source(root, _samples(lists, labels, names, root, dropped), names)
 
-    def _read_names(self) -> list[str]:
-        if self._names is None:
-            return [f"class_{number:03d}" for number in range(CLASSES)]
-        names = _lines(Path(self._names))
-        if len(set(names)) != CLASSES:
-            raise DataError(
-                f"{self._names}: has {len(set(names))} names, not {CLASSES}",
-                "Put one name on a line, in the order of the numbers; no name may come twice.",
-            )
-        return names
+
+def _read_names(file: Path | str | None) -> list[str]:
+    if file is None:
+        return [f"class_{number:03d}" for number in range(CLASSES)]
+    names = _lines(Path(file))
+    if len(set(names)) != CLASSES:
+        raise DataError(
+            f"{file}: has {len(set(names))} names, not {CLASSES}",
+            "Put one name on a line, in the order of the numbers; no name may come twice.",
+        )
+    return names
 
 
 def _lines(file: Path) -> list[str]:

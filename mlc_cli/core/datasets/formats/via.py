@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.json_files import FileKind, load
 from mlc_cli.core.datasets.formats.shared.layout import image_prefix, root_of, split_of, unsplit
 from mlc_cli.core.datasets.formats.shared.lines import filled_rows
@@ -129,4 +129,4 @@ def _samples(
             yield Sample(f"{prefix}{image.filename}", labels, (), split)
 
 
-VIA_READER = FormatReader("via", "VGG Image Annotator", _FILES.seen, _read)
+VIA_READER = Reader("via", "VGG Image Annotator", _FILES.seen, _read)

@@ -14,11 +14,12 @@ Roboflow and labelImg have the XML file beside its image: in folders of splits, 
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from mlc_cli.core.datasets.formats.base import Sample, Source
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.images import is_image
 from mlc_cli.core.datasets.formats.shared.json_files import opening
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder, text_lines
@@ -49,59 +50,59 @@ class _Lists(NamedTuple):
     remarks: tuple[str, ...]
 
 
-class VocReader:
+def voc_reader(difficult: Difficult = "positive") -> Reader:
     """Reads Pascal VOC."""
+    return Reader("voc", "Pascal VOC", _detect, partial(_read, difficult))
 
-    name = "voc"
-    title = "Pascal VOC"
 
-    def __init__(self, difficult: Difficult = "positive") -> None:
-        self._difficult = difficult
+def _detect(source: Path) -> str | None:
+    """Name the folders that are there."""
+    folders = _find(source)
+    if not folders:
+        beside = _beside(source)
+        places = ", ".join(split or str(source) for split in beside)
+        return f"XML files beside images in {places}" if beside else None
+    names = [name for name in ("Annotations", "ImageSets/Main") if (folders[0] / name).is_dir()]
+    return f"{' and '.join(names)} in {folders[0]}"
 
-    def detect(self, source: Path) -> str | None:
-        """Name the folders that are there."""
-        folders = _find(source)
-        if not folders:
-            beside = _beside(source)
-            places = ", ".join(split or str(source) for split in beside)
-            return f"XML files beside images in {places}" if beside else None
-        names = [name for name in ("Annotations", "ImageSets/Main") if (folders[0] / name).is_dir()]
-        return f"{' and '.join(names)} in {folders[0]}"
 
-    def read(self, source: Path, images: Path | None, dropped: IssueLog) -> Source:
-        """Open a folder, or one or two folders above it; or one with XML files beside images."""
-        folders = _find(source)
-        if not folders and (beside := _beside(source)):
-            root = images or source
-            pairs = _pairs(beside, dropped)
-            return Source(root, self._samples(pairs, ImageNames(root, dropped)))
-        if len(folders) != 1:
-            found = ", ".join(map(str, folders)) or "none has Annotations/*.xml or ImageSets/Main"
-            raise DataError(
-                f"{source}: is not one folder of Pascal VOC: {found:.300}",
-                "Name the folder that has Annotations, such as VOCdevkit/VOC2007.",
-            )
-        lists = _open_lists(folders[0] / "ImageSets/Main", folders[0] / "Annotations", dropped)
-        pictures = folders[0] / "JPEGImages"
-        root = images or (pictures if pictures.is_dir() else folders[0])
-        return Source(
-            image_root=root,
-            samples=self._samples(lists.images, ImageNames(root, dropped)),
-            classes=lists.classes,
-            remarks=lists.remarks,
+def _read(difficult: Difficult, source: Path, images: Path | None, dropped: IssueLog) -> Source:
+    """Open a folder, or one or two folders above it; or one with XML files beside images."""
+    folders = _find(source)
+    if not folders and (beside := _beside(source)):
+        root = images or source
+        pairs = _pairs(beside, dropped)
+        return Source(root, _samples(pairs, ImageNames(root, dropped), difficult))
+    if len(folders) != 1:
+        found = ", ".join(map(str, folders)) or "none has Annotations/*.xml or ImageSets/Main"
+        raise DataError(
+            f"{source}: is not one folder of Pascal VOC: {found:.300}",
+            "Name the folder that has Annotations, such as VOCdevkit/VOC2007.",
         )
+    lists = _open_lists(folders[0] / "ImageSets/Main", folders[0] / "Annotations", dropped)
+    pictures = folders[0] / "JPEGImages"
+    root = images or (pictures if pictures.is_dir() else folders[0])
+    return Source(
+        image_root=root,
+        samples=_samples(lists.images, ImageNames(root, dropped), difficult),
+        classes=lists.classes,
+        remarks=lists.remarks,
+    )
 
-    def _samples(self, images: Iterable[tuple[str, _Image]], names: ImageNames) -> Iterator[Sample]:
-        for split, (image, plain, hard) in images:
-            path = names(image, "JPEGImages")
-            if path is None:
-                continue
-            if path == without_suffix(path):
-                path += ".jpg"
-            if self._difficult == "positive":
-                yield Sample(path, [*plain, *hard], (), split)
-            else:
-                yield Sample(path, plain, hard if self._difficult == "unknown" else (), split)
+
+def _samples(
+    images: Iterable[tuple[str, _Image]], names: ImageNames, difficult: Difficult
+) -> Iterator[Sample]:
+    for split, (image, plain, hard) in images:
+        path = names(image, "JPEGImages")
+        if path is None:
+            continue
+        if path == without_suffix(path):
+            path += ".jpg"
+        if difficult == "positive":
+            yield Sample(path, [*plain, *hard], (), split)
+        else:
+            yield Sample(path, plain, hard if difficult == "unknown" else (), split)
 
 
 def _find(source: Path) -> list[Path]:
@@ -135,13 +136,15 @@ def _pairs(folders: dict[str, Path], dropped: IssueLog) -> Iterator[tuple[str, _
         prefix = f"{split}/" if split else ""
         stems = {file.stem: file for file in sorted(folder.glob("*.xml"))}
         for file in stems.values():
-            yield from ((split, image) for image in _read(prefix + file.stem, file, dropped))
+            yield from (
+                (split, image) for image in _read_objects(prefix + file.stem, file, dropped)
+            )
         for file in sorted(folder.glob("*")):
             if is_image(file.name) and not {file.name, without_suffix(file.name)} & stems.keys():
                 dropped.add("images without an XML file", prefix + file.name)
 
 
-def _read(image: str, file: Path, dropped: IssueLog) -> Iterator[_Image]:
+def _read_objects(image: str, file: Path, dropped: IssueLog) -> Iterator[_Image]:
     """An image with the objects of its file, if that can be read."""
     try:
         yield _Image(image, *_objects(file, dropped))
@@ -203,7 +206,7 @@ def _listed(image: str, annotations: Path, dropped: IssueLog) -> Iterator[_Image
     elif not is_file(path):
         dropped.add("images without an XML file", f"{path!s:.200}")
     else:
-        yield from _read(image, path, dropped)
+        yield from _read_objects(image, path, dropped)
 
 
 def _with_states(lists: Mapping[str, Path], dropped: IssueLog) -> dict[str, _Image]:

@@ -15,7 +15,7 @@ has no labels.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mlc_cli.core.datasets.formats.base import FormatReader, Sample, Source
+from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.lines import is_folder
 from mlc_cli.core.datasets.formats.shared.split_names import split_of_folders
 from mlc_cli.core.datasets.formats.yolo_labels import LabelFiles, label_file
@@ -94,4 +94,4 @@ def _remarks(places: list[tuple[str, str]]) -> Iterator[str]:
             yield f"{split}: there is no folder {labels}, so that all images are without labels"
 
 
-YOLO_READER = FormatReader("yolo", "YOLO", _detect, _read)
+YOLO_READER = Reader("yolo", "YOLO", _detect, _read)

@@ -130,7 +130,7 @@ def learning_chart(
     low, high = min(values), max(values)
     margin = (high - low) * 0.08 or abs(high) * 0.1 or 1.0
     span = (min(epochs), max(epochs)) if max(epochs) > min(epochs) else (0.0, max(epochs) + 1)
-    plot = Plot(340, 200, x=span, y=(low - margin, high + margin), left=44)
+    plot = Plot(340, 200, x=span, y=(low - margin, high + margin), left=52)
     plot.axes(
         sorted({round(tick) for tick in round_ticks(span[0], span[1], 6)}), round_ticks(*plot.y)
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.datasets.formats.coco import COCO_WRITER, CocoReader
+from mlc_cli.core.datasets.formats.coco import COCO_WRITER, coco_reader
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -51,7 +51,7 @@ def official(put) -> Path:
 
 
 def test_official_layout(official, read_all) -> None:
-    reading = read_all(CocoReader(), official)
+    reading = read_all(coco_reader(), official)
     assert reading.states == {
         ("train2017", "train2017/000000000009.jpg"): ({"person", "tooth brush"}, set()),
         ("train2017", "train2017/ä b.jpg"): ({"dog"}, set()),
@@ -61,7 +61,7 @@ def test_official_layout(official, read_all) -> None:
     assert reading.source.classes == ["person", "dog", "tooth brush"]
     assert reading.source.image_root == official
     assert not reading.dropped.counts
-    seen = CocoReader().detect(official)
+    seen = coco_reader().detect(official)
     assert seen == "images and annotations in annotations/instances_train2017.json and 1 more"
 
 
@@ -69,8 +69,8 @@ def test_one_file_finds_its_images_beside_its_folder_or_where_it_is_told(
     official, read_all
 ) -> None:
     file = official / "annotations" / "instances_val2017.json"
-    assert read_all(CocoReader(), file).states == {("val2017", "val2017/v.jpg"): ({"dog"}, set())}
-    reading = read_all(CocoReader(), file, official / "val2017")
+    assert read_all(coco_reader(), file).states == {("val2017", "val2017/v.jpg"): ({"dog"}, set())}
+    reading = read_all(coco_reader(), file, official / "val2017")
     assert reading.source.image_root == official / "val2017"
     assert list(reading.states) == [("val2017", "v.jpg")]
 
@@ -80,8 +80,8 @@ def test_the_folder_of_the_files_is_a_source_with_other_files_beside_them(
 ) -> None:
     captions = {"images": [{"id": 1}], "annotations": [{"image_id": 1, "caption": "A dog."}]}
     (official / "annotations/captions_val2017.json").write_text(json.dumps(captions))
-    reading = read_all(CocoReader(), official / "annotations")
-    assert reading.states == read_all(CocoReader(), official).states
+    reading = read_all(coco_reader(), official / "annotations")
+    assert reading.states == read_all(coco_reader(), official).states
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_the_folder_of_the_files_is_a_source_with_other_files_beside_them(
 def test_images_are_looked_for_in_the_usual_folders(put, read_all, image, prefix) -> None:
     put(f"data/{image}")
     file = put("data/annotations/instances_train.json", coco({1: "a.jpg"}, CLASSES, []))
-    assert list(read_all(CocoReader(), file).labels) == [f"{prefix}a.jpg"]
+    assert list(read_all(coco_reader(), file).labels) == [f"{prefix}a.jpg"]
 
 
 def test_roboflow_layout(put, read_all) -> None:
@@ -111,14 +111,14 @@ def test_roboflow_layout(put, read_all) -> None:
         put(f"pets/{split}/_annotations.coco.json", content)
         put(f"pets/{split}/{split}.jpg")
     folder = put("pets/README.roboflow.txt").parent
-    reading = read_all(CocoReader(), folder)
+    reading = read_all(coco_reader(), folder)
     assert reading.states == {
         ("train", "train/train.jpg"): ({"dog"}, set()),
         ("valid", "valid/valid.jpg"): ({"dog"}, set()),
     }
     assert reading.source.classes == ["cat", "dog"]
     assert reading.dropped.counts == {"categories that only head others": 2}
-    one = read_all(CocoReader(), folder / "valid" / "_annotations.coco.json")
+    one = read_all(coco_reader(), folder / "valid" / "_annotations.coco.json")
     assert list(one.states) == [("valid", "valid.jpg")]
     assert one.source.image_root == folder / "valid"
 
@@ -126,10 +126,10 @@ def test_roboflow_layout(put, read_all) -> None:
 def test_a_category_0_with_objects_is_a_class(put, read_all) -> None:
     content = coco({1: "a.jpg"}, {0: "pets", 1: "cat"}, [(1, 0)])
     content["categories"][1]["supercategory"] = "pets"
-    reading = read_all(CocoReader(), put("a.json", content))
+    reading = read_all(coco_reader(), put("a.json", content))
     assert reading.labels == {"a.jpg": {"pets"}}
     assert reading.source.classes == ["pets", "cat"]
-    unused = read_all(CocoReader(), put("b.json", coco({1: "a.jpg"}, {0: "pets", 1: "cat"}, [])))
+    unused = read_all(coco_reader(), put("b.json", coco({1: "a.jpg"}, {0: "pets", 1: "cat"}, [])))
     assert unused.source.classes == ["pets", "cat"]
 
 
@@ -141,7 +141,7 @@ def test_labels_without_objects(put, read_all) -> None:
     }
     file = put("data/annotations/labels_val.json", content)
     put("data/images/val/a.jpg")
-    reading = read_all(CocoReader(), file.parent.parent)
+    reading = read_all(coco_reader(), file.parent.parent)
     assert reading.states == {
         ("val", "images/val/a.jpg"): (set(), set()),
         ("val", "images/val/sub/b.jpg"): ({"dog"}, set()),
@@ -159,10 +159,10 @@ CROWDED = coco(
 @pytest.mark.parametrize(
     ("reader", "first", "dropped"),
     [
-        (CocoReader(), {"person", "dog"}, {}),
-        (CocoReader(crowd="drop"), {"dog"}, {"annotations of crowds": 1}),
+        (coco_reader(), {"person", "dog"}, {}),
+        (coco_reader(crowd="drop"), {"dog"}, {"annotations of crowds": 1}),
         (
-            CocoReader(min_area=100),
+            coco_reader(min_area=100),
             {"person"},
             {"annotations of less than 100 square pixels": 1},
         ),
@@ -178,7 +178,7 @@ def test_what_points_nowhere_is_counted(put, read_all) -> None:
     content = coco({1: "a.jpg"}, {1: "cat", 2: "cat"}, [(1, 2), (7, 1), (1, 7), (None, 1)])
     content["images"] += [{"id": 1, "file_name": "a.jpg"}, {"id": 2}, {"file_name": "x.jpg"}]
     content["categories"] += [{"id": 1, "name": "dog"}, {"id": 5}, {"name": "dog"}]
-    reading = read_all(CocoReader(), put("a.json", content))
+    reading = read_all(coco_reader(), put("a.json", content))
     assert reading.labels == {"a.jpg": {"cat"}}
     assert reading.source.classes == ["cat"]
     assert reading.dropped.counts == {
@@ -202,7 +202,7 @@ def test_names_with_folders_are_paths_and_addresses_are_looked_up(put, read_all)
     put("x/a.jpg")
     put("deep/y/b c.jpg")
     put("deep/z/b c.jpg")
-    reading = read_all(CocoReader(), put("a.json", coco(dict(enumerate(names)), CLASSES, [])))
+    reading = read_all(coco_reader(), put("a.json", coco(dict(enumerate(names)), CLASSES, [])))
     assert list(reading.labels) == [
         "x/a.jpg", "../out.jpg", "/abs/a.jpg", "deep/y/b c.jpg", "no.jpg",
     ]  # fmt: skip
@@ -211,7 +211,7 @@ def test_names_with_folders_are_paths_and_addresses_are_looked_up(put, read_all)
 
 def test_text_as_numbers_and_not_a_number(put, read_all) -> None:
     content = coco({"a": "a.jpg"}, {1: "cat"}, [("a", 1, {"area": float("nan")})])
-    reading = read_all(CocoReader(min_area=5), put("a.json", json.dumps(content)))
+    reading = read_all(coco_reader(min_area=5), put("a.json", json.dumps(content)))
     assert reading.labels == {"a.jpg": {"cat"}}
 
 
@@ -229,23 +229,23 @@ def test_text_as_numbers_and_not_a_number(put, read_all) -> None:
 def test_what_is_not_coco_is_refused_by_name_and_place(put, content, message) -> None:
     file = put("a.json", content)
     with pytest.raises(DataError) as caught:
-        CocoReader().read(file, None, IssueLog())
+        coco_reader().read(file, None, IssueLog())
     assert str(file) in caught.value.message
     assert message in caught.value.message
 
 
 def test_a_folder_without_coco_is_refused(put) -> None:
     folder = put("data/other.json", [{"annotations": [{}]}]).parent
-    assert CocoReader().detect(folder) is None
-    assert CocoReader().detect(folder / "nothing") is None
+    assert coco_reader().detect(folder) is None
+    assert coco_reader().detect(folder / "nothing") is None
     with pytest.raises(DataError, match="no file has images and annotations"):
-        CocoReader().read(folder, None, IssueLog())
+        coco_reader().read(folder, None, IssueLog())
 
 
 def test_damage_is_reported_or_counted(put, stands_damage) -> None:
     content = coco({1: "a.jpg", 2: "http://h/b.jpg"}, {0: "x", 1: "cat"}, [(1, 1), (2, 0)])
     file = put("data/annotations/instances_val.json", content)
-    stands_damage(CocoReader(crowd="drop", min_area=5), file.parent.parent, file)
+    stands_damage(coco_reader(crowd="drop", min_area=5), file.parent.parent, file)
 
 
 @pytest.mark.parametrize("folder", ["images/train/", "images/", ""])
@@ -254,7 +254,7 @@ def test_what_is_written_is_read(make_splits, round_trip, folder) -> None:
         "train": [[f"{folder}ä b.jpg", ["dog"]], [f"{folder}2.jpg", []]],
         "val": [["images/val/3.png", ["cat", "dog"]], ["images/val/3.jpg", ["cat"]]],
     }
-    round_trip(COCO_WRITER, CocoReader(), make_splits(splits, ["dog", "cat", "never"]))
+    round_trip(COCO_WRITER, coco_reader(), make_splits(splits, ["dog", "cat", "never"]))
 
 
 def test_what_is_written_says_no_more_than_is_known(make_splits) -> None:
@@ -292,7 +292,7 @@ def test_real_instances(real_data, read_all) -> None:
     files = {image["id"]: f"val2017/{image['file_name']}" for image in content["images"]}
     for item in content["annotations"]:
         expected[files[item["image_id"]]].add(names[item["category_id"]])
-    reading = read_all(CocoReader(), folder)
+    reading = read_all(coco_reader(), folder)
     assert reading.labels == expected
     assert len(reading.source.classes) == 80
     assert not reading.dropped.counts
@@ -313,7 +313,7 @@ def test_panoptic_segments_are_objects(tmp_path: Path) -> None:
     path = tmp_path / "panoptic_val2017.json"
     path.write_text(json.dumps(content))
     dropped = IssueLog()
-    source = CocoReader(min_area=10).read(path, None, dropped)
+    source = coco_reader(min_area=10).read(path, None, dropped)
     assert [(s.path, s.labels, s.split) for s in source.samples] == [
         ("a.jpg", ("cat",), "val2017"), ("b.jpg", (), "val2017")]  # fmt: skip
     assert dropped.counts == {"annotations of less than 10 square pixels": 1}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.datasets.formats.cvat import CvatReader
+from mlc_cli.core.datasets.formats.cvat import cvat_reader
 from mlc_cli.errors import DataError
 
 META = """<?xml version="1.0" encoding="utf-8"?>
@@ -43,7 +43,7 @@ XML = f"{META}{IMAGES}</annotations>\n"
 
 def test_tags_shapes_and_subsets(put, read_all, tmp_path: Path) -> None:
     file = put("annotations.xml", XML)
-    reading = read_all(CvatReader(), tmp_path)
+    reading = read_all(cvat_reader(), tmp_path)
     assert reading.states == {
         ("train", "a.jpg"): ({"traffic light", "cat"}, set()),
         ("val", "sub/b c.jpg"): ({"body", "cat"}, set()),
@@ -52,16 +52,16 @@ def test_tags_shapes_and_subsets(put, read_all, tmp_path: Path) -> None:
     assert reading.source.classes == ["cat", "traffic light", "body", "unused"]
     assert reading.source.image_root == tmp_path
     assert not reading.dropped.counts
-    assert read_all(CvatReader(), file).states == reading.states
-    assert CvatReader().detect(tmp_path) == "<annotations> in annotations.xml"
+    assert read_all(cvat_reader(), file).states == reading.states
+    assert cvat_reader().detect(tmp_path) == "<annotations> in annotations.xml"
 
 
 def test_images_of_a_project_are_in_folders_of_subsets(put, read_all, tmp_path: Path) -> None:
     put("annotations.xml", XML), put("images/train/a.jpg"), put("images/c.jpg")
-    reading = read_all(CvatReader(), tmp_path)
+    reading = read_all(cvat_reader(), tmp_path)
     assert set(reading.labels) == {"train/a.jpg", "sub/b c.jpg", "c.jpg"}
     assert reading.source.image_root == tmp_path / "images"
-    assert read_all(CvatReader(), tmp_path, tmp_path / "x").source.image_root == tmp_path / "x"
+    assert read_all(cvat_reader(), tmp_path, tmp_path / "x").source.image_root == tmp_path / "x"
 
 
 def test_what_has_no_name_or_no_label_is_counted(put, read_all) -> None:
@@ -71,7 +71,7 @@ def test_what_has_no_name_or_no_label_is_counted(put, read_all) -> None:
         "<track id='7'><box frame='0'/></track>"
         "<track id='8' label='car'><box frame='-1'/><box/></track></annotations>",
     )
-    reading = read_all(CvatReader(), file)
+    reading = read_all(cvat_reader(), file)
     assert reading.labels == {"a.jpg": {"x"}}
     assert reading.source.classes is None
     assert reading.dropped.examples == {
@@ -108,7 +108,7 @@ def test_a_track_labels_the_frames_in_which_it_is_not_outside(put, read_all, tmp
     put("annotations.xml", VIDEO)
     put("images/frame_000000.PNG"), put("images/frame_000001.jpg"), put("images/frame_000002.PNG")
     put("images/frame_000012.PNG"), put("images/frame_000001.txt"), put("images/other.jpg")
-    reading = read_all(CvatReader(), tmp_path)
+    reading = read_all(cvat_reader(), tmp_path)
     assert reading.states == {
         ("", "frame_000000.PNG"): ({"cat"}, set()),
         ("", "frame_000001.jpg"): ({"cat", "traffic light", "body"}, set()),
@@ -117,12 +117,12 @@ def test_a_track_labels_the_frames_in_which_it_is_not_outside(put, read_all, tmp
     }
     assert reading.source.classes == ["cat", "traffic light", "body", "unused"]
     assert not reading.dropped.counts
-    assert CvatReader().detect(tmp_path) == "<annotations> in annotations.xml"
+    assert cvat_reader().detect(tmp_path) == "<annotations> in annotations.xml"
 
 
 def test_frames_without_an_image_are_counted(put, read_all, tmp_path: Path) -> None:
     put("annotations.xml", VIDEO), put("images/frame_000000.PNG"), put("images/frame_000000.jpg")
-    reading = read_all(CvatReader(), tmp_path)
+    reading = read_all(cvat_reader(), tmp_path)
     assert reading.labels == {"frame_000000.PNG": {"cat"}}
     assert reading.dropped.examples == {
         "further images of a frame": ["frame_000000.jpg"],
@@ -142,7 +142,7 @@ def test_videos_of_a_project_are_told_apart_by_their_subsets(put, read_all, tmp_
     put("annotations.xml", f"<annotations><meta/>{tracks}</annotations>")
     put("images/train/frame_000000.PNG"), put("images/train/frame_000001.PNG")
     put("images/default/frame_000000.PNG")
-    reading = read_all(CvatReader(), tmp_path)
+    reading = read_all(cvat_reader(), tmp_path)
     assert reading.states == {
         ("train", "train/frame_000000.PNG"): ({"cat"}, set()),
         ("train", "train/frame_000001.PNG"): (set(), set()),
@@ -157,13 +157,13 @@ def test_a_video_exported_as_images_names_them_without_suffix(put, read_all, tmp
     image = '<image id="0" name="frame_000003" width="1" height="1"><tag label="cat"/></image>'
     put("annotations.xml", f"<annotations><meta/>{image}</annotations>")
     put("images/frame_000003.PNG")
-    assert read_all(CvatReader(), tmp_path).labels == {"frame_000003.PNG": {"cat"}}
+    assert read_all(cvat_reader(), tmp_path).labels == {"frame_000003.PNG": {"cat"}}
 
 
 def test_any_damage_of_tracks_ends_in_a_message(put, tmp_path: Path, damaged_outcomes) -> None:
     put("images/frame_000001.jpg")
     file = put("annotations.xml", VIDEO)
-    assert damaged_outcomes(CvatReader(), tmp_path, file) <= {"read", "refused"}
+    assert damaged_outcomes(cvat_reader(), tmp_path, file) <= {"read", "refused"}
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_any_damage_of_tracks_ends_in_a_message(put, tmp_path: Path, damaged_out
 )
 def test_damaged_files_are_refused(put, read_all, content, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
-        read_all(CvatReader(), put("annotations.xml", content))
+        read_all(cvat_reader(), put("annotations.xml", content))
     assert "annotations.xml" in caught.value.message
 
 
@@ -189,16 +189,16 @@ def test_a_bomb_of_entities_is_refused_before_it_goes_off(put, read_all) -> None
     entities = "".join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in pairwise(names))
     bomb = f'<!DOCTYPE x [<!ENTITY a "ha">{entities}]><annotations>&j;</annotations>'
     with pytest.raises(DataError, match="defines entities, which are refused"):
-        read_all(CvatReader(), put("annotations.xml", bomb))
+        read_all(cvat_reader(), put("annotations.xml", bomb))
 
 
 def test_other_files_are_not_taken_for_it(put, tmp_path: Path) -> None:
-    assert CvatReader().detect(tmp_path) is None
-    assert CvatReader().detect(put("a.xml", "<annotation></annotation>")) is None
+    assert cvat_reader().detect(tmp_path) is None
+    assert cvat_reader().detect(put("a.xml", "<annotation></annotation>")) is None
 
 
 def test_any_damage_ends_in_a_message(put, tmp_path: Path, damaged_outcomes) -> None:
-    assert damaged_outcomes(CvatReader(), tmp_path, put("annotations.xml", XML)) == {
+    assert damaged_outcomes(cvat_reader(), tmp_path, put("annotations.xml", XML)) == {
         "read",
         "refused",
     }
@@ -216,10 +216,10 @@ TAG = """<image id="{0}" name="{0}.jpg"><tag label="scene"><attribute name="wet"
 def test_attributes_of_tags_are_labels_when_asked_for(put, read_all) -> None:
     tags = TAG.format(0, "true", "grey") + TAG.format(1, "false", "__undefined__")
     file = put("annotations.xml", SCENE.format(tags))
-    ignored = read_all(CvatReader(), file)
+    ignored = read_all(cvat_reader(), file)
     assert ignored.labels == {"0.jpg": {"scene"}, "1.jpg": {"scene"}}
     assert "attributes of tags are not read (wet, sky, who)" in ignored.source.remarks[0]
-    reading = read_all(CvatReader("labels"), file)
+    reading = read_all(cvat_reader("labels"), file)
     assert reading.labels == {"0.jpg": {"scene", "wet", "grey"}, "1.jpg": {"scene"}}
     assert reading.source.classes == ["scene", "wet", "grey", "blue"]
     assert reading.source.remarks == ()
@@ -232,12 +232,12 @@ def test_several_files_tell_their_splits_or_are_named(put, read_all, tmp_path: P
             place,
             f'<annotations><image id="0" name="{name}.jpg"><tag label="x"/></image></annotations>',
         )
-    reading = read_all(CvatReader(), tmp_path)
+    reading = read_all(cvat_reader(), tmp_path)
     assert list(reading.states) == [("train", "a.jpg"), ("val", "b.jpg")]
     assert reading.source.unsplit == ()
     (tmp_path / "val.xml").rename(tmp_path / "more.xml")
     put("task/annotations.xml", (tmp_path / "train.xml").read_bytes()), put("task/images/a.jpg")
     (tmp_path / "train.xml").unlink()
-    reading = read_all(CvatReader(), tmp_path)
+    reading = read_all(cvat_reader(), tmp_path)
     assert list(reading.labels) == ["b.jpg", "task/images/a.jpg"]
     assert reading.source.unsplit == ("more.xml", "annotations.xml")

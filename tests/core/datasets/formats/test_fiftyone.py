@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.datasets.formats.fiftyone import FiftyOneReader, FiftyOneWriter
+from mlc_cli.core.datasets.formats.fiftyone import FiftyOneWriter, fiftyone_reader
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -21,7 +21,7 @@ def exported(put) -> Path:
 
 
 def test_an_export(exported, read_all) -> None:
-    reading = read_all(FiftyOneReader(), exported)
+    reading = read_all(fiftyone_reader(), exported)
     assert reading.states == {
         ("", "data/ä b.jpg"): ({"cat", "Fuß"}, set()),
         ("", "data/x.y.jpg"): (set(), {"cat", "Fuß"}),
@@ -31,12 +31,12 @@ def test_an_export(exported, read_all) -> None:
     assert reading.source.classes == ["cat", "Fuß"]
     assert reading.source.image_root == exported
     assert reading.dropped.counts == {NULLS: 1}
-    assert FiftyOneReader().detect(exported) == "labels in labels.json"
-    assert read_all(FiftyOneReader(), exported / "labels.json").states == reading.states
+    assert fiftyone_reader().detect(exported) == "labels in labels.json"
+    assert read_all(fiftyone_reader(), exported / "labels.json").states == reading.states
 
 
 def test_null_may_be_read_as_absent(exported, read_all) -> None:
-    reading = read_all(FiftyOneReader(null="absent"), exported)
+    reading = read_all(fiftyone_reader(null="absent"), exported)
     assert reading.states["", "data/x.y.jpg"] == (set(), set())
     assert not reading.dropped.counts
 
@@ -47,7 +47,7 @@ def test_folders_are_splits_and_images_may_be_elsewhere(put, read_all) -> None:
     put("photos/a.jpg")
     put("photos/2/b.jpg")
     photos = put("photos/c.jpg").parent
-    reading = read_all(FiftyOneReader(), photos.parent / "data", photos)
+    reading = read_all(fiftyone_reader(), photos.parent / "data", photos)
     assert reading.states == {
         ("train", "a.jpg"): ({"cat"}, set()),
         ("validation", "a.jpg"): ({"dog"}, set()),
@@ -61,12 +61,12 @@ def test_images_may_be_beside_the_labels_of_their_split(put, read_all) -> None:
         put(f"data/{split}/labels.json", {"classes": ["cat"], "labels": {"a": [0]}})
         put(f"data/{split}/a.jpg")
     folder = put("data/README").parent
-    reading = read_all(FiftyOneReader(), folder)
+    reading = read_all(fiftyone_reader(), folder)
     assert reading.states == {
         ("train", "train/a.jpg"): ({"cat"}, set()),
         ("val", "val/a.jpg"): ({"cat"}, set()),
     }
-    assert FiftyOneReader().detect(folder) == "labels in train/labels.json and 1 more"
+    assert fiftyone_reader().detect(folder) == "labels in train/labels.json and 1 more"
 
 
 def test_labels_by_name_and_with_confidence(put, read_all) -> None:
@@ -74,7 +74,7 @@ def test_labels_by_name_and_with_confidence(put, read_all) -> None:
     file = put("data/labels.json", {"classes": None, "labels": labels})
     for name in "abc":
         put(f"data/{name}.jpg")
-    reading = read_all(FiftyOneReader(), file)
+    reading = read_all(fiftyone_reader(), file)
     assert reading.states == {
         ("", "a.jpg"): ({"cat", "dog"}, set()),
         ("", "b.jpg"): ({"7"}, set()),
@@ -88,7 +88,7 @@ def test_what_has_no_class_or_no_file_is_counted(put, read_all) -> None:
     file = put("data/labels.json", {"classes": ["cat", "dog"], "labels": labels})
     for name in ("a", "1/twice", "2/twice"):
         put(f"data/data/{name}.jpg")
-    reading = read_all(FiftyOneReader(), file)
+    reading = read_all(fiftyone_reader(), file)
     assert reading.labels == {
         "data/a.jpg": {"cat"},
         "data/gone": {"cat"},  # which a conversion then misses
@@ -104,12 +104,12 @@ def test_a_manifest_says_where_images_are(put, read_all) -> None:
     put("data/labels.json", {"classes": ["cat"], "labels": {"a": [0], "b": [0], "c.d": []}})
     paths = {"a": "../photos/1.jpg", "c.d.jpg": "2.jpg", "e": "e.jpg"}
     folder = put("data/data.json", paths).parent
-    reading = read_all(FiftyOneReader(), folder)
+    reading = read_all(fiftyone_reader(), folder)
     assert reading.labels == {"../photos/1.jpg": {"cat"}, "2.jpg": set()}
     assert reading.dropped.counts == {"images that data.json does not list": 1}
     put("photos/1.jpg")
     images = put("photos/deep/2.jpg").parent.parent
-    assert list(read_all(FiftyOneReader(), folder, images).labels) == ["1.jpg", "deep/2.jpg"]
+    assert list(read_all(fiftyone_reader(), folder, images).labels) == ["1.jpg", "deep/2.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -125,23 +125,23 @@ def test_a_manifest_says_where_images_are(put, read_all) -> None:
 def test_what_is_no_file_of_labels_is_refused_by_name(put, content, message) -> None:
     file = put("labels.json", content)
     with pytest.raises(DataError) as caught:
-        FiftyOneReader().read(file, None, IssueLog())
+        fiftyone_reader().read(file, None, IssueLog())
     assert str(file) in caught.value.message
     assert message in caught.value.message
 
 
 def test_a_folder_without_labels_is_refused(put) -> None:
     folder = put("data/other.json", LABELS).parent
-    assert FiftyOneReader().detect(folder) is None
+    assert fiftyone_reader().detect(folder) is None
     with pytest.raises(DataError, match=r"no file has labels"):
-        FiftyOneReader().read(folder, None, IssueLog())
+        fiftyone_reader().read(folder, None, IssueLog())
 
 
 @pytest.mark.parametrize("damaged", ["labels.json", "data.json"])
 def test_damage_is_reported_or_counted(exported, put, stands_damage, damaged) -> None:
     if damaged == "data.json":
         put("data/data.json", {key: f"data/{key}.jpg" for key in LABELS["labels"]})
-    stands_damage(FiftyOneReader(), exported, exported / damaged)
+    stands_damage(fiftyone_reader(), exported, exported / damaged)
 
 
 def test_what_is_written_is_read(make_splits, round_trip) -> None:
@@ -149,7 +149,7 @@ def test_what_is_written_is_read(make_splits, round_trip) -> None:
         "train": [["images/train/ä b.c.jpg", ["dog"]], ["2.jpg", []], ["u", [], ["cat", "dog"]]],
         "val": [["images/val/3.png", ["cat", "dog"]]],
     }
-    round_trip(FiftyOneWriter(), FiftyOneReader(), make_splits(splits, ["dog", "cat"]))
+    round_trip(FiftyOneWriter(), fiftyone_reader(), make_splits(splits, ["dog", "cat"]))
 
 
 def test_sparse_labels_are_written_where_all_or_none_are_known(make_splits) -> None:
@@ -180,7 +180,7 @@ def test_images_in_the_data_of_their_split_have_keys_below_it(make_splits, round
     """FiftyOne looks for them there by default, without the manifest."""
     train = [["train/data/x/ä.jpg", ["cat"]], ["train/data/b.c.png", []]]
     splits = make_splits({"train": train, "val": [["val/data/1.jpg", []], ["2.jpg", []]]}, ["cat"])
-    round_trip(FiftyOneWriter(), FiftyOneReader(), splits)
+    round_trip(FiftyOneWriter(), fiftyone_reader(), splits)
     folder = splits["train"].folder
     keys = [json.loads((folder / s / "labels.json").read_text())["labels"] for s in splits]
     assert keys == [{"x/ä": [0], "b.c": []}, {"val/data/1": [], "2": []}]
@@ -189,5 +189,5 @@ def test_images_in_the_data_of_their_split_have_keys_below_it(make_splits, round
         place = splits["train"].path(image)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.touch()
-    source = FiftyOneReader().read(folder / "train", None, IssueLog())
+    source = fiftyone_reader().read(folder / "train", None, IssueLog())
     assert [sample.path for sample in source.samples] == ["data/x/ä.jpg", "data/b.c.png"]

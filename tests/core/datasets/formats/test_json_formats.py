@@ -4,17 +4,17 @@ import json
 
 import pytest
 
-from mlc_cli.core.datasets.formats.coco import CocoReader
+from mlc_cli.core.datasets.formats.coco import coco_reader
 from mlc_cli.core.datasets.formats.datumaro import DATUMARO_READER
-from mlc_cli.core.datasets.formats.fiftyone import FiftyOneReader
+from mlc_cli.core.datasets.formats.fiftyone import fiftyone_reader
 from mlc_cli.core.datasets.formats.label_studio import LABEL_STUDIO_READER
 from mlc_cli.core.datasets.formats.mlc import MLC_READER
 from mlc_cli.core.datasets.formats.mmpretrain import MMPRETRAIN_READER
-from mlc_cli.core.datasets.formats.vg500 import Vg500Reader
+from mlc_cli.core.datasets.formats.vg500 import vg500_reader
 
 READERS = (
-    MLC_READER, CocoReader(), DATUMARO_READER, LABEL_STUDIO_READER, FiftyOneReader(),
-    MMPRETRAIN_READER, Vg500Reader(),
+    MLC_READER, coco_reader(), DATUMARO_READER, LABEL_STUDIO_READER, fiftyone_reader(),
+    MMPRETRAIN_READER, vg500_reader(),
 )  # fmt: skip
 NAMES = [f"class {number}" for number in range(20_000)]
 SAMPLES = {

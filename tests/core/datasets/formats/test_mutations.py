@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from mlc_cli.core.datasets.formats.csv_list import CsvListReader
-from mlc_cli.core.datasets.formats.csv_onehot import CsvOnehotReader
+from mlc_cli.core.datasets.formats.csv_list import csv_list_reader
+from mlc_cli.core.datasets.formats.csv_onehot import csv_onehot_reader
 from mlc_cli.core.datasets.formats.shared.states import StateRule
 
 ONEHOT = [["image", "cat", "dog", "split"], *(
@@ -56,17 +56,17 @@ def listed(cell: str, how: str) -> str:
 
 @pytest.mark.parametrize("seed", range(24))
 def test_a_table_of_flags_written_in_another_way(put, read_all, seed: int) -> None:
-    whole = read_all(CsvOnehotReader(), put("a.csv", write(ONEHOT, random.Random(0)))).states
+    whole = read_all(csv_onehot_reader(), put("a.csv", write(ONEHOT, random.Random(0)))).states
     content = write(ONEHOT, random.Random(seed), flags=FLAGS[seed % len(FLAGS)])
-    assert read_all(CsvOnehotReader(), put("b.csv", content)).states == whole
+    assert read_all(csv_onehot_reader(), put("b.csv", content)).states == whole
     assert len(whole) == 9
 
 
 @pytest.mark.parametrize("seed", range(24))
 def test_a_table_of_lists_written_in_another_way(put, read_all, seed: int) -> None:
-    whole = read_all(CsvListReader(), put("a.csv", write(LISTED, random.Random(0)))).states
+    whole = read_all(csv_list_reader(), put("a.csv", write(LISTED, random.Random(0)))).states
     content = write(LISTED, random.Random(seed), lists=LISTS[seed % len(LISTS)])
-    assert read_all(CsvListReader(), put("b.csv", content)).states == whole
+    assert read_all(csv_list_reader(), put("b.csv", content)).states == whole
     assert {split for split, _ in whole} == {"train", "val"}
 
 

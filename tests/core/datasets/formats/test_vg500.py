@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.datasets.formats.vg500 import Vg500Reader
+from mlc_cli.core.datasets.formats.vg500 import vg500_reader
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
@@ -22,7 +22,7 @@ def lists(put) -> Path:
 
 
 def test_images_are_found_in_both_folders(lists, read_all) -> None:
-    reading = read_all(Vg500Reader(), lists.parent)
+    reading = read_all(vg500_reader(), lists.parent)
     assert reading.states == {
         ("train", "VG_100K/1.jpg"): ({"class_000", "class_499"}, set()),
         ("train", "VG_100K_2/2.jpg"): (set(), set()),
@@ -30,32 +30,32 @@ def test_images_are_found_in_both_folders(lists, read_all) -> None:
     }
     assert len(reading.source.classes) == 500
     assert not reading.dropped.counts
-    assert Vg500Reader().detect(lists.parent)
-    assert Vg500Reader().detect(lists)
-    assert read_all(Vg500Reader(), lists).states == reading.states
+    assert vg500_reader().detect(lists.parent)
+    assert vg500_reader().detect(lists)
+    assert read_all(vg500_reader(), lists).states == reading.states
 
 
 def test_names_come_from_a_file(lists, put, read_all) -> None:
     names = put("names.txt", "\n".join(f"thing {number}" for number in range(500)) + "\n")
-    assert read_all(Vg500Reader(names), lists).labels["VG_100K_2/3.jpg"] == {"thing 7"}
+    assert read_all(vg500_reader(names), lists).labels["VG_100K_2/3.jpg"] == {"thing 7"}
 
 
 @pytest.mark.parametrize("content", ["one\n" * 500, "\n".join(map(str, range(499))), ""])
 def test_names_must_be_500_different_ones(lists, put, content) -> None:
     with pytest.raises(DataError, match=r"names.txt: has \d+ names, not 500"):
-        Vg500Reader(put("names.txt", content)).read(lists, None, IssueLog())
+        vg500_reader(put("names.txt", content)).read(lists, None, IssueLog())
 
 
 def test_images_may_be_elsewhere(lists, tmp_path, read_all) -> None:
     (tmp_path / "vg" / "VG_100K").rename(tmp_path / "VG_100K")
-    reading = read_all(Vg500Reader(), lists, tmp_path)
+    reading = read_all(vg500_reader(), lists, tmp_path)
     assert list(reading.labels) == ["VG_100K/1.jpg", "vg/VG_100K_2/2.jpg", "vg/VG_100K_2/3.jpg"]
 
 
 def test_what_does_not_fit_is_counted(lists, put, read_all) -> None:
     put(f"vg/{lists.name}", {"1.jpg": [0, 500, -1, "a"], "3.jpg": [7], "9.jpg": [1]})
     put("vg/VG_100K/3.jpg")
-    reading = read_all(Vg500Reader(), lists)
+    reading = read_all(vg500_reader(), lists)
     assert reading.labels == {"VG_100K/1.jpg": {"class_000"}}
     assert reading.dropped.counts == {
         "labels that are not the number of a class": 3,
@@ -68,7 +68,7 @@ def test_what_does_not_fit_is_counted(lists, put, read_all) -> None:
 def test_what_is_in_no_list_is_shown_in_the_order_of_the_file(lists, put, read_all) -> None:
     strangers = [f"{number}.jpg" for number in range(30, 10, -1)]
     put(f"vg/{lists.name}", {**LABELS, **{name: [1] for name in strangers}})
-    [examples] = read_all(Vg500Reader(), lists).dropped.examples.values()
+    [examples] = read_all(vg500_reader(), lists).dropped.examples.values()
     assert examples == strangers[:10]
 
 
@@ -79,7 +79,7 @@ def test_what_is_in_no_list_is_shown_in_the_order_of_the_file(lists, put, read_a
 def test_what_is_no_file_of_labels_is_refused(lists, put, content, message) -> None:
     put(f"vg/{lists.name}", content)
     with pytest.raises(DataError) as caught:
-        Vg500Reader().read(lists.parent, None, IssueLog())
+        vg500_reader().read(lists.parent, None, IssueLog())
     assert str(lists) in caught.value.message
     assert message in caught.value.message
 
@@ -87,9 +87,9 @@ def test_what_is_no_file_of_labels_is_refused(lists, put, content, message) -> N
 def test_a_list_is_needed(put) -> None:
     file = put("vg/vg_category_500_labels_index.json", LABELS)
     with pytest.raises(DataError, match=r"has neither train_list_500\.txt nor"):
-        Vg500Reader().read(file.parent, None, IssueLog())
-    assert Vg500Reader().detect(file.parent.parent) is None
+        vg500_reader().read(file.parent, None, IssueLog())
+    assert vg500_reader().detect(file.parent.parent) is None
 
 
 def test_damage_is_reported_or_counted(lists, stands_damage) -> None:
-    stands_damage(Vg500Reader(), lists.parent, lists)
+    stands_damage(vg500_reader(), lists.parent, lists)

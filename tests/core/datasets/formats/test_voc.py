@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.datasets.formats.voc import VocReader
+from mlc_cli.core.datasets.formats.voc import voc_reader
 from mlc_cli.errors import DataError
 
 BOMB = (
@@ -45,7 +45,7 @@ def voc(put: Callable[..., Path]) -> Path:
 
 
 def test_objects_splits_and_images(voc: Path, read_all) -> None:
-    reading = read_all(VocReader(), voc)
+    reading = read_all(voc_reader(), voc)
     assert reading.states == {
         ("test", "000001.jpg"): ({"person"}, set()),
         ("train", "000005.jpg"): ({"chair", "sofa"}, set()),
@@ -61,9 +61,9 @@ def test_objects_splits_and_images(voc: Path, read_all) -> None:
 
 def test_the_user_may_name_the_folder_of_the_images_or_one_above(voc: Path, put, read_all) -> None:
     put("photos/000005.webp")
-    flat = read_all(VocReader(), voc, voc.parent.parent / "photos")
+    flat = read_all(voc_reader(), voc, voc.parent.parent / "photos")
     assert set(flat.labels) == {"000001.jpg", "000005.webp", "000007.jpg", "000009.jpg"}
-    above = read_all(VocReader(), voc, voc)
+    above = read_all(voc_reader(), voc, voc)
     assert {"JPEGImages/000005.jpg", "JPEGImages/000007.png"} < set(above.labels)
     assert not above.dropped.counts
 
@@ -77,22 +77,22 @@ def test_the_user_may_name_the_folder_of_the_images_or_one_above(voc: Path, put,
     ],
 )
 def test_difficult_counts_only_where_no_object_is_plain(voc, read_all, difficult, states) -> None:
-    assert read_all(VocReader(difficult), voc).states["train", "000005.jpg"] == states
+    assert read_all(voc_reader(difficult), voc).states["train", "000005.jpg"] == states
 
 
 def test_the_folder_may_be_one_above_but_not_that_of_two_years(voc: Path, put, read_all) -> None:
-    assert len(read_all(VocReader(), voc.parent).states) == 4
-    assert len(read_all(VocReader(), voc.parent.parent).states) == 4
-    assert "Annotations and ImageSets/Main" in VocReader().detect(voc.parent)
+    assert len(read_all(voc_reader(), voc.parent).states) == 4
+    assert len(read_all(voc_reader(), voc.parent.parent).states) == 4
+    assert "Annotations and ImageSets/Main" in voc_reader().detect(voc.parent)
     put("VOCdevkit/VOC2012/Annotations/1.xml", xml("1"))
     with pytest.raises(DataError, match=r"VOC2007.*VOC2012"):
-        read_all(VocReader(), voc.parent)
+        read_all(voc_reader(), voc.parent)
 
 
 def test_images_of_trainval_alone_keep_that_split(voc: Path, put, read_all) -> None:
     put("VOCdevkit/VOC2007/ImageSets/Main/trainval.txt", "000005\n000020\n")
     put("VOCdevkit/VOC2007/Annotations/000020.xml", xml("000020", ("cow", 0)))
-    states = read_all(VocReader(), voc).states
+    states = read_all(voc_reader(), voc).states
     assert states["trainval", "000020.jpg"] == ({"cow"}, set())
     assert ("trainval", "000005.jpg") not in states
 
@@ -100,13 +100,13 @@ def test_images_of_trainval_alone_keep_that_split(voc: Path, put, read_all) -> N
 def test_an_image_that_train_lacks_is_counted_once(voc: Path, put, read_all) -> None:
     put("VOCdevkit/VOC2007/ImageSets/Main/train.txt", "000005\n000021\n")
     put("VOCdevkit/VOC2007/ImageSets/Main/trainval.txt", "000005\n000021\n")
-    assert read_all(VocReader(), voc).dropped.counts == {"images without an XML file": 1}
+    assert read_all(voc_reader(), voc).dropped.counts == {"images without an XML file": 1}
 
 
 def test_trainval_repeats_lists_of_classes_too(put, read_all, tmp_path) -> None:
     put("ImageSets/Main/car_train.txt", "1 -1\n")
     put("ImageSets/Main/car_trainval.txt", "1 -1\n2  1\n")
-    assert read_all(VocReader(), tmp_path).states == {
+    assert read_all(voc_reader(), tmp_path).states == {
         ("train", "1.jpg"): (set(), set()),
         ("trainval", "2.jpg"): ({"car"}, set()),
     }
@@ -115,7 +115,7 @@ def test_trainval_repeats_lists_of_classes_too(put, read_all, tmp_path) -> None:
 def test_trainval_without_train_and_val_is_a_split(put, read_all, tmp_path) -> None:
     put("Annotations/1.xml", xml("1", ("cow", 0)))
     put("ImageSets/Main/trainval.txt", "1\n")
-    reading = read_all(VocReader(), tmp_path)
+    reading = read_all(voc_reader(), tmp_path)
     assert reading.states == {("trainval", "1.jpg"): ({"cow"}, set())}
     assert reading.source.remarks == ()
 
@@ -128,7 +128,7 @@ def test_lists_of_classes_alone(put, read_all, tmp_path, difficult, person, unkn
     put("ImageSets/Main/car_train.txt", "000012  1\n000017 -1\n000023 -1\n")
     put("ImageSets/Main/person_train.txt", "000012 -1\n000017  0\n000023 -1\n")
     put("ImageSets/Main/tv_monitor_val.txt", "000033  1\n")
-    reading = read_all(VocReader(difficult), tmp_path)
+    reading = read_all(voc_reader(difficult), tmp_path)
     assert reading.states == {
         ("train", "000012.jpg"): ({"car"}, set()),
         ("train", "000017.jpg"): (
@@ -143,7 +143,7 @@ def test_lists_of_classes_alone(put, read_all, tmp_path, difficult, person, unkn
 
 def test_lines_that_are_no_state_are_counted(put, read_all, tmp_path) -> None:
     put("ImageSets/Main/car_train.txt", "1 1\n2 7\n1\n3 -1\n")
-    reading = read_all(VocReader(), tmp_path)
+    reading = read_all(voc_reader(), tmp_path)
     assert set(reading.labels) == {"1.jpg", "3.jpg"}
     [(kind, count)] = reading.dropped.counts.items()
     assert count == 2
@@ -153,7 +153,7 @@ def test_lines_that_are_no_state_are_counted(put, read_all, tmp_path) -> None:
 def test_annotations_without_lists_are_one_source(put, read_all, tmp_path) -> None:
     put("Annotations/b.xml", xml("b", ("cow", 0)))
     put("Annotations/a.xml", xml("a"))
-    assert list(read_all(VocReader(), tmp_path).states) == [("", "a.jpg"), ("", "b.jpg")]
+    assert list(read_all(voc_reader(), tmp_path).states) == [("", "a.jpg"), ("", "b.jpg")]
 
 
 def test_what_cannot_be_read_is_counted(put, read_all, tmp_path) -> None:
@@ -171,7 +171,7 @@ def test_what_cannot_be_read_is_counted(put, read_all, tmp_path) -> None:
         "bomb\ncut\nempty\nentity\ngood\nlatin\ngone\n../../etc/passwd\n/etc/passwd\n" + "x" * 10**6
     )
     put("ImageSets/Main/train.txt", names)
-    reading = read_all(VocReader(), tmp_path)
+    reading = read_all(voc_reader(), tmp_path)
     assert reading.labels == {"good.jpg": {"cow"}, "latin.jpg": {"Fuß"}}
     assert reading.dropped.counts == {
         "images whose XML file cannot be read": 4,
@@ -185,10 +185,10 @@ def test_what_cannot_be_read_is_counted(put, read_all, tmp_path) -> None:
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path, read_all) -> None:
-    assert VocReader().detect(tmp_path) is None
-    assert VocReader().detect(tmp_path / "gone") is None
+    assert voc_reader().detect(tmp_path) is None
+    assert voc_reader().detect(tmp_path / "gone") is None
     with pytest.raises(DataError, match="not one folder of Pascal VOC"):
-        read_all(VocReader(), tmp_path)
+        read_all(voc_reader(), tmp_path)
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def roboflow(put: Callable[..., Path]) -> Path:
 
 
 def test_xml_files_may_be_beside_images_in_folders_of_splits(roboflow, read_all) -> None:
-    reading = read_all(VocReader("unknown"), roboflow)
+    reading = read_all(voc_reader("unknown"), roboflow)
     assert reading.states == {
         ("train", "train/dog_jpg.rf.0af.jpg"): ({"dog"}, {"sofa"}),
         ("train", "train/same.PNG"): (set(), set()),
@@ -212,12 +212,12 @@ def test_xml_files_may_be_beside_images_in_folders_of_splits(roboflow, read_all)
     }
     assert reading.source.image_root == roboflow
     assert not reading.dropped.counts
-    assert VocReader().detect(roboflow) == "XML files beside images in test, train, valid"
+    assert voc_reader().detect(roboflow) == "XML files beside images in test, train, valid"
 
 
 def test_a_folder_with_xml_files_beside_images_has_no_split(roboflow, put, read_all) -> None:
     put("export/train/x.jpg.xml", xml("x", ("dog", 0))), put("export/train/x.jpg")
-    assert read_all(VocReader(), roboflow / "train").states == {
+    assert read_all(voc_reader(), roboflow / "train").states == {
         ("", "dog_jpg.rf.0af.jpg"): ({"dog", "sofa"}, set()),
         ("", "same.PNG"): (set(), set()),
         ("", "x.jpg"): ({"dog"}, set()),
@@ -227,7 +227,7 @@ def test_a_folder_with_xml_files_beside_images_has_no_split(roboflow, put, read_
 def test_images_beside_without_an_xml_file_are_counted(roboflow, put, read_all) -> None:
     put("export/train/alone.jpg"), put("export/train/notes.txt")
     put("export/valid/cut.xml", "<annotation>"), put("export/valid/cut.jpg")
-    reading = read_all(VocReader(), roboflow)
+    reading = read_all(voc_reader(), roboflow)
     assert len(reading.states) == 4
     assert reading.dropped.counts == {
         "images without an XML file": 1,
@@ -238,34 +238,34 @@ def test_images_beside_without_an_xml_file_are_counted(roboflow, put, read_all) 
 
 def test_images_of_files_beside_may_be_elsewhere(roboflow, put, read_all) -> None:
     put("photos/train/same.webp")
-    labels = read_all(VocReader(), roboflow, roboflow.parent / "photos").labels
+    labels = read_all(voc_reader(), roboflow, roboflow.parent / "photos").labels
     assert {"train/same.webp", "valid/same.jpg"} < set(labels)
 
 
 def test_other_xml_files_are_not_taken_for_it(put, tmp_path: Path) -> None:
     put("train/a.xml", "<annotations></annotations>"), put("train/a.jpg")
     put("val/b.xml/c.jpg")
-    assert VocReader().detect(tmp_path) is None
+    assert voc_reader().detect(tmp_path) is None
 
 
 def test_any_damage_of_a_file_beside_ends_in_a_message(roboflow, damaged_outcomes) -> None:
     file = roboflow / "train/dog_jpg.rf.0af.xml"
-    assert "read" in damaged_outcomes(VocReader(), roboflow, file)
+    assert "read" in damaged_outcomes(voc_reader(), roboflow, file)
 
 
 @pytest.mark.parametrize("name", ["Annotations/000005.xml", "ImageSets/Main/train.txt"])
 def test_any_damage_ends_in_a_message(voc: Path, name: str, damaged_outcomes) -> None:
-    assert damaged_outcomes(VocReader(), voc, voc / name) <= {"read", "refused"}
+    assert damaged_outcomes(voc_reader(), voc, voc / name) <= {"read", "refused"}
 
 
 def test_any_damage_of_a_list_of_classes_ends_in_a_message(put, tmp_path, damaged_outcomes) -> None:
     file = put("ImageSets/Main/car_train.txt", "000012  1\n000017 -1\n000023  0\n")
-    assert damaged_outcomes(VocReader(), tmp_path, file) == {"read", "refused"}
+    assert damaged_outcomes(voc_reader(), tmp_path, file) == {"read", "refused"}
 
 
 def test_real_voc(real_data: Path, read_all) -> None:
     folder = real_data / "formats/voc"
-    reading = read_all(VocReader(), folder)
+    reading = read_all(voc_reader(), folder)
     assert len(reading.states) == 364
     assert not reading.dropped.counts
     for (split, path), (labels, _) in reading.states.items():
