@@ -103,7 +103,7 @@ def test_label_rules_of_settings_join_those_of_the_file(make_dataset: Callable[.
         assert split.rules.implies == {"blue": ["green", "red"], "red / dark": ["red"]}
         assert split.rules.exclusive == [["green", "red / dark"]]
     for wrong in ({"implies": {"green": "blue"}}, {"implies": {"green": "pink"}}):
-        with pytest.raises(DataError, match=r"data\.rules: label rules"):
+        with pytest.raises(DataError, match="the settings: label rules"):
             read_splits(settings(root, rules=wrong))
 
 
