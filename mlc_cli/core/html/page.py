@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from mlc_cli.core.html.words import FILTERS
+from mlc_cli.core.system.addresses import is_remote
 from mlc_cli.core.system.files import write_atomic
 from mlc_cli.errors import UsageError
 from mlc_cli.text import plain
@@ -44,7 +45,7 @@ def check_page(flag: str, page: str | Path | None) -> None:
     """
     if page and Path(page).is_dir():
         raise UsageError(f"{flag} {page}: is a folder, and FILE.html is wanted")
-    if page and not Path(page).parent.is_dir():
+    if page and not (is_remote(page) or Path(page).parent.is_dir()):
         raise UsageError(f"{flag} {page}: there is no such folder")
 
 
