@@ -8,9 +8,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal
 
 from safetensors import SafetensorError
@@ -29,14 +27,13 @@ _FULL = 2**20
 """Bytes that a disk has left when it is full: what could not be written is gone already."""
 
 
-def _stores() -> ModuleType:
-    """What reads addresses: it stands above this module, and most commands need none."""
-    return import_module("mlc_cli.core.system.remote")
-
-
 def exists(path: Path) -> bool:
     """Whether there is such a file, here or in a store."""
-    return bool(_stores().exists(path)) if is_remote(path) else path.exists()
+    if not is_remote(path):
+        return path.exists()
+    from mlc_cli.core.system import remote  # noqa: PLC0415 - most commands need no store
+
+    return remote.exists(path)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -49,7 +46,9 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         if is_remote(path):
-            return bytes(_stores().read(path))
+            from mlc_cli.core.system import remote  # noqa: PLC0415 - most commands need no store
+
+            return remote.read(path)
         mode = path.stat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a folder the system says it better
             raise DataError(f"{path}: cannot be read: it is not a regular file")
