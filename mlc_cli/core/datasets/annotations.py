@@ -198,9 +198,8 @@ def _folder_of(source: Path, image_root: str) -> Path:
     plain = Path(os.path.normpath(folder))
     if is_remote(plain) and plain.parts[:2] != source.parts[:2]:
         raise DataError(f"{source}: 'image_root' leads to another store")
-    if is_remote(source):
-        return plain
-    return folder.resolve() if ".." in folder.parts else folder
+    # behind a link to a folder, `..` is not the folder before it
+    return plain if is_remote(source) or plain.resolve() == folder.resolve() else folder
 
 
 class Content(NamedTuple):

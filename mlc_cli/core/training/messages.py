@@ -1,6 +1,5 @@
 """Events of a training in words, for the terminal and for the log alike."""
 
-import os
 from typing import TYPE_CHECKING
 
 from mlc_cli.core.datasets.annotations import Annotation
@@ -71,7 +70,7 @@ def _graph(graph: LabelGraph) -> list[str]:
 def _split(split: Annotation) -> str:
     sizes_N = split.positives.sizes_N()
     elsewhere = split.folder != split.source.parent
-    place = f" in {os.path.normpath(split.folder)}" if elsewhere else ""
+    place = f" in {split.folder}" if elsewhere else ""
     text = (
         f"{count(len(split), 'image')}{place}, {count(len(split.classes), 'class', 'classes')},"
         f" {sizes_N.mean():.2f} labels an image, {int((sizes_N == 0).sum())} without labels"
