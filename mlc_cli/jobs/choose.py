@@ -235,9 +235,8 @@ def _speed(trial: Trial, settings: ChooseSettings, *, int8: bool = False) -> tup
         return latency_ms, rate
     with tempfile.TemporaryDirectory() as folder:
         onnx_file, ir_file = Path(folder, "model.onnx"), Path(folder, "model.xml")
-        info = ExportInfo(
-            trial.card, parity="passed"
-        )  # nobody else sees it: there is nothing to warn of
+        # nobody else sees these files: there is nothing to warn of
+        info = ExportInfo(trial.card, parity="passed")
         write_onnx(onnx_file, trial.built.classifier.folded(), info, saliency=False)
         model = to_ir(onnx_file, info)
         if int8:

@@ -77,10 +77,8 @@ def own_gpu() -> int:
     SLURM (`--gpus-per-task=1`) and scripts under Open MPI show each process its own alone; torchrun
     shows all of them all.
     """
-    alone = "LOCAL_RANK" not in os.environ and "," not in os.environ.get(
-        "CUDA_VISIBLE_DEVICES", ","
-    )
-    return 0 if alone else dist_info().local_rank
+    several = "," in os.environ.get("CUDA_VISIBLE_DEVICES", ",")
+    return dist_info().local_rank if several or "LOCAL_RANK" in os.environ else 0
 
 
 def launch_id() -> str:
