@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, takewhile
@@ -14,6 +14,7 @@ import numpy as np
 from cv2 import haveImageReader
 
 from mlc_cli.core.datasets.formats.shared.references import (
+    in_folders,
     loose_stem,
     name_start,
     names_in,
@@ -152,9 +153,7 @@ class ImageIndex:
         Those of one folder mostly lie in one, under names that are theirs or differ in one way;
         only the others are looked for one by one.
         """
-        folders = defaultdict[str, list[str]](list)
-        for own in references:  # as `name_start` says, a million times
-            folders[own[: own.rfind("\\" if "\\" in own else "/") + 1]].append(own)
+        folders = in_folders(references)
         moves = self._moves(folders)
         rest = (own for folder in folders.keys() - moves.keys() for own in folders[folder])
         return Found(moves, {own: self.find(own, near) for own in rest})
@@ -273,6 +272,13 @@ def walk_images(root: Path, others: Callable[[str], object] = lambda _: None) ->
     return found
 
 
+def _tails(names: Sequence[str]) -> set[str]:
+    """Last four characters of names, which mostly are the same."""
+    tail = names[0][-4:] if names else ""
+    alike = "/".join([*names, ""]).count(f"{tail}/") == len(names)
+    return {tail} if alike else set(map(_TAIL, names))
+
+
 def _folders(root: Path) -> Iterator[tuple[str, list[str], set[str]]]:
     """Folders below a root, as what stands before a name, and the names of the files of each.
 
@@ -285,7 +291,7 @@ def _folders(root: Path) -> Iterator[tuple[str, list[str], set[str]]]:
         prefix, place = waiting.pop()
         try:
             names = os.listdir(place)  # noqa: PTH208 - fast
-            tails, below = set(map(_TAIL, names)), set[str]()
+            tails, below = _tails(names), set[str]()
             if not tails <= _TAILS:
                 with os.scandir(place) as entries:
                     below = {own.name for own in entries if own.is_dir(follow_symlinks=False)}

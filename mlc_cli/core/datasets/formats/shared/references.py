@@ -1,6 +1,7 @@
 """What names an image: a path of any system, or an address."""
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from unicodedata import normalize
 from urllib.parse import unquote
@@ -28,6 +29,17 @@ def name_start(reference: str) -> int:
     return (reference.rfind("\\") if "\\" in reference else reference.rfind("/")) + 1
 
 
+def in_folders(references: Sequence[str]) -> dict[str, list[str]]:
+    """References by what stands before their names.
+
+    Those that differ in the separator alone come together; `names_in` finds no names of them.
+    """
+    mixed, found = "\\" in "".join(references), defaultdict[str, list[str]](list)
+    for own in references:
+        found[own.rpartition("\\" if mixed and "\\" in own else "/")[0]].append(own)
+    return {own[0][: name_start(own[0])]: own for own in found.values()}
+
+
 def names_in(folder: str, references: Sequence[str], old: str = "", new: str = "") -> Sequence[str]:
     """Names of references of a folder, with an ending for another where they have it.
 
@@ -38,7 +50,10 @@ def names_in(folder: str, references: Sequence[str], old: str = "", new: str = "
     if is_address(folder):
         if "?" in folder or "%" in text or "#" in text:
             return []
-        text = "/".join([own.partition("?")[0] for own in text.split("/")])
+        query = text[1:].partition("/")[0].partition("?")[2]
+        text = text.replace(f"?{query}/", "/")  # mostly the same, or none
+        if "?" in text:
+            text = "/".join([own.partition("?")[0] for own in text.split("/")])
     if old != new:
         text = text.replace(f"{old}/", f"{new}/").removeprefix(new if not old else "")
     names = text.split("/")[1:-1]

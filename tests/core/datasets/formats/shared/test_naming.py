@@ -174,12 +174,16 @@ def test_many_at_once_are_found_as_one_by_one_are(put, tmp_path: Path) -> None:
         lambda path: path.replace("tree", "img"),
         lambda path: "C:\\d\\" + path.replace("/", "\\"),
         lambda path: f"https://host/b/{path}?a=1",
+        lambda path: f"https://host/b/{path}?a={path[-5:]}",
+        lambda path: path.replace("/", "\\"),
+        lambda path: "/" + path,
+        lambda path: path.rpartition("/")[2],
         lambda path: path.upper().replace("TREE", "tree"),
         lambda path: path.rpartition(".")[0],
         lambda path: f"{path}.bak",
     ]
     moved, others = 0, 0
-    for number in range(60):
+    for number in range(90):
         root = tmp_path / str(number)
         files = [
             f"tree{draw.randrange(3)}/{draw.choice('abAB')}{draw.randrange(6)}.{ending}"
