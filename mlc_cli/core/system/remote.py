@@ -12,10 +12,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
+from urllib.request import getproxies
 
 from mlc_cli.core.system.addresses import Place, address, is_remote, shown, without_secrets
 from mlc_cli.core.system.extras import import_extra
@@ -32,6 +33,11 @@ _EXTRAS = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gcs"), "http": ("aiohttp", "ht
 _FINAL = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "RefreshError")
 """Errors of the stores' own libraries that another attempt would meet again."""
 _PASSING = {408, 425, 429}
+_SIGNED_FOR = 600.0
+"""Seconds for which one signed address is used; it is good for twice as long."""
+_FEW = 3
+_UNREAD: list[str] = []
+"""What could not be read by its signed address; after a few the client reads all."""
 
 
 @cache
@@ -40,11 +46,13 @@ def _store(scheme: str) -> Any:
     import_extra(*_EXTRAS[scheme])
     import fsspec  # noqa: PLC0415 - most commands need no store
 
-    return fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True)
+    options = dict(fsspec.config.conf.get(scheme, {}).get("config_kwargs", {}))
+    own = {"config_kwargs": {"signature_version": "s3v4", **options}} if scheme == "s3" else {}
+    return fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True, **own)
 
 
 if hasattr(os, "register_at_fork"):  # a client's connections and threads survive no fork
-    os.register_at_fork(after_in_child=_store.cache_clear)
+    os.register_at_fork(after_in_child=lambda: (_store.cache_clear(), _connections.cache_clear()))
 
 
 def retried(work: Callable[[Any, str], T], place: Place) -> T:
@@ -96,7 +104,48 @@ def read(place: Place, start: int | None = None, stop: int | None = None) -> byt
         OSError: It is missing, or may not be read.
         DownloadError: The store cannot be reached.
     """
-    return retried(lambda store, name: bytes(store.cat_file(name, start=start, end=stop)), place)
+
+    def fetch(store: Any, name: str) -> bytes:
+        found = _signed_read(store, name, start, stop) if address(place).startswith("s3:") else None
+        return bytes(store.cat_file(name, start=start, end=stop)) if found is None else found
+
+    return retried(fetch, place)
+
+
+@cache
+def _connections() -> Any:
+    import urllib3  # noqa: PLC0415 - comes with the client of S3
+
+    return urllib3.PoolManager(maxsize=AT_ONCE, block=True, timeout=TIMEOUT, retries=False)
+
+
+@lru_cache(1024)
+def _signed(store: Any, name: str, _period: int) -> str:
+    return str(store.sign(name, expiration=int(2 * _SIGNED_FOR)))
+
+
+def _signed_read(store: Any, name: str, start: int | None, stop: int | None) -> bytes | None:
+    """Bytes by a signed address, for a fifth of the work that the client of S3 makes of a read.
+
+    `None` leaves it to the client, which knows proxies, certificates and errors.
+    """
+    if len(_UNREAD) > _FEW or getproxies():
+        return None
+    ranged = start is not None or stop is not None
+    last = "" if stop is None else stop - 1
+    headers = {"Range": f"bytes={start or 0}-{last}"} if ranged else {}
+    try:
+        url = _signed(store, name, int(time.monotonic() / _SIGNED_FOR))
+        answer = _connections().request("GET", url, headers=headers)
+    except Exception:  # of the store's own library, or of the connection
+        _UNREAD.append(name)
+        return None
+    if answer.status == (206 if ranged else 200):
+        return bytes(answer.data)
+    if answer.status < 500 and answer.status not in {404, 416, *_PASSING}:
+        _UNREAD.append(name)
+        _signed.cache_clear()  # credentials may have ended
+    return None
 
 
 def exists(place: Path) -> bool:

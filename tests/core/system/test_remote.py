@@ -63,6 +63,40 @@ def test_ranges_whole_files_and_lists_come_from_a_store(bucket: Store, tmp_path:
         places.read_part(url / "a.bin", 95, 105)
 
 
+def test_reads_by_a_signed_address_are_those_of_the_client(
+    bucket: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w/a b+c.bin").write_bytes(bytes(range(100)))
+    file = Path(bucket.put(tmp_path / "w")) / "a b+c.bin"
+    client = remote._store("s3")
+    spans = [(None, None), (0, 1), (95, None), (None, 7), (90, 200), (10, 20)]
+    expected = [client.cat_file(address(file), start=a, end=b) for a, b in spans]
+    with monkeypatch.context() as patch:
+        patch.setattr(client, "cat_file", lambda *_, **__: pytest.fail("asked the client"))
+        assert [remote.read(file, *span) for span in spans] == expected
+
+
+def test_what_a_signed_address_does_not_give_the_client_reads(
+    bucket: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v/a.bin").write_bytes(bytes(range(100)))
+    file = Path(bucket.put(tmp_path / "v")) / "a.bin"
+    monkeypatch.setattr(remote, "_UNREAD", [])
+    asked: list[str] = []
+    signed = remote._signed
+
+    def spoilt(store: object, name: str, period: int) -> str:
+        asked.append(name)
+        return signed(store, name, period).replace("http://127.0.0.1", "http://127.0.0.1:1/x")
+
+    spoilt.cache_clear = signed.cache_clear  # type: ignore[attr-defined]
+    monkeypatch.setattr(remote, "_signed", spoilt)
+    assert {remote.read(file, 10, 12) for _ in range(8)} == {b"\n\x0b"}
+    assert len(asked) == 4
+
+
 @pytest.mark.parametrize("key", ["ETag", "etag", "blob_id"])
 def test_a_version_tells_of_other_bytes(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     said = iter([{"size": 3, key: "a"}, {"size": 3, key: "b"}])
