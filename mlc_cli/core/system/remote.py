@@ -51,8 +51,14 @@ def _store(scheme: str) -> Any:
     return fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=True, **own)
 
 
-if hasattr(os, "register_at_fork"):  # a client's connections and threads survive no fork
-    os.register_at_fork(after_in_child=lambda: (_store.cache_clear(), _connections.cache_clear()))
+def _forget() -> None:
+    """A client's connections and threads survive no fork."""
+    _store.cache_clear()
+    _connections.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def retried(work: Callable[[Any, str], T], place: Place) -> T:
