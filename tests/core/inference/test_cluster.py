@@ -86,9 +86,11 @@ def write_images(folder: Path, number: int, side: int) -> None:
 @pytest.mark.usefixtures("run")
 def test_killed_command_and_killed_node_lose_nothing(mlc: Callable[..., Any]) -> None:
     write_images(Path("photos"), 400, 250)
-    assert mlc("predict", "photos", "--output", "one.jsonl").code == 0
+    assert mlc("export", "--onnx").code == 0
+    exported = ("photos", "--checkpoint", "runs/train-1/export/model.onnx")  # begins without torch
+    assert mlc("predict", *exported, "--output", "one.jsonl").code == 0
     with three_nodes() as cluster:
-        arguments = ("photos", "--address", cluster.address)
+        arguments = (*exported, "--address", cluster.address)
         first = start("many", *arguments)
         wait_for("many", 3, first)
         first.kill()
