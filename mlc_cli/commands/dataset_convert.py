@@ -1,6 +1,6 @@
 """`mlc dataset-convert`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlc_cli.commands import flags, screen
 from mlc_cli.commands.flags import Flag, Given, settings_command
@@ -44,6 +44,8 @@ ROWS = 30
 )
 def dataset_convert(given: Given[ConvertSettings], *, as_json: flags.Json = False) -> None:
     """Example: mlc dataset-convert coco instances_val2017.json datasets/mine --images val2017"""
+    if given.flags["dest"] is None:
+        _without_format(given.flags)
     settings = given.settings()
     from mlc_cli.core.datasets.converting.summary import as_dict
     from mlc_cli.errors import GateMissed
@@ -68,6 +70,15 @@ def tell(conversion: "Conversion", link: str) -> None:
     _introduce(conversion)
     _show(conversion)
     _conclude(conversion, link)
+
+
+def _without_format(flags: dict[str, Any]) -> None:
+    """Take two places for SOURCE and DEST, if the first is no format."""
+    from mlc_cli.core.datasets.formats.build import format_names
+
+    form, source = flags["format"], flags["source"]
+    if source is not None and form not in format_names():
+        flags.update(format="auto", source=form, dest=source)
 
 
 def _introduce(conversion: "Conversion") -> None:

@@ -540,3 +540,13 @@ def test_a_zip_file_is_read_as_it_is_and_its_images_go_to_the_result(mlc, coco) 
     assert "looked for in" in lost.err
     assert "/.bare." not in lost.err
     assert not Path("no").exists()
+
+
+def test_without_a_format_two_places_are_source_and_result(mlc, coco) -> None:
+    source = coco()
+    assert mlc("dataset-convert", source, "out", "--images", "photos").code == 0
+    assert {*states(Path("out"), "train")} <= {f"ann{n}.png" for n in range(20)}
+    outcome = mlc("dataset-convert", "coco", source)
+    assert outcome.code == 2
+    assert "pass DEST" in outcome.err
+    assert "nowhere: there is no such" in mlc("dataset-convert", "nowhere", "out").err

@@ -86,6 +86,12 @@ def writers() -> tuple[Writer, ...]:
     )
 
 
+def format_names() -> list[str]:
+    """What can be named as the format of a source."""
+    known = readers(ConvertSettings(source=".", dest="."))
+    return ["auto", "parquet", "shards", *(reader.name for reader in known)]
+
+
 def pick_reader(settings: ConvertSettings) -> tuple[Reader, str | None]:
     """The reader of a format, and for `auto` what was seen of that format.
 
@@ -102,7 +108,7 @@ def pick_reader(settings: ConvertSettings) -> tuple[Reader, str | None]:
     elif settings.format in ("parquet", "shards"):  # what is, has been unpacked to lines of JSON
         raise DataError(f"{settings.source}: there is no Parquet file, or one beside other tables")
     else:
-        raise _no_such("format to read", settings.format, ["auto", "parquet", "shards", *known])
+        raise _no_such("format to read", settings.format, format_names())
     _check_columns(settings, reader.name)
     return reader, seen
 

@@ -89,10 +89,13 @@ def _read(source: Path, images: Path | None, dropped: IssueLog) -> Source:
     rows = {file: list(_rows(file)) for file in files}
     keys = {file: _keys(file, own) for file, own in rows.items()}
     said = {line: None for file in files for line in _take_apart(rows[file], keys[file])}
+    unused = [key for file in files for key in _unused(rows[file], keys[file])]
+    if unused:
+        said[f"keys that are not used: {some([*dict.fromkeys(unused)], 30)}"] = None
     return Source(
         image_root=root,
         samples=_samples(rows, keys, root, images, dropped),
-        remarks=(*said, *(one for file in files for one in _unused(rows[file], keys[file]))),
+        remarks=(*said,),
         unsplit=unsplit({file: len(own) for file, own in rows.items()}),
     )
 
@@ -167,8 +170,7 @@ def _take_apart(rows: list[tuple[int, dict[str, Any]]], keys: Sequence[str]) -> 
 def _unused(rows: list[tuple[int, dict[str, Any]]], used: Sequence[str]) -> list[str]:
     """Which keys are not read."""
     known = {_IMAGE, _ADDRESS, *used, *(f"{key}{_META}" for key in used)}
-    rest = dict.fromkeys(key for _, row in rows for key in row if key not in known)
-    return [f"keys that are not used: {some([*rest], 30)}"] if rest else []
+    return [*dict.fromkeys(key for _, row in rows for key in row if key not in known)]
 
 
 def _keys(file: Path, rows: list[tuple[int, dict[str, Any]]]) -> list[str]:

@@ -40,6 +40,18 @@ CASES = {
     "a column that tells the test images": (
         {"t.csv": "image,label,is_test\na.jpg,cat,0\nb.jpg,dog,1\n"},
         {"a.jpg": {"cat"}, "b.jpg": {"dog"}}, {"train", "test"}),
+    "an evaluation beside a training and a test": (
+        {"a. T_Training_Labels.csv": "ID,cat,dog\n1,1,0\n", "a. Training_Set/Training/1.png": "1",
+         "b. T_Evaluation_Labels.csv": "ID,cat,dog\n1,0,1\n",
+         "b. Evaluation_Set/Evaluation/1.png": "2", "c. Test_Set/Test/1.png": "3",
+         "c. T_Test_Labels.csv": "ID,cat,dog\n1,1,1\n"},
+        {"a. Training_Set/Training/1.png": {"cat"},
+         "b. Evaluation_Set/Evaluation/1.png": {"dog"}, "c. Test_Set/Test/1.png": {"cat", "dog"}},
+        {"Training", "Evaluation", "Test"}),
+    "pixels beside a table of images": (
+        {"about.csv": "image_id,labels\na,cat\nb,dog\n", "i/a.jpg": "1", "i/b.jpg": "2",
+         "pixels.csv": ",".join(f"pixel{k}" for k in range(64)) + ",label\n" + "9," * 64 + "3\n"},
+        {"i/a.jpg": {"cat"}, "i/b.jpg": {"dog"}}, {""}),
     "a folder beside those of splits": (
         {"train/cat/a.jpg": "1", "val/dog/b.jpg": "2", "docs/c.jpg": "3"},
         {"train/cat/a.jpg": {"cat"}, "val/dog/b.jpg": {"dog"}}, {"train", "val"}),

@@ -61,9 +61,9 @@ class Found(NamedTuple):
         """The files that a reference can mean, as `ImageIndex.find` says."""
         if reference in self.others:
             return self.others[reference]
-        folder = reference[: name_start(reference)]
-        place, old, new = self.moves[folder]
-        return [place + names_in(folder, [reference], old, new)[0]]
+        cut = name_start(reference)
+        place, old, new = self.moves[reference[:cut]]
+        return [place + names_in(reference[:cut], [reference[cut:]], old, new)[0]]
 
 
 class ImageIndex:
@@ -155,7 +155,7 @@ class ImageIndex:
         """
         folders = in_folders(references)
         moves = self._moves(folders)
-        rest = (own for folder in folders.keys() - moves.keys() for own in folders[folder])
+        rest = (f"{f}{name}" for f in folders.keys() - moves.keys() for name in folders[f])
         return Found(moves, {own: self.find(own, near) for own in rest})
 
     def _moves(self, folders: Mapping[str, list[str]]) -> dict[str, Move]:
@@ -272,13 +272,6 @@ def walk_images(root: Path, others: Callable[[str], object] = lambda _: None) ->
     return found
 
 
-def _tails(names: Sequence[str]) -> set[str]:
-    """Last four characters of names, which mostly are the same."""
-    tail = names[0][-4:] if names else ""
-    alike = "/".join([*names, ""]).count(f"{tail}/") == len(names)
-    return {tail} if alike else set(map(_TAIL, names))
-
-
 def _folders(root: Path) -> Iterator[tuple[str, list[str], set[str]]]:
     """Folders below a root, as what stands before a name, and the names of the files of each.
 
@@ -291,7 +284,7 @@ def _folders(root: Path) -> Iterator[tuple[str, list[str], set[str]]]:
         prefix, place = waiting.pop()
         try:
             names = os.listdir(place)  # noqa: PTH208 - fast
-            tails, below = _tails(names), set[str]()
+            tails, below = set(map(_TAIL, names)), set[str]()
             if not tails <= _TAILS:
                 with os.scandir(place) as entries:
                     below = {own.name for own in entries if own.is_dir(follow_symlinks=False)}

@@ -30,34 +30,35 @@ def name_start(reference: str) -> int:
 
 
 def in_folders(references: Sequence[str]) -> dict[str, list[str]]:
-    """References by what stands before their names.
-
-    Those that differ in the separator alone come together; `names_in` finds no names of them.
-    """
+    """Names of references by what stands before them, as `name_start` says a million times."""
     mixed, found = "\\" in "".join(references), defaultdict[str, list[str]](list)
     for own in references:
-        found[own.rpartition("\\" if mixed and "\\" in own else "/")[0]].append(own)
-    return {own[0][: name_start(own[0])]: own for own in found.values()}
+        folder, mark, name = own.rpartition("\\" if mixed and "\\" in own else "/")
+        found[folder + mark].append(name)
+    return found
 
 
-def names_in(folder: str, references: Sequence[str], old: str = "", new: str = "") -> Sequence[str]:
-    """Names of references of a folder, with an ending for another where they have it.
+def names_in(folder: str, names: Sequence[str], old: str = "", new: str = "") -> Sequence[str]:
+    """Names of files of references of a folder, with an ending for another where they have it.
 
     None where addresses have escapes, which `find` decodes. All are changed in one text, as that
     is much faster than one by one.
     """
-    text = "\0".join(["", *references, ""]).replace(f"\0{folder}", "/").replace("\0", "/")
-    if is_address(folder):
+    plain = not is_address(folder)
+    if plain and old == new:
+        return names
+    text = "/".join([*names, ""])
+    if not plain:
         if "?" in folder or "%" in text or "#" in text:
             return []
-        query = text[1:].partition("/")[0].partition("?")[2]
+        query = names[0].partition("?")[2]
         text = text.replace(f"?{query}/", "/")  # mostly the same, or none
         if "?" in text:
             text = "/".join([own.partition("?")[0] for own in text.split("/")])
     if old != new:
-        text = text.replace(f"{old}/", f"{new}/").removeprefix(new if not old else "")
-    names = text.split("/")[1:-1]
-    return names if len(names) == len(references) else []
+        text = f"/{text}".replace(f"{old}/", f"{new}/").removeprefix(new if not old else "")[1:]
+    found = text.split("/")[:-1]
+    return found if len(found) == len(names) else []
 
 
 def loose_stem(stem: str) -> str:

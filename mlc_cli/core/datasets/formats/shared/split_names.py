@@ -6,7 +6,9 @@ from pathlib import Path
 SPLITS = ("train", "val", "test")
 _MEANINGS = {
     **dict.fromkeys(("train", "training", "trainval", "trainset"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev", "valset", "minival"), "val"),
+    **dict.fromkeys(
+        ("val", "valid", "validation", "dev", "valset", "minival", "evaluation"), "val"
+    ),
     **dict.fromkeys(("test", "testing", "testset", "test-dev"), "test"),
 }
 _WORD = re.compile(r"test-dev[0-9]*|[A-Z]?[a-z]+[0-9]*|[A-Z]+[0-9]*(?![a-z])|[0-9]+", re.ASCII)

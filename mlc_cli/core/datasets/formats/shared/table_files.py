@@ -50,6 +50,7 @@ def find_tables(source: Path, told: Told = UNTOLD) -> list[Table]:
     named = [path for path in files if split_of_name(path.stem)] or files
     tables = [Table.open(path, split_of_name(path.stem), told) for path in named]
     tables = [table for table in tables if table.names_images] or tables
+    tables = [table for table in tables if not table.holds_pixels] or tables
     names = {table.header[column] for table in tables for column in table.label_columns}
     alike = (table if table.label_columns else table.told_labels(names) for table in tables)
     return [table for table in alike if table.label_columns] or tables

@@ -88,8 +88,7 @@ class Table:
         Raises:
             DataError: It cannot be read, or has no header or two columns of one name.
         """
-        filled = (own for own in raw_lines(path) if own.strip() and not is_comment(own))
-        line = next(filled, "")
+        line = next((own for own in raw_lines(path) if own.strip() and not is_comment(own)), "")
         bare = re.sub(r'"[^"]*("|$)', "", line)
         delimiter = next((choice for choice in ",;\t" if choice in bare), ",")
         top = [row for _, row in islice(filled_rows(path, delimiter), 2)]
@@ -171,6 +170,12 @@ class Table:
         """Whether the cells of a column end like image files; those of a list of classes do not."""
         return any(map(self._has_images, range(len(self.header))))
 
+    @property
+    def holds_pixels(self) -> bool:
+        """Whether its rows are images: most columns, that of images too, are numbered."""
+        stems = [*map(unnumbered, self.header)]
+        return stems.count(stems[self.image_column]) > max(15, len(stems) / 2)
+
     def _has_images(self, column: int) -> bool:
         cells = [cell for cell in self.cells(column) if cell]
         hits = sum(is_image(cell.partition("?")[0]) for cell in cells)
@@ -241,7 +246,7 @@ class Table:
     def state_column(self) -> int | None:
         """The column whose flag says of each row whether the image has its label."""
         others = set(range(len(self.header))) - self.taken - set(self.label_columns)
-        called = (c for c in sorted(others) if joined(self.header[c]) in STATE_NAMES)
+        called = [c for c in sorted(others) if joined(self.header[c]) in STATE_NAMES]
         return next(filter(self.holds_flags, called), None)
 
     def _one_to_one(self, column: int, other: int) -> bool:
