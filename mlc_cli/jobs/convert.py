@@ -93,7 +93,8 @@ def _convert(
     classes: list[str | int] | None,
     findings: Findings,
 ) -> Conversion:
-    reader, seen = pick_reader(settings)
+    reader, seen, place = pick_reader(settings)
+    settings = settings.model_copy(update={"source": str(place)})
     dest = inspect_existing(Path(settings.dest))
     source = reader.read(Path(settings.source), _path(settings.images.root), findings.dropped)
     source = name_numbers(source, Path(settings.source), _path(settings.label_names))

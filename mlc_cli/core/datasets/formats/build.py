@@ -30,6 +30,7 @@ from mlc_cli.core.datasets.formats import (
 from mlc_cli.core.datasets.formats.base import Reader, Writer
 from mlc_cli.core.datasets.formats.foreign import refuse_known, refuse_unseen
 from mlc_cli.core.datasets.formats.shared.lines import is_file, is_folder, other_files
+from mlc_cli.core.datasets.formats.shared.split_names import meaning
 from mlc_cli.core.datasets.formats.shared.states import StateRule
 from mlc_cli.core.datasets.formats.shared.tables import Told
 from mlc_cli.core.datasets.shards.writing import ShardsWriter
@@ -92,8 +93,8 @@ def format_names() -> list[str]:
     return ["auto", "parquet", "shards", *(reader.name for reader in known)]
 
 
-def pick_reader(settings: ConvertSettings) -> tuple[Reader, str | None]:
-    """The reader of a format, and for `auto` what was seen of that format.
+def pick_reader(settings: ConvertSettings) -> tuple[Reader, str | None, Path]:
+    """The reader of a format, and for `auto` what was seen of that format, and where.
 
     Raises:
         UsageError: There is no such format, or it has no columns and some are told.
@@ -101,16 +102,15 @@ def pick_reader(settings: ConvertSettings) -> tuple[Reader, str | None]:
     """
     other_files.cache_clear()
     known = {reader.name: reader for reader in readers(settings)}
+    reader, seen, place = known.get(settings.format), None, Path(settings.source)
     if settings.format == "auto":
-        reader, seen = detect(Path(settings.source), list(known.values()))
-    elif settings.format in known:
-        reader, seen = known[settings.format], None
+        reader, seen, place = detect(place, list(known.values()))
     elif settings.format in ("parquet", "shards"):  # what is, has been unpacked to lines of JSON
         raise DataError(f"{settings.source}: there is no Parquet file, or one beside other tables")
-    else:
+    elif reader is None:
         raise _no_such("format to read", settings.format, format_names())
     _check_columns(settings, reader.name)
-    return reader, seen
+    return reader, seen, place
 
 
 def _check_columns(settings: ConvertSettings, form: str) -> None:
@@ -146,8 +146,10 @@ def _no_such(what: str, name: str, known: Sequence[str]) -> UsageError:
     )
 
 
-def detect(source: Path, choices: Sequence[Reader]) -> tuple[Reader, str]:
-    """The one format that a place is seen to have, and what was seen.
+def detect(source: Path, choices: Sequence[Reader]) -> tuple[Reader, str, Path]:
+    """The one format that a place is seen to have, what was seen, and where.
+
+    That is the place, or the only folder in it, as archives have one around all.
 
     Raises:
         DataError: There is no sign of any, or there are signs of several.
@@ -155,19 +157,22 @@ def detect(source: Path, choices: Sequence[Reader]) -> tuple[Reader, str]:
     other_files.cache_clear()
     refuse_known(source)
     found = [(reader, seen) for reader in choices if (seen := reader.detect(source))]
+    inside = [] if found else [own for own in source.glob("[!.]*") if own.name != "__MACOSX"]
+    if len(inside) == 1 and is_folder(inside[0]) and not meaning(inside[0].name):
+        return detect(inside[0], choices)
     if len(found) > 1:  # a table further down may be of anything
         found = [item for item in found if item[1].rpartition(" in ")[2].count("/") == 0
                  or not item[0].name.startswith("csv")] or found  # fmt: skip
     names = ", ".join(reader.name for reader in choices)
     if not found:
-        refuse_unseen(source, names)
+        refuse_unseen(source, names, image_folder.below(source))
     if len(found) > 1:
         lines = [f"  {reader.name}: {seen}" for reader, seen in found]
         raise DataError(
             f"{source} may be of {len(found)} formats:\n" + "\n".join(lines),
             "Name one of them in place of auto.",
         )
-    return found[0]
+    return *found[0], source
 
 
 def read_classes(settings: ConvertSettings) -> list[Label] | None:

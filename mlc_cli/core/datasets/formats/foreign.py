@@ -1,7 +1,9 @@
 """Formats that no reader takes, told by name with what to export instead."""
 
 import re
+import shlex
 from collections import deque
+from collections.abc import Mapping
 from itertools import chain, islice, starmap
 from pathlib import Path
 from typing import NoReturn
@@ -112,17 +114,15 @@ def refuse_known(source: Path) -> None:
         _refuse(Path(folder, name), _NAMES.get(name))
 
 
-def refuse_unseen(source: Path, names: str) -> NoReturn:
+def refuse_unseen(source: Path, names: str, below: Mapping[str, str]) -> NoReturn:
     """Say of what format a place is that no reader of some names sees, or what is not clear.
+
+    `below` are folders in it that have folders of classes, and which.
 
     Raises:
         DataError: Always: it is known, a table or the only file that could have annotations cannot
             be read, or it is not clear.
     """
-    inside = [*source.glob("[!.]*")]
-    if len(inside) == 1 and inside[0].is_dir():
-        refuse_known(inside[0])
-        refuse_unseen(inside[0], names)
     levels = (sorted(islice(level, _FILES)) for level in other_files(source))
     found = [source] if is_file(source) else starmap(Path, chain.from_iterable(levels))
     places = [place for place in found if is_file(place)]  # a pipe would be waited for
@@ -137,6 +137,10 @@ def refuse_unseen(source: Path, names: str) -> NoReturn:
         f"\n  {table.path.name} has the columns {some(table.header):.300}" for table in tables[:3]
     ]
     told = "Tell the columns: --image-column NAME --label-column NAME. " if lines else ""
+    if below and not lines:
+        lines = [f"\n  {name} looks like image-folder ({seen})" for name, seen in below.items()]
+        place = shlex.quote(str(source / next(iter(below))))
+        told = f"Convert each that is wanted: mlc dataset-convert {place} DEST --split train. "
     raise DataError(
         f"{source}: the format is not clear from what is there{''.join(lines)}",
         f"{told}Name it, one of {names}.",

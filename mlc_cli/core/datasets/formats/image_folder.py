@@ -50,6 +50,13 @@ def _detect(source: Path) -> str | None:
     return f"images in {', '.join(found)}" if len(found) > 1 else None
 
 
+def below(source: Path) -> dict[str, str]:
+    """Folders up to two levels down that have folders of classes, and which: a few of them."""
+    top = _folders(source)[:_LOOKED]
+    places = [*top, *(f"{name}/{own}" for name in top for own in _folders(source / name)[:_LOOKED])]
+    return dict(islice(((own, seen) for own in places if (seen := _detect(source / own))), 3))
+
+
 def _read(source: Path, images: Path | None, dropped: IssueLog) -> Source:
     """Open a folder."""
     root = images or source

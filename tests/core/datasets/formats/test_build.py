@@ -32,7 +32,7 @@ def test_names_are_distinct_and_every_written_format_can_be_read(settings) -> No
 
 def test_auto_says_what_it_saw(settings, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps({"classes": ["x"], "images": [["a.jpg", ["x"]]]}))
-    reader, seen = pick_reader(settings())
+    reader, seen, _ = pick_reader(settings())
     assert reader.name == "mlc"
     assert seen is not None
     assert "a.json" in seen

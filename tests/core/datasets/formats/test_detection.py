@@ -131,6 +131,28 @@ def test_no_reader_sees_it(put: Callable[..., Path], tmp_path: Path, files) -> N
         detect(tmp_path, readers(ConvertSettings(format="auto", source=str(tmp_path), dest="x")))
 
 
+def test_the_only_folder_of_an_archive_is_looked_into(put, tmp_path: Path) -> None:
+    for file in ("train/cat/a.jpg", "train/dog/b.jpg"):
+        put(f"outer/all/in one/{file}", "1")
+    put("__MACOSX/all/._in one", "1")
+    choices = readers(ConvertSettings(source=str(tmp_path), dest="x"))
+    assert detect(tmp_path, choices)[2] == tmp_path / "outer/all/in one"
+    put("outer/other/read.me", "1")
+    with pytest.raises(DataError, match="not clear"):
+        detect(tmp_path, choices)
+
+
+def test_folders_of_classes_further_down_are_named(put, tmp_path: Path) -> None:
+    for own in ("seg train/seg train", "seg_test/seg_test"):
+        put(f"{own}/cat/a.jpg", "1")
+        put(f"{own}/dog/b.jpg", "2")
+    with pytest.raises(DataError, match="not clear") as caught:
+        detect(tmp_path, readers(ConvertSettings(source=str(tmp_path), dest="x")))
+    looks = "looks like image-folder (images in cat, dog)"
+    assert f"  seg train/seg train {looks}\n  seg_test/seg_test {looks}" in caught.value.message
+    assert f"dataset-convert '{tmp_path}/seg train/seg train' DEST" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"\0" * 100, b"\xff\xd8\xff\xe0", b"{", b"<", b'"', b"1\n"]
 )
