@@ -139,8 +139,8 @@ def refuse_unseen(source: Path, names: str, below: Mapping[str, str]) -> NoRetur
     told = "Tell the columns: --image-column NAME --label-column NAME. " if lines else ""
     if below and not lines:
         lines = [f"\n  {name} looks like image-folder ({seen})" for name, seen in below.items()]
-        place = shlex.quote(str(source / next(iter(below))))
-        told = f"Convert each that is wanted: mlc dataset-convert {place} DEST --split train. "
+        first = shlex.quote(str(source / next(iter(below))))
+        told = f"Convert each that is wanted: mlc dataset-convert {first} DEST --split train. "
     raise DataError(
         f"{source}: the format is not clear from what is there{''.join(lines)}",
         f"{told}Name it, one of {names}.",
