@@ -43,7 +43,7 @@ def predict(given: Given[PredictSettings]) -> None:
     """Example: mlc predict photos/ --output labels.jsonl --gallery labels.html --explain"""
     settings = given.settings()
     from mlc_cli.core.html.words import count
-    from mlc_cli.errors import GateMissed
+    from mlc_cli.errors import DataError, GateMissed
     from mlc_cli.jobs import predict as job
 
     prepared = job.prepare(settings)
@@ -56,6 +56,8 @@ def predict(given: Given[PredictSettings]) -> None:
     _sum_up(outcome, settings)
     if settings.strict and outcome.unreadable:
         raise GateMissed(f"--strict: {count(len(outcome.unreadable), 'image')} could not be read")
+    if 0 < outcome.images == len(outcome.unreadable):
+        raise DataError("no image could be read")
 
 
 def _sum_up(outcome: "Outcome", settings: PredictSettings) -> None:

@@ -103,6 +103,9 @@ def test_unreadable_images_stay_in_their_place(mlc: Mlc) -> None:
     strict = mlc("predict", *sources, "--strict", "--topk", "1")
     assert strict.code == 3
     assert strict.out == outcome.out
+    none = mlc("predict", "data/images/val/001.png")
+    assert (none.code, len(lines(none.out))) == (1, 1)
+    assert "no image could be read" in none.err
 
 
 @pytest.mark.usefixtures("run")
