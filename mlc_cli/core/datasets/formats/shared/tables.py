@@ -173,8 +173,8 @@ class Table:
     @property
     def holds_pixels(self) -> bool:
         """Whether its rows are images: most columns, that of images too, are numbered."""
-        stems = [*map(unnumbered, self.header)]
-        return stems.count(stems[self.image_column]) > max(15, len(stems) / 2)
+        stems, own = [*map(unnumbered, self.header)], unnumbered(self.header[self.image_column])
+        return own != "" and stems.count(own) > max(15, len(stems) / 2)
 
     def _has_images(self, column: int) -> bool:
         cells = [cell for cell in self.cells(column) if cell]
