@@ -13,7 +13,7 @@ import pickle
 import signal
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -25,7 +25,6 @@ import cv2
 from mlc_cli.core.inference.engines import is_exported, model_files
 from mlc_cli.core.inference.predictions import FORMATS, Format, JsonLines
 from mlc_cli.core.inference.results import Prediction
-from mlc_cli.core.inference.runtime.openvino_core import openvino_core
 from mlc_cli.core.inference.writer import RecordWriter
 from mlc_cli.core.loading.sources import Item
 from mlc_cli.core.loading.stream import Picture, PictureReader, fetched
@@ -210,7 +209,8 @@ def _cluster(address: str | None) -> Iterator[ModuleType]:
     context.enable_progress_bars, context.raise_original_map_exception = False, True
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
-        yield ray
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):  # Ray tells of nodes
+            yield ray
     finally:
         ray.shutdown()
 
@@ -218,8 +218,7 @@ def _cluster(address: str | None) -> Iterator[ModuleType]:
 def _lines(ray: ModuleType, work: Work, todo: list[dict[str, Any]]) -> Iterator[str]:
     """Lines of the manifest, as parts are done.
 
-    A model on a CPU reads its pictures itself, since side by side both only get in each other's
-    way; for one on a GPU, other processes read ahead.
+    A model on a CPU reads its pictures itself; for one on a GPU, other processes read ahead.
     """
     rows = ray.data.from_items(todo, override_num_blocks=len(todo))
     needs = {"num_cpus": 1}
@@ -252,7 +251,6 @@ class _Actor:
 
     def __init__(self, work: bytes) -> None:
         take_cores(1)  # before the model is opened
-        openvino_core().set_property("CPU", {"INFERENCE_NUM_THREADS": 1})
         self._work: Work = pickle.loads(work)
         given = self._work.settings
         self._predictor = self._work.model.predictor(tta=given.tta, tiles=given.tiles)

@@ -26,13 +26,18 @@ def take_cores(number: int) -> None:
 
 def usable_cores() -> int:
     """Cores for this process: those that it may run on, shared with its like on the machine."""
-    if _taken:
-        return _taken
+    return _taken or max(1, _allowed() // dist_info().local_size)
+
+
+def shares_cores() -> bool:
+    """Whether others of its like work beside this process."""
+    return usable_cores() < _allowed()
+
+
+def _allowed() -> int:
     if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    return max(1, cores // dist_info().local_size)
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def free_memory() -> int:

@@ -41,7 +41,7 @@ def three_nodes() -> Iterator[Any]:
 def start(output: str, *arguments: str, part: int = 10) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", SMALL_PARTS.format(part) + CALL, "predict", *arguments]
     command += ["--engine", "ray", "--output", output]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def parts_done(output: str) -> int:
@@ -105,7 +105,8 @@ def test_killed_command_and_killed_node_lose_nothing(mlc: Callable[..., Any]) ->
         second = start("many", *arguments)
         wait_for("many", before + 3, second)
         cluster.remove_node(cluster.victim, allow_graceful=False)
-        said = second.communicate(timeout=300)[1]
+        printed, said = second.communicate(timeout=300)
+        assert printed == ""
         assert second.returncode == 0, said
         table = start("table", *arguments, "--format", "parquet", "--topk", "1", part=150)
         assert RAYS_OWN.findall(said + table.communicate(timeout=300)[1]) == []
