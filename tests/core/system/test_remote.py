@@ -63,12 +63,17 @@ def test_ranges_whole_files_and_lists_come_from_a_store(bucket: Store, tmp_path:
         places.read_part(url / "a.bin", 95, 105)
 
 
+def put_hundred(bucket: Store, folder: Path, name: str) -> Path:
+    """A file in the bucket with the bytes from 0 to 99."""
+    folder.mkdir()
+    (folder / name).write_bytes(bytes(range(100)))
+    return Path(bucket.put(folder)) / name
+
+
 def test_reads_by_a_signed_address_are_those_of_the_client(
     bucket: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "w").mkdir()
-    (tmp_path / "w/a b+c.bin").write_bytes(bytes(range(100)))
-    file = Path(bucket.put(tmp_path / "w")) / "a b+c.bin"
+    file = put_hundred(bucket, tmp_path / "w", "a b+c.bin")
     client = remote._store("s3")
     spans = [(None, None), (0, 1), (95, None), (None, 7), (90, 200), (10, 20)]
     expected = [client.cat_file(address(file), start=a, end=b) for a, b in spans]
@@ -80,9 +85,7 @@ def test_reads_by_a_signed_address_are_those_of_the_client(
 def test_what_a_signed_address_does_not_give_the_client_reads(
     bucket: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "v").mkdir()
-    (tmp_path / "v/a.bin").write_bytes(bytes(range(100)))
-    file = Path(bucket.put(tmp_path / "v")) / "a.bin"
+    file = put_hundred(bucket, tmp_path / "v", "a.bin")
     monkeypatch.setattr(remote, "_UNREAD", [])
     asked: list[str] = []
     signed = remote._signed
