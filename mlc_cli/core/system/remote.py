@@ -35,9 +35,9 @@ _FINAL = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "R
 _PASSING = {408, 425, 429}
 _SIGNED_FOR = 600.0
 """Seconds for which one signed address is used; it is good for twice as long."""
-_FEW = 3
-_UNREAD: list[str] = []
-"""What could not be read by its signed address; after a few the client reads all."""
+_MOST_REFUSED = 3
+_REFUSED: list[str] = []
+"""Files that were not to be had by their signed address; after so many the client reads all."""
 
 
 @cache
@@ -120,6 +120,7 @@ def read(place: Place, start: int | None = None, stop: int | None = None) -> byt
 
 @cache
 def _connections() -> Any:
+    """Kept open, for all threads."""
     import urllib3  # noqa: PLC0415 - comes with the client of S3
 
     return urllib3.PoolManager(maxsize=AT_ONCE, block=True, timeout=TIMEOUT, retries=False)
@@ -127,6 +128,7 @@ def _connections() -> Any:
 
 @lru_cache(1024)
 def _signed(store: Any, name: str, _period: int) -> str:
+    """An address that reads a file of S3 by itself: a secret, until it expires."""
     return str(store.sign(name, expiration=int(2 * _SIGNED_FOR)))
 
 
@@ -135,7 +137,7 @@ def _signed_read(store: Any, name: str, start: int | None, stop: int | None) -> 
 
     `None` leaves it to the client, which knows proxies, certificates and errors.
     """
-    if len(_UNREAD) > _FEW or getproxies():
+    if len(_REFUSED) > _MOST_REFUSED or getproxies():
         return None
     ranged = start is not None or stop is not None
     last = "" if stop is None else stop - 1
@@ -144,12 +146,12 @@ def _signed_read(store: Any, name: str, start: int | None, stop: int | None) -> 
         url = _signed(store, name, int(time.monotonic() / _SIGNED_FOR))
         answer = _connections().request("GET", url, headers=headers, decode_content=False)
     except Exception:  # of the store's own library, or of the connection
-        _UNREAD.append(name)
+        _REFUSED.append(name)
         return None
     if answer.status == (206 if ranged else 200):
         return bytes(answer.data)
     if answer.status < 500 and answer.status not in {404, 416, *_PASSING}:
-        _UNREAD.append(name)
+        _REFUSED.append(name)
         _signed.cache_clear()  # credentials may have ended
     return None
 

@@ -86,7 +86,7 @@ def test_what_a_signed_address_does_not_give_the_client_reads(
     bucket: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = put_hundred(bucket, tmp_path / "v", "a.bin")
-    monkeypatch.setattr(remote, "_UNREAD", [])
+    monkeypatch.setattr(remote, "_REFUSED", [])
     asked: list[str] = []
     signed = remote._signed
 

@@ -246,7 +246,7 @@ class Table:
     def state_column(self) -> int | None:
         """The column whose flag says of each row whether the image has its label."""
         others = set(range(len(self.header))) - self.taken - set(self.label_columns)
-        called = [c for c in sorted(others) if joined(self.header[c]) in STATE_NAMES]
+        called = (c for c in sorted(others) if joined(self.header[c]) in STATE_NAMES)
         return next(filter(self.holds_flags, called), None)
 
     def _one_to_one(self, column: int, other: int) -> bool:
