@@ -28,6 +28,7 @@ from mlc_cli.core.system.distributed import Group, current
 from mlc_cli.core.system.downloads.build import build_cache
 from mlc_cli.core.system.files import result_folder, write_text
 from mlc_cli.core.system.interrupts import stop_requests
+from mlc_cli.core.system.ray_cluster import import_ray
 from mlc_cli.core.system.remote import staged
 from mlc_cli.errors import DataError, Interrupted, UsageError
 from mlc_cli.settings.download import DownloadSettings
@@ -120,7 +121,7 @@ def _check(settings: PredictSettings) -> None:
             "Name a .txt list of paths in place of standard input, or call mlc without torchrun.",
         )
     if settings.engine == "ray":
-        cluster.import_ray()
+        import_ray()
         if current().size > 1:
             raise UsageError("--engine ray is called once, without torchrun")
     if not settings.resume:

@@ -7,13 +7,10 @@ the command is called again; a part that was written without one is replaced by 
 
 import hashlib
 import json
-import logging
 import os
 import pickle
-import signal
-import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -33,8 +30,8 @@ from mlc_cli.core.system.checksum import digest_of
 from mlc_cli.core.system.cores import take_cores
 from mlc_cli.core.system.extras import import_extra
 from mlc_cli.core.system.files import lock_output, read_text, write_atomic
-from mlc_cli.core.system.interrupts import stop_signals
-from mlc_cli.errors import DataError, MlcError, UsageError
+from mlc_cli.core.system.ray_cluster import connected
+from mlc_cli.errors import DataError, UsageError
 from mlc_cli.settings.predict import PredictSettings
 
 if TYPE_CHECKING:
@@ -129,7 +126,7 @@ def predict_parts(
     with _manifest(work.folder, about) as (parts, stream):
         before = done = sum(part.images for part in parts.values())
         todo = [row for row in todo if row["part"] not in parts]
-        with _cluster(address) as ray:
+        with connected(address) as ray:
             for line in _lines(ray, work, todo) if todo else ():
                 print(line, file=stream, flush=True)
                 os.fsync(stream.fileno())
@@ -160,59 +157,6 @@ def _manifest(folder: Path, about: dict[str, Any]) -> Iterator[tuple[dict[str, P
             half.unlink(missing_ok=True)
         parts = [Part(**json.loads(line)) for line in whole[1:]]
         yield {part.name: part for part in parts if (folder / part.name).is_file()}, stream
-
-
-def import_ray() -> ModuleType:
-    """Ray with Ray Data, its reports of usage off.
-
-    Raises:
-        MlcError: It is not installed.
-    """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it speaks of what is in order
-    import_extra("ray.data", "ray")
-    return import_extra("ray", "ray")
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Inside, nothing gets to the terminal: the setting that quiets Ray is told by itself."""
-    kept = os.dup(2)
-    with Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-@contextmanager
-def _cluster(address: str | None) -> Iterator[ModuleType]:
-    ray = import_ray()
-    own = {} if address else {"include_dashboard": False}
-    before = {number: signal.getsignal(number) for number in stop_signals()}
-    try:
-        host, _, port = (address or "").rpartition(":")
-        if host:  # Ray itself would try for a quarter of an hour
-            socket.create_connection((host, int(port)), 10).close()
-        with _silent():
-            ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
-    except (OSError, ValueError) as error:
-        raise MlcError(
-            f"--address {address}: no cluster of Ray can be reached: {str(error)[:200]}",
-            "Start one with `ray start --head`, or leave out --address to use this machine.",
-        ) from error
-    for number, handler in before.items():  # at one of Ray's own it aborts
-        signal.signal(number, handler)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars, context.raise_original_map_exception = False, True
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    try:
-        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):  # Ray tells of nodes
-            yield ray
-    finally:
-        ray.shutdown()
 
 
 def _lines(ray: ModuleType, work: Work, todo: list[dict[str, Any]]) -> Iterator[str]:
