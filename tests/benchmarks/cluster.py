@@ -1,6 +1,7 @@
 """What is asked of a cluster: nothing lost or twice when parts of it die, and the price of it.
 
-python -m tests.benchmarks.cluster ray        # 20,000 images, three nodes of Ray
+python -m tests.benchmarks.cluster kills      # 20,000 images, three nodes of Ray
+python -m tests.benchmarks.cluster rate       # images/s of Ray and of one process, in turns
 python -m tests.benchmarks.cluster metrics    # mAP of 5 million images x 100 classes
 """
 
@@ -48,19 +49,16 @@ def seconds(*arguments: str) -> float:
     return time.perf_counter() - started
 
 
-def ray(arguments: argparse.Namespace) -> None:
-    """Kill the command and a node among many images; then compare the time that images take."""
+def kills(arguments: argparse.Namespace) -> None:
+    """Kill the command and a node among many images: each is there once, as by one process."""
     images = arguments.images
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        photos, half = folder / "photos", folder / "half"
+        photos, many, one = folder / "photos", str(folder / "many"), str(folder / "one")
         write_images(photos, images, 128)
-        write_images(half, images // 2, 128)
         make_model(folder / "model.xml", arguments.backbone, arguments.size)
         model = ("--checkpoint", str(folder / "model.xml"))
-        alone = seconds("predict", str(photos), *model, "-o", str(folder / "one"))
-        alone -= seconds("predict", str(half), *model, "-o", str(folder / "one.half"))
-        many = str(folder / "many")
+        seconds("predict", str(photos), *model, "-o", one)
         with three_nodes() as cluster:
             call = (str(photos), *model, "--address", cluster.address)
             first = start(many, *call, part=100)
@@ -72,17 +70,42 @@ def ray(arguments: argparse.Namespace) -> None:
             wait_for(many, images // 200, second)
             cluster.remove_node(cluster.victim, allow_graceful=False)
             assert second.wait() == 0
-        assert_same(records(many), records(str(folder / "one")))
-        both = [
-            seconds("predict", str(of), *model, "--engine", "ray", "-o", f"{of}.out")
-            for of in (photos, half)
-        ]
-        assert_same(records(f"{photos}.out"), records(str(folder / "one")))
-        rows = [[images, before * 100, f"{images / 2 / alone:.0f}"]]
-        rows[0] += [f"{images / 2 / (both[0] - both[1]):.0f}", f"{alone / (both[0] - both[1]):.2f}"]
+        assert_same(records(many), records(one))
         show(
             "Each image once and as by one process, after a kill of the command and of a node",
-            ("images", "before the kill", "one process, images/s", "ray, images/s", "ratio"),
+            ("images", "before the kill"),
+            [[images, before * 100]],
+        )
+
+
+def rate(arguments: argparse.Namespace) -> None:
+    """Time that further images take one process, and Ray on the same cores, in turns."""
+    images = arguments.images
+    with tempfile.TemporaryDirectory() as name:
+        folder, further = Path(name), images // 2
+        make_model(folder / "model.xml", arguments.backbone, arguments.size)
+        given = ["--checkpoint", str(folder / "model.xml"), "--format", "json"]
+        engines: dict[str, list[str]] = {"one": [], "ray": ["--engine", "ray"]}
+        for number in (images, images - further):
+            write_images(folder / str(number), number, 128)
+        rows = []
+        for turn in range(arguments.turns):
+            took = dict.fromkeys(engines, 0.0)
+            for engine, extra in engines.items():
+                for number, sign in ((images, 1), (images - further, -1)):
+                    out = str(folder / f"{engine}-{turn}-{number}")
+                    call = ["predict", str(folder / str(number)), *given, *extra, "-o", out]
+                    took[engine] += sign * seconds(*call)
+            per_second = [further / took[engine] for engine in engines]
+            rows.append([turn, *(f"{value:.0f}" for value in per_second)])
+            rows[-1].append(f"{per_second[1] / per_second[0]:.2f}")
+            print(rows[-1], flush=True)
+        assert_same(
+            records(str(folder / f"ray-0-{images}")), records(str(folder / f"one-0-{images}"))
+        )
+        show(
+            f"{further} images more",
+            ("turn", "one process, images/s", "ray, images/s", "ratio"),
             rows,
         )
 
@@ -168,18 +191,28 @@ def elastic(arguments: argparse.Namespace) -> None:
     show("One of three processes killed", ("step", "exit code", "weights differ by"), rows)
 
 
+KINDS: dict[str, tuple[Callable[[argparse.Namespace], None], int]] = {
+    "kills": (kills, 20_000),
+    "rate": (rate, 20_000),
+    "metrics": (metrics, 5_000_000),
+    "elastic": (elastic, 10),
+}
+"""What is measured, with the number of images or of kills."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("ray", "metrics", "elastic"))
+    parser.add_argument("what", choices=tuple(KINDS))
     parser.add_argument("--images", type=int, help="or how often a process is killed")
     parser.add_argument("--classes", type=int, default=100)
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--folder", help="on a disk with room for the scores")
     arguments = parser.parse_args()
-    numbers = {"ray": 20_000, "metrics": 5_000_000, "elastic": 10}
-    arguments.images = arguments.images or numbers[arguments.what]
-    {"ray": ray, "metrics": metrics, "elastic": elastic}[arguments.what](arguments)
+    work, number = KINDS[arguments.what]
+    arguments.images = arguments.images or number
+    work(arguments)
 
 
 if __name__ == "__main__":
