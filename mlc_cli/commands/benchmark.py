@@ -1,5 +1,6 @@
 """`mlc benchmark`."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from mlc_cli.commands import flags, screen
@@ -26,7 +27,7 @@ def benchmark(given: Given[BenchmarkSettings], *, as_json: flags.Json = False) -
     for warning in outcome.warnings:
         screen.warn(warning)
     if as_json:
-        screen.result_json(outcome.as_dict())
+        screen.result_json(asdict(outcome))
         return
     rows = [
         (

@@ -77,7 +77,8 @@ class Flag:
         assert found is not None, self.key
         text = doc_of(found).replace("`", "").replace("[", "\\[").partition(". ")[0]
         kind = _kind(found.annotation)
-        said, metavar = text.rstrip(".") + ".", self.metavar or _choices(kind)
+        choices = "|".join(map(str, get_args(kind))) if get_origin(kind) is Literal else None
+        said, metavar = text.rstrip(".") + ".", self.metavar or choices
         if self.argument:
             value = list[str] if kind is tuple else str
             argument = typer.Argument(show_default=False, help=said, metavar=metavar)
@@ -97,10 +98,6 @@ def _kind(annotation: Any) -> Any:
         return annotation if origin is Literal else origin or annotation
     kinds = [_kind(argument) for argument in arguments if argument is not type(None)]
     return kinds[0] if len(kinds) == 1 else str
-
-
-def _choices(kind: Any) -> str | None:
-    return "|".join(map(str, get_args(kind))) if get_origin(kind) is Literal else None
 
 
 RUN, CHECKPOINT = Flag("run", MODEL), Flag("checkpoint", MODEL)

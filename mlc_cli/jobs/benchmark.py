@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,10 +53,6 @@ class Benchmark:
     speeds: tuple[Speed, ...]
     warnings: tuple[str, ...]
 
-    def as_dict(self) -> dict[str, Any]:
-        """As plain values for JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class _Candidate:
@@ -100,7 +95,7 @@ def benchmark(
     warnings = tuple(candidate.warning for candidate in candidates if candidate.warning)
     result = Benchmark(machine, settings.device, settings.precision, speeds, warnings)
     if settings.output:
-        write_json(Path(settings.output), result.as_dict())
+        write_json(Path(settings.output), asdict(result))
     return result
 
 

@@ -8,12 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mlc_cli.core.datasets.completing import completed, with_rules
-from mlc_cli.core.datasets.inspection.cleaning import (
-    Plan,
-    check_destination,
-    plan_cleaning,
-    write_clean,
-)
+from mlc_cli.core.datasets.inspection.cleaning import check_destination, plan_cleaning, write_clean
 from mlc_cli.core.datasets.inspection.collection import read_collection
 from mlc_cli.core.datasets.inspection.html.page import write_page
 from mlc_cli.core.datasets.inspection.inspect import Inspection, inspect
@@ -104,9 +99,12 @@ def clean(
     inspection = replace(inspection, collection=replace(before, splits=after))
     plan = plan_cleaning(inspection)
     write_clean(inspection, plan, Path(settings.fix or ""), progress)
+    left_out = IssueLog()
+    for row, reason in sorted(plan.left_out.items()):
+        left_out.add(f"images left out because {reason}", inspection.collection.title(row))
     return Cleaned(
         images=len(inspection.collection) - len(plan.left_out),
-        left_out=_left_out(inspection, plan),
+        left_out=left_out,
         completed=sum(
             int(np.count_nonzero(split.positives.sizes_N() < after[name].positives.sizes_N()))
             for name, split in before.splits.items()
@@ -114,10 +112,3 @@ def clean(
         joined=len(plan.labels),
         contradicting=len(plan.kept_contradictions),
     )
-
-
-def _left_out(inspection: Inspection, plan: Plan) -> IssueLog:
-    log = IssueLog()
-    for row, reason in sorted(plan.left_out.items()):
-        log.add(f"images left out because {reason}", inspection.collection.title(row))
-    return log

@@ -29,13 +29,7 @@ from mlc_cli.core.models.complexity import complexity
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.core.system.device import pick_device
 from mlc_cli.core.system.downloads.build import build_cache
-from mlc_cli.core.system.files import (
-    only_writer,
-    read_json,
-    result_folder,
-    write_json,
-    write_text,
-)  # fmt: skip
+from mlc_cli.core.system.files import only_writer, read_json, result_folder, write_json, write_text
 from mlc_cli.errors import DataError, MlcError, SettingsError, WeightsError
 from mlc_cli.jobs.benchmark import benchmark
 from mlc_cli.settings.backbones import pick_backbones
@@ -90,7 +84,9 @@ def choose(settings: ChooseSettings, on_step: OnStep = lambda _: None) -> Choice
     started = time.monotonic()
     folder = result_folder(None, Path(settings.output))
     with only_writer(folder):
-        base = _base(settings)
+        given = {"data": settings.data.model_dump(exclude_unset=True)}
+        base = validate(TrainSettings, merge(load_preset("train", settings.preset), given))
+        base = base.model_copy(update={"download": settings.download})
         splits = read_splits(base.data)
         if settings.download.offline:
             stay_offline()
@@ -101,17 +97,11 @@ def choose(settings: ChooseSettings, on_step: OnStep = lambda _: None) -> Choice
             on_step, pick_device(settings.device),
             started + 60 * settings.minutes if settings.minutes else math.inf,
         )  # fmt: skip
-        candidates = list(_candidates(settings))
-        for images in _rounds(len(race.train)):
+        candidates, most = _candidates(settings), len(race.train)
+        for images in [most] if most < FEWEST else [most // FIRST, most]:
             _round(race, candidates, images)
         warnings = [*splits.warnings, *(_quantised(race, candidates) if settings.int8 else ())]
         return _finish(race, candidates, folder, warnings)
-
-
-def _base(settings: ChooseSettings) -> TrainSettings:
-    given = {"data": settings.data.model_dump(exclude_unset=True)}
-    base = validate(TrainSettings, merge(load_preset("train", settings.preset), given))
-    return base.model_copy(update={"download": settings.download})
 
 
 def _some(split: Annotation, most: int, seed: int) -> Annotation:
@@ -119,7 +109,7 @@ def _some(split: Annotation, most: int, seed: int) -> Annotation:
     return split.take(np.random.default_rng(seed).permutation(len(split))[:most])
 
 
-def _candidates(settings: ChooseSettings) -> Iterator[Candidate]:
+def _candidates(settings: ChooseSettings) -> list[Candidate]:
     found = [
         Candidate(
             entry.name, size, entry.licence,
@@ -131,7 +121,7 @@ def _candidates(settings: ChooseSettings) -> Iterator[Candidate]:
         for entry in pick_backbones(settings.backbones)
         for size in dict.fromkeys(settings.sizes)
     ]  # fmt: skip
-    yield from sorted(found, key=lambda c: c.gmacs)
+    return sorted(found, key=lambda c: c.gmacs)
 
 
 def _weights_file(settings: ChooseSettings, name: str) -> str | None:
@@ -146,10 +136,6 @@ def _weights_file(settings: ChooseSettings, name: str) -> str | None:
             if (path := folder / f"{stem}{suffix}").is_file():
                 return str(path.absolute())
     return None
-
-
-def _rounds(images: int) -> list[int]:
-    return [images] if images < FEWEST else [images // FIRST, images]
 
 
 def _round(race: _Race, candidates: Sequence[Candidate], images: int) -> None:
@@ -197,15 +183,9 @@ def _estimate(race: _Race, one: Candidate, images: int) -> None:
         race.seconds_per_gmac = seconds / one.gmacs or race.seconds_per_gmac
         rows.append(vectors)
     warm = race.base.warm_start or WarmStartSettings()
-    recipe = Recipe(
-        rates=tuple(warm.lr * factor for factor in FACTORS),
-        epochs=warm.epochs,
-        weight_decay=warm.weight_decay,
-        batch_size=warm.batch_size,
-        dropout=warm.dropout,
-        folds=settings.folds,
-        seed=settings.seed,
-    )
+    own = warm.model_dump(include={"epochs", "weight_decay", "batch_size", "dropout"})
+    rates = tuple(warm.lr * factor for factor in FACTORS)
+    recipe = Recipe(rates, **own, folds=settings.folds, seed=settings.seed)
     fit(one, (race.train, race.val), (rows[0], rows[1]), recipe, race.device)
 
 
@@ -262,10 +242,7 @@ def _finish(race: _Race, candidates: list[Candidate], folder: Path, warnings: li
     )  # fmt: skip
     write_json(folder / "choose.json", choice.as_dict())
     about = f"{race.train.source.parent}: {len(race.train):,} training and {len(race.val):,}"
-    write_choice(
-        folder / "choose.html", candidates, best, f"{about} validation images", choice.machine,
-        warnings,
-    )  # fmt: skip
+    write_choice(folder / "choose.html", choice, f"{about} validation images")
     if best is None:
         raise MlcError(
             "no candidate is left:\n" + listing([f"{c.name}: {c.out}" for c in candidates]),

@@ -140,10 +140,6 @@ class _Run:
         return read_annotation(source, Path(root) if root else None).folder
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
 def compare_runs(names: Sequence[str], split: str = "val", html: Path | None = None) -> Compared:
     """Compare runs with the first of them, on the images of a split.
 
@@ -165,7 +161,8 @@ def compare_runs(names: Sequence[str], split: str = "val", html: Path | None = N
         notes.append("some runs decide at 0.5 and others at their thresholds: F1 is no fair"
                      " comparison before `mlc thresholds` and `mlc eval` of all")  # fmt: skip
     keys = dict.fromkeys(key for run in runs for key in run.settings)
-    rows = {key: [_text(run.settings.get(key, "")) for run in runs] for key in keys}
+    values = {key: [run.settings.get(key, "") for run in runs] for key in keys}
+    rows = {k: [v if isinstance(v, str) else json.dumps(v) for v in values[k]] for k in keys}
     compared = Compared(
         len(judged[0].scores.paths),
         len(judged[0].scores.classes),

@@ -64,7 +64,11 @@ def download(settings: DatasetDownloadSettings, progress: Progress) -> Downloade
         }
     with only_writer(result_folder(None, source)):
         state = read_json(source / _STATE) if (source / _STATE).exists() else {}
-        whole = {name for name in files if name in state and _is_whole(source, state[name])}
+        whole = {
+            name
+            for name in files.keys() & state.keys()
+            if all(size_of(source / path) == size for path, size in state[name].items())
+        }
         missing = {name: file for name, file in files.items() if name not in whole}
         for file in missing.values():
             cache.expected(file.url, file.checksum)
@@ -86,11 +90,6 @@ def download(settings: DatasetDownloadSettings, progress: Progress) -> Downloade
         conversion = _convert(settings, dest, state)
         cache.trim()
     return Downloaded(fetched, conversion)
-
-
-def _is_whole(source: Path, sizes: Mapping[str, int]) -> bool:
-    """Whether all files of an archive are there, each as long as it was."""
-    return all(size_of(source / path) == size for path, size in sizes.items())
 
 
 def _check_space(

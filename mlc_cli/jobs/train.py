@@ -77,7 +77,9 @@ def _train(
     on_tick: Callable[[Tick], None],
 ) -> Iterator[Event]:
     """Train once; in the last training of a cross-validation to what its folds say is `best`."""
-    training = prepare(settings, on_tick, resumed=_brings_weights(resume))
+    before = open_run(resume) if resume else None  # start weights decide until its warm start
+    begun = bool(before and before.trainer.exists() and before.best.exists())
+    training = prepare(settings, on_tick, resumed=begun)
     if best:
         plan = replace(training.plan, epochs=best.epoch, best=best)
         training = replace(training, plan=plan)
@@ -203,27 +205,17 @@ def _open(
     training.group.broadcast(run.remove_leftovers)
     if not run.trainer.exists():
         return run, ""
-    if training.built.classifier.backbone.last_norms and run.best.exists():
-        _check_last_norm(run)
+    norms = training.built.classifier.backbone.last_norms
+    if norms and run.best.exists() and not read_card(run.best).last_norm:
+        raise RunError(
+            f"{run.path}: was started by a version that left out the last norm of this backbone",
+            f"Train anew, or from its weights: mlc train --weights {run.best} ...",
+        )
     warning = load_state(training.state, run.trainer, accept_changed_data=accept)
     if training.group.is_main and not settings.data.cross_validate:
         # the data or the device may be others now
         write_text(run.settings, without_secrets(as_yaml(settings.absolute())))
     return run, warning
-
-
-def _check_last_norm(run: RunFolder) -> None:
-    if not read_card(run.best).last_norm:
-        raise RunError(
-            f"{run.path}: was started by a version that left out the last norm of this backbone",
-            f"Train anew, or from its weights: mlc train --weights {run.best} ...",
-        )
-
-
-def _brings_weights(path: Path | None) -> bool:
-    """Whether a run has a state from after its warm start, which the start weights decide about."""
-    run = open_run(path) if path else None
-    return bool(run and run.trainer.exists() and run.best.exists())
 
 
 def _create(settings: TrainSettings) -> RunFolder:

@@ -77,15 +77,12 @@ def settings_of(model: type[BaseModel], prefix: str = "", kind: str = "") -> Ite
             inner = kind_of(section) if len(sections) > 1 else kind
             for one in settings_of(section, inside, inner):
                 if section is sections[0] or not _shared(one, sections[0], key):
-                    yield one._replace(kind=kind) if _in_all(one, sections, key) else one
-
-
-def _in_all(one: Setting, sections: Sequence[type[BaseModel]], key: str) -> bool:
-    """Whether all kinds of a section have this setting, and mean the same by it."""
-    return all(_shared(one, section, key) for section in sections)
+                    in_all = all(_shared(one, kind_, key) for kind_ in sections)
+                    yield one._replace(kind=kind) if in_all else one
 
 
 def _shared(one: Setting, section: type[BaseModel], key: str) -> bool:
+    """Whether a kind of section has this setting, too, and means the same by it."""
     field = field_at(section, one.key.removeprefix(f"{key}."))
     own = field and (type_text(field), _default(field), doc_of(field))
     return own == (one.type, one.default, one.doc)

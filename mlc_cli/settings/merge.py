@@ -1,7 +1,7 @@
 """Laying settings over one another."""
 
 from collections.abc import Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -18,15 +18,11 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
-        if isinstance(below, Mapping) and isinstance(value, Mapping) and _same_kind(below, value):
-            merged[key] = merge(below, value)
-        else:
-            merged[key] = value
+        merged[key] = value
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            kind = below.get("name")
+            merged[key] = merge(below if value.get("name", kind) == kind else {}, value)
     return merged
-
-
-def _same_kind(below: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
-    return bool(value.get("name", below.get("name")) == below.get("name"))
 
 
 def default_names(model: type[BaseModel]) -> dict[str, Any]:
@@ -38,9 +34,9 @@ def default_names(model: type[BaseModel]) -> dict[str, Any]:
     """
     names: dict[str, Any] = {}
     for key, field in model.model_fields.items():
-        default = field.get_default()
-        if field.is_required() and _is_section(field.annotation):
-            names[key] = default_names(field.annotation)
+        default, kind = field.get_default(), field.annotation
+        if field.is_required() and isinstance(kind, type) and issubclass(kind, BaseModel):
+            names[key] = default_names(kind)
         if isinstance(default, BaseModel):
             inner = default_names(type(default))
             if "name" in type(default).model_fields:
@@ -48,10 +44,6 @@ def default_names(model: type[BaseModel]) -> dict[str, Any]:
             if inner:
                 names[key] = inner
     return names
-
-
-def _is_section(annotation: Any) -> TypeGuard[type[BaseModel]]:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from mlc_cli.core.choosing.race import Candidate, front
+from mlc_cli.core.choosing.race import Candidate, Choice, front
 from mlc_cli.core.html.page import write_page
 from mlc_cli.core.html.svg import Plot, round_ticks
 from mlc_cli.core.html.words import span, value
@@ -27,28 +27,22 @@ HEADS = {
 }
 
 
-def write_choice(
-    path: Path,
-    candidates: Sequence[Candidate],
-    best: Candidate | None,
-    about: str,
-    machine: str,
-    warnings: Sequence[str],
-) -> None:
+def write_choice(path: Path, choice: Choice, about: str) -> None:
     """Write the page.
 
     Raises:
         MlcError: It cannot be written.
     """
+    candidates = choice.candidates
     left = [c for c in candidates if not c.out]
     write_page(
         path,
         "choosing/choose.html",
         title="Which backbone at which size",
         about=about,
-        best=best,
-        machine=machine,
-        warnings=warnings,
+        best=choice.best,
+        machine=choice.machine,
+        warnings=choice.warnings,
         plot=_plot([c for c in candidates if c.latency_ms and math.isfinite(c.mean_ap)], left),
         heads=list(HEADS),
         hints=HEADS,
