@@ -48,10 +48,14 @@ def cell(value: float | None) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) -> None:
-    """Print a table: the first `texts` columns are text, the others numbers."""
+    """Print a table: the first `texts` columns are text, the others numbers.
+
+    Where a terminal is far too narrow for the words, they stand below each other.
+    """
     from rich import box
     from rich.console import Console
     from rich.markup import escape
+    from rich.measure import Measurement
     from rich.table import Table
 
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
@@ -61,7 +65,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) 
         grid.add_row(*(escape(plain(cell)) for cell in row))
     # Without a terminal there is no edge to fit: tables stay whole in files and pipes.
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
-    Console(highlight=False, emoji=False, width=width).print(grid)
+    console = Console(highlight=False, emoji=False, width=width)
+    unbounded = console.options.update(max_width=sys.maxsize)
+    if Measurement.get(console, unbounded, grid).minimum <= 1.25 * console.width:
+        console.print(grid)
+        return
+    for row in rows:
+        result("".join(f"{title}: {cell}\n" for title, cell in zip(header, row, strict=True)))
 
 
 def records(columns: Mapping[str, str], rows: Iterable[Any], texts: int = 1) -> None:
