@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 EXTREMES = 20
 """Best and worst classes that a table shows where there are many."""
+LONG_WORD = 20
+"""Letters of a word beyond which it may be broken in a table."""
 
 
 def note(text: str) -> None:
@@ -55,7 +57,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) 
     from rich import box
     from rich.console import Console
     from rich.markup import escape
-    from rich.measure import Measurement
     from rich.table import Table
 
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
@@ -66,12 +67,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) 
     # Without a terminal there is no edge to fit: tables stay whole in files and pipes.
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
     console = Console(highlight=False, emoji=False, width=width)
-    unbounded = console.options.update(max_width=sys.maxsize)
-    if Measurement.get(console, unbounded, grid).minimum <= 1.25 * console.width:
+    words = (" ".join(column).split() for column in zip(header, *rows, strict=True))
+    if sum(min(LONG_WORD, max(map(len, one))) for one in words) <= console.width:
         console.print(grid)
         return
     for row in rows:
-        result("".join(f"{title}: {cell}\n" for title, cell in zip(header, row, strict=True)))
+        pairs = zip(header, map(plain, row), strict=True)
+        result("".join(f"{title}: {cell}\n" for title, cell in pairs))
 
 
 def records(columns: Mapping[str, str], rows: Iterable[Any], texts: int = 1) -> None:

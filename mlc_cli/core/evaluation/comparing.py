@@ -123,10 +123,11 @@ def compare(runs: Sequence[Judged], draws: int, seed: int) -> list[Comparison]:
     there_K = np.flatnonzero(np.isfinite(values[0][0]))  # a class without positives has no AP
     names = [*METRICS, *scores.classes]
     positives_C = (scores.targets_NC == 1).sum(axis=0)
-    known_K = np.append([positives_C.sum()] * len(METRICS), positives_C) >= FEW
+    positives_K = np.append([positives_C.sum()] * len(METRICS), positives_C)
     result = []
     for run, own_BK in zip(runs, values, strict=True):
-        changes = [(names[k], _change(values[0][:, k], own_BK[:, k], known=known_K[k])) for k in there_K]
+        changes = [(names[k], _change(values[0][:, k], own_BK[:, k], positives_K[k]))
+                   for k in there_K]  # fmt: skip
         metrics, classes = dict(changes[: len(METRICS)]), changes[len(METRICS) :]
         classes.sort(key=lambda one: (not one[1].is_clear, -abs(one[1].difference)))
         result.append(Comparison(run.name, metrics, dict(classes), _changed(runs[0], run)))
@@ -142,10 +143,10 @@ def _numbers(run: Judged, targets_NC: NDArray[np.int8], weights_BN: Weights) -> 
     return np.column_stack([maps_B, f1_B2, ap_BC])
 
 
-def _change(first_B: Floats, own_B: Floats, *, known: bool) -> Change:
+def _change(first_B: Floats, own_B: Floats, positives: int) -> Change:
     differences_B = own_B - first_B
     value, difference = float(own_B[0]), float(differences_B[0])
-    if not known:
+    if positives < FEW:
         return Change(value, difference, None, None)
     drawn = centred(differences_B)
     least = 0.5 / max(1, len(drawn))  # what no draw shows may still be
