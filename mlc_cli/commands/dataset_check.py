@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from mlc_cli.commands import flags, progress, screen
 from mlc_cli.commands.flags import Flag, Given, settings_command
 from mlc_cli.settings.check import CheckSettings
+from mlc_cli.text import plain
 
 if TYPE_CHECKING:
     from mlc_cli.core.datasets.inspection.inspect import Inspection
@@ -145,7 +146,7 @@ def _show_files(inspection: "Inspection") -> None:
 def _show_finding(finding: "Finding") -> None:
     first, *rest = finding.message.splitlines()
     screen.result(f"{finding.severity:<8} {first}")
-    lines = [*rest, *(f"  {example}" for example in finding.examples)]
+    lines = [*rest, *(f"  {plain(example)}" for example in finding.examples)]
     if finding.more:
         lines.append(f"  ... and {finding.more:,} more")
     if finding.repair:

@@ -31,7 +31,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON alone.", rich_hel
 _COMMON: dict[str, Any] = {
     "config": Annotated[
         Path | None,
-        typer.Option("--config", "-c", help="YAML file laid over the preset.",
+        typer.Option("--config", "-c", help="YAML file with settings, laid over a preset if any.",
                      rich_help_panel=SETTINGS),
     ],
     "assignments": Annotated[

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 EXTREMES = 20
 """Best and worst classes that a table shows where there are many."""
+LONG_WORD = 20
+"""Letters of a word beyond which it may be broken in a table."""
 
 
 def note(text: str) -> None:
@@ -48,7 +50,10 @@ def cell(value: float | None) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) -> None:
-    """Print a table: the first `texts` columns are text, the others numbers."""
+    """Print a table: the first `texts` columns are text, the others numbers.
+
+    Where a terminal is far too narrow for the words, they stand below each other.
+    """
     from rich import box
     from rich.console import Console
     from rich.markup import escape
@@ -61,7 +66,14 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) 
         grid.add_row(*(escape(plain(cell)) for cell in row))
     # Without a terminal there is no edge to fit: tables stay whole in files and pipes.
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
-    Console(highlight=False, emoji=False, width=width).print(grid)
+    console = Console(highlight=False, emoji=False, width=width)
+    words = (" ".join(column).split() for column in zip(header, *rows, strict=True))
+    if sum(min(LONG_WORD, max(map(len, one))) for one in words) <= console.width:
+        console.print(grid)
+        return
+    for row in rows:
+        pairs = zip(header, map(plain, row), strict=True)
+        result("".join(f"{title}: {cell}\n" for title, cell in pairs))
 
 
 def records(columns: Mapping[str, str], rows: Iterable[Any], texts: int = 1) -> None:

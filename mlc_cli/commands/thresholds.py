@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from mlc_cli.commands import flags, screen
 from mlc_cli.commands.flags import Flag, Given, settings_command
 from mlc_cli.settings.thresholds import ThresholdSettings
-from mlc_cli.text import listing, some
+from mlc_cli.text import listing, plain, some
 
 if TYPE_CHECKING:
     from mlc_cli.core.evaluation.threshold_result import ThresholdResult
@@ -114,5 +114,5 @@ def _show(result: "ThresholdResult") -> None:
         screen.result(f"a person looks at {result.unsure_C.mean():.1%} of all decisions")
     names = result.scores.classes
     for c, reason in list(result.thresholds.fallbacks.items())[:20]:
-        screen.result(f"{names[c]} takes the threshold for all classes: {reason}")
+        screen.result(f"{plain(str(names[c]))} takes the threshold for all classes: {reason}")
     screen.show_slices(result.slices, "thresholds.json")

@@ -24,7 +24,7 @@ from mlc_cli.core.html.words import count
 from mlc_cli.core.inference.runtime.ir_file import cpu_name
 from mlc_cli.core.inference.runtime.metadata import ExportInfo
 from mlc_cli.core.loading.build import read_splits
-from mlc_cli.core.models.backbone import stay_offline
+from mlc_cli.core.models.backbone import model_config, stay_offline
 from mlc_cli.core.models.complexity import complexity
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.core.system.device import pick_device
@@ -82,11 +82,12 @@ def choose(settings: ChooseSettings, on_step: OnStep = lambda _: None) -> Choice
         MlcError: The data cannot be used, or nothing could be tried.
     """
     started = time.monotonic()
+    given = {"data": settings.data.model_dump(exclude_unset=True)}
+    base = validate(TrainSettings, merge(load_preset("train", settings.preset), given))
+    base = base.model_copy(update={"download": settings.download})
+    candidates = _candidates(settings)
     folder = result_folder(None, Path(settings.output))
     with only_writer(folder):
-        given = {"data": settings.data.model_dump(exclude_unset=True)}
-        base = validate(TrainSettings, merge(load_preset("train", settings.preset), given))
-        base = base.model_copy(update={"download": settings.download})
         splits = read_splits(base.data)
         if settings.download.offline:
             stay_offline()
@@ -97,7 +98,7 @@ def choose(settings: ChooseSettings, on_step: OnStep = lambda _: None) -> Choice
             on_step, pick_device(settings.device),
             started + 60 * settings.minutes if settings.minutes else math.inf,
         )  # fmt: skip
-        candidates, most = _candidates(settings), len(race.train)
+        most = len(race.train)
         for images in [most] if most < FEWEST else [most // FIRST, most]:
             _round(race, candidates, images)
         warnings = [*splits.warnings, *(_quantised(race, candidates) if settings.int8 else ())]
@@ -119,6 +120,7 @@ def _candidates(settings: ChooseSettings) -> list[Candidate]:
             gmacs=(entry.gmacs or 0.0) * (size / (entry.pixels or size)) ** 2,
         )
         for entry in pick_backbones(settings.backbones)
+        if model_config(entry.name)
         for size in dict.fromkeys(settings.sizes)
     ]  # fmt: skip
     return sorted(found, key=lambda c: c.gmacs)
@@ -234,7 +236,7 @@ def _finish(race: _Race, candidates: list[Candidate], folder: Path, warnings: li
     """Recommend, and write everything down."""
     left = [c for c in candidates if not c.out]
     best = max(left, key=lambda c: c.mean_ap, default=None)
-    others = [c for c in left if best and interval(best.maps_B - c.maps_B).low <= 0]
+    others = [c for c in left if best and interval(best.maps_B - c.maps_B, -1).low <= 0]
     fastest = min(others, key=lambda c: c.latency_ms or math.inf, default=None)
     choice = Choice(
         folder, tuple(candidates), best, None if fastest is best else fastest,

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -93,8 +94,10 @@ class _Run:
         self.path = path.parent if path.is_file() else path
         file = self.path / f"eval{suffix_of(split)}.json"
         if not file.is_file():
-            raise RunError(f"{file}: there is no such evaluation",
-                           f"Make it with: mlc eval --run {self.path} --split {split}")  # fmt: skip
+            hint = "Name run folders, or folders that `mlc eval` has written to."
+            if RunFolder(self.path).settings.is_file():
+                hint = f"Make it with: mlc eval --run {quote(str(self.path))} --split {split}"
+            raise RunError(f"{file}: there is no such evaluation", hint)
         self.scores = read_scores(file.with_name(f"scores{suffix_of(split)}.npz"))
         with named_faults(file, "is no evaluation"):
             self.about = read_json(file)

@@ -99,7 +99,10 @@ def export(settings: ExportSettings, on_step: OnStep = lambda _: None) -> Export
             write_text(staging / "export.yaml", as_yaml(settings))
             older = _move(staging, folder)
     except OSError as error:
-        raise MlcError(f"{folder}: the export failed: {error}") from error
+        raise MlcError(
+            f"{folder}: the export failed: {error.strerror or error}",
+            "Choose another place with --output, or make room; an earlier export is as it was.",
+        ) from error
     remarks = (*notes, *_remarks(settings, card))
     return ExportResult(checkpoint, folder, files, check, older, remarks)
 

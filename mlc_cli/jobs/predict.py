@@ -110,6 +110,8 @@ def prepare(settings: PredictSettings) -> Prepared:
 def _check(settings: PredictSettings) -> None:
     """Refuse what does not go together."""
     check_page("--gallery", settings.gallery)
+    if settings.engine == "local":
+        check_page("--output", settings.output)
     if settings.explain and not (settings.draw or settings.gallery):
         raise UsageError(
             "--explain makes heat maps for --draw and --gallery, and neither is given",

@@ -196,3 +196,10 @@ def test_photographs_are_sound_and_copies_among_them_are_found(
     content = json.loads(mlc("dataset-check", tmp_path, "--json").out)
     pairs = {tuple(image["image"] for image in pair["images"]) for pair in content["near_copies"]}
     assert pairs == {(taken[n][0], f"images/again{n}.jpg") for n in range(40)}
+
+
+def test_names_with_line_ends_stay_on_their_line(mlc, tmp_path: Path) -> None:
+    content = {"classes": ["a\nb"], "images": [["x.png", ["a\nb"]]]}
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    lines = [line.strip() for line in mlc("dataset-check", tmp_path).out.splitlines()]
+    assert "a\\nb: 1" in lines

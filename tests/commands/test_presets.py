@@ -49,3 +49,10 @@ def test_a_wrong_name_gets_the_nearest(mlc) -> None:
     assert outcome.code == 2
     assert outcome.out == ""
     assert "did you mean 'quickstart'?" in outcome.err
+
+
+def test_on_a_narrow_terminal_words_stay_whole(mlc, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = mlc("presets").out.splitlines()
+    assert "preset: tresnetl-coco" in lines
+    assert "backbone: tf_efficientnetv2_s" in lines

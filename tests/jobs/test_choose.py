@@ -158,3 +158,11 @@ def test_the_table_is_shown(mlc: Mlc) -> None:
     for name in ("tf_efficientnet_lite0.in1k", "hgnetv2_b4.ssld_stage2_ft_in1k"):
         assert name in outcome.out
     assert "cc-by-nc-4.0 (restricted)" in outcome.out
+
+
+def test_a_misspelt_model_is_told_once_and_before_any_work(mlc: Mlc) -> None:
+    outcome = choose(mlc, "--backbones", "+test_resnett")
+    assert outcome.code == 2
+    assert outcome.err.count("timm has no model") == 1
+    assert "Did you mean test_resnet " in outcome.err
+    assert not Path("chosen").exists()

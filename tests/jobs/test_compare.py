@@ -86,8 +86,9 @@ def test_settings_of_an_older_version_have_their_names_of_today(
     [
         (["runs/train-1"], "two different runs at least"),
         (["runs/train-1", "runs/latest"], "two different runs at least"),
-        (["runs/train-1", "runs/none"], "mlc eval --run runs/none --split val"),
-        (["runs/train-1", "data"], "mlc eval --run data"),
+        (["runs/train-1", "runs/none"], "Name run folders"),
+        (["runs/train-1", "data"], "Name run folders"),
+        (["runs/train-1", "data", "--split", "x"], "mlc eval --run runs/train-1 --split x"),
     ],
 )
 @pytest.mark.usefixtures("run")

@@ -70,7 +70,7 @@ def check_labelled(split: Annotation) -> None:
     if not len(split.positives.indices):
         raise DataError(
             f"{split.source}: no image has a label, so that nothing can be learnt or measured",
-            "Label some of them, or share all images out in folds: --cross-validate 5.",
+            "Label some of them, or share all images out in folds: mlc train --cross-validate 5.",
         )
 
 

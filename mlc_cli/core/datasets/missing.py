@@ -11,8 +11,8 @@ def missing_hint(source: Path) -> str:
         return f"--data takes the folder of the data set, and {folder} is a file."
     if split == "val" and source.with_name("train.json").exists():
         return (
-            "Train in folds, which need none, with --cross-validate 5, or share train.json out:"
-            f" mlc dataset-convert mlc {quote(str(folder))} DEST --split 0.8,0.2"
+            f"Share train.json out: mlc dataset-convert mlc {quote(str(folder))} DEST"
+            " --split 0.8,0.2, or train in folds, which need none: mlc train --cross-validate 5"
         )
     return (
         "Pass the folder of the data set with --data, or name the file with"

@@ -1,11 +1,14 @@
 """How much metrics would change with other images of the same kind.
 
 The bootstrap (Efron 1979): images are drawn with replacement, as many as there are, and the metrics
-are computed anew; the middle 95 % of many such draws is the interval. A draw is kept as the number
-of times that each image is in it, so that nothing is copied and scores are sorted once. Counts are
-summed as float32, in which they are exact up to 16 million images.
+are computed anew; the middle 95 % of many such draws is the interval. An image that is drawn twice
+is ranked beside itself, which makes average precision in draws higher than it is: the mean of the
+draws is moved to the value of all images. A draw is kept as the number of times that each image is
+in it, so that nothing is copied and scores are sorted once. Counts are summed as float32, in which
+they are exact up to 16 million images.
 
-Names of arrays: N images, C classes, B draws, G groups of equal scores that hold a positive.
+Names of arrays: N images, C classes, B all images and then each draw, G groups of equal scores that
+hold a positive.
 """
 
 from collections.abc import Mapping
@@ -28,15 +31,20 @@ from mlc_cli.core.system.threads import in_threads
 
 Weights = NDArray[np.uint16]
 CELLS = 4_000_000
+FEW = 6
+"""Positives below which there is no interval: even if all of five agree, chance does that, too."""
 SUMMARY = tuple(field.name for field in fields(DecisionMetrics) if not field.name.endswith("_C"))
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A range that holds 95 % of the draws; nan where a metric is undefined in all of them."""
+    """A range that holds 95 % of the draws; nan where too little is known for one."""
 
     low: float
     high: float
+
+
+UNDEFINED = Interval(float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)
@@ -66,9 +74,13 @@ def bootstrap(
     weights_BN = draw_weights(len(targets_NC), draws, seed)
     ap_BC = resampled_ap(scores_NC, targets_NC, weights_BN)
     maps = [mean_average_precision(ap_C) for ap_C in ap_BC]
+    positives_C = (targets_NC == 1).sum(axis=0)
     return Intervals(
-        mean_ap=interval(maps),
-        ap_C=[interval(ap_BC[:, c]) for c in range(ap_BC.shape[1])],
+        mean_ap=interval(maps) if positives_C.sum() >= FEW else UNDEFINED,
+        ap_C=[
+            interval(ap_B) if positives >= FEW else UNDEFINED
+            for ap_B, positives in zip(ap_BC.T, positives_C, strict=True)
+        ],
         decisions={
             name: _summary(resampled_decisions(made_NC, targets_NC, weights_BN))
             for name, made_NC in decisions.items()
@@ -76,13 +88,19 @@ def bootstrap(
     )
 
 
-def interval(values_B: Any) -> Interval:
-    """The 2.5th and the 97.5th percentile of the values that are defined."""
+def centred(values_B: Any) -> Floats:
+    """The draws that are defined, without the first, moved so that their mean is the first."""
     values = np.asarray(values_B, np.float64)
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return Interval(float("nan"), float("nan"))
-    low, high = np.quantile(values, (0.025, 0.975))
+    drawn = values[1:][np.isfinite(values[1:])]
+    return drawn + (values[0] - drawn.mean()) if len(drawn) else drawn
+
+
+def interval(values_B: Any, least: float = 0.0) -> Interval:
+    """The 2.5th and the 97.5th percentile around the first value, from `least` to 1."""
+    drawn = centred(values_B)
+    if not np.isfinite(drawn).any():
+        return UNDEFINED
+    low, high = np.quantile(drawn, (0.025, 0.975)).clip(least, 1)
     return Interval(float(low), float(high))
 
 
@@ -91,10 +109,10 @@ def _summary(metrics_B: list[DecisionMetrics]) -> dict[str, Interval]:
 
 
 def draw_weights(images: int, draws: int, seed: int) -> Weights:
-    """How often each image is in each draw, B×N; every row sums to N."""
+    """How often each image is in each draw, B×N, first of all once; every row sums to N."""
     rng = np.random.default_rng(seed)
-    weights_BN = np.zeros((draws, images), np.uint16)
-    for row in weights_BN if images else ():
+    weights_BN = np.ones((draws + 1, images), np.uint16)
+    for row in weights_BN[1:] if images else ():
         row[:] = np.bincount(rng.integers(0, images, images), minlength=images)
     return weights_BN
 
@@ -154,7 +172,7 @@ def _sums(rows_BN: Weights, order: NDArray[np.int64], starts_G: NDArray[np.int64
 def resampled_decisions(
     decisions_NC: NDArray[np.bool_], targets_NC: NDArray[np.int8], weights_BN: Weights
 ) -> list[DecisionMetrics]:
-    """Metrics of decisions in each of B draws."""
+    """Metrics of decisions in each draw."""
     weights = weights_BN.astype(np.float32)
     counts_BC = _counts(decisions_NC, targets_NC, weights)
     right_NC = (decisions_NC == (targets_NC == 1)) | (targets_NC < 0)

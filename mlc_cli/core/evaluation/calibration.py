@@ -126,7 +126,7 @@ def errors(
     labels, and `Brier` is the mean squared difference.
     """
     known_NC = targets_NC >= 0
-    weights_BN = np.vstack([np.ones(len(targets_NC)), draw_weights(len(targets_NC), draws, seed)])
+    weights_BN = draw_weights(len(targets_NC), draws, seed).astype(np.float64)
     shares = np.linspace(0, 1, BINS + 1)[1:-1]
     squares_N = np.where(known_NC, (probabilities_NC - (targets_NC == 1)) ** 2, 0).sum(axis=1)
     quantiles = np.quantile(probabilities_NC[known_NC], shares)
@@ -135,7 +135,7 @@ def errors(
         "adaptive ECE": _ece(probabilities_NC, targets_NC, quantiles, weights_BN),
         "Brier": ratio(weights_BN @ squares_N, weights_BN @ known_NC.sum(axis=1)),
     }
-    return {name: (float(all_B[0]), interval(all_B[1:])) for name, all_B in values.items()}
+    return {name: (float(all_B[0]), interval(all_B)) for name, all_B in values.items()}
 
 
 def _ece(

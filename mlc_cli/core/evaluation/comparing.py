@@ -3,7 +3,7 @@
 The bootstrap is paired (Efron & Tibshirani 1993): in each draw all runs are judged on the same
 images, so that what is hard for all of them cancels in the differences.
 
-Names of arrays: N images, C classes, K numbers of a run, B one for all images and then each draw.
+Names of arrays: N images, C classes, K numbers of a run, B all images and then each draw.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlc_cli.core.evaluation.bootstrap import (
+    FEW,
     Interval,
     Weights,
+    centred,
     draw_weights,
     interval,
     resampled_ap,
@@ -50,18 +52,19 @@ class Judged:
 class Change:
     """A number of a run beside that of the first: the difference with its 95 % interval.
 
-    `better` is the part of the draws in which it is above the first, ties counted half.
+    `better` is the part of the draws in which it is above the first, ties counted half. Both are
+    `None` where there are too few positives to tell.
     """
 
     value: float
     difference: float
-    interval: Interval
-    better: float
+    interval: Interval | None
+    better: float | None
 
     @property
     def is_clear(self) -> bool:
         """Whether the interval leaves out 0."""
-        return self.interval.low > 0 or self.interval.high < 0
+        return self.interval is not None and (self.interval.low > 0 or self.interval.high < 0)
 
 
 @dataclass(frozen=True)
@@ -115,14 +118,16 @@ def paired(runs: Sequence[Judged]) -> tuple[list[Judged], list[str]]:
 def compare(runs: Sequence[Judged], draws: int, seed: int) -> list[Comparison]:
     """Compare runs over the same images with the first, itself included."""
     scores = runs[0].scores
-    drawn_BN = draw_weights(len(scores.paths), draws, seed)
-    weights_BN = np.vstack([np.ones_like(drawn_BN[:1]), drawn_BN])
+    weights_BN = draw_weights(len(scores.paths), draws, seed)
     values = [_numbers(run, scores.targets_NC, weights_BN) for run in runs]
     there_K = np.flatnonzero(np.isfinite(values[0][0]))  # a class without positives has no AP
     names = [*METRICS, *scores.classes]
+    positives_C = (scores.targets_NC == 1).sum(axis=0)
+    positives_K = np.append([positives_C.sum()] * len(METRICS), positives_C)
     result = []
     for run, own_BK in zip(runs, values, strict=True):
-        changes = [(names[k], _change(values[0][:, k], own_BK[:, k])) for k in there_K]
+        changes = [(names[k], _change(values[0][:, k], own_BK[:, k], positives_K[k]))
+                   for k in there_K]  # fmt: skip
         metrics, classes = dict(changes[: len(METRICS)]), changes[len(METRICS) :]
         classes.sort(key=lambda one: (not one[1].is_clear, -abs(one[1].difference)))
         result.append(Comparison(run.name, metrics, dict(classes), _changed(runs[0], run)))
@@ -138,12 +143,15 @@ def _numbers(run: Judged, targets_NC: NDArray[np.int8], weights_BN: Weights) -> 
     return np.column_stack([maps_B, f1_B2, ap_BC])
 
 
-def _change(first_B: Floats, own_B: Floats) -> Change:
+def _change(first_B: Floats, own_B: Floats, positives: int) -> Change:
     differences_B = own_B - first_B
-    drawn = differences_B[1:][np.isfinite(differences_B[1:])]
+    value, difference = float(own_B[0]), float(differences_B[0])
+    if positives < FEW:
+        return Change(value, difference, None, None)
+    drawn = centred(differences_B)
     least = 0.5 / max(1, len(drawn))  # what no draw shows may still be
     better = float(np.mean((drawn > 0) + 0.5 * (drawn == 0)).clip(least, 1 - least))
-    return Change(float(own_B[0]), float(differences_B[0]), interval(drawn), better)
+    return Change(value, difference, interval(differences_B, -1), better)
 
 
 def _changed(first: Judged, run: Judged) -> dict[str, dict[str, list[str]]]:

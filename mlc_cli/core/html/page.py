@@ -38,13 +38,13 @@ def template(name: str) -> Template:
 
 
 def check_page(flag: str, page: str | Path | None) -> None:
-    """Refuse a place where no page can be written, before the work for it.
+    """Refuse a place where no page, or another file, can be written, before the work for it.
 
     Raises:
         UsageError: It is a folder, or in none.
     """
     if page and Path(page).is_dir():
-        raise UsageError(f"{flag} {page}: is a folder, and FILE.html is wanted")
+        raise UsageError(f"{flag} {page}: is a folder, and a file is wanted")
     if page and not (is_remote(page) or Path(page).parent.is_dir()):
         raise UsageError(f"{flag} {page}: there is no such folder")
 

@@ -116,8 +116,11 @@ def scatter(
     x, y = ((low - ((high - low) * 0.05 or 0.5), high + ((high - low) * 0.05 or 0.5))
             for low, high in edges)  # fmt: skip
     plot = Plot(440, 240, x=x, y=y, left=48)
-    plot.axes([] if log else round_ticks(*x), round_ticks(*y))
-    for tick in round_ticks(*x) if log else ():
+    ticks = round_ticks(*x)
+    if all(number.is_integer() for number in xs):  # nothing lies between two trials
+        ticks = [tick for tick in ticks if tick.is_integer()]
+    plot.axes([] if log else ticks, round_ticks(*y))
+    for tick in ticks if log else ():
         plot.note(tick, y[0], f"{10**tick:.2g}", down=14)
     for mark in marks:
         plot.line([(scale(mark), y[0]), (scale(mark), y[1])], "mark")

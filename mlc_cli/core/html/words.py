@@ -26,8 +26,10 @@ def value(number: float | None, digits: int = 3) -> str:
     return "–" if number is None or not math.isfinite(number) else f"{number:.{digits}f}"
 
 
-def probability(number: float) -> str:
-    """A probability, never rounded to a certainty that it is not."""
+def probability(number: float | None) -> str:
+    """A probability, never rounded to a certainty that it is not; a dash where it is unknown."""
+    if number is None:
+        return "–"
     if 0 < number < 0.001:
         return "< 0.001"
     if 0.999 < number < 1:
@@ -42,7 +44,7 @@ def count(number: int, one: str, many: str = "") -> str:
 
 def span(interval: Any, digits: int = 3) -> str:
     """An interval from `low` to `high`, empty where it is undefined."""
-    if not math.isfinite(interval.low):
+    if interval is None or not math.isfinite(interval.low):
         return ""
     return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
 

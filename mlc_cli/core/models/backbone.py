@@ -137,7 +137,7 @@ def create_backbone(
         WeightsError: The weights do not exist or cannot be fetched.
     """
     name = name.removeprefix("timm/")
-    config = _config(name)
+    config = model_config(name)
     arguments: dict[str, Any] = {"num_classes": 0}
     if config.fixed_input_size:
         arguments["img_size"] = size
@@ -155,8 +155,12 @@ def create_backbone(
     return model
 
 
-def _config(name: str) -> Any:
-    """What timm knows about a model and its weights."""
+def model_config(name: str) -> Any:
+    """What timm knows about a model and its weights.
+
+    Raises:
+        SettingsError: It knows none of that name.
+    """
     architecture = name.split(".", maxsplit=1)[0]
     if not timm.is_model(architecture):
         close = difflib.get_close_matches(architecture, timm.list_models(), n=3)

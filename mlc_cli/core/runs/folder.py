@@ -120,6 +120,12 @@ def create_run(output: Path, name: str) -> RunFolder:
     Raises:
         RunError: The folder cannot be made.
     """
+    latest = output / LATEST
+    if latest.exists() and not latest.is_symlink():
+        raise RunError(
+            f"{latest}: is no link to the newest run, as a copy without links leaves it",
+            "Rename it, so that the link can be made anew.",
+        )
     try:
         output.mkdir(parents=True, exist_ok=True)
         last = max((_number(path, name) for path in output.iterdir()), default=0)

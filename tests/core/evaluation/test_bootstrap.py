@@ -68,6 +68,7 @@ def test_the_whole_is_the_percentiles_of_the_parts() -> None:
         ap_C = average_precision_C(scores_NC[rows], targets_NC[rows])
         maps.append(mean_average_precision(ap_C))
         macro.append(decision_metrics(scores_NC[rows], targets_NC[rows]).macro_f1)
+    maps, macro = (np.add(x[1:], x[0] - np.mean(x[1:])) for x in (maps, macro))
     assert (found.mean_ap.low, found.mean_ap.high) == pytest.approx(
         np.quantile(maps, [0.025, 0.975])
     )
@@ -84,7 +85,8 @@ def test_draws_are_seeded_and_hold_as_many_images() -> None:
     np.testing.assert_array_equal(first, second)
     assert (first != other).any()
     assert (first.sum(axis=1) == 31).all()
-    assert draw_weights(0, 3, 0).shape == (3, 0)
+    assert (first[0] == 1).all(), "the first is not of all images"
+    assert draw_weights(0, 3, 0).shape == (4, 0)
 
 
 def test_blocks_of_draws_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,5 +124,32 @@ def test_without_positives_intervals_are_undefined(images: int) -> None:
 
 
 def test_an_interval_leaves_undefined_draws_out() -> None:
-    found = interval([math.nan, 1.0, 1.0, math.nan])
-    assert (found.low, found.high) == (1, 1)
+    found = interval([0.5, math.nan, 0.5, 0.5, math.nan])
+    assert (found.low, found.high) == (0.5, 0.5)
+
+
+def test_the_map_of_many_rare_classes_is_in_the_middle_of_its_interval() -> None:
+    """Copies of an image are ranked beside each other, which makes AP in draws too high."""
+    rng, inside, means = np.random.default_rng(0), [], []
+    for _ in range(60):
+        targets_NC = rng.random((200, 100)).argsort(axis=0) < 4
+        scores_NC = rng.normal(size=targets_NC.shape) + 2 * targets_NC
+        means.append(mean_average_precision(average_precision_C(scores_NC, targets_NC * 1)))
+        found = bootstrap(scores_NC, targets_NC.astype(np.int8), {}, draws=60).mean_ap
+        assert found.low < means[-1] < found.high
+        inside.append(found)
+    expected = np.mean(means)  # of other images, as many
+    assert sum(one.low <= expected <= one.high for one in inside) >= 50
+
+
+@pytest.mark.parametrize(("positives", "known"), [(5, False), (6, True)])
+def test_few_positives_have_no_interval(positives: int, known: bool) -> None:
+    targets_NC = (np.arange(50)[:, None] < positives).astype(np.int8)
+    found = bootstrap(-np.arange(50.0)[:, None], targets_NC, {}, draws=20)
+    assert math.isfinite(found.ap_C[0].low) == math.isfinite(found.mean_ap.low) == known
+
+
+def test_intervals_end_where_the_metric_ends() -> None:
+    assert interval([0.97, *[1.0] * 9, 0.5]).high == 1
+    assert interval([0.02, *[0.0] * 9, 0.3]).low == 0
+    assert interval([0.02, *[0.0] * 9, 0.3], least=-1).low < 0

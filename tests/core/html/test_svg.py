@@ -133,3 +133,9 @@ def test_powers_of_ten_are_even_on_a_logarithmic_axis() -> None:
 
 def test_one_dot_can_be_drawn() -> None:
     assert len(list(ET.fromstring(scatter("One", [(3.0, 0.5, "")])).iter("circle"))) == 1
+
+
+def test_between_whole_numbers_is_no_tick() -> None:
+    drawn = scatter("Two", [(x, 0.3 + x / 7, "") for x in range(2)])
+    below = [t.text for t in ET.fromstring(drawn).iter("text") if t.get("text-anchor") == "middle"]
+    assert below == ["0", "1"]
