@@ -44,6 +44,7 @@ from mlc_cli.text import some
 PYTHON_LIST = "[]"
 _COMMA, _FEW = ",", 20
 _WHOLE = re.compile(r"(\d+)\.0*")  # as tables write a number in a column with blanks
+_SCORED = re.compile(r".+:[01]?\.\d+")
 _EMPTY = {"", *(own for word in MISSING for own in (word, word.upper(), word.title())), "NaN"}
 _NAMES = {
     PYTHON_LIST: "a Python list", " ": "a space", "\n": "a line break",
@@ -126,6 +127,12 @@ def _read(
         separator = ""
     labels_of = _python_list if separator == PYTHON_LIST else partial(_separated, separator)
 
+    scored = (label for own in _readable(labels_of, first) for label in own)
+    if found := next(filter(_SCORED.fullmatch, scored), ""):
+        raise DataError(
+            f"{source}: has classes with confidences, such as {found:.40}, which are not read",
+            "Write a line for each image, with the classes that count: image,labels.",
+        )
     if nothing := sorted({cell for cell in first if cell} & _EMPTY):
         remark += f"; {', '.join(nothing)} in place of labels: there is none"
     states = are_states(list(_readable(labels_of, first)))

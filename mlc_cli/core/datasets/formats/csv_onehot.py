@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
+from mlc_cli.core.datasets.formats.shared.column_names import SPLIT_NAMES, joined
 from mlc_cli.core.datasets.formats.shared.json_files import id_key
 from mlc_cli.core.datasets.formats.shared.states import Flag, StateRule, flag, is_flag
 from mlc_cli.core.datasets.formats.shared.table_files import Rows, TableSet, look, place_of
@@ -29,6 +30,7 @@ from mlc_cli.text import some
 BLOCK = 4096
 _UNLABELED = "Unlabeled"
 """Roboflow's mark of images without labels; no class."""
+_PARTS = {*SPLIT_NAMES, "fold", "kfold"}
 _SUMS = ("id", "index", "sum", "total", "count")
 _CORNER = re.compile(
     r"(?i)(?:b?box[ _-]?)?(?:[xyz](?:[ _-]?(?:min|max|c|center|[0-9]))?|c[xy]|w|h|width|height"
@@ -43,6 +45,8 @@ def _class_columns(table: Table) -> list[int]:
     """Columns that are classes: those told, or those of flags that are no sums or identifiers."""
     told = table.told.labels
     columns = [c for c, name in enumerate(table.header) if name and c not in table.taken]
+    if not told and table.split_column is None:
+        columns = [c for c in columns if joined(table.header[c]) not in _PARTS]
     if told:
         columns = [c for c in columns if table.header[c] in told]
     else:

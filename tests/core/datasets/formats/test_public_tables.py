@@ -8,6 +8,7 @@ from mlc_cli.core.datasets.formats.build import detect, readers
 from mlc_cli.core.datasets.formats.csv_list import csv_list_reader, find_separator
 from mlc_cli.core.datasets.formats.csv_onehot import csv_onehot_reader
 from mlc_cli.core.datasets.formats.imagenet_txt import IMAGENET_TXT_READER
+from mlc_cli.core.datasets.formats.jsonl import JSONL_READER
 from mlc_cli.core.datasets.formats.shared.tables import Told
 from mlc_cli.errors import DataError
 from mlc_cli.settings.convert import ConvertSettings
@@ -87,6 +88,38 @@ def test_equal_numbers_of_told_columns_are_said_to_be_one_class(put, read_all) -
     file = put("a.csv", "image,root,vowel\na.jpg,15,0\nb.jpg,0,9\n")
     source = read_all(csv_list_reader(told=Told(labels=("root", "vowel"))), file).source
     assert warnings_of(source) == ["warning: equal numbers of different columns are one class: 0"]
+
+
+@pytest.mark.parametrize("name", ["split", "fold"])
+def test_a_column_of_parts_is_no_class(put, read_all, name: str) -> None:
+    file = put("a.csv", f"image,cat,{name}\na.jpg,1,0\nb.jpg,0,1\n")
+    assert read_all(csv_onehot_reader(), file).source.classes == ["cat"]
+
+
+def test_flags_in_a_column_without_a_name_are_not_lost_in_silence(put, read_all) -> None:
+    file = put("a.csv", "image,cat,\na.jpg,1,0\nb.jpg,0,1\n")
+    source = read_all(csv_onehot_reader(), file).source
+    assert warnings_of(source) == ["warning: a.csv: a column without a name is left out"]
+
+
+def test_words_of_spreadsheets_in_other_languages_are_flags(put, read_all) -> None:
+    file = put("a.csv", "Bild;Hund;Katze\na.jpg;WAHR;FALSCH\nb.jpg;FALSCH;FALSCH\n")
+    assert read_all(csv_onehot_reader(), file).labels == {"a.jpg": {"Hund"}, "b.jpg": set()}
+
+
+@pytest.mark.parametrize("cell", ["cat:0.91|dog:0.2", "6:0.9", "cat:0.91 dog:.2"])
+def test_labels_with_confidences_are_refused(put, read_all, cell: str) -> None:
+    file = put("a.csv", f"image,labels\na.jpg,{cell}\n")
+    with pytest.raises(DataError, match="classes with confidences"):
+        read_all(csv_list_reader(), file)
+
+
+def test_objects_of_lines_are_labels_by_their_name_or_counted(put, read_all) -> None:
+    rows = ('["cat"]', '[{"name": "dog"}, {"slug": "x"}]', '{"cat": true}')
+    lines = (f'{{"file_name": "{n}.jpg", "labels": {row}}}' for n, row in enumerate(rows))
+    reading = read_all(JSONL_READER, put("metadata.jsonl", "\n".join(lines)))
+    assert reading.labels == {"0.jpg": {"cat"}, "1.jpg": {"dog"}, "2.jpg": set()}
+    assert reading.dropped.counts == {"values that are no label": 2}
 
 
 @pytest.mark.parametrize(

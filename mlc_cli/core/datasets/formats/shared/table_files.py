@@ -232,6 +232,8 @@ def _warnings(table: Table, spare: Mapping[int, str]) -> Iterator[str]:
             yield f"warning: {file}: {name} names images, too; only those of {column} are read"
         if table.label_columns and joined(name) in SCORE_NAMES:
             yield f"warning: {file}: a row counts, whatever its {name} is"
+    if any(map(table.holds_flags, (c for c, name in enumerate(table.header) if c and not name))):
+        yield f"warning: {file}: a column without a name is left out"
     if not table.names_images and not called_image(column):
         yield f"{file}: column {column} names the images"
 
