@@ -43,8 +43,9 @@ def locate_images(whole: Collected, searched: Path, findings: Findings) -> Colle
         raise DataError(
             f"{whole.annotation.source}: none of its images can be used."
             f" {findings.dropped.lines()}",
-            f"They are looked for in {searched}; name another folder with --images, or"
-            " convert without looking with `--set images.check=false`.",
+            f"They are looked for in {searched}; name another folder with --images, another"
+            " column of a table with --image-column, or convert without looking with"
+            " `--set images.check=false`.",
         )
     found = whole if len(kept) == len(paths) else whole.take(np.array(kept))
     if not elsewhere:

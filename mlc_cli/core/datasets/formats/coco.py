@@ -46,7 +46,8 @@ _FILES = FileKind(
     "images and annotations",
     _looks_right,
     'A COCO file has the lists "images", "categories" and "annotations"; files of captions have no'
-    " categories, name instances_*.json instead.",
+    " categories, those of unlabelled images no annotations: name the other files, such as"
+    " instances_*.json.",
     ("*.json", "annotations/*.json"),
     ("*/_annotations.coco.json", "annotations/instances_*.json", "annotations/labels_*.json",
      "instances_*.json"),

@@ -44,6 +44,7 @@ from mlc_cli.text import some
 PYTHON_LIST = "[]"
 _COMMA, _FEW = ",", 20
 _WHOLE = re.compile(r"(\d+)\.0*")  # as tables write a number in a column with blanks
+_SCORED = re.compile(r".+:[01]?\.\d+")
 _EMPTY = {"", *(own for word in MISSING for own in (word, word.upper(), word.title())), "NaN"}
 _NAMES = {
     PYTHON_LIST: "a Python list", " ": "a space", "\n": "a line break",
@@ -59,9 +60,11 @@ def find_separator(cells: Sequence[str]) -> str:
     `PYTHON_LIST` if all that are not empty stand in brackets; else the first of `|`, `;`, `,` and a
     line break that any of them has; else a space if they consist of fewer different words than
     there are different cells, or all words of cells with several are numbers or cells of their own,
-    or words follow each other as names do not in a small table; else nothing.
+    or words follow each other as names do not in a small table, or in a larger one come again while
+    cells do not, as those of long lists; else nothing.
     """
-    filled = {cell for cell in cells if cell not in _EMPTY}
+    texts = [cell for cell in cells if cell not in _EMPTY]
+    filled = set(texts)
     if filled and all(_BRACKETS.fullmatch(cell) for cell in filled):
         return PYTHON_LIST
     for separator in "|;,\n":
@@ -70,7 +73,9 @@ def find_separator(cells: Sequence[str]) -> str:
     words = {word for cell in filled for word in cell.split()}
     several = {word for cell in filled if " " in cell for word in cell.split()}
     apart = several <= filled or all(word.isdigit() for word in several) or _follows(filled)
-    return " " if len(words) < len(filled) or (several and apart) else ""
+    counts = len(texts), sum(len(cell.split()) for cell in filled)
+    lists = _FEW <= counts[0] < 1.25 * len(filled) and counts[1] > 2 * len(words)
+    return " " if len(words) < len(filled) or (several and apart) or lists else ""
 
 
 def _follows(cells: Collection[str]) -> bool:
@@ -122,6 +127,12 @@ def _read(
         separator = ""
     labels_of = _python_list if separator == PYTHON_LIST else partial(_separated, separator)
 
+    scored = (label for own in _readable(labels_of, first) for label in own)
+    if found := next(filter(_SCORED.fullmatch, scored), ""):
+        raise DataError(
+            f"{source}: has classes with confidences, such as {found:.40}, which are not read",
+            "Write a line for each image, with the classes that count: image,labels.",
+        )
     if nothing := sorted({cell for cell in first if cell} & _EMPTY):
         remark += f"; {', '.join(nothing)} in place of labels: there is none"
     states = are_states(list(_readable(labels_of, first)))
@@ -141,8 +152,16 @@ def _read(
                 present, unknown = state == "present", state == "unknown"
                 yield Sample(path, own if present else (), own if unknown else (), split)
 
-    remarks = [remark] * (given is None) + [STATES_REMARK] * states
+    remarks = [remark] * (given is None) + [STATES_REMARK] * states + _joined(told, tables)
     return tables.source(samples, remarks)
+
+
+def _joined(told: Told, tables: TableSet) -> list[str]:
+    """That numbers of told columns, which seldom mean the same, become one class."""
+    columns = [table.cells(c) for table, own in tables.parts for c in own if told.labels[1:]]
+    counts = Counter(cell for cells in columns for cell in cells if cell.isdigit())
+    same = [cell for cell, count in counts.items() if count > len(tables.parts)]
+    return [f"warning: equal numbers of different columns are one class: {some(same)}"] * bool(same)
 
 
 def _states(table: Table) -> Callable[[Sequence[str]], State]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mlc_cli.core.datasets.annotations import Annotation
 from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
+from mlc_cli.core.datasets.formats.shared.column_names import SPLIT_NAMES, joined
 from mlc_cli.core.datasets.formats.shared.json_files import id_key
 from mlc_cli.core.datasets.formats.shared.states import Flag, StateRule, flag, is_flag
 from mlc_cli.core.datasets.formats.shared.table_files import Rows, TableSet, look, place_of
@@ -24,10 +25,12 @@ from mlc_cli.core.datasets.formats.shared.writing import (
 )
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
+from mlc_cli.text import some
 
 BLOCK = 4096
 _UNLABELED = "Unlabeled"
 """Roboflow's mark of images without labels; no class."""
+_PARTS = {*SPLIT_NAMES, "fold", "kfold"}
 _SUMS = ("id", "index", "sum", "total", "count")
 _CORNER = re.compile(
     r"(?i)(?:b?box[ _-]?)?(?:[xyz](?:[ _-]?(?:min|max|c|center|[0-9]))?|c[xy]|w|h|width|height"
@@ -42,6 +45,8 @@ def _class_columns(table: Table) -> list[int]:
     """Columns that are classes: those told, or those of flags that are no sums or identifiers."""
     told = table.told.labels
     columns = [c for c, name in enumerate(table.header) if name and c not in table.taken]
+    if not told and table.split_column is None:
+        columns = [c for c in columns if joined(table.header[c]) not in _PARTS]
     if told:
         columns = [c for c in columns if table.header[c] in told]
     else:
@@ -63,10 +68,13 @@ def _is_class(table: Table, column: int) -> bool:
 
 
 def _counts(name: str, cells: set[str]) -> bool:
-    """Whether a column is a sum, a grade or an identifier: whole numbers beyond 0 and 1."""
+    """Whether a column is a sum, a grade, a code or an identifier: whole numbers beyond 0 and 1.
+
+    One such number alone is a slip, unless there is no 0: 1 and 2 are codes.
+    """
     whole = [number for cell in cells if type(number := id_key(cell)) is int]
     beyond = {number for number in whole if number not in (-1, 0, 1)}
-    several = len(beyond) > 1 or (name.lower() in _SUMS and bool(beyond))
+    several = len(beyond) > 1 or (bool(beyond) and (name.lower() in _SUMS or 0 not in whole))
     return several and 2 * len(whole) > len(cells - {""})
 
 
@@ -112,12 +120,30 @@ def _read(
                     dropped.add(kind, f"{where}, {name:.40}: {row[column]!r:.40}")
             yield Sample(path, present, unknown, split)
 
+    alone = [
+        f"warning: {classes[0]} is the only class; --label-column tells another: {some(texts, 30)}"
+        for table, _ in tables.parts[:1]
+        if not classes[1:] and not told.labels and (texts := _text_columns(table))
+    ]
     remarks = [
         f"{table.path}: has no column for, so that they are unknown: {', '.join(names):.300}"
         for table, columns in tables.parts
         if (names := _lacking(table, columns, classes))
     ]
-    return tables.source(samples, [*filter(None, [rule.remark(counts)]), *remarks], classes)
+    said = [*alone, *filter(None, [rule.remark(counts)]), *remarks]
+    return tables.source(samples, said, classes)
+
+
+def _text_columns(table: Table) -> list[str]:
+    """Columns of words that come again, as those of classes do."""
+    columns = ((c, table.cells(c)) for c in range(len(table.header)) if c not in table.taken)
+    return [
+        table.header[c]
+        for c, cells in columns
+        if 1 < len(cells) < len(table.first)
+        and not table.holds_flags(c)
+        and not all(type(id_key(cell)) is int for cell in cells)
+    ]
 
 
 def _lacking(table: Table, columns: Sequence[int], classes: Sequence[str]) -> list[str]:

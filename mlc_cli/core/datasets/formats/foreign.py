@@ -20,6 +20,7 @@ _IMAGES = "Save the images as files, and their labels as CSV: image,labels."
 _STATES = "Write it as CSV with a column for each class: 1 present, 0 absent, blank unknown."
 _BANDS = "Save the bands that are wanted as one image each, and the labels as CSV: image,labels."
 _FOLDERS = "Convert its folder of images as image-folder, or write the attributes of images as CSV."
+_ELSE = "Write the labels of another format as CSV, a line for each image: image,labels. "
 _LIST = "Write it as CSV: image,labels. Or put the names of its numbers beside it, in classes.txt."
 _TWO_PARTS = (
     "Convert the folder train as image-folder with --split train, then this file as csv-list with"
@@ -33,6 +34,7 @@ _NAMES = {
         ("list_attr_img.txt", "list_category_img.txt", "list_attr_cloth.txt", "train_attr.txt"),
         ("is of DeepFashion", _STATES),
     ),
+    "apascal_train.txt": ("is of aPascal: attributes of boxes, not of images", _STATES),
     "images_variant_train.txt": ("is of FGVC-Aircraft", _CSV),
     "val_annotations.txt": ("is of Tiny ImageNet", _TWO_PARTS),
     "objectInfo150.txt": ("is of ADE20K, which has masks", _CSV),
@@ -60,6 +62,12 @@ _OPENINGS = (
         rb'\A\s*\[\s*\{(?=.*"image_id")(?=.*"category_id").*"score"\s*:',
         "has results of COCO",
         "Name the file of annotations: a detector has guessed these.",
+    ),
+    (
+        rb'\A\s*\{\s*"[^"\n]+\.(?i:jpe?g|png|bmp|webp)"\s*:\s*\{\s*"[^"\n]+"\s*:\s*'
+        rb"(?:true|false|[01](?:\.\d*)?)\s*[,}]",
+        "has states of labels for each image",
+        _STATES,
     ),
     (rb'"positive_attributes"\s*:', "is of VAW", _STATES),
     (rb'"relations"\s*:\s*\[', "has scene graphs, as GQA", _CSV),
@@ -136,7 +144,7 @@ def refuse_unseen(source: Path, names: str, below: Mapping[str, str]) -> NoRetur
     lines = [
         f"\n  {table.path.name} has the columns {some(table.header):.300}" for table in tables[:3]
     ]
-    told = "Tell the columns: --image-column NAME --label-column NAME. " if lines else ""
+    told = "Tell the columns: --image-column NAME --label-column NAME. " if lines else _ELSE
     if below and not lines:
         lines = [f"\n  {name} looks like image-folder ({seen})" for name, seen in below.items()]
         first = shlex.quote(str(source / next(iter(below))))

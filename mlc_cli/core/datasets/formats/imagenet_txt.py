@@ -3,21 +3,30 @@
 `synsets.txt`, or `classes.txt` and the like, and a list of images for each split:
 
 name.jpg 0 3              a name with a space: "two words".jpg 1
+
+Where all lines have 0 or 1 for each class, these are its states.
 """
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from mlc_cli.core.datasets.formats.base import Reader, Sample, Source
 from mlc_cli.core.datasets.formats.shared.images import is_image
-from mlc_cli.core.datasets.formats.shared.json_files import numbered, opening
+from mlc_cli.core.datasets.formats.shared.json_files import (
+    STATES_REMARK,
+    are_states,
+    numbered,
+    opening,
+    present_in,
+)
 from mlc_cli.core.datasets.formats.shared.lines import is_file, text_lines
 from mlc_cli.core.datasets.formats.shared.naming import ImageNames
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import DataError
 
+_HEAD = 1000
 _SYNSETS = "synsets.txt"
 _NAMES = (_SYNSETS, "classes.txt", "class_names.txt", "labels.txt", "label_names.txt", "names.txt")
 _NUMBERED = re.compile(r'\s*(?:"[^"\n]+"\S*|[^\s"]+)(?:[ \t]+\d+)+[ \t]*(?:\r?\n|$)')
@@ -40,8 +49,11 @@ def _read(source: Path, images: Path | None, dropped: IssueLog) -> Source:
     found = folder / "images"
     root = images or (found if found.is_dir() else folder)
     finder = ImageNames(root, dropped)
-    parts = (_samples(file, classes, finder, dropped) for file in lists)
-    return Source(root, chain.from_iterable(parts), list(dict.fromkeys(classes)))
+    first = [_parse(line)[1] for own in lists for _, line in islice(text_lines(own), _HEAD)]
+    states = are_states(first) and len(first[0]) == len(classes)
+    parts = (_samples(file, classes, finder, dropped, states=states) for file in lists)
+    remarks = (STATES_REMARK,) if states else ()
+    return Source(root, chain.from_iterable(parts), list(dict.fromkeys(classes)), remarks=remarks)
 
 
 def _look(source: Path) -> tuple[Path | None, list[Path]]:
@@ -70,7 +82,7 @@ def _classes(file: Path) -> list[str]:
 
 
 def _samples(
-    file: Path, classes: Sequence[str], names: ImageNames, dropped: IssueLog
+    file: Path, classes: Sequence[str], names: ImageNames, dropped: IssueLog, *, states: bool
 ) -> Iterator[Sample]:
     for number, line in text_lines(file):
         where = f"{file}, line {number}"
@@ -78,9 +90,9 @@ def _samples(
         if not name or not all(re.fullmatch("[0-9]{1,9}", word) for word in numbers):
             dropped.add("lines that are not a name and numbers of classes", f"{where}: {line:.80}")
             continue
-        path = names(name)
+        path, own = names(name), present_in(numbers) if states else numbers
         if path is not None:
-            yield Sample(path, numbered(numbers, classes, where, dropped), (), file.stem)
+            yield Sample(path, numbered(own, classes, where, dropped), (), file.stem)
 
 
 def _parse(line: str) -> tuple[str, Sequence[str]]:

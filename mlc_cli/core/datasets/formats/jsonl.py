@@ -208,8 +208,9 @@ def _labels(row: Mapping[str, Any], key: str, where: str, dropped: IssueLog) -> 
 
 
 def _called(item: Mapping[str, Any]) -> Any:
-    """What an object has under a key that is called after labels."""
-    return next((own for name, own in item.items() if called_labels(name)), None)
+    """What an object has under a key that is called after labels, or `name`; else the object."""
+    found = (own for name, own in item.items() if called_labels(name))
+    return next(found, item.get("name", item))
 
 
 JSONL_READER = Reader("jsonl", "JSON lines", _FILES.seen, _read)

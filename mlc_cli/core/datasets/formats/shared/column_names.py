@@ -8,6 +8,8 @@ SPLIT_NAMES = {"split", "subset", "set", "partition", "split_name"}
 """What columns of splits are called."""
 STATE_NAMES = {"value", "present", "presence", "state", "positive", "is_present", "confidence"}
 """What columns are called whose flag says of a row whether the image has its label."""
+SCORE_NAMES = {"confidence", "score", "probability", "prob"}
+"""What columns are called that say how sure a row is, where they hold no flags."""
 _LABEL_WORDS = {
     "label", "labels", "tag", "tags", "class", "classes", "category", "categories", "target",
     "targets",
@@ -15,6 +17,8 @@ _LABEL_WORDS = {
 _IMAGE_WORDS = {
     "image", "images", "img", "file", "filename", "filepath", "fname", "path", "photo", "picture",
 }  # fmt: skip
+_OF_IMAGES = {"width", "height", "size", "view", "type", "format", "ext"}
+"""How columns end that tell something of images, not which they are."""
 ALSO_LABELS = re.compile(
     r"(?:.*_)?(?:attribute|genre|keyword|specie)s?|(?:.*_)?(?:label|tag|class|category|attribute)"
     r"_(?:name|(id))s?"
@@ -25,7 +29,8 @@ _NAMES = re.compile(r"(?i)class|label|categor|species|breed|^name$")
 
 def called_image(name: str) -> bool:
     """Whether a column is called after images: `image_id`, `File Path`."""
-    return bool(_IMAGE_WORDS & set(words_of(name)))
+    words = words_of(name)
+    return bool(_IMAGE_WORDS & set(words)) and words[-1] not in _OF_IMAGES
 
 
 def called_names(name: str) -> bool:

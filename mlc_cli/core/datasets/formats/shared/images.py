@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import chain, takewhile
+from itertools import chain, islice, takewhile
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -146,6 +146,11 @@ class ImageIndex:
         if len(found) > 1 and near:
             found = _best(found, lambda own: near in own)
         return found
+
+    def going_on(self, name: str) -> list[str]:
+        """A few images whose names go on after a name with `_`."""
+        found = (own for own in self._every() if own.startswith(f"{name}_") and is_image(own))
+        return sorted(islice(found, _FEW))
 
     def find_all(self, references: Sequence[str], near: str = "") -> Found:
         """What `find` says of many references, in a fraction of the time.

@@ -1,6 +1,7 @@
 """From names and addresses of images as people write them to paths."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from mlc_cli.core.datasets.formats.shared.images import ImageIndex, is_image
@@ -32,6 +33,18 @@ class ImageNames:
             self._dropped.add(kind, f"{name:.80}: {', '.join(found[:3])}")
             return None
         return found[0] if found else path
+
+    def why_missing(self, names: Sequence[str]) -> str:
+        """What is behind names that no file has but files begin with, or the other way round."""
+        if any(map(self._index.find, names)):
+            return ""
+        for name in names:
+            stem, _, tail = name.rpartition("_")
+            if found := stem and self._index.find(stem):
+                return f"{tail!r} of {name!r} is no part of the name of {found[0]}"
+            if more := self._index.going_on(name):
+                return f"{name!r} is but the beginning of {', '.join(more)}"
+        return ""
 
     def find(self, reference: str) -> str | None:
         """Path below the folder, with forward slashes.

@@ -10,8 +10,10 @@ Flag = int | None
 
 MISSING = ("nan", "na", "n/a", "<na>", "null", "none")
 """What programs and people write in place of nothing, in small letters."""
-_PRESENT = "1 1.0 true t yes y x ja oui si sí positive pos present ✓ ✔ ☑ ✅"
-_ABSENT = "0 0.0 false f no n nein non negative neg absent ✗ ✘ ☐ ❌"
+_PRESENT = (
+    "1 1.0 true t yes y x ja oui si sí wahr vrai verdadero vero positive pos present ✓ ✔ ☑ ✅"
+)
+_ABSENT = "0 0.0 false f no n nein non falsch faux falso negative neg absent ✗ ✘ ☐ ❌"
 _FLAGS: dict[str, Flag] = {
     **dict.fromkeys(_PRESENT.split(), 1),
     **dict.fromkeys(_ABSENT.split(), 0),

@@ -66,7 +66,7 @@ class Table:
     Attributes:
         path: The file.
         split: The split that its place says all its images are in; empty if it says none.
-        delimiter: Between cells: the first of comma, semicolon and tab that the header has.
+        delimiter: Between cells: comma, semicolon or tab, as the header has them.
         header: Names of the columns; their numbers from 1 if there is no header.
         first: The first rows.
         told: Columns that the user tells.
@@ -90,7 +90,8 @@ class Table:
         """
         line = next((own for own in raw_lines(path) if own.strip() and not is_comment(own)), "")
         bare = re.sub(r'"[^"]*("|$)', "", line)
-        delimiter = next((choice for choice in ",;\t" if choice in bare), ",")
+        marks = ",;\t" if path.suffix.lower() == ".csv" else "\t,;"
+        delimiter = next((mark for mark in marks if mark in bare), ",")
         top = [row for _, row in islice(filled_rows(path, delimiter), 2)]
         header = top[0] if top else []
         if not header:
@@ -154,7 +155,7 @@ class Table:
         if self.told.image is not None:
             return self._told(self.told.image)
         columns = range(len(self.header))
-        like_files = [column for column in columns if self._has_images(column)]
+        like_files = [column for column in columns if self.has_images(column)]
         named = [c for c in columns if called_image(self.header[c])]
         others = [c for c in columns if self.header[c] or not self.holds_flags(c)]
         both = [column for column in named if column in like_files]
@@ -168,7 +169,7 @@ class Table:
     @property
     def names_images(self) -> bool:
         """Whether the cells of a column end like image files; those of a list of classes do not."""
-        return any(map(self._has_images, range(len(self.header))))
+        return any(map(self.has_images, range(len(self.header))))
 
     @property
     def holds_pixels(self) -> bool:
@@ -176,10 +177,10 @@ class Table:
         stems, own = [*map(unnumbered, self.header)], unnumbered(self.header[self.image_column])
         return own != "" and stems.count(own) > max(15, len(stems) / 2)
 
-    def _has_images(self, column: int) -> bool:
-        cells = [cell for cell in self.cells(column) if cell]
-        hits = sum(is_image(cell.partition("?")[0]) for cell in cells)
-        return 0 < len(cells) < 2 * hits
+    def has_images(self, column: int) -> bool:
+        """Whether most cells of a column end like image files."""
+        hits = [is_image(cell.partition("?")[0]) for cell in self.cells(column) if cell]
+        return 2 * sum(hits) > len(hits)
 
     def _told(self, name: str) -> int:
         if name in self.header:
@@ -233,7 +234,8 @@ class Table:
             if self._one_to_one(column, number):  # the names of the numbers
                 return (column,)
         found = [c for c in called if len(others) == 1 or not self.holds_flags(c)]
-        if not found and not any(map(self.holds_flags, others)):
+        flags = (joined(self.header[c]) for c in others if self.holds_flags(c))
+        if not found and STATE_NAMES.issuperset(flags):
             matches = {c: ALSO_LABELS.fullmatch(joined(self.header[c])) for c in others}
             also = {c: match for c, match in matches.items() if match}
             found = [c for c, match in also.items() if not match[1]] or [*also]
@@ -279,11 +281,6 @@ class Table:
         """Whether the first rows have only flags in a column, and some that are not blank."""
         cells = self.cells(column)
         return any(cells) and all(map(is_flag, cells))
-
-    @property
-    def flags(self) -> int:
-        """Columns of flags."""
-        return sum(map(self.holds_flags, range(len(self.header))))
 
     def split_of(self, row: Sequence[str]) -> str:
         """Split of a row: what its own column says, else that of the table."""
