@@ -111,6 +111,10 @@ def _some(split: Annotation, most: int, seed: int) -> Annotation:
 
 
 def _candidates(settings: ChooseSettings) -> list[Candidate]:
+    entries = pick_backbones(settings.backbones)
+    for entry in entries:
+        if entry.gmacs is None:  # added by its name, which may be misspelt
+            model_config(entry.name)
     found = [
         Candidate(
             entry.name, size, entry.licence,
@@ -119,8 +123,7 @@ def _candidates(settings: ChooseSettings) -> list[Candidate]:
             if entry.restricted and not settings.restricted and entry.gmacs else "",
             gmacs=(entry.gmacs or 0.0) * (size / (entry.pixels or size)) ** 2,
         )
-        for entry in pick_backbones(settings.backbones)
-        if model_config(entry.name)
+        for entry in entries
         for size in dict.fromkeys(settings.sizes)
     ]  # fmt: skip
     return sorted(found, key=lambda c: c.gmacs)
