@@ -218,11 +218,7 @@ def _predict(
             model, decided_by = prepared.model.path, prepared.decided_by
             pictures.finish(f"{model} · decided by {decided_by} · {images:,} images")
         if group.any(stopped()):
-            repair = f"Continue {settings.output} with the same command and --resume."
-            if not settings.output or settings.format == "json":
-                goes_on = "--resume goes on where it stopped."
-                repair = f"With --output FILE and --format jsonl or csv, {goes_on}"
-            raise Interrupted(f"interrupted after {images} images", repair)
+            raise Interrupted(f"interrupted after {images} images", _how_to_go_on(settings))
     if not images:
         raise DataError("no image came from the sources", "With -, paths come one a line.")
     undrawn = tuple(sorted(pictures.fonts.lacking))
@@ -281,3 +277,9 @@ def _stream(
     if not settings.output:
         return nullcontext(stdout)
     return open_output(Path(settings.output), partial.end)
+
+
+def _how_to_go_on(settings: PredictSettings) -> str:
+    if not settings.output or settings.format == "json":
+        return "With --output FILE and --format jsonl or csv, --resume goes on where it stopped."
+    return f"Continue {settings.output} with the same command and --resume."
