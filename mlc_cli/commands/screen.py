@@ -68,7 +68,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) 
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
     console = Console(highlight=False, emoji=False, width=width)
     words = (" ".join(column).split() for column in zip(header, *rows, strict=True))
-    if sum(min(LONG_WORD, max(map(len, one))) for one in words) <= console.width:
+    if sum(min(LONG_WORD, max(map(len, one), default=0)) for one in words) <= console.width:
         console.print(grid)
         return
     for row in rows:

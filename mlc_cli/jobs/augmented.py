@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mlc_cli.core.html.page import check_page, write_page
+from mlc_cli.core.html.page import write_page
 from mlc_cli.core.images.thumbnails import thumbnail
 from mlc_cli.core.loading.build import build_train_dataset, geometry_of, read_splits
 from mlc_cli.core.loading.dataset import ImageDataset
+from mlc_cli.core.system.files import check_output
 from mlc_cli.settings.train import TrainSettings
 
 IMAGES, EPOCHS = 24, 5
@@ -19,7 +20,7 @@ def show_augmented(settings: TrainSettings, path: Path) -> None:
     Raises:
         MlcError: The data cannot be read, or the page cannot be written.
     """
-    check_page("--show-augmented", path)
+    check_output("--show-augmented", path)
     split = read_splits(settings.data).train
     changed = build_train_dataset(settings.data, settings.augment, split, settings.seed)
     plain = ImageDataset(split, geometry_of(settings.data), max_pixels=changed.max_pixels)

@@ -14,10 +14,10 @@ from mlc_cli.core.datasets.inspection.html.page import write_page
 from mlc_cli.core.datasets.inspection.inspect import Inspection, inspect
 from mlc_cli.core.datasets.inspection.scan import scan_files
 from mlc_cli.core.datasets.shards.open import is_split, read_anywhere
-from mlc_cli.core.html.page import check_page
 from mlc_cli.core.system.addresses import is_remote, shown
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.core.system.downloads.build import build_cache
+from mlc_cli.core.system.files import check_output
 from mlc_cli.core.system.issues import IssueLog
 from mlc_cli.errors import UsageError
 from mlc_cli.settings.check import CheckSettings
@@ -33,7 +33,7 @@ def check(settings: CheckSettings, progress: OnProgress | None = None) -> Inspec
         MlcError: There is no data set, or the page cannot be written.
     """
     source = Path(settings.data)
-    check_page("--html", settings.html)
+    check_output("--html", settings.html)
     if settings.fix:
         if not settings.images:
             raise UsageError("--fix needs the image files: it does not go with --no-images")

@@ -239,7 +239,7 @@ def _finish(race: _Race, candidates: list[Candidate], folder: Path, warnings: li
     """Recommend, and write everything down."""
     left = [c for c in candidates if not c.out]
     best = max(left, key=lambda c: c.mean_ap, default=None)
-    others = [c for c in left if best and interval(best.maps_B - c.maps_B, -1).low <= 0]
+    others = [c for c in left if best and interval(best.maps_B - c.maps_B, least=-1).low <= 0]
     fastest = min(others, key=lambda c: c.latency_ms or math.inf, default=None)
     choice = Choice(
         folder, tuple(candidates), best, None if fastest is best else fastest,

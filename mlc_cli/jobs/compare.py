@@ -13,7 +13,7 @@ import numpy as np
 from mlc_cli.core.datasets.annotations import read_annotation
 from mlc_cli.core.evaluation.comparing import KINDS, METRICS, Comparison, Judged, compare, paired
 from mlc_cli.core.evaluation.scores import read_scores
-from mlc_cli.core.html.page import check_page, write_page
+from mlc_cli.core.html.page import write_page
 from mlc_cli.core.html.words import probability, span
 from mlc_cli.core.images.thumbnails import read_thumbnails
 from mlc_cli.core.inference.build import suffix_of
@@ -22,7 +22,7 @@ from mlc_cli.core.models.complexity import complexity
 from mlc_cli.core.models.weights.build import load_any
 from mlc_cli.core.runs.folder import RunFolder
 from mlc_cli.core.system.cores import usable_cores
-from mlc_cli.core.system.files import named_faults, read_json
+from mlc_cli.core.system.files import check_output, named_faults, read_json
 from mlc_cli.errors import RunError, UsageError
 from mlc_cli.settings.merge import dotted
 from mlc_cli.settings.renamed import modernised
@@ -149,7 +149,7 @@ def compare_runs(names: Sequence[str], split: str = "val", html: Path | None = N
     Raises:
         MlcError: Fewer than two runs, or one that cannot be compared.
     """
-    check_page("--html", html)
+    check_output("--html", html)
     paths = [Path(name) for name in names]
     if len({path.resolve() for path in paths}) < max(2, len(paths)):
         raise UsageError("two different runs at least are needed: mlc compare RUN RUN...")

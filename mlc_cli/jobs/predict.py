@@ -9,7 +9,6 @@ from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
-from mlc_cli.core.html.page import check_page
 from mlc_cli.core.html.words import count
 from mlc_cli.core.inference import cluster
 from mlc_cli.core.inference.model import Model
@@ -26,7 +25,7 @@ from mlc_cli.core.system.addresses import is_remote, without_secrets
 from mlc_cli.core.system.cores import usable_cores
 from mlc_cli.core.system.distributed import Group, current
 from mlc_cli.core.system.downloads.build import build_cache
-from mlc_cli.core.system.files import result_folder, write_text
+from mlc_cli.core.system.files import check_output, result_folder, write_text
 from mlc_cli.core.system.interrupts import stop_requests
 from mlc_cli.core.system.ray_cluster import import_ray
 from mlc_cli.core.system.remote import staged
@@ -109,9 +108,9 @@ def prepare(settings: PredictSettings) -> Prepared:
 
 def _check(settings: PredictSettings) -> None:
     """Refuse what does not go together."""
-    check_page("--gallery", settings.gallery)
+    check_output("--gallery", settings.gallery)
     if settings.engine == "local":
-        check_page("--output", settings.output)
+        check_output("--output", settings.output)
     if settings.explain and not (settings.draw or settings.gallery):
         raise UsageError(
             "--explain makes heat maps for --draw and --gallery, and neither is given",

@@ -228,6 +228,7 @@ def test_a_fault_is_one_line_and_a_signal_an_orderly_end(
         if fault.startswith("signal"):
             assert (code, "interrupted" in err) == (130, True), (fault, err)
         else:
+            # a file in no folder is refused before the work
             early = fault == "locked" and ("--html" in err or "--output /sys" in err)
             assert code == (2 if early else 1), (fault, code, err)
             assert err.count("Error:") == (fault != "unread"), (fault, err)

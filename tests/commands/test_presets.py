@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mlc_cli.commands import screen
 from mlc_cli.settings.presets import preset_names
 from mlc_cli.settings.yaml_io import parse_yaml
 
@@ -56,3 +57,8 @@ def test_on_a_narrow_terminal_words_stay_whole(mlc, monkeypatch: pytest.MonkeyPa
     lines = mlc("presets").out.splitlines()
     assert "preset: tresnetl-coco" in lines
     assert "backbone: tf_efficientnetv2_s" in lines
+
+
+def test_a_column_may_be_empty(capsys: pytest.CaptureFixture[str]) -> None:
+    screen.table(("", "mAP"), [("", "0.5")])
+    assert "0.5" in capsys.readouterr().out

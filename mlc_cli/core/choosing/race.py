@@ -90,7 +90,7 @@ def dominated_by(one: Candidate, others: Sequence[Candidate]) -> Candidate | Non
     """One that is faster and beyond noise better, on as many images: in 97.5 % of the draws."""
     for other in others:
         if other is not one and other.images == one.images and is_faster(other, one):
-            gain = interval(other.maps_B - one.maps_B, -1)
+            gain = interval(other.maps_B - one.maps_B, least=-1)
             if gain.low > 0:
                 return other
     return None

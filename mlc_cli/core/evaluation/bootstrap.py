@@ -95,7 +95,7 @@ def centred(values_B: Any) -> Floats:
     return drawn + (values[0] - drawn.mean()) if len(drawn) else drawn
 
 
-def interval(values_B: Any, least: float = 0.0) -> Interval:
+def interval(values_B: Any, *, least: float = 0.0) -> Interval:
     """The 2.5th and the 97.5th percentile around the first value, from `least` to 1."""
     drawn = centred(values_B)
     if not np.isfinite(drawn).any():

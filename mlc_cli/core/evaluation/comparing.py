@@ -151,7 +151,7 @@ def _change(first_B: Floats, own_B: Floats, positives: int) -> Change:
     drawn = centred(differences_B)
     least = 0.5 / max(1, len(drawn))  # what no draw shows may still be
     better = float(np.mean((drawn > 0) + 0.5 * (drawn == 0)).clip(least, 1 - least))
-    return Change(value, difference, interval(differences_B, -1), better)
+    return Change(value, difference, interval(differences_B, least=-1), better)
 
 
 def _changed(first: Judged, run: Judged) -> dict[str, dict[str, list[str]]]:

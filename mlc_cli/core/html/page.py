@@ -12,9 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from mlc_cli.core.html.words import FILTERS
-from mlc_cli.core.system.addresses import is_remote
 from mlc_cli.core.system.files import write_atomic
-from mlc_cli.errors import UsageError
 from mlc_cli.text import plain
 
 
@@ -35,18 +33,6 @@ def _environment() -> Environment:
 def template(name: str) -> Template:
     """The template of that path below `core`."""
     return _environment().get_template(name)
-
-
-def check_page(flag: str, page: str | Path | None) -> None:
-    """Refuse a place where no page, or another file, can be written, before the work for it.
-
-    Raises:
-        UsageError: It is a folder, or in none.
-    """
-    if page and Path(page).is_dir():
-        raise UsageError(f"{flag} {page}: is a folder, and a file is wanted")
-    if page and not (is_remote(page) or Path(page).parent.is_dir()):
-        raise UsageError(f"{flag} {page}: there is no such folder")
 
 
 def write_page(path: Path, name: str, **content: Any) -> None:

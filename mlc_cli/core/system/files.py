@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 
 from mlc_cli.core.system.addresses import is_remote
 from mlc_cli.core.system.interrupts import undisturbed
-from mlc_cli.errors import DataError, MlcError
+from mlc_cli.errors import DataError, MlcError, UsageError
 
 try:
     import fcntl
@@ -143,6 +143,18 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def check_output(flag: str, file: str | Path | None) -> None:
+    """Refuse a place where no file can be written, before the work for it.
+
+    Raises:
+        UsageError: It is a folder, or in none.
+    """
+    if file and Path(file).is_dir():
+        raise UsageError(f"{flag} {file}: is a folder, and a file is wanted")
+    if file and not (is_remote(file) or Path(file).parent.is_dir()):
+        raise UsageError(f"{flag} {file}: there is no such folder")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from mlc_cli.core import html
-from mlc_cli.core.html.page import check_page, write_page
+from mlc_cli.core.html.page import write_page
 from mlc_cli.core.html.svg import Plot
 from mlc_cli.core.html.words import code, name
-from mlc_cli.errors import UsageError
 
 CSS = Path(html.__file__).with_name("kit.css").read_text(encoding="utf-8")
 PALETTE = dict(re.findall(r"--(\w+): light-dark\((#\w{6}, #\w{6})\)", CSS))
@@ -68,14 +67,6 @@ def test_a_path_that_is_no_utf8_does_not_lose_the_page(tmp_path: Path) -> None:
     write_page(path, "loading/augmented.html", title="a\udcff", about="", rows=[])
     assert "a\\udcff" in path.read_text(encoding="utf-8")
     assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
-
-
-def test_a_page_has_a_place_before_the_work_for_it(tmp_path: Path) -> None:
-    check_page("--html", None)
-    check_page("--html", str(tmp_path / "a.html"))
-    for place, words in ((tmp_path, "is a folder"), (tmp_path / "none" / "a.html", "no such")):
-        with pytest.raises(UsageError, match=f"--html {place}: .*{words}"):
-            check_page("--html", place)
 
 
 def test_no_character_that_cannot_be_seen_reaches_a_page(tmp_path: Path) -> None:

@@ -9,8 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from mlc_cli.core.system.files import read_bytes, read_text, write_atomic, write_json, write_text
-from mlc_cli.errors import DataError, MlcError
+from mlc_cli.core.system.files import (
+    check_output,
+    read_bytes,
+    read_text,
+    write_atomic,
+    write_json,
+    write_text,
+)
+from mlc_cli.errors import DataError, MlcError, UsageError
 
 
 def test_text_and_json_are_written_in_utf8(tmp_path: Path) -> None:
@@ -150,3 +157,11 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
     assert all(len(letters) == 1 for letters in seen)
     assert [process.exitcode for process in writers] == [0, 0]
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_has_a_place_before_the_work_for_it(tmp_path: Path) -> None:
+    check_output("--html", None)
+    check_output("--html", str(tmp_path / "a.html"))
+    for place, words in ((tmp_path, "is a folder"), (tmp_path / "none" / "a.html", "no such")):
+        with pytest.raises(UsageError, match=f"--html {place}: .*{words}"):
+            check_output("--html", place)
