@@ -90,7 +90,8 @@ def _detect(told: Told, source: Path) -> str | None:
     if table is None or table.label_columns:
         return None
     count = sum(map(table.holds_flags, _class_columns(table)))
-    return f"{count} columns of 0 and 1 in {place_of(table, source)}" if count else None
+    words = "1 column" if count == 1 else f"{count} columns"
+    return f"{words} of 0 and 1 in {place_of(table, source)}" if count else None
 
 
 def _read(

@@ -29,6 +29,11 @@ def test_roboflow_has_a_file_for_each_split_beside_the_images(put, read_all, tmp
     assert csv_onehot_reader().detect(tmp_path) == "2 columns of 0 and 1 in _classes.csv"
 
 
+def test_one_column_is_no_columns(put, tmp_path) -> None:
+    put("a.csv", "file,cat\n1.jpg,1\n2.jpg,0\n")
+    assert csv_onehot_reader().detect(tmp_path) == "1 column of 0 and 1 in a.csv"
+
+
 def test_the_file_of_one_split_of_roboflow_is_that_split(put, read_all, tmp_path) -> None:
     file = put("valid/_classes.csv", ROBOFLOW)
     assert set(read_all(csv_onehot_reader(), file).states) == {
